@@ -1,0 +1,70 @@
+"""The whole model: an RGB photograph and person boxes in, a three-class mask for each box out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import roi_align
+
+from human_edge_detection.advanced.hierarchical_segmentation_unet import (
+    FEATURE_CHANNELS,
+    HierarchicalHead,
+    PersonUNet,
+    PlainHead,
+)
+from human_edge_detection.structures import SegmentationOutput
+
+ALIGNED_CHANNELS = 3 + FEATURE_CHANNELS + 1
+"""Channels that RoIAlign takes to roi size: image, decoder features, person logit."""
+
+
+class RgbPersonSegmenter(nn.Module):
+    """U-Net over the photograph, RoIAlign (He et al., arXiv:1703.06870), a head for each roi.
+
+    Args:
+        unet: The body.
+        head: Answers for aligned rois; None for the U-Net alone, which answers for no roi.
+        roi_size: (height, width) of an aligned roi.
+        mask_size: (height, width) of a mask.
+    """
+
+    def __init__(
+        self,
+        unet: PersonUNet,
+        head: HierarchicalHead | PlainHead | None,
+        *,
+        roi_size: tuple[int, int],
+        mask_size: tuple[int, int],
+    ) -> None:
+        super().__init__()
+        self.unet = unet
+        self.head = head
+        self.roi_size = roi_size
+        self.mask_size = mask_size
+
+    def forward(self, images: Tensor, rois: Tensor) -> SegmentationOutput:
+        """Masks for every roi.
+
+        Args:
+            images: ``(B, 3, IH, IW)`` float32 RGB in [0, 1]; sides multiples of 32.
+            rois: ``(N, 5)`` ``batch_index, x1, y1, x2, y2``, fractions of the image.
+
+        Returns:
+            Logits ``(N, 3, H, W)`` and the further heads, float32. Without head, or without rois, ``logits`` is empty
+            and the heads of rois are absent.
+        """
+        normalised = self.unet.normalise(images)
+        features, person = self.unet(normalised)
+        full_image = {"full_image_logits": person.float()}
+        if self.head is None or rois.shape[0] == 0:
+            return SegmentationOutput(images.new_zeros((0, 3, *self.mask_size)), full_image)
+        aligned = self._align(torch.cat([normalised, features, person], dim=1), rois)
+        logits, aux = self.head(aligned)
+        return SegmentationOutput(logits.float(), full_image | {name: answer.float() for name, answer in aux.items()})
+
+    def _align(self, maps: Tensor, rois: Tensor) -> Tensor:
+        height, width = maps.shape[-2:]
+        boxes = rois * rois.new_tensor([1.0, width, height, width, height])
+        # A fixed sampling ratio: the adaptive one depends on the box, which no exported graph reproduces cheaply.
+        aligned: Tensor = roi_align(maps.float(), boxes, self.roi_size, sampling_ratio=2, aligned=True)
+        return aligned

@@ -1,0 +1,200 @@
+"""The bodies: a U-Net over the whole photograph, and the light heads that answer for each roi."""
+
+from __future__ import annotations
+
+import segmentation_models_pytorch as smp
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+FEATURE_CHANNELS = 16
+"""Channels of the decoder's last block in every `segmentation_models_pytorch` U-Net of depth 5."""
+
+
+class PersonUNet(nn.Module):
+    """U-Net (Ronneberger et al., arXiv:1505.04597) that says for each pixel of a photograph: person or not.
+
+    Args:
+        encoder: Name of an encoder of `segmentation_models_pytorch`.
+    """
+
+    def __init__(self, encoder: str) -> None:
+        super().__init__()
+        self.unet = smp.Unet(encoder, encoder_weights=None, in_channels=3, classes=1)
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """ImageNet normalisation of ``(B, 3, H, W)`` RGB in [0, 1]; part of the model, so it cannot be forgotten."""
+        return (images - self.mean) / self.std
+
+    def forward(self, normalised: Tensor) -> tuple[Tensor, Tensor]:
+        """Decoder features ``(B, 16, H, W)`` and person logit ``(B, 1, H, W)`` of normalised images."""
+        features = self.unet.decoder(self.unet.encoder(normalised))
+        return features, self.unet.segmentation_head(features)
+
+    def last_shared_weight(self) -> nn.Parameter:
+        """Weight of the last layer that every head uses: where the shares of the gradient are measured."""
+        weight = self.unet.decoder.blocks[-1].conv2[0].weight
+        assert isinstance(weight, nn.Parameter)
+        return weight
+
+
+def _conv_block(
+    channels_in: int, channels_out: int, *, stride: int = 1, groups: int = 1, kernel: int = 3
+) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(inplace=True),
+    )
+
+
+class _Fuse(nn.Module):
+    """Upsample by two, join the skip connection, mix with a depthwise separable convolution."""
+
+    def __init__(self, channels_in: int, channels_skip: int, channels_out: int) -> None:
+        super().__init__()
+        joined = channels_in + channels_skip
+        self.mix = nn.Sequential(
+            _conv_block(joined, joined, groups=joined), _conv_block(joined, channels_out, kernel=1)
+        )
+
+    def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
+        deep = functional.interpolate(deep, scale_factor=2.0, mode="bilinear", align_corners=False)
+        mixed: Tensor = self.mix(torch.cat([deep, skip], dim=1))
+        return mixed
+
+
+class RoiTrunk(nn.Module):
+    """A small U-Net over the aligned roi: sees the whole box, answers at its resolution.
+
+    Two channels with the position inside the box are added to the input: the box says which person is meant, and a
+    convolution alone cannot tell the middle of a box from its side (CoordConv, Liu et al., arXiv:1807.03247).
+
+    Args:
+        channels_in: Channels of the aligned roi.
+        channels: Channels at full roi resolution; twice and four times as many further down.
+    """
+
+    def __init__(self, channels_in: int, channels: int) -> None:
+        super().__init__()
+        self.stem = _conv_block(channels_in + 2, channels)
+        self.down_half = _conv_block(channels, 2 * channels, stride=2)
+        self.down_quarter = _conv_block(2 * channels, 4 * channels, stride=2)
+        self.middle = nn.Sequential(_conv_block(4 * channels, 4 * channels), _conv_block(4 * channels, 4 * channels))
+        self.up_half = _Fuse(4 * channels, 2 * channels, 2 * channels)
+        self.up_full = _Fuse(2 * channels, channels, channels)
+
+    def forward(self, aligned: Tensor) -> Tensor:
+        """``(N, C, H, W)`` aligned rois -> ``(N, channels, H, W)``; H and W multiples of 4."""
+        full = self.stem(torch.cat([aligned, _box_coordinates(aligned)], dim=1))
+        half = self.down_half(full)
+        quarter = self.down_quarter(half)
+        quarter = quarter + self.middle(quarter)
+        mixed: Tensor = self.up_full(self.up_half(quarter, half), full)
+        return mixed
+
+
+def _box_coordinates(aligned: Tensor) -> Tensor:
+    """``(N, 2, H, W)``: y and x inside the box, -1 at one side and 1 at the other."""
+    count, _, height, width = aligned.shape
+    y = torch.linspace(-1.0, 1.0, height, dtype=aligned.dtype, device=aligned.device).view(1, 1, height, 1)
+    x = torch.linspace(-1.0, 1.0, width, dtype=aligned.dtype, device=aligned.device).view(1, 1, 1, width)
+    return torch.cat([y.expand(count, 1, height, width), x.expand(count, 1, height, width)], dim=1)
+
+
+class _Branch(nn.Module):
+    """Features of one question at mask size, and its answer."""
+
+    def __init__(self, channels_in: int, channels: int, answers: int, mask_size: tuple[int, int]) -> None:
+        super().__init__()
+        self.mask_size = mask_size
+        self.features = _conv_block(channels_in, channels)
+        self.answer = nn.Conv2d(channels, answers, 3, padding=1)
+
+    def forward(self, trunk: Tensor) -> tuple[Tensor, Tensor]:
+        features = functional.interpolate(self.features(trunk), self.mask_size, mode="bilinear", align_corners=False)
+        return features, self.answer(features)
+
+
+class PlainHead(nn.Module):
+    """One three-class answer; the `baseline`."""
+
+    def __init__(self, channels_in: int, channels: int, mask_size: tuple[int, int]) -> None:
+        super().__init__()
+        self.trunk = RoiTrunk(channels_in, channels)
+        self.classes = _Branch(channels, channels // 2, 3, mask_size)
+
+    def forward(self, aligned: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """``(N, C, h, w)`` -> logits ``(N, 3, H, W)`` and no further heads."""
+        _, logits = self.classes(self.trunk(aligned))
+        return logits, {}
+
+
+class HierarchicalHead(nn.Module):
+    """First foreground or background, then this person or another one *given* foreground.
+
+    The main logits are the log-space composition of the two answers, so without correction they are exact log
+    probabilities; a learned correction over the features of all branches is added and starts at zero.
+
+    Args:
+        channels_in: Channels of the aligned roi.
+        channels: Channels of the trunk.
+        mask_size: (height, width) of the answer.
+        contour: Adds ``contour_logits``, the border of this person.
+        distance: Adds ``distance``, the signed distance to that border in [-1, 1].
+    """
+
+    def __init__(
+        self, channels_in: int, channels: int, mask_size: tuple[int, int], *, contour: bool, distance: bool
+    ) -> None:
+        super().__init__()
+        width = channels // 2
+        self.trunk = RoiTrunk(channels_in, channels)
+        self.bg_fg = _Branch(channels, width, 2, mask_size)
+        self.target_nontarget = _Branch(channels, width, 2, mask_size)
+        self.contour = _Branch(channels, width, 1, mask_size) if contour else None
+        self.distance = _Branch(channels, width, 1, mask_size) if distance else None
+        self.correction = nn.Conv2d(width * (2 + contour + distance), 3, 1)
+        nn.init.zeros_(self.correction.weight)
+        assert self.correction.bias is not None
+        nn.init.zeros_(self.correction.bias)
+
+    def forward(self, aligned: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """``(N, C, h, w)`` -> logits ``(N, 3, H, W)`` and the answers of the branches by name."""
+        trunk = self.trunk(aligned)
+        bg_fg_features, bg_fg = self.bg_fg(trunk)
+        target_features, target_nontarget = self.target_nontarget(trunk)
+        features = [bg_fg_features, target_features]
+        aux = {"bg_fg_logits": bg_fg, "target_nontarget_logits": target_nontarget}
+        if self.contour is not None:
+            contour_features, aux["contour_logits"] = self.contour(trunk)
+            features.append(contour_features)
+        if self.distance is not None:
+            distance_features, distance = self.distance(trunk)
+            aux["distance"] = torch.tanh(distance)
+            features.append(distance_features)
+        logits = compose_logits(bg_fg, target_nontarget) + self.correction(torch.cat(features, dim=1))
+        return logits, aux
+
+
+def compose_logits(bg_fg: Tensor, target_nontarget: Tensor) -> Tensor:
+    """Log probabilities of (background, target, non-target) from the two binary answers.
+
+    ``log p(target) = log p(fg) + log p(target | fg)``, likewise for non-target.
+
+    Args:
+        bg_fg: ``(N, 2, H, W)`` logits, background first.
+        target_nontarget: ``(N, 2, H, W)`` logits, target first.
+
+    Returns:
+        ``(N, 3, H, W)`` float32; the exponentials sum to one over the classes.
+    """
+    background, foreground = functional.log_softmax(bg_fg.float(), dim=1).split(1, dim=1)
+    given_foreground = functional.log_softmax(target_nontarget.float(), dim=1)
+    return torch.cat([background, foreground + given_foreground], dim=1)

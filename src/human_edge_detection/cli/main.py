@@ -1,0 +1,80 @@
+"""``hed COMMAND ...``: finds the command, runs it, turns the user's errors into one line and exit code 2."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from human_edge_detection import __version__
+from human_edge_detection.cli.arguments import Parser
+from human_edge_detection.errors import HumanEdgeDetectionError, did_you_mean
+from human_edge_detection.log import setup_logging
+
+INTERRUPTED: Final = 130
+
+COMMANDS: Final = {
+    "train": "train one experiment",
+    "run": "train, compare and export experiments, with what they depend on",
+    "prepare-data": "filter, shrink, check COCO data and show its statistics",
+    "describe": "show an experiment: resolved config, parameters, GFLOPs, shapes",
+    "evaluate": "all metrics of a checkpoint, COCO AP included",
+    "export": "export a checkpoint to ONNX and check it against PyTorch",
+    "compare": "rebuild the comparison from the run folders",
+}
+
+
+def main(argv: Sequence[str] | None = None, *, program: str | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: Command and its arguments; None: those of the process.
+        program: What to call the command in messages; None: ``hed COMMAND``.
+
+    Returns:
+        0 done, 1 a run failed, 2 the user's error, 130 interrupted.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help"):
+        sys.stdout.write(_usage())
+        return 0
+    if argv[0] == "--version":
+        sys.stdout.write(f"human-edge-detection {__version__}\n")
+        return 0
+    if argv[0] not in COMMANDS:
+        return _fail(f"unknown command {argv[0]!r}{did_you_mean(argv[0], COMMANDS)}; see hed --help")
+    try:
+        return _run(argv[0], argv[1:], program or f"hed {argv[0]}")
+    except HumanEdgeDetectionError as error:
+        return _fail(" ".join(str(error).split()))
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; give the same command again to continue\n")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader (``| head``) has gone: nothing more may be written, not even by the interpreter as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(command: str, argv: Sequence[str], program: str) -> int:
+    module = importlib.import_module(f"human_edge_detection.cli.{command.replace('-', '_')}")
+    parser = Parser(program, COMMANDS[command])
+    module.add_arguments(parser)
+    args = parser.parse(argv)
+    if not getattr(args, "list_configs", False):
+        setup_logging()
+    result: int = module.run(args)
+    return result
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    commands = "".join(f"  {name:<{width}}  {text}\n" for name, text in COMMANDS.items())
+    return f"usage: hed COMMAND ...\n\n{commands}\nhed COMMAND --help shows the flags of a command.\n"
+
+
+def _fail(message: str) -> int:
+    sys.stderr.write(f"error: {message}\n")
+    return 2

@@ -1,0 +1,1 @@
+"""Photographs of people and their annotations: reading, augmenting, batching, preparing, and drawn sample data."""

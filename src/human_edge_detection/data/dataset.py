@@ -1,0 +1,224 @@
+"""Photographs and annotations as training samples, and samples as batches."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import albumentations as A
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from human_edge_detection.data.augment import (
+    Augmentation,
+    apply_transform,
+    build_transform,
+    fit_boxes,
+    jitter_boxes,
+    mask_boxes,
+    sample_seed,
+)
+from human_edge_detection.data.coco import PeopleAnnotations, Photograph, decode_mask
+from human_edge_detection.data.photographs import read_photograph, resample, resize
+from human_edge_detection.errors import DataError
+from human_edge_detection.structures import BACKGROUND, IGNORE, NON_TARGET, TARGET, Batch
+
+
+class Sample(NamedTuple):
+    """One photograph with its n persons.
+
+    Attributes:
+        image: ``(3, IH, IW)`` float32, RGB in [0, 1].
+        boxes: ``(n, 4)`` float32, x1, y1, x2, y2 as fractions of the photograph.
+        roi_masks: ``(n, H, W)`` uint8, see :class:`~human_edge_detection.structures.Batch`.
+        person_mask: ``(IH, IW)`` uint8.
+        image_id: Image id of the annotation file.
+        annotation_ids: The n annotation ids.
+    """
+
+    image: NDArray[np.float32]
+    boxes: NDArray[np.float32]
+    roi_masks: NDArray[np.uint8]
+    person_mask: NDArray[np.uint8]
+    image_id: int
+    annotation_ids: tuple[int, ...]
+
+
+class Scene(NamedTuple):
+    """A photograph at its own resolution, H x W, with what is where on it.
+
+    Attributes:
+        image: ``(H, W, 3)`` uint8 RGB.
+        persons: ``(P, H, W)`` uint8, 1 where a person is; persons may overlap.
+        ignored: ``(H, W)`` uint8, 1 in a crowd region or outside the photograph; a person wins over it.
+    """
+
+    image: NDArray[np.uint8]
+    persons: NDArray[np.uint8]
+    ignored: NDArray[np.uint8]
+
+
+class PeopleDataset(Dataset[Sample]):
+    """Samples by ``(epoch, index)``: equal keys give equal samples, in any process and in any order."""
+
+    def __init__(
+        self,
+        people: PeopleAnnotations,
+        *,
+        image_size: tuple[int, int],
+        mask_size: tuple[int, int],
+        augmentation: Augmentation | None,
+        max_rois: int | None,
+        seed: int,
+    ) -> None:
+        """Reads nothing yet.
+
+        Args:
+            people: Annotations from :func:`~human_edge_detection.data.coco.read_people`.
+            image_size: Height and width that photographs are stretched to.
+            mask_size: Height and width of roi masks.
+            augmentation: Random changes, or None to take photographs and boxes as they are.
+            max_rois: Most persons used of one photograph, drawn anew each epoch; None for all.
+            seed: Seed of all randomness.
+        """
+        self.people = people
+        self.image_size = image_size
+        self.mask_size = mask_size
+        self.augmentation = augmentation
+        self.max_rois = max_rois
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.people.photographs)
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        """The sample for ``key`` = (epoch, index).
+
+        Raises:
+            DataError: The photograph is missing, damaged, or of another size than its annotation says.
+        """
+        epoch, index = key
+        photograph = self.people.photographs[index]
+        geometry_seed, roi_seed = sample_seed(self.seed, epoch, index).spawn(2)
+        rng = np.random.default_rng(roi_seed)
+        scene = read_scene(self.people, photograph)
+        if self._transform is None or self.augmentation is None:
+            boxes = np.array([person.box for person in photograph.persons], np.float32).reshape(-1, 4)
+            chosen = self._choose(np.arange(len(boxes)), rng)
+            boxes = boxes[chosen]
+        else:
+            scene = augment_scene(scene, self._transform, geometry_seed)
+            boxes = mask_boxes(scene.persons)
+            chosen = self._choose(np.flatnonzero(boxes[:, 2] > 0), rng)
+            boxes = jitter_boxes(boxes[chosen], self.augmentation.box_jitter, scene.ignored.shape, rng)
+        return self._sample(photograph, scene, boxes, chosen)
+
+    @cached_property
+    def _transform(self) -> A.Compose | None:
+        return None if self.augmentation is None else build_transform(self.augmentation)
+
+    def _choose(self, visible: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:
+        if self.max_rois is None or len(visible) <= self.max_rois:
+            return visible
+        return np.sort(rng.permutation(visible)[: self.max_rois])
+
+    def _sample(
+        self, photograph: Photograph, scene: Scene, boxes: NDArray[np.float32], chosen: NDArray[np.intp]
+    ) -> Sample:
+        height, width = scene.ignored.shape
+        image = resize(scene.image, self.image_size).astype(np.float32) / 255
+        return Sample(
+            image=np.ascontiguousarray(image.transpose(2, 0, 1)),
+            boxes=(boxes / np.array([width, height, width, height])).astype(np.float32),
+            roi_masks=roi_masks(scene, fit_boxes(boxes, (height, width)), chosen, self.mask_size),
+            person_mask=person_mask(scene, self.image_size),
+            image_id=photograph.id,
+            annotation_ids=tuple(photograph.persons[number].id for number in chosen),
+        )
+
+
+def read_scene(people: PeopleAnnotations, photograph: Photograph) -> Scene:
+    """The photograph and its masks, at its own resolution.
+
+    Raises:
+        DataError: The photograph is missing, damaged, or of another size than its annotation says.
+    """
+    path = people.images_dir / photograph.file_name
+    image = read_photograph(path)
+    height, width = photograph.height, photograph.width
+    if image.shape[:2] != (height, width):
+        raise DataError(
+            f"photograph {path} is {image.shape[1]} x {image.shape[0]} (width x height, turned as its EXIF data says), "
+            f"but {people.file} says {width} x {height} for image {photograph.id}; annotate the photograph as it is"
+        )
+    persons = np.zeros((len(photograph.persons), height, width), np.uint8)
+    for mask, person in zip(persons, photograph.persons, strict=True):
+        mask[:] = decode_mask(person.segmentation, height, width)
+    ignored = np.zeros((height, width), np.uint8)
+    for crowd in photograph.crowds:
+        ignored |= decode_mask(crowd.segmentation, height, width)
+    return Scene(image, persons, ignored)
+
+
+def augment_scene(scene: Scene, transform: A.Compose, seed: np.random.SeedSequence) -> Scene:
+    """The scene changed at random; what comes from outside the photograph is ignored."""
+    # Counted pixels, not ignored ones: what comes from outside is filled with 0.
+    counted = 1 - scene.ignored
+    image, masks = apply_transform(transform, scene.image, np.concatenate([scene.persons, counted[None]]), seed)
+    return Scene(image, masks[:-1], 1 - masks[-1])
+
+
+def roi_masks(
+    scene: Scene, boxes: NDArray[np.float32], targets: NDArray[np.intp], size: tuple[int, int]
+) -> NDArray[np.uint8]:
+    """What is where in each box, as the person ``targets[i]`` of box ``i`` sees it.
+
+    Args:
+        scene: The photograph.
+        boxes: ``(n, 4)`` in pixels, inside the photograph, each side at least a pixel.
+        targets: ``(n,)`` numbers of persons of the scene.
+        size: Height and width of a mask.
+
+    Returns:
+        ``(n, height, width)`` uint8: 0 background, 1 the target, 2 other people, 255 ignore. A target wins over others
+        that it overlaps, a person over what is ignored.
+    """
+    masks = np.full((len(boxes), *size), BACKGROUND, np.uint8)
+    anyone, ignored = _coverage(scene)
+    for mask, box, number in zip(masks, boxes, targets, strict=True):
+        person, nothing, target = resample(np.stack([anyone, ignored, scene.persons[number] > 0]), box, size)
+        mask[nothing >= 0.5] = IGNORE
+        mask[person >= 0.5] = NON_TARGET
+        mask[(person >= 0.5) & (target >= person / 2)] = TARGET
+    return masks
+
+
+def person_mask(scene: Scene, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """``size`` uint8: 1 any person, 0 nobody, 255 ignore."""
+    anyone, ignored = _coverage(scene)
+    mask = np.zeros(size, np.uint8)
+    mask[resize(ignored.astype(np.float32), size) >= 0.5] = IGNORE
+    mask[resize(anyone.astype(np.float32), size) >= 0.5] = 1
+    return mask
+
+
+def _coverage(scene: Scene) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where anyone is, and where nobody is and the pixel does not count."""
+    anyone = np.asarray(scene.persons.any(axis=0))
+    return anyone, scene.ignored.astype(bool) & ~anyone
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """One batch of the samples, in their order; with no person at all, N is 0."""
+    counts = [len(sample.boxes) for sample in samples]
+    owners = np.repeat(np.arange(len(samples), dtype=np.float32), counts)[:, None]
+    rois = np.concatenate([owners, np.concatenate([sample.boxes for sample in samples])], axis=1)
+    return Batch(
+        images=torch.from_numpy(np.stack([sample.image for sample in samples])),
+        rois=torch.from_numpy(rois.astype(np.float32)),
+        roi_masks=torch.from_numpy(np.concatenate([sample.roi_masks for sample in samples])),
+        person_masks=torch.from_numpy(np.stack([sample.person_mask for sample in samples])),
+        image_ids=tuple(sample.image_id for sample in samples),
+        annotation_ids=tuple(number for sample in samples for number in sample.annotation_ids),
+    )

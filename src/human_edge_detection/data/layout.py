@@ -1,0 +1,52 @@
+"""Finding annotations and photographs below one data folder."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from human_edge_detection.errors import DataError
+
+_ANNOTATIONS = (
+    "annotations/instances_{split}_person.json",
+    "annotations/instances_{split}.json",
+    "annotations/instances_{split}2017.json",
+)
+_IMAGES = ("images/{split}", "images/{split}2017", "{split}2017", "{split}")
+
+
+class SplitPaths(NamedTuple):
+    """Annotation file and photograph folder of one split."""
+
+    annotations: Path
+    images: Path
+
+
+def find_splits(root: Path) -> tuple[SplitPaths, SplitPaths]:
+    """The training and the validation split below ``root``.
+
+    Raises:
+        DataError: The folder is missing, or a split is; the message lists what was tried.
+    """
+    return find_split(root, "train"), find_split(root, "val")
+
+
+def find_split(root: Path, split: str) -> SplitPaths:
+    """One split (``train`` or ``val``) below ``root``.
+
+    Raises:
+        DataError: The folder is missing, or the split is; the message lists what was tried.
+    """
+    if not root.is_dir():
+        raise DataError(f"data folder {root} does not exist or is not a folder; give an existing one")
+    annotations = [root / pattern.format(split=split) for pattern in _ANNOTATIONS]
+    images = [root / pattern.format(split=split) for pattern in _IMAGES]
+    found_annotations = next((path for path in annotations if path.is_file()), None)
+    found_images = next((path for path in images if path.is_dir()), None)
+    if found_annotations is None:
+        raise DataError(f"data folder {root}: no {split} annotations; tried {_names(annotations, root)}")
+    if found_images is None:
+        raise DataError(f"data folder {root}: no {split} photographs; tried {_names(images, root)}")
+    return SplitPaths(found_annotations, found_images)
+
+
+def _names(paths: list[Path], root: Path) -> str:
+    return ", ".join(str(path.relative_to(root)) for path in paths)

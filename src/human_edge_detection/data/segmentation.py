@@ -1,0 +1,122 @@
+"""COCO segmentations: polygons and run lengths, checked before pycocotools sees them.
+
+pycocotools is C code that trusts its input: a coordinate that is not finite, a huge one or run lengths that do not add
+up can end the process. So every segmentation is checked here, in Python, once, when the annotations are read.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from human_edge_detection.errors import DataError
+
+Segmentation = list[list[float]] | dict[str, Any]
+"""Polygons ``[[x, y, x, y, ...], ...]`` in pixels, or run lengths ``{"size": [height, width], "counts": ...}``."""
+Box = tuple[float, float, float, float]
+"""``x1, y1, x2, y2`` in pixels."""
+
+
+def check_segmentation(segmentation: object, height: int, width: int) -> Segmentation:
+    """The segmentation itself, when it is one that a photograph of this size can have.
+
+    Raises:
+        DataError: Saying what is malformed; the caller puts file and annotation before it.
+    """
+    if isinstance(segmentation, list):
+        for number, polygon in enumerate(segmentation):
+            _check_polygon(polygon, number, height, width)
+        return segmentation
+    if isinstance(segmentation, dict):
+        _check_run_lengths(segmentation, height, width)
+        return segmentation
+    raise DataError(f"segmentation is a {type(segmentation).__name__}, expected a list of polygons or an RLE object")
+
+
+def decode_mask(segmentation: Segmentation, height: int, width: int) -> NDArray[np.uint8]:
+    """The pixels of a checked segmentation: ``(height, width)`` uint8, 1 inside and 0 outside."""
+    if not segmentation:
+        return np.zeros((height, width), np.uint8)
+    mask: NDArray[np.uint8] = coco_mask.decode(_compressed(segmentation, height, width))
+    return mask
+
+
+def mask_area_and_box(segmentation: Segmentation, height: int, width: int) -> tuple[int, Box]:
+    """Number of pixels and tight box of a checked segmentation, without unpacking it."""
+    if not segmentation:
+        return 0, (0.0, 0.0, 0.0, 0.0)
+    rle = _compressed(segmentation, height, width)
+    x, y, box_width, box_height = (float(value) for value in coco_mask.toBbox(rle))
+    return int(coco_mask.area(rle)), (x, y, x + box_width, y + box_height)
+
+
+def _compressed(segmentation: Segmentation, height: int, width: int) -> dict[str, Any]:
+    if isinstance(segmentation, list):
+        merged: dict[str, Any] = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
+        return merged
+    if isinstance(segmentation["counts"], list):
+        packed: dict[str, Any] = coco_mask.frPyObjects(segmentation, height, width)
+        return packed
+    return segmentation
+
+
+def _check_polygon(polygon: object, number: int, height: int, width: int) -> None:
+    if not isinstance(polygon, list):
+        raise DataError(f"polygon {number} is a {type(polygon).__name__}, expected a list of numbers x, y, x, y, ...")
+    if len(polygon) < 6 or len(polygon) % 2:
+        raise DataError(f"polygon {number} has {len(polygon)} coordinates, expected an even number of at least 6")
+    for position, value in enumerate(polygon):
+        side = height if position % 2 else width
+        # A comparison with NaN is false, so this refuses NaN and both infinities as well.
+        if type(value) not in (int, float) or not -side <= value <= 2 * side:
+            raise DataError(
+                f"polygon {number} has the coordinate {shorten(value)} at position {position}, expected a number of "
+                f"pixels in or near the photograph of {width} x {height}"
+            )
+
+
+def _check_run_lengths(rle: dict[str, Any], height: int, width: int) -> None:
+    if rle.get("size") != [height, width]:
+        raise DataError(f"RLE has size {shorten(rle.get('size'))}, expected [height, width] = [{height}, {width}]")
+    counts = rle.get("counts")
+    if isinstance(counts, str):
+        runs = _unpack_counts(counts)
+    elif isinstance(counts, list):
+        runs = counts
+    else:
+        raise DataError(f"RLE counts are a {type(counts).__name__}, expected a list of integers or a string")
+    if any(type(run) is not int or run < 0 for run in runs):
+        raise DataError("RLE counts hold something else than integers from 0 up; write the annotation anew")
+    if sum(runs) != height * width:
+        raise DataError(f"RLE counts add up to {shorten(sum(runs))} pixels, expected {height} x {width}")
+
+
+def _unpack_counts(packed: str) -> Sequence[int]:
+    """Run lengths of COCO's string: 5 bits a character; from the fourth on, differences to the run two before."""
+    runs: list[int] = []
+    value = shift = 0
+    for character in packed:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64 or shift > 30:
+            raise DataError(f"RLE counts are not a COCO string (at {shorten(character)}); write the annotation anew")
+        value |= (bits & 0x1F) << shift
+        shift += 5
+        if not bits & 0x20:
+            if bits & 0x10:
+                value -= 1 << shift
+            runs.append(value + runs[-2] if len(runs) > 2 else value)
+            value = shift = 0
+    if shift:
+        raise DataError("RLE counts end in the middle of a number; write the annotation anew")
+    return runs
+
+
+def shorten(value: object) -> str:
+    """``repr`` cut to 60 characters, so that a message stays one line."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more than 4300 digits
+        return f"a huge {type(value).__name__}"
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,1 @@
+"""Turns a config into parts and runs them: build, train, checkpoint, evaluate."""

@@ -1,0 +1,168 @@
+"""The one place that turns a config into parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from human_edge_detection.advanced.encoder_weights import load_encoder_weights
+from human_edge_detection.advanced.hierarchical_segmentation_rgb import ALIGNED_CHANNELS, RgbPersonSegmenter
+from human_edge_detection.advanced.hierarchical_segmentation_unet import HierarchicalHead, PersonUNet, PlainHead
+from human_edge_detection.advanced.knowledge_distillation import DistillationLoss
+from human_edge_detection.data.augment import Augmentation
+from human_edge_detection.data.coco import PeopleAnnotations, read_people
+from human_edge_detection.data.dataset import PeopleDataset
+from human_edge_detection.data.layout import SplitPaths, find_splits
+from human_edge_detection.data.sample_people import write_sample_people
+from human_edge_detection.errors import ConfigError
+from human_edge_detection.experiments.schema import (
+    DataConfig,
+    DistillationConfig,
+    ExperimentConfig,
+    ModelConfig,
+    SampleDataConfig,
+    TrainingConfig,
+)
+from human_edge_detection.losses.hierarchical import HeadWeights, HierarchicalLoss
+
+
+class Splits(NamedTuple):
+    """The annotations of both splits, read and checked."""
+
+    train: PeopleAnnotations
+    val: PeopleAnnotations
+
+
+def build_model(config: ModelConfig) -> RgbPersonSegmenter:
+    """The network with random weights."""
+    head: HierarchicalHead | PlainHead | None = None
+    if config.head == "hierarchical":
+        head = HierarchicalHead(
+            ALIGNED_CHANNELS,
+            config.head_channels,
+            config.mask_size,
+            contour=config.contour is not None,
+            distance=config.distance is not None,
+        )
+    elif config.head == "plain":
+        head = PlainHead(ALIGNED_CHANNELS, config.head_channels, config.mask_size)
+    return RgbPersonSegmenter(PersonUNet(config.encoder), head, roi_size=config.roi_size, mask_size=config.mask_size)
+
+
+def load_encoder(model: RgbPersonSegmenter, config: ModelConfig) -> None:
+    """Loads ``config.encoder_weights`` into the encoder."""
+    load_encoder_weights(model.unet.unet.encoder, config.encoder, config.encoder_weights)
+
+
+def build_loss(config: ExperimentConfig) -> HierarchicalLoss:
+    """The loss on ground truth."""
+    loss, model = config.loss, config.model
+    weights = HeadWeights(
+        main=loss.main,
+        bg_fg=loss.bg_fg,
+        target_nontarget=loss.target_nontarget,
+        full_image=loss.full_image,
+        contour=model.contour.loss_weight if model.contour else 0.0,
+        distance=model.distance.loss_weight if model.distance else 0.0,
+    )
+    return HierarchicalLoss(
+        weights,
+        class_weights=loss.class_weights,
+        dice_weight=loss.dice_weight,
+        boundary_weight=loss.boundary.weight if loss.boundary else 0.0,
+        boundary_width=loss.boundary.width if loss.boundary else 1,
+    )
+
+
+def build_distillation_loss(config: DistillationConfig) -> DistillationLoss:
+    """The loss that adds the teacher's answers."""
+    weights = {
+        "main": config.main,
+        "bg_fg": config.bg_fg,
+        "target_nontarget": config.target_nontarget,
+        "full_image": config.full_image,
+    }
+    return DistillationLoss(temperature=config.temperature, alpha=config.alpha, weights=weights)
+
+
+def build_optimizer(model: RgbPersonSegmenter, config: TrainingConfig) -> torch.optim.AdamW:
+    """AdamW (arXiv:1711.05101); no decay on biases and normalisation, the encoder at its own learning rate."""
+    encoder = {id(parameter) for parameter in model.unet.unet.encoder.parameters()}
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for parameter in model.parameters():
+        groups.setdefault((id(parameter) in encoder, parameter.ndim > 1), []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {
+                "params": parameters,
+                "base_lr": config.learning_rate * (config.encoder_lr_scale if in_encoder else 1.0),
+                "lr": config.learning_rate,
+                "weight_decay": config.weight_decay if decays else 0.0,
+            }
+            for (in_encoder, decays), parameters in groups.items()
+        ]
+    )
+
+
+def split_paths(config: DataConfig, sample_root: Path) -> tuple[SplitPaths, SplitPaths]:
+    """Where train and val are; makes the sample data at ``sample_root`` when the config wants it.
+
+    Raises:
+        ConfigError: The config names no data.
+        DataError: The folder is not laid out as known.
+    """
+    if config.sample is not None:
+        return find_splits(make_sample(config.sample, sample_root))
+    if config.root is not None:
+        return find_splits(Path(config.root))
+    if config.train_ann and config.val_ann and config.train_images and config.val_images:
+        return (
+            SplitPaths(Path(config.train_ann), Path(config.train_images)),
+            SplitPaths(Path(config.val_ann), Path(config.val_images)),
+        )
+    raise ConfigError("no data: give --data_root DIR, or --train_ann --val_ann --train_images --val_images")
+
+
+def make_sample(config: SampleDataConfig, root: Path) -> Path:
+    """The folder with the sample data, made if it is not there."""
+    return write_sample_people(
+        root,
+        train_images=config.train_images,
+        val_images=config.val_images,
+        image_size=config.image_size,
+        seed=config.seed,
+    )
+
+
+def read_splits(config: DataConfig, sample_root: Path) -> Splits:
+    """Reads and checks the annotations of both splits."""
+    train, val = split_paths(config, sample_root)
+    return Splits(read_people(train.annotations, train.images), read_people(val.annotations, val.images))
+
+
+def build_training_set(config: ExperimentConfig, people: PeopleAnnotations) -> PeopleDataset:
+    """The training photographs, augmented, at the model's sizes."""
+    augmentation = config.data.augmentation
+    return PeopleDataset(
+        people,
+        image_size=config.model.image_size,
+        mask_size=config.model.mask_size,
+        augmentation=Augmentation(**augmentation.model_dump()) if augmentation else None,
+        max_rois=config.data.max_rois_per_image,
+        seed=config.training.seed,
+    )
+
+
+def build_validation_set(config: ModelConfig, people: PeopleAnnotations) -> PeopleDataset:
+    """The validation photographs as they are, every person of them, at the model's sizes."""
+    return PeopleDataset(
+        people,
+        image_size=config.image_size,
+        mask_size=config.mask_size,
+        augmentation=None,
+        max_rois=None,
+        seed=0,
+    )

@@ -1,0 +1,72 @@
+"""Which device and which arithmetic a run uses, and what makes it repeatable."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import random
+from typing import Literal
+
+import numpy as np
+import torch
+
+from human_edge_detection.errors import ConfigError
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device for ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        ConfigError: CUDA asked for and absent.
+    """
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise ConfigError("--device cuda: PyTorch sees no CUDA device here; use --device cpu or auto")
+    return torch.device("cuda" if available and wanted != "cpu" else "cpu")
+
+
+def choose_precision(wanted: str, device: torch.device) -> Precision:
+    """The arithmetic for ``auto``: the fastest that is safe on the device.
+
+    On a GPU bf16 where it has bf16 units, else fp16 with loss scaling. On a CPU bf16 only where it has AMX tiles;
+    elsewhere bf16 is emulated and slower than fp32.
+
+    Raises:
+        ConfigError: fp16 on a CPU, where its gradients underflow and it is not accelerated.
+    """
+    if wanted == "fp16" and device.type == "cpu":
+        raise ConfigError("--precision fp16: not usable for training on a CPU; use bf16, fp32 or auto")
+    if wanted == "fp32":
+        return "fp32"
+    if wanted == "bf16":
+        return "bf16"
+    if wanted == "fp16":
+        return "fp16"
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return "bf16" if capabilities.get("amx_bf16") else "fp32"
+
+
+def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager[object]:
+    """The context in which forward passes run."""
+    if precision == "fp32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
+
+
+def make_deterministic(device: torch.device) -> None:
+    """Repeatable arithmetic on a CPU; on a GPU only repeatable seeds, as its deterministic kernels cost speed."""
+    if device.type == "cpu":
+        torch.use_deterministic_algorithms(True)
+
+
+def seed_everything(*parts: int) -> None:
+    """Seeds every generator from a tuple such as (seed, step), so that their state never has to be stored."""
+    digest = hashlib.sha256(",".join(map(str, parts)).encode()).digest()
+    seed = int.from_bytes(digest[:4], "little")
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)

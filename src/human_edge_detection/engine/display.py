@@ -1,0 +1,53 @@
+"""What a person sees while it trains: a bar with the losses and the time left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from human_edge_detection.log import terminal
+
+
+class TrainingDisplay:
+    """One bar for the steps of the whole run, one for the validation under way."""
+
+    def __init__(self, bars: Progress, name: str, total_steps: int, done: int) -> None:
+        self._bars = bars
+        self._task = bars.add_task(name, total=total_steps, completed=done, losses="")
+
+    def step(self, epoch: int, epochs: int, losses: Mapping[str, float]) -> None:
+        """One optimizer update done; shows these losses."""
+        text = "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
+        self._bars.update(self._task, advance=1, losses=f"epoch {epoch}/{epochs}  {text}")
+
+    @contextmanager
+    def validating(self, batches: int, name: str = "validating") -> Iterator[TrainingDisplay]:
+        """Shows a second bar; :meth:`validated` moves it."""
+        self._validation = self._bars.add_task(name, total=batches, losses="")
+        try:
+            yield self
+        finally:
+            self._bars.remove_task(self._validation)
+
+    def validated(self) -> None:
+        """One validation batch done."""
+        self._bars.advance(self._validation)
+
+
+@contextmanager
+def training_display(name: str, *, total_steps: int, done: int) -> Iterator[TrainingDisplay]:
+    """A live display on the terminal; silent where stderr is no terminal (log lines tell of the epochs there)."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[losses]}"),
+    )
+    console = terminal()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        yield TrainingDisplay(bars, name, total_steps, done)

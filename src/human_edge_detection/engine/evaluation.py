@@ -1,0 +1,69 @@
+"""Validation of one model on one data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+from human_edge_detection.engine.device import Precision, autocast
+from human_edge_detection.metrics.coco_ap import CocoMaskAp
+from human_edge_detection.metrics.segmentation import SegmentationMetrics
+from human_edge_detection.structures import Batch, SegmentationOutput
+
+Answer = Callable[[Tensor, Tensor], SegmentationOutput]
+Metrics = dict[str, float | None]
+
+
+@torch.no_grad()
+def evaluate(
+    answer: Answer,
+    batches: Iterable[Batch],
+    *,
+    device: torch.device,
+    precision: Precision,
+    mask_size: tuple[int, int],
+    after_batch: Callable[[], None] = lambda: None,
+    coco_ap: CocoMaskAp | None = None,
+) -> Metrics:
+    """Metrics of ``answer`` over all ``batches``.
+
+    Args:
+        answer: A model in ``eval()`` mode, or a teacher.
+        batches: The data set, in order.
+        device: Where the model is.
+        precision: Arithmetic of the forward passes.
+        mask_size: (height, width) of the masks.
+        after_batch: Called after each batch (progress, interruption).
+        coco_ap: Also collects COCO mask AP.
+
+    Returns:
+        The metrics of :class:`SegmentationMetrics`, and those of ``coco_ap`` when given.
+    """
+    metrics = SegmentationMetrics(mask_size)
+    for batch in batches:
+        batch = batch.to(device)
+        with autocast(device, precision):
+            output = answer(batch.images, batch.rois)
+        metrics.update(output, batch)
+        if coco_ap is not None and len(output.logits):
+            coco_ap.update(output, batch)
+        after_batch()
+    return metrics.compute() | (coco_ap.compute() if coco_ap is not None else {})
+
+
+def monitored_metric(head: str) -> str:
+    """The validation metric that picks the best epoch: mIoU, or the person IoU of a model without roi head."""
+    return "full_image_iou" if head == "none" else "miou"
+
+
+def answer_of(model: torch.nn.Module) -> Answer:
+    """``model`` in evaluation mode as a function of images and rois."""
+    model.eval()
+
+    def answer(images: Tensor, rois: Tensor) -> SegmentationOutput:
+        output: SegmentationOutput = model(images, rois)
+        return output
+
+    return answer

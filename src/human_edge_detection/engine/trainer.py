@@ -1,0 +1,347 @@
+"""The one training loop: with and without distillation, with and without mixed precision."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
+from human_edge_detection.advanced.knowledge_distillation import DISTILLATION_PREFIX, DistillationLoss
+from human_edge_detection.data.dataset import PeopleDataset
+from human_edge_detection.data.loader import BatchLoader, batches_per_epoch, training_batches
+from human_edge_detection.engine.checkpoint import Checkpoint, prune, publish_as, save_checkpoint
+from human_edge_detection.engine.device import Precision, autocast, seed_everything
+from human_edge_detection.engine.display import TrainingDisplay, training_display
+from human_edge_detection.engine.ema import MovingAverage
+from human_edge_detection.engine.evaluation import Metrics, answer_of, evaluate, monitored_metric
+from human_edge_detection.engine.interruption import Interruption
+from human_edge_detection.engine.progress import Record, TrainingProgress
+from human_edge_detection.engine.schedules import learning_rate_factor
+from human_edge_detection.engine.teacher import Teacher
+from human_edge_detection.engine.visualize import draw_comparison, write_pictures
+from human_edge_detection.engine.writers import RunWriters
+from human_edge_detection.errors import TrainingError
+from human_edge_detection.experiments.paths import RunPaths
+from human_edge_detection.experiments.schema import ExperimentConfig
+from human_edge_detection.losses.hierarchical import FULL_IMAGE_PREFIX, HierarchicalLoss, foreground_labels
+from human_edge_detection.structures import Batch, LossOutput, SegmentationOutput
+
+logger = logging.getLogger(__name__)
+
+_PER_IMAGE = (FULL_IMAGE_PREFIX, f"{DISTILLATION_PREFIX}full_image")
+"""Terms that average over images; the others average over rois."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that a run trains with, made by :mod:`human_edge_detection.engine.build`."""
+
+    config: ExperimentConfig
+    device: torch.device
+    precision: Precision
+    student: RgbPersonSegmenter
+    optimizer: torch.optim.Optimizer
+    loss: HierarchicalLoss
+    distillation: DistillationLoss | None
+    teacher: Teacher | None
+    training_set: PeopleDataset
+    validation: BatchLoader
+    preview: Batch | None
+    """The validation photographs that are drawn after each epoch, on the CPU."""
+    data_fingerprint: str
+
+
+class Trainer:
+    """Trains ``parts.student`` in the run folder ``paths``, from ``progress`` on."""
+
+    def __init__(self, parts: Parts, paths: RunPaths) -> None:
+        self.parts = parts
+        self.paths = paths
+        self.settings = parts.config.training
+        self.progress = TrainingProgress()
+        self.interruption = Interruption()
+        self.after_epoch: Callable[[], None] = lambda: None
+        self.ema = MovingAverage(parts.student, self.settings.ema.decay) if self.settings.ema else None
+        self.scaler = torch.amp.GradScaler(parts.device.type, enabled=parts.precision == "fp16")
+        self.batches = batches_per_epoch(len(parts.training_set), self.settings.batch_size)
+        self.total_steps = self.settings.epochs * -(-self.batches // self.settings.accumulation_steps)
+
+    def fit(self) -> bool:
+        """Trains to the last epoch; True when early stopping ended it before.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C or SIGTERM; the state is saved first.
+            TrainingError: A loss or gradient is not finite; the last checkpoint stays as it was.
+        """
+        resumed = self.progress.step if self.progress.step else None
+        with (
+            self.interruption,
+            RunWriters(self.paths.logs, self.paths.metrics, purge_step=resumed) as writers,
+            training_display(self.parts.config.name, total_steps=self.total_steps, done=self.progress.step) as display,
+        ):
+            stream = self._stream()
+            while self.progress.epoch < self.settings.epochs:
+                self._train_epoch(stream, writers, display)
+                self._finish_epoch(writers, display)
+                self.after_epoch()
+                if self._out_of_patience():
+                    return True
+        return False
+
+    def _stream(self) -> Iterator[Batch]:
+        return training_batches(
+            self.parts.training_set,
+            batch_size=self.settings.batch_size,
+            seed=self.settings.seed,
+            start_epoch=self.progress.epoch,
+            start_batch=self.progress.batch,
+            epochs=self.settings.epochs,
+            num_workers=self.parts.config.data.num_workers,
+        )
+
+    def _train_epoch(self, stream: Iterator[Batch], writers: RunWriters, display: TrainingDisplay) -> None:
+        frozen = self.progress.epoch < self.parts.config.model.freeze_unet_epochs
+        self.parts.student.unet.requires_grad_(not frozen)
+        while self.progress.batch < self.batches:
+            started = time.perf_counter()
+            group = list(islice(stream, min(self.settings.accumulation_steps, self.batches - self.progress.batch)))
+            values = self.train_step(group)
+            self.progress.seconds += time.perf_counter() - started
+            self.progress.images += sum(len(batch.images) for batch in group)
+            self.progress.batch += len(group)
+            self.progress.add(values)
+            display.step(self.progress.epoch + 1, self.settings.epochs, _shown(values))
+            if self.progress.step % self.settings.log_every_steps == 0:
+                writers.scalars(self.progress.step, {f"step/{name}": value for name, value in values.items()})
+            self._save_and_stop_if_asked()
+
+    def train_step(self, group: Sequence[Batch]) -> dict[str, float]:
+        """One optimizer update from the batches of ``group`` (several with gradient accumulation).
+
+        Each batch's terms are weighted by its share of the group's rois (or images), so that several batches give the
+        gradient of one large batch for every term that is a mean over rois or images.
+        """
+        settings, student = self.settings, self.parts.student
+        seed_everything(settings.seed, self.progress.step)
+        factor = self._set_learning_rate()
+        student.train()
+        if not student.unet.last_shared_weight().requires_grad:
+            student.unet.eval()
+        self.parts.optimizer.zero_grad(set_to_none=True)
+        rois, images = sum(len(batch.rois) for batch in group), sum(len(batch.images) for batch in group)
+        values: dict[str, float] = {}
+        for batch in group:
+            loss = self.batch_loss(batch.to(self.parts.device))
+            shares = {name: _share(name, batch, rois, images) for name in loss.weighted}
+            total = torch.stack([term * shares[name] for name, term in loss.weighted.items()]).sum()
+            self._add_values(values, loss, shares, total)
+            if self.progress.batch == 0 and batch is group[0]:
+                self.progress.gradient_shares = self._gradient_shares(loss)
+            self.scaler.scale(total).backward()
+        norm = self._update(values)
+        return values | {"gradient_norm": norm, "learning_rate": settings.learning_rate * factor}
+
+    def batch_loss(self, batch: Batch) -> LossOutput:
+        """The loss of one batch, the teacher asked where there is one."""
+        parts = self.parts
+        with autocast(parts.device, parts.precision):
+            images = batch.images.contiguous(memory_format=torch.channels_last)
+            output: SegmentationOutput = parts.student(images, batch.rois)
+            base = parts.loss(output, batch)
+            if parts.distillation is None or parts.teacher is None:
+                return base
+            answer = parts.teacher.answer(images, batch.rois, mask_size=parts.config.model.mask_size)
+            return parts.distillation(output, answer, foreground_labels(batch.roi_masks.long()) == 1, base)
+
+    def _set_learning_rate(self) -> float:
+        factor = learning_rate_factor(
+            self.progress.step,
+            self.total_steps,
+            warmup_fraction=self.settings.warmup_fraction,
+            final_fraction=self.settings.final_lr_fraction,
+        )
+        for group in self.parts.optimizer.param_groups:
+            group["lr"] = group["base_lr"] * factor
+        return factor
+
+    def _add_values(
+        self, values: dict[str, float], loss: LossOutput, shares: Mapping[str, float], total: Tensor
+    ) -> None:
+        names = ["total", *loss.terms]
+        numbers = torch.stack([total.detach(), *(loss.terms[name] * shares[name] for name in loss.terms)]).tolist()
+        if not all(map(math.isfinite, numbers)):
+            terms = ", ".join(f"{name} {number:.4g}" for name, number in zip(names, numbers, strict=True))
+            raise TrainingError(
+                f"loss is not finite in epoch {self.progress.epoch + 1}, step {self.progress.step + 1} ({terms}); "
+                "lower --learning_rate or use --precision fp32; the last checkpoint is kept"
+            )
+        for name, number in zip(names, numbers, strict=True):
+            values[name] = values.get(name, 0.0) + number
+
+    def _gradient_shares(self, loss: LossOutput) -> dict[str, float]:
+        """Share of each term in the gradient of the last layer that all heads use (as in GradNorm, arXiv:1711.02257).
+
+        Measured on the first batch of an epoch, as it costs one more backward pass through the heads for each term.
+        """
+        weight = self.parts.student.unet.last_shared_weight()
+        if not weight.requires_grad:
+            return {}
+        norms = {}
+        for name, term in loss.weighted.items():
+            (gradient,) = torch.autograd.grad(term, weight, retain_graph=True, allow_unused=True)
+            norms[name] = 0.0 if gradient is None else float(gradient.norm())
+        total = sum(norms.values()) or 1.0
+        return {f"gradient_share/{name}": norm / total for name, norm in norms.items()}
+
+    def _update(self, values: Mapping[str, float]) -> float:
+        parameters = [parameter for parameter in self.parts.student.parameters() if parameter.grad is not None]
+        self.scaler.unscale_(self.parts.optimizer)
+        norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.settings.gradient_clip or math.inf))
+        # With fp16 an overflow is expected now and then: the scaler skips that update and lowers its scale.
+        if not math.isfinite(norm) and not self.scaler.is_enabled():
+            raise TrainingError(
+                f"gradient is not finite in epoch {self.progress.epoch + 1}, step {self.progress.step + 1} "
+                f"(loss {values['total']:.4g}); lower --learning_rate; the last checkpoint is kept"
+            )
+        self.scaler.step(self.parts.optimizer)
+        self.scaler.update()
+        self.progress.step += 1
+        if self.ema is not None:
+            self.ema.update(self.parts.student, self.progress.step)
+        return norm if math.isfinite(norm) else 0.0
+
+    def _save_and_stop_if_asked(self) -> None:
+        if self.interruption.requested:
+            save_checkpoint(self.paths.latest, self.checkpoint({}))
+            raise KeyboardInterrupt
+
+    def _finish_epoch(self, writers: RunWriters, display: TrainingDisplay) -> None:
+        progress, config = self.progress, self.parts.config
+        training = progress.means() | progress.gradient_shares
+        try:
+            metrics = self._validate(display)
+        except KeyboardInterrupt:
+            save_checkpoint(self.paths.latest, self.checkpoint({}))
+            raise
+        score = metrics[monitored_metric(config.model.head)]
+        record: Record = {"epoch": progress.epoch + 1, "step": progress.step}
+        record |= {f"train/{name}": value for name, value in training.items()}
+        record |= {f"val/{name}": value for name, value in metrics.items()}
+        if config.distillation is not None:
+            record |= {"temperature": config.distillation.temperature, "alpha": config.distillation.alpha}
+        is_best = progress.finish_epoch(record, score if score is not None else float("-inf"))
+        self._save_epoch(metrics, is_best=is_best)
+        writers.epoch(record, progress.step)
+        self._draw(writers)
+        logger.info(_epoch_line(progress, self.settings.epochs, training, metrics, is_best=is_best))
+
+    def _validate(self, display: TrainingDisplay) -> Metrics:
+        parts = self.parts
+
+        def after_batch() -> None:
+            display.validated()
+            self.interruption.check()
+
+        with display.validating(len(parts.validation)):
+            return evaluate(
+                answer_of(self._model_in_use()),
+                parts.validation,
+                device=parts.device,
+                precision=parts.precision,
+                mask_size=parts.config.model.mask_size,
+                after_batch=after_batch,
+            )
+
+    def _model_in_use(self) -> torch.nn.Module:
+        """What is validated, kept as best and exported: the moving average where there is one."""
+        return self.parts.student if self.ema is None else self.ema.model
+
+    def _save_epoch(self, metrics: Metrics, *, is_best: bool) -> None:
+        # The best first: a run killed between the two repeats the epoch, with the same outcome.
+        checkpoint = self.checkpoint(metrics)
+        if is_best:
+            save_checkpoint(self.paths.best, _without_training(checkpoint))
+        path = self.paths.epoch_checkpoint(self.progress.epoch)
+        save_checkpoint(path, checkpoint)
+        publish_as(path, self.paths.latest)
+        prune(self.paths, self.settings.keep_last)
+
+    def checkpoint(self, metrics: Metrics) -> Checkpoint:
+        """The state as it is now."""
+        teacher = self.parts.teacher
+        training: dict[str, Any] = {
+            "student": self.parts.student.state_dict() if self.ema is not None else None,
+            "optimizer": self.parts.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "progress": self.progress.to_state(),
+            "teacher_sha256": teacher.sha256 if teacher else None,
+        }
+        return Checkpoint(
+            config=self.parts.config,
+            model=self._model_in_use().state_dict(),
+            epoch=self.progress.epoch,
+            metrics=metrics,
+            data_fingerprint=self.parts.data_fingerprint,
+            training=training,
+        )
+
+    def _draw(self, writers: RunWriters) -> None:
+        preview, parts = self.parts.preview, self.parts
+        if preview is None:
+            return
+        batch = preview.to(parts.device)
+        with torch.no_grad(), autocast(parts.device, parts.precision):
+            student = answer_of(self._model_in_use())(batch.images, batch.rois)
+            size = parts.config.model.mask_size
+            teacher = parts.teacher.answer(batch.images, batch.rois, mask_size=size) if parts.teacher else None
+        pictures = draw_comparison(batch, student, teacher, max_images=len(batch.images))
+        write_pictures(self.paths.visualizations(self.progress.epoch), pictures)
+        for name, picture in pictures:
+            writers.picture(self.progress.step, name, picture)
+
+    def _out_of_patience(self) -> bool:
+        rule = self.settings.early_stopping
+        return rule is not None and self.progress.epochs_without_gain(rule.min_delta) >= rule.patience
+
+
+def _without_training(checkpoint: Checkpoint) -> Checkpoint:
+    return Checkpoint(
+        config=checkpoint.config,
+        model=checkpoint.model,
+        epoch=checkpoint.epoch,
+        metrics=checkpoint.metrics,
+        data_fingerprint=checkpoint.data_fingerprint,
+    )
+
+
+def _share(name: str, batch: Batch, rois: int, images: int) -> float:
+    if name.startswith(_PER_IMAGE):
+        return len(batch.images) / images
+    return len(batch.rois) / max(rois, 1)
+
+
+def _shown(values: Mapping[str, float]) -> dict[str, float]:
+    """The few losses that fit beside a progress bar."""
+    distilled = sum(value for name, value in values.items() if name.startswith(DISTILLATION_PREFIX))
+    shown = {"loss": values["total"]}
+    if "main/ce" in values:
+        shown["ce"] = values["main/ce"]
+    if distilled:
+        shown["kl"] = distilled
+    return shown
+
+
+def _epoch_line(
+    progress: TrainingProgress, epochs: int, training: Mapping[str, float], metrics: Metrics, *, is_best: bool
+) -> str:
+    shown = [f"{name} {metrics[name]:.4f}" for name in ("miou", "iou_nontarget", "full_image_iou") if metrics[name]]
+    best = " (best)" if is_best else ""
+    return f"epoch {progress.epoch}/{epochs}: loss {training['total']:.4f}, {', '.join(shown)}{best}"

@@ -1,0 +1,38 @@
+"""Errors that are the user's to mend. The command line prints one line for them and exits with code 2.
+
+A message says what is wrong, what was given, what was expected and what to do. Anything that is not one of these is a
+bug of ours: it ends in a traceback and exit code 1.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class HumanEdgeDetectionError(Exception):
+    """Base of every error that the user can mend."""
+
+
+class ConfigError(HumanEdgeDetectionError):
+    """An experiment, a field or a flag is wrong."""
+
+
+class DataError(HumanEdgeDetectionError):
+    """A photograph, an annotation or a data folder is wrong."""
+
+
+class CheckpointError(HumanEdgeDetectionError):
+    """A checkpoint or a weights file is missing, damaged or of another model."""
+
+
+class TrainingError(HumanEdgeDetectionError):
+    """Training cannot go on (a loss that is not finite, a teacher worse than its record)."""
+
+
+class ExportError(HumanEdgeDetectionError):
+    """An exported model does not answer as the trained one does."""
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """``" (did you mean 'b0'?)"`` for the nearest known name, or an empty string when none is near."""
+    near = difflib.get_close_matches(given, list(known), n=1, cutoff=0.5)
+    return f" (did you mean {near[0]!r}?)" if near else ""

@@ -1,0 +1,70 @@
+"""The dedicated flags and the config fields they set. The only such table; imports nothing, so ``--help`` is quick."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class Flag(NamedTuple):
+    """A command-line flag that sets one field.
+
+    Attributes:
+        name: As typed, ``--batch_size``.
+        path: The field, dotted.
+        kind: Type of its value.
+        help: One line; ``%%`` for a per cent sign.
+        choices: Allowed values; empty: what the schema allows.
+        aliases: Further spellings.
+    """
+
+    name: str
+    path: str
+    kind: type[int] | type[float] | type[str]
+    help: str
+    choices: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def destination(self) -> str:
+        """The attribute of the parsed arguments."""
+        return self.name.removeprefix("--")
+
+
+TRAINING_FLAGS: Final = (
+    Flag(
+        "--epochs",
+        "training.epochs",
+        int,
+        "passes over the data in all, also when resuming (default: 100)",
+        aliases=("--total_epochs",),
+    ),
+    Flag("--batch_size", "training.batch_size", int, "photographs in a batch (default: 2)"),
+    Flag("--learning_rate", "training.learning_rate", float, "peak learning rate"),
+    Flag("--accumulation_steps", "training.accumulation_steps", int, "batches for one optimizer update"),
+    Flag("--seed", "training.seed", int, "seed of weights, order and augmentation"),
+    Flag("--num_workers", "data.num_workers", int, "processes that load photographs; results do not depend on it"),
+    Flag("--device", "training.device", str, "where to train", ("auto", "cpu", "cuda")),
+    Flag("--precision", "training.precision", str, "arithmetic", ("auto", "fp32", "bf16", "fp16")),
+    Flag("--encoder_weights", "model.encoder_weights", str, "imagenet (downloaded), none (random), or a path"),
+    Flag("--pretrained_unet", "model.pretrained_unet", str, "checkpoint whose U-Net the model starts from"),
+)
+DISTILLATION_FLAGS: Final = (
+    Flag(
+        "--teacher_checkpoint",
+        "distillation.teacher_checkpoint",
+        str,
+        "checkpoint of the teacher; turns distillation on for any experiment",
+    ),
+    Flag("--distillation_temperature", "distillation.temperature", float, "temperature (default: 4.0)"),
+    Flag("--distillation_alpha", "distillation.alpha", float, "weight of the distillation term (default: 0.7)"),
+)
+DATA_FLAGS: Final = (
+    Flag("--data_root", "data.root", str, "folder with annotations/ and images/, or COCO's own layout"),
+    Flag("--train_ann", "data.train_ann", str, "COCO annotations to train on"),
+    Flag("--val_ann", "data.val_ann", str, "COCO annotations to validate on"),
+    Flag("--train_images", "data.train_images", str, "folder of the training photographs"),
+    Flag("--val_images", "data.val_images", str, "folder of the validation photographs"),
+)
+FLAGS: Final = (*TRAINING_FLAGS, *DISTILLATION_FLAGS, *DATA_FLAGS)
+FLAG_OF_PATH: Final = {flag.path: flag.name for flag in FLAGS}
+TEACHER_CHECKPOINT: Final = "distillation.teacher_checkpoint"

@@ -1,0 +1,272 @@
+"""From what a user gives to a resolved config: preset < ``--config_file`` < ``--set a.b=c`` < dedicated flag.
+
+Every source becomes :class:`Change` s, a dotted path and its value, which are laid over the preset in that order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from human_edge_detection.errors import ConfigError, did_you_mean
+from human_edge_detection.experiments.config_file import parse_value, read_config_file
+from human_edge_detection.experiments.flags import DATA_FLAGS, FLAGS, TEACHER_CHECKPOINT
+from human_edge_detection.experiments.registry import get_config
+from human_edge_detection.experiments.schema import ExperimentConfig, build_config, field_names
+
+_FOUR_PATHS = tuple(flag.path for flag in DATA_FLAGS if flag.path != "data.root")
+_REPLACES = {
+    "data.root": ("data.sample", *_FOUR_PATHS),
+    **dict.fromkeys(_FOUR_PATHS, ("data.root", "data.sample")),
+}
+"""A data flag says where the data is, so it clears what said so before."""
+NAMES_TEACHER = ("distillation", TEACHER_CHECKPOINT, "distillation.teacher_config")
+"""Changes that turn distillation on."""
+PRETRAINED_FIELDS = ("model.pretrained_unet", "model.pretrained_unet_config", "model.freeze_unet_epochs")
+_FOR_DEPENDENCIES = (
+    "data",
+    "training",
+    "loss.class_weights",
+    "model.image_size",
+    "model.roi_size",
+    "model.mask_size",
+    "model.encoder_weights",
+    *PRETRAINED_FIELDS,
+)
+"""What holds for a teacher or a pre-training too when it is given for the run that needs it: data, sizes, training."""
+_FIXED = ("name", "description", "schema_version")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One field set by the user.
+
+    Attributes:
+        path: Dotted path of a field or section.
+        value: Plain value; None turns an optional section off.
+        source: What set it, for messages: ``--epochs``, ``--set``, ``FILE``.
+    """
+
+    path: str
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """Everything that a command line changes, in order of precedence.
+
+    Attributes:
+        changes: Later ones win.
+        base: Experiment that a ``--config_file`` is based on; None: the file or command names none.
+        name: Own name of the ``--config_file``'s experiment.
+    """
+
+    changes: tuple[Change, ...] = ()
+    base: str | None = None
+    name: str | None = None
+
+    def keep(self, changes: Iterable[Change]) -> Overrides:
+        """The same with these changes instead."""
+        return Overrides(tuple(changes), self.base, self.name)
+
+    def without(self, *paths: str) -> Overrides:
+        """The same without changes of these fields, or of fields below them."""
+        return self.keep(change for change in self.changes if not _below(change.path, paths))
+
+    def for_dependency(self, preset: ExperimentConfig) -> Overrides:
+        """What holds for ``preset`` too when a run with these overrides needs it trained first."""
+        held = Overrides(tuple(change for change in self.changes if _below(change.path, _FOR_DEPENDENCIES)))
+        return held if has_pretraining(preset) else held.without(*PRETRAINED_FIELDS)
+
+
+NO_OVERRIDES = Overrides()
+
+
+def has_pretraining(preset: ExperimentConfig) -> bool:
+    """Whether the U-Net of ``preset`` starts from another experiment's or from a checkpoint."""
+    return preset.model.pretrained_unet_config is not None or preset.model.pretrained_unet is not None
+
+
+def touched(overrides: Overrides, *paths: str) -> list[Change]:
+    """The changes of these fields, or of fields below them."""
+    return [change for change in overrides.changes if _below(change.path, paths)]
+
+
+def collect(*, config_file: Path | None = None, sets: Sequence[str] = (), flags: Mapping[str, Any] = {}) -> Overrides:
+    """The overrides of a command line.
+
+    Args:
+        config_file: YAML or JSON with ``base:`` naming an experiment, an optional ``name:``, and sections.
+        sets: ``section.field=value`` each.
+        flags: Flag name (``--epochs``) to value; None is a flag not given.
+
+    Raises:
+        ConfigError: The file cannot be used, or a path is unknown.
+    """
+    fields = {} if config_file is None else read_config_file(config_file)
+    base, name = fields.pop("base", None), fields.pop("name", None)
+    for key, value in (("base", base), ("name", name)):
+        if value is not None and not isinstance(value, str):
+            raise ConfigError(f"--config_file {config_file}: {key}: expected a name, got {value!r}")
+    from_file = [Change(path, value, f"--config_file {config_file}") for path, value in _leaves(fields)]
+    from_sets = [_parse_set(text) for text in sets]
+    from_flags = [Change(flag.path, flags[flag.name], flag.name) for flag in FLAGS if flags.get(flag.name) is not None]
+    for change in (*from_file, *from_sets):
+        _check_path(change)
+    four = [change.source for change in from_flags if change.path in _FOUR_PATHS]
+    if four and flags.get("--data_root") is not None:
+        raise ConfigError(f"--data_root and {four[0]} both say where the data is; give one")
+    return Overrides((*from_file, *from_sets, *from_flags), base, name)
+
+
+def apply(preset: ExperimentConfig, overrides: Overrides) -> ExperimentConfig:
+    """``preset`` with the changes laid over.
+
+    Raises:
+        ConfigError: Naming every problem with the flag that caused it and the field.
+    """
+    fields = preset.model_dump(mode="json")
+    if overrides.name is not None:
+        fields |= {"name": overrides.name, "description": ""}
+    _check_distils(preset, overrides)
+    for change in overrides.changes:
+        if change.source in _FLAG_NAMES:
+            for path in _REPLACES.get(change.path, ()):
+                _set(fields, path, None)
+        _set(fields, change.path, change.value)
+    try:
+        return build_config(fields, source=preset.name)
+    except ConfigError as error:
+        raise ConfigError(_name_flags(str(error), overrides.changes)) from error
+
+
+def resolve(
+    name_or_base: str | None,
+    *,
+    config_file: Path | None = None,
+    sets: Sequence[str] = (),
+    flags: Mapping[str, Any] = {},
+) -> tuple[ExperimentConfig, ExperimentConfig]:
+    """The config that a command line asks for, and the preset that it started from.
+
+    Args:
+        name_or_base: The experiment; None when the file names its base.
+        config_file: See :func:`collect`.
+        sets: See :func:`collect`.
+        flags: See :func:`collect`.
+
+    Raises:
+        ConfigError: Anything is unknown, out of range or contradictory.
+    """
+    overrides = collect(config_file=config_file, sets=sets, flags=flags)
+    preset = get_config(base_name(name_or_base, overrides))
+    return apply(preset, overrides), preset
+
+
+def base_name(named: str | None, overrides: Overrides) -> str:
+    """The experiment to start from: the one named on the command line, or the file's ``base``.
+
+    Raises:
+        ConfigError: Neither, or both and they differ.
+    """
+    if named is not None and overrides.base is not None and named != overrides.base:
+        raise ConfigError(f"--config {named} and 'base: {overrides.base}' of the --config_file differ; give one")
+    name = named or overrides.base
+    if name is None:
+        raise ConfigError("--config_file: no 'base:'; name the experiment it changes, or give --config")
+    return name
+
+
+def difference(config: ExperimentConfig, preset: ExperimentConfig) -> dict[str, tuple[Any, Any]]:
+    """Dotted path -> (value in ``preset``, value in ``config``) where they differ; names and texts left out."""
+    hidden = {"name", "description"}
+    return dict(
+        _differences(preset.model_dump(mode="json", exclude=hidden), config.model_dump(mode="json", exclude=hidden))
+    )
+
+
+def compare_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Dotted path -> (before, after) where two nested mappings differ."""
+    return dict(_differences(before, after))
+
+
+_FLAG_NAMES = frozenset(flag.name for flag in FLAGS)
+
+
+def _differences(
+    before: Mapping[str, Any], after: Mapping[str, Any], path: str = ""
+) -> Iterable[tuple[str, tuple[Any, Any]]]:
+    for key in dict.fromkeys([*before, *after]):
+        old, new = before.get(key), after.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from _differences(old, new, f"{path}{key}.")
+        elif old != new:
+            yield f"{path}{key}", (old, new)
+
+
+def _leaves(fields: Mapping[str, Any], path: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in fields.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value
+
+
+def _parse_set(text: str) -> Change:
+    path, equals, value = text.partition("=")
+    if not equals or not path:
+        raise ConfigError(f"--set {text}: expected section.field=value, such as --set training.epochs=20")
+    try:
+        return Change(path.strip(), parse_value(value), "--set")
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {text}: the value is not YAML; quote it, or write lists as [1, 2]") from error
+
+
+def _check_path(change: Change) -> None:
+    """A path must lead to a field; what its value may be is the schema's to say."""
+    parts = tuple(change.path.split("."))
+    for depth, part in enumerate(parts):
+        known = [name for name in field_names(ExperimentConfig, parts[:depth]) if depth or name not in _FIXED]
+        if part not in known:
+            above = ".".join(parts[:depth])
+            choices = f"known: {', '.join(known)}" if known else f"{above} has no fields"
+            raise ConfigError(f"{change.source}: unknown field {change.path!r}{did_you_mean(part, known)}; {choices}")
+
+
+def _check_distils(preset: ExperimentConfig, overrides: Overrides) -> None:
+    """A temperature without a teacher would be accepted and ignored."""
+    changes = touched(overrides, "distillation")
+    if changes and preset.distillation is None and not any(change.path in NAMES_TEACHER for change in changes):
+        raise ConfigError(
+            f"{changes[0].source} ({changes[0].path}): experiment {preset.name!r} does not distil; "
+            "give --teacher_checkpoint PATH, or a distillation experiment (--list_configs)"
+        )
+
+
+def _below(path: str, prefixes: Iterable[str]) -> bool:
+    return any(path == prefix or path.startswith(f"{prefix}.") for prefix in prefixes)
+
+
+def _set(fields: dict[str, Any], path: str, value: Any) -> None:
+    *above, last = path.split(".")
+    for part in above:
+        below = fields.get(part)
+        fields[part] = dict(below) if isinstance(below, Mapping) else {}
+        fields = fields[part]
+    fields[last] = value
+
+
+def _name_flags(message: str, changes: Iterable[Change]) -> str:
+    """The schema names fields; this adds the flags that set them."""
+    for change in changes:
+        if change.source in _FLAG_NAMES:
+            message = re.sub(
+                rf"(?<![\w.]){re.escape(change.path)}(?=: )", f"{change.source} ({change.path})", message, count=1
+            )
+    return message

@@ -1,0 +1,44 @@
+"""``quickstart``: teacher, undistilled student and distilled student on the embedded sample data, in minutes on a CPU.
+
+    uv run python run_experiments.py --configs quickstart --export_onnx
+
+All numbers of the three are in ``_COMMON`` and the two epoch counts below; student and distilled student differ in the
+distillation section alone.
+"""
+
+from typing import Any
+
+from human_edge_detection.experiments.schema import build_config, derive
+
+TEACHER_EPOCHS = 10
+STUDENT_EPOCHS = 10
+_COMMON: dict[str, Any] = {
+    "data": {"sample": {"train_images": 96, "val_images": 32}, "max_rois_per_image": 5, "num_workers": 0},
+    "model": {"encoder_weights": "none", "image_size": [96, 96], "roi_size": [32, 24], "mask_size": [64, 48]},
+    "training": {"batch_size": 8, "learning_rate": 2e-3},
+}
+
+_BASE = build_config({"name": "quickstart_base", **_COMMON}, source="the quickstart experiments")
+
+TEACHER = derive(
+    _BASE,
+    name="quickstart_teacher_b3",
+    description="Quickstart: B3 teacher on the sample data.",
+    model={"encoder": "timm-efficientnet-b3"},
+    training={"epochs": TEACHER_EPOCHS},
+)
+STUDENT = derive(
+    _BASE,
+    name="quickstart_student_b0",
+    description="Quickstart: B0 student, not distilled: the control.",
+    training={"epochs": STUDENT_EPOCHS},
+)
+DISTILLED = derive(
+    STUDENT,
+    name="quickstart_distilled_b0_from_b3",
+    description="Quickstart: the same student, distilled from the teacher.",
+    distillation={"teacher_config": TEACHER.name, "temperature": 4.0, "alpha": 0.7},
+)
+
+EXPERIMENTS = (TEACHER, STUDENT, DISTILLED)
+GROUPS = {"quickstart": tuple(config.name for config in EXPERIMENTS)}

@@ -1,0 +1,121 @@
+"""What a run says of itself: status.json while it runs, result.json when it has finished. Written atomically."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, ValidationError
+
+from human_edge_detection.errors import CheckpointError
+from human_edge_detection.experiments.schema import Section
+
+Kind = TypeVar("Kind", bound=Section)
+State = Literal["running", "finished", "interrupted", "failed"]
+
+
+class RunStatus(Section):
+    """Where a run stands. ``running`` with a dead process means that it was killed."""
+
+    state: State
+    epoch: int = Field(0, ge=0, description="Epochs completed.")
+    epochs: int = Field(ge=0, description="Epochs in all.")
+    step: int = Field(0, ge=0, description="Optimizer updates done.")
+    error: str | None = None
+    pid: int
+    host: str
+    started: str
+    updated: str
+
+
+class RunResult(Section):
+    """What a finished run reports; one comparison row is made of it."""
+
+    experiment: str
+    run_name: str
+    seed: int
+    encoder: str
+    teacher_checkpoint: str | None = None
+    teacher_sha256: str | None = None
+    teacher_experiment: str | None = None
+    teacher_encoder: str | None = None
+    teacher_miou: float | None = None
+    teacher_parameters: int | None = None
+    temperature: float | None = None
+    alpha: float | None = None
+    unet_parameters: int
+    total_parameters: int
+    best_epoch: int
+    epochs: int
+    metrics: dict[str, float | None]
+    """Validation metrics of the best epoch."""
+    seconds: float
+    images_per_second: float | None
+    """Training images a second, validation and saving not counted."""
+    best_checkpoint: str
+    data_fingerprint: str
+    early_stopped: bool = False
+
+
+class ParityCase(Section):
+    """One comparison of the exported model with the trained one."""
+
+    images: int
+    rois: int
+    max_difference: float
+    mask_iou: float
+
+
+class ParityReport(Section):
+    """What the export measured; parity.json."""
+
+    onnx: str
+    checkpoint_sha256: str
+    opset: int
+    size_bytes: int
+    tolerance: float
+    max_difference: float
+    mask_iou: float
+    passed: bool
+    cases: list[ParityCase]
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Replaces ``path`` by ``data`` as JSON in one step: readers see the old or the new file, whole."""
+    write_atomically(path, (json.dumps(data, indent=2, allow_nan=False) + "\n").encode())
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replaces ``path`` by ``content`` in one step, on the disk before it gets its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_section(kind: type[Kind], path: Path) -> Kind | None:
+    """The ``kind`` stored at ``path``; None when there is no file.
+
+    Raises:
+        CheckpointError: The file is there and is not what it should be.
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CheckpointError(
+            f"{path}: not a valid {kind.__name__} ({'.'.join(map(str, first['loc']))}: {first['msg']}); "
+            "move the file away to start this run anew"
+        ) from error

@@ -1,0 +1,1 @@
+"""Losses on ground truth: pure functions first, one module that adds them up."""

@@ -1,0 +1,133 @@
+"""COCO mask average precision of persons, with ground-truth boxes.
+
+Lin et al., "Microsoft COCO: Common Objects in Context", arXiv:1405.0312; computed by pycocotools. The boxes are given,
+so this measures masks and their scores, not detection: do not compare it with the AP of a detector.
+"""
+
+import contextlib
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pycocotools import mask as rle
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from human_edge_detection.errors import DataError
+from human_edge_detection.metrics.paste import paste_roi
+from human_edge_detection.structures import TARGET, Batch, SegmentationOutput
+
+METRICS = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large")
+"""In the order of ``COCOeval.stats``: at IoU 0.50 to 0.95, 0.50, 0.75, then by area (small < 32^2 < medium < 96^2)."""
+THRESHOLD = 0.5
+
+
+class CocoMaskAp:
+    """Collects a mask for each roi at the photograph's own resolution and scores them all.
+
+    Images that were never seen do not count, so a subset of the data can be scored against the whole file. The rois'
+    fractions must mean the same in the model's image and in the photograph: scaled, not padded or cropped.
+
+    Args:
+        annotation_file: COCO ``instances`` JSON; gives the photographs' sizes and the true masks. Only persons count,
+            and crowd regions as COCO has it: a mask inside one is neither right nor wrong.
+
+    Raises:
+        DataError: The file cannot be read, is not COCO ``instances``, or has no category ``person``.
+    """
+
+    def __init__(self, annotation_file: Path) -> None:
+        self._person_id, self._truth = _load_persons(annotation_file)
+        self._seen: set[int] = set()
+        self._masks: list[dict[str, Any]] = []
+
+    @torch.no_grad()
+    def update(self, output: SegmentationOutput, batch: Batch) -> None:
+        """Adds the rois of one batch; a mask's score is the mean target probability inside it.
+
+        Raises:
+            ValueError: The answer has another number of rois than the batch, or an image is not in the file.
+        """
+        if len(output.logits) != len(batch.rois):
+            raise ValueError(f"{len(output.logits)} roi answers for {len(batch.rois)} rois")
+        unknown = sorted(set(batch.image_ids) - set(self._truth.imgs))
+        if unknown:
+            raise ValueError(f"image ids {unknown} are not in the annotation file")
+        self._seen.update(batch.image_ids)
+        probabilities = output.logits.float().softmax(1)[:, TARGET].cpu().numpy()
+        for probability, roi in zip(probabilities, batch.rois.cpu().numpy(), strict=True):
+            self._add(probability, roi[1:], batch.image_ids[int(roi[0])])
+
+    def _add(self, probability: NDArray[np.float32], roi: NDArray[np.float32], image_id: int) -> None:
+        image = self._truth.imgs[image_id]
+        size = (image["height"], image["width"])
+        where, values = paste_roi(probability, roi, size, linear=True)
+        inside = values > THRESHOLD
+        if not inside.any():
+            return
+        mask = np.zeros(size, np.uint8, order="F")
+        mask[where] = inside
+        encoded = rle.encode(mask)
+        self._masks.append(
+            {
+                "id": len(self._masks) + 1,
+                "image_id": image_id,
+                "category_id": self._person_id,
+                "segmentation": encoded,
+                "area": float(rle.area(encoded)),
+                "iscrowd": 0,
+                "score": float(values[inside].mean()),
+            }
+        )
+
+    def compute(self) -> dict[str, float | None]:
+        """AP in [0, 1] by the names in ``METRICS``; None for a size of which no true person was seen."""
+        answers = _index({**self._truth.dataset, "annotations": self._masks})
+        evaluation = COCOeval(self._truth, answers, iouType="segm")
+        evaluation.params.imgIds = sorted(self._seen)
+        with _silence():
+            evaluation.evaluate()
+            evaluation.accumulate()
+            evaluation.summarize()
+        # pycocotools answers -1 where there is no truth.
+        values = (float(value) for value in evaluation.stats[: len(METRICS)])
+        return {name: value if value >= 0 else None for name, value in zip(METRICS, values, strict=True)}
+
+
+def _load_persons(file: Path) -> tuple[int, COCO]:
+    """The category id of ``person`` and an index of its annotations."""
+    try:
+        content = json.loads(file.read_bytes())
+        persons = [category for category in content["categories"] if category["name"] == "person"]
+        if len(persons) != 1:
+            raise DataError(f"{file}: {len(persons)} categories are named 'person', expected 1")
+        person_id = int(persons[0]["id"])
+        annotations = [entry for entry in content["annotations"] if entry["category_id"] == person_id]
+        truth = _index({"images": content["images"], "categories": persons, "annotations": annotations})
+        for entry in annotations:
+            entry.setdefault("iscrowd", 0)
+            if "area" not in entry:
+                entry["area"] = float(rle.area(truth.annToRLE(entry)))
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror}); give a COCO instances JSON file") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file}: not COCO instances JSON ({error!r}); see `hed prepare-data`") from error
+    return person_id, truth
+
+
+def _index(dataset: Mapping[str, Any]) -> COCO:
+    coco = COCO()
+    coco.dataset = dict(dataset)
+    with _silence():
+        coco.createIndex()
+    return coco
+
+
+def _silence() -> contextlib.redirect_stdout[io.StringIO]:
+    """Swallows what pycocotools prints: its progress and its table."""
+    return contextlib.redirect_stdout(io.StringIO())

@@ -1,0 +1,147 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from human_edge_detection.metrics.segmentation import SegmentationMetrics, target_iou
+from human_edge_detection.structures import Batch, SegmentationOutput
+
+SIZE = (24, 16)
+NAMES = {
+    "miou",
+    "iou_background",
+    "iou_target",
+    "iou_nontarget",
+    "target_iou_per_roi",
+    "dice_target",
+    "boundary_f1",
+    "full_image_iou",
+    "full_image_dice",
+}
+
+
+def make_batch(images: int, rois: int, seed: int) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    roi_masks = torch.randint(0, 3, (rois, *SIZE), generator=generator).to(torch.uint8)
+    roi_masks[:, 0] = 255
+    boxes = torch.tensor([[0.1, 0.1, 0.9, 0.9]]).expand(rois, 4)
+    index = torch.arange(rois)[:, None] % max(images, 1)
+    return Batch(
+        images=torch.rand(images, 3, 32, 32, generator=generator),
+        rois=torch.cat([index, boxes], dim=1).float(),
+        roi_masks=roi_masks,
+        person_masks=torch.randint(0, 2, (images, 32, 32), generator=generator).to(torch.uint8),
+        image_ids=tuple(range(100 * seed, 100 * seed + images)),
+        annotation_ids=tuple(range(1000 * seed, 1000 * seed + rois)),
+    )
+
+
+def make_output(batch: Batch, seed: int) -> SegmentationOutput:
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(len(batch.rois), 3, *SIZE, generator=generator)
+    full_image = torch.randn(len(batch.images), 1, 32, 32, generator=generator)
+    return SegmentationOutput(logits, {"full_image_logits": full_image})
+
+
+def perfect(batch: Batch) -> SegmentationOutput:
+    classes = batch.roi_masks.long().clamp(max=2)
+    logits = torch.nn.functional.one_hot(classes, 3).permute(0, 3, 1, 2).float()
+    return SegmentationOutput(logits, {"full_image_logits": batch.person_masks[:, None].float() - 0.5})
+
+
+def measure(pairs: list[tuple[SegmentationOutput, Batch]]) -> SegmentationMetrics:
+    metrics = SegmentationMetrics(SIZE)
+    for output, batch in pairs:
+        metrics.update(output, batch)
+    return metrics
+
+
+def test_a_perfect_answer_scores_one_everywhere() -> None:
+    batch = make_batch(2, 5, seed=1)
+    assert measure([(perfect(batch), batch)]).compute() == dict.fromkeys(NAMES, 1.0)
+
+
+def test_counts_add_up_over_splits_and_order() -> None:
+    batches = [make_batch(2, rois, seed) for seed, rois in enumerate([3, 0, 5, 1, 7])]
+    pairs = [(make_output(batch, seed=9), batch) for batch in batches]
+    whole = measure(pairs)
+    part, other = measure(pairs[3:]), measure(pairs[:3])
+    part.merge(other)
+    assert part.compute() == whole.compute()
+    assert sorted(part.target_ious) == sorted(whole.target_ious)
+    assert len(whole.target_ious) == 16
+
+
+def test_the_size_of_a_batch_does_not_matter() -> None:
+    batch = make_batch(1, 6, seed=2)
+    output = make_output(batch, seed=3)
+    pairs = []
+    for part in (slice(0, 1), slice(1, 6)):
+        rois = Batch(
+            batch.images,
+            batch.rois[part],
+            batch.roi_masks[part],
+            batch.person_masks,
+            (200,),
+            batch.annotation_ids[part],
+        )
+        pairs.append((SegmentationOutput(output.logits[part], output.aux), rois))
+    assert measure(pairs).compute() == measure([(output, batch)]).compute()
+
+
+def test_what_a_model_does_not_answer_is_none() -> None:
+    batch = make_batch(2, 4, seed=1)
+    output = make_output(batch, seed=1)
+    without_rois = measure([(SegmentationOutput(torch.zeros(0, 3, *SIZE), output.aux), batch)]).compute()
+    assert {name for name, value in without_rois.items() if value is not None} == {"full_image_iou", "full_image_dice"}
+    without_image = measure([(SegmentationOutput(output.logits, {}), batch)]).compute()
+    assert {name for name, value in without_image.items() if value is None} == {"full_image_iou", "full_image_dice"}
+    assert SegmentationMetrics(SIZE).compute() == dict.fromkeys(NAMES, None)
+
+
+def one_roi(target: Tensor) -> Batch:
+    batch = make_batch(1, 1, seed=4)
+    return batch._replace(roi_masks=target[None].to(torch.uint8))
+
+
+def test_an_empty_true_mask_counts_in_the_matrix_but_not_per_roi() -> None:
+    full, empty = torch.zeros(SIZE), torch.zeros(SIZE)
+    full[4:12, 4:12] = 1
+    first, second = one_roi(full), one_roi(empty)
+    answer = perfect(first)
+    metrics = measure([(answer, first), (answer, second)])
+    values = metrics.compute()
+    assert values["target_iou_per_roi"] == 1.0
+    assert values["boundary_f1"] == 1.0
+    assert values["iou_target"] == 0.5
+    assert values["dice_target"] == pytest.approx(2 / 3)
+    assert metrics.target_ious == [(400, 4000, 1.0)]
+    assert math.isnan(metrics.roi_scores[1].target_iou)
+
+
+def test_target_iou_leaves_ignored_pixels_out() -> None:
+    truth = torch.tensor([[[1, 1, 0, 255], [1, 2, 255, 255]]])
+    answer = torch.tensor([[[1, 0, 1, 1], [1, 1, 1, 0]]])
+    assert target_iou(answer, truth).tolist() == [2 / 5]
+
+
+def test_records_name_the_image_of_the_roi() -> None:
+    batch = make_batch(3, 5, seed=1)
+    ids = [(image, annotation) for image, annotation, _ in measure([(perfect(batch), batch)]).target_ious]
+    assert ids == [(100, 1000), (101, 1001), (102, 1002), (100, 1003), (101, 1004)]
+
+
+def test_an_answer_of_another_shape_is_an_error() -> None:
+    batch = make_batch(2, 4, seed=1)
+    output = make_output(batch, seed=1)
+    with pytest.raises(ValueError, match="expected"):
+        SegmentationMetrics(SIZE).update(SegmentationOutput(output.logits[:3], {}), batch)
+    with pytest.raises(ValueError, match="expected"):
+        SegmentationMetrics((48, 32)).update(output, batch)
+    with pytest.raises(ValueError, match="one shape"):
+        SegmentationMetrics(SIZE).update(
+            SegmentationOutput(output.logits, {"full_image_logits": torch.zeros(2, 1, 16, 16)}), batch
+        )
+    with pytest.raises(ValueError, match="mask size"):
+        SegmentationMetrics(SIZE).merge(SegmentationMetrics((48, 32)))
