@@ -43,11 +43,14 @@ def test_nothing_answered_is_zero_and_nothing_to_find_is_nan() -> None:
 
 
 def test_ignored_pixels_count_for_nothing() -> None:
-    truth = square(5)
-    truth[:, :, 30:] = 255
-    clean, wild = square(5), square(5)
-    wild[:, ::3, 32:] = 1
-    assert float(boundary_f1(wild, truth, tolerance=2)) == float(boundary_f1(clean, truth, tolerance=2)) == 1.0
+    generator = torch.Generator().manual_seed(0)
+    blocks = torch.randint(0, 2, (2, 50, 10, 10), generator=generator)
+    truth, answer = blocks.repeat_interleave(4, 2).repeat_interleave(4, 3)
+    truth[:, 14:26, 14:26] = 255
+    other = torch.where(truth == 255, torch.randint(0, 3, truth.shape, generator=generator), answer)
+    scores = boundary_f1(answer, truth, tolerance=1)
+    assert scores.max() < 1.0
+    assert boundary_f1(other, truth, tolerance=1).tolist() == scores.tolist()
 
 
 def test_the_rim_of_an_ignored_region_is_no_border() -> None:
@@ -56,6 +59,16 @@ def test_the_rim_of_an_ignored_region_is_no_border() -> None:
     wider = square(5)
     wider[:, 10:30, 25:35] = 1
     assert float(boundary_f1(wider, truth, tolerance=2)) == 1.0
+
+
+def test_a_border_whose_match_may_be_ignored_is_not_counted() -> None:
+    truth = square(5)
+    truth[:, :, 20:] = 255
+    narrower, narrow = square(5), square(5)
+    narrower[:, :, 19:] = 0
+    narrow[:, :, 15:] = 0
+    assert float(boundary_f1(narrower, truth, tolerance=2)) == 1.0
+    assert float(boundary_f1(narrow, truth, tolerance=2)) < 1.0
 
 
 def test_rois_are_scored_one_by_one() -> None:

@@ -103,12 +103,21 @@ def test_empty_and_wrong_masks(tmp_path: Path) -> None:
     assert whole_boxes["AP75"] == 0.0
 
 
-def test_a_mask_in_a_crowd_does_not_count(tmp_path: Path) -> None:
-    boxes = [CROWD, *BOXES.values()]
-    masks = [FULL, triangle(), triangle()]
+@pytest.mark.filterwarnings("error")
+def test_an_empty_mask_is_a_person_missed_and_no_answer(tmp_path: Path) -> None:
+    values = score(write_file(tmp_path, PERSONS), list(BOXES.values()), [EMPTY, triangle()])
+    assert values["AP_small"] == 0.0
+    assert values["AP_medium"] > 0.9
+
+
+def test_masks_in_a_crowd_do_not_count(tmp_path: Path) -> None:
+    x, y, width, height = CROWD
+    upper, lower = (x, y, width, height // 2), (x, y + height // 2, width, height // 2)
+    boxes = [upper, lower, *BOXES.values()]
+    masks = [FULL, FULL, triangle(), triangle()]
     in_crowd = score(write_file(tmp_path, [*PERSONS, crowd(3, 5)]), boxes, masks)
     nowhere = score(write_file(tmp_path, PERSONS), boxes, masks)
-    assert in_crowd["AP"] > 0.9
+    assert in_crowd == score(write_file(tmp_path, PERSONS), boxes[2:], masks[2:])
     assert nowhere["AP"] < in_crowd["AP"]
 
 

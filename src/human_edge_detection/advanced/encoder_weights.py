@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -19,6 +20,20 @@ from human_edge_detection.errors import CheckpointError
 logger = logging.getLogger(__name__)
 
 _FILE_KINDS = (".safetensors", ".pth", ".pt")
+# What torch.load raises for bytes that are no weights: its reader of pickles takes any byte for an instruction.
+_NOT_WEIGHTS = (
+    OSError,
+    SafetensorError,
+    UnpicklingError,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    struct.error,
+)
 
 
 def load_encoder_weights(encoder: nn.Module, encoder_name: str, weights: str) -> None:
@@ -79,7 +94,7 @@ def _read(path: Path) -> Mapping[str, Tensor]:
         raise CheckpointError(
             f"--encoder_weights {path}: no such file or folder; give a path, imagenet or none"
         ) from error
-    except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
+    except _NOT_WEIGHTS as error:
         raise CheckpointError(
             f"--encoder_weights {path}: not a readable weights file ({type(error).__name__})"
         ) from error

@@ -102,6 +102,8 @@ class DistillationLoss:
             term = kl_divergence(pair[0], pair[1], self.temperature, mask=mask)
             terms[DISTILLATION_PREFIX + head] = term.detach()
             weighted[DISTILLATION_PREFIX + head] = self.alpha * weight * term
+        if not weighted:
+            return base
         return LossOutput(torch.stack(list(weighted.values())).sum(), terms, weighted)
 
     def _log_skipped(self, head: str, student: SegmentationOutput, pair: tuple[Tensor | None, Tensor | None]) -> None:

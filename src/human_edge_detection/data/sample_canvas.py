@@ -72,19 +72,18 @@ class Canvas:
             return
         stencil = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
         cv2.fillPoly(stencil, [np.round((outline - low) * 16).astype(np.int32)], 1, shift=4)
-        rows, columns = np.nonzero(stencil)
-        if not len(rows):
-            return
-        rows, columns = rows + low[1], columns + low[0]
+        window = np.s_[low[1] : high[1], low[0] : high[0]]
         start, end = axis
-        along = (end - start) / max(float(np.hypot(*(end - start))), 1e-6)
-        x, y = (columns - start[0]).astype(np.float32), (rows - start[1]).astype(np.float32)
-        along = along.astype(np.float32)
+        along = ((end - start) / max(float(np.hypot(*(end - start))), 1e-6)).astype(np.float32)
+        x = np.arange(low[0], high[0], dtype=np.float32)[None, :] - np.float32(start[0])
+        y = np.arange(low[1], high[1], dtype=np.float32)[:, None] - np.float32(start[1])
         u, v = x * along[0] + y * along[1], y * along[0] - x * along[1]
-        texture = self.grain[rows, columns]
-        brightness = self._brightness(look, v / half_width, along, texture)
-        self.pixels[rows, columns] = _surface(look, u, v + 0.15 * half_width * texture) * brightness[:, None]
-        self.owners[rows, columns] = owner
+        texture = self.grain[window]
+        width = float(half_width)  # a numpy float would make all of this float64
+        brightness = self._brightness(look, v / width, along, texture)
+        surface = _surface(look, u, v + 0.15 * min(width, 40.0) * texture)
+        cv2.copyTo(surface * brightness[..., None], stencil, self.pixels[window])
+        self.owners[window][stencil > 0] = owner
 
     def _brightness(
         self, look: Material, across: NDArray[Any], along: NDArray[Any], texture: NDArray[np.float32]
@@ -115,10 +114,11 @@ class Canvas:
         ramp_x = np.linspace(-1, 1, size[1])[None, :] * np.cos(angle)
         ramp_y = np.linspace(-1, 1, size[0])[:, None] * np.sin(angle)
         cast = rng.uniform(0.93, 1.07, 3) * rng.uniform(0.8, 1.12)
-        picture = picture * (1 + strength * (ramp_x + ramp_y))[..., None] * cast
+        light = (1 + strength * (ramp_x + ramp_y)).astype(np.float32)
+        picture = picture * light[..., None] * cast.astype(np.float32)
         if rng.random() < 0.6:
             picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 0.9))
-        picture = picture + rng.normal(0, rng.uniform(1.5, 5.0), picture.shape)
+        picture += float(rng.uniform(1.5, 5.0)) * rng.standard_normal(picture.shape, dtype=np.float32)
         return np.asarray(np.clip(np.round(picture), 0, 255).astype(np.uint8))
 
 
@@ -132,11 +132,11 @@ def noise(size: tuple[int, int], rng: np.random.Generator, octaves: tuple[int, .
 
 
 def _surface(look: Material, u: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
-    """``(n, 3)`` colours at positions ``u`` along and ``v`` across the axis; ``(1, 3)`` for a plain surface."""
+    """``(h, w, 3)`` colours at positions ``u`` along and ``v`` across the axis; ``(3,)`` for a plain surface."""
     color, second = np.array(look.color, np.float32), np.array(look.second, np.float32)
     if look.pattern == "plain":
-        return color[None]
-    along, across = (u / look.period) % 1, (v / look.period) % 1
+        return color
+    along, across = (u / float(look.period)) % 1, (v / float(look.period)) % 1
     match look.pattern:
         case "stripes":
             share = (across < 0.4).astype(np.float32)
@@ -146,7 +146,7 @@ def _surface(look: Material, u: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
             share = 0.5 * ((along < 0.5).astype(np.float32) + (across < 0.5))
         case "dots":
             share = (np.hypot(along - 0.5, across - 0.5) < 0.3).astype(np.float32)
-    return np.asarray(color + share[:, None] * (second - color))
+    return np.asarray(color + share[..., None] * (second - color))
 
 
 def ellipse(center: Points, radii: tuple[float, float], angle: float = 0.0, corners: int = 20) -> Points:

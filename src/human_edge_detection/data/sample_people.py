@@ -8,7 +8,6 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from human_edge_detection.data.sample_figures import (
     random_looks,
 )
 from human_edge_detection.data.sample_scenery import draw_background, draw_distractors, draw_seat
+from human_edge_detection.data.segmentation import Segmentation, mask_area_and_box
 from human_edge_detection.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -216,14 +216,18 @@ def _annotation(visible: NDArray[np.bool_], rng: np.random.Generator, *, is_crow
     mask = resize(visible.astype(np.float32), size) >= 0.5
     if mask.sum() < _MIN_VISIBLE:
         return None
-    packed = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-    segmentation = None if is_crowd or rng.random() < 0.15 else _polygons(visible)
-    if segmentation is None:
-        segmentation = _run_lengths(mask) if is_crowd else {"size": list(size), "counts": packed["counts"].decode()}
+    segmentation: Segmentation
+    if is_crowd:
+        segmentation = _run_lengths(mask)
+    else:
+        polygons = None if rng.random() < 0.1 else _polygons(visible)
+        packed = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+        segmentation = polygons or {"size": list(size), "counts": packed["counts"].decode()}
+    area, (x1, y1, x2, y2) = mask_area_and_box(segmentation, *size)
     return {
         "iscrowd": int(is_crowd),
-        "area": float(mask.sum()),
-        "bbox": [float(value) for value in coco_mask.toBbox(packed)],
+        "area": float(area),
+        "bbox": [x1, y1, x2 - x1, y2 - y1],
         "segmentation": segmentation,
     }
 
@@ -244,7 +248,7 @@ def _rounded(outline: NDArray[np.float64]) -> list[float]:
 
 def _run_lengths(mask: NDArray[np.bool_]) -> dict[str, Any]:
     """Uncompressed run lengths, as COCO writes crowds: column by column, background first."""
-    pixels: Sequence[Any] = np.concatenate([[False], mask.ravel(order="F")])
-    changes = np.flatnonzero(np.diff(np.asarray(pixels).astype(np.int8)))
+    pixels = np.concatenate([[False], mask.ravel(order="F")])
+    changes = np.flatnonzero(pixels[1:] != pixels[:-1])
     edges = np.concatenate([[0], changes, [mask.size]])
     return {"size": list(mask.shape), "counts": np.diff(edges).tolist()}

@@ -6,6 +6,7 @@ from human_edge_detection.data.sample_canvas import (
     Canvas,
     Color,
     Material,
+    Pattern,
     Points,
     ellipse,
     limb,
@@ -13,7 +14,14 @@ from human_edge_detection.data.sample_canvas import (
     point,
     rectangle,
 )
-from human_edge_detection.data.sample_figures import draw_figure, place, random_joints, random_looks, uniform_looks
+from human_edge_detection.data.sample_figures import (
+    Pose,
+    draw_figure,
+    place,
+    random_joints,
+    random_looks,
+    uniform_looks,
+)
 
 _DOWN = point(0, 1)
 _SURFACES: tuple[Color, ...] = (
@@ -68,16 +76,16 @@ def _fill(canvas: Canvas, rng: np.random.Generator, top: int, bottom: int, upper
     """A band with a gradient and texture, finer towards the top when it is ground seen at a slant."""
     if bottom <= top:
         return
-    share = np.linspace(0, 1, bottom - top)[:, None, None]
-    band = np.array(upper) * (1 - share) + np.array(lower) * share
+    share = np.linspace(0, 1, bottom - top, dtype=np.float32)[:, None, None]
+    band = np.array(upper, np.float32) * (1 - share) + np.array(lower, np.float32) * share
     grain = noise((bottom - top, canvas.width), rng, (4, 16, 64, 160))
-    canvas.pixels[top:bottom] = band * (1 + rng.uniform(0.05, 0.22) * grain[..., None])
+    canvas.pixels[top:bottom] = band * (1 + float(rng.uniform(0.05, 0.22)) * grain[..., None])
 
 
 def _draw_building(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
     left, width = rng.uniform(-0.1, 0.9) * canvas.width, rng.uniform(0.15, 0.4) * canvas.width
     top, base = rng.uniform(-0.2, 0.7) * horizon, horizon + rng.uniform(0, 0.03) * canvas.height
-    wall = Material(_color(rng, _SURFACES), _color(rng, _SURFACES), "hoops", rng.uniform(8, 16), 0.2, 0.25)
+    wall = _two_tone(rng, _SURFACES, "hoops", rng.uniform(5, 9))
     axis = (point(left + width / 2, top), point(left + width / 2, base))
     canvas.paint(rectangle(left, top, left + width, base), axis, width, wall)
     glass = Material(_color(rng, ((60, 75, 95), (150, 170, 185), (235, 215, 150))), roughness=0.3, roundness=0.3)
@@ -97,24 +105,25 @@ def _draw_tree(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None
     bark = Material(_color(rng, ((95, 72, 55), (120, 105, 90))), (60, 45, 35), "stripes", 5.0, 0.4)
     canvas.paint(limb(foot, top, 0.045 * size, 0.025 * size), (foot, top), 0.05 * size, bark)
     green = np.array(_color(rng, ((58, 110, 45), (90, 130, 50), (150, 120, 45), (45, 90, 60))))
-    for _ in range(45):
+    for _ in range(60):
         at = top + rng.normal(0, 0.14, 2) * size
         red, mid, blue = np.clip(green * rng.uniform(0.6, 1.35), 0, 255)
-        leaf = Material((red, mid, blue), (red * 0.6, mid * 0.6, blue * 0.6), "dots", rng.uniform(4, 9), 0.5, 0.8)
-        radius = rng.uniform(0.03, 0.09) * size
-        canvas.paint(ellipse(at, (radius, 0.8 * radius), corners=9), (at, at + _DOWN), 1.3 * radius, leaf)
+        leaf = Material((red, mid, blue), roughness=0.9, roundness=0.8)
+        radius = rng.uniform(0.025, 0.08) * size
+        canvas.paint(
+            ellipse(at, (radius, rng.uniform(0.5, 1.0) * radius), rng.uniform(0, np.pi), corners=7),
+            (at, at + _DOWN),
+            1.3 * radius,
+            leaf,
+        )
 
 
 def _draw_room(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
     floor = horizon + 0.12 * canvas.height
-    paper = Material(
-        _color(rng, _SURFACES), _color(rng, _SURFACES), rng.choice(["plain", "stripes", "dots"]), 40, 0.12, 0.1
-    )
+    paper = _two_tone(rng, _SURFACES, ("plain", "stripes", "dots")[rng.integers(3)], 40)
     axis = (point(canvas.width / 2, 0), point(canvas.width / 2, 1))
     canvas.paint(rectangle(0, 0, canvas.width, floor), axis, canvas.width, paper)
-    wood = Material(
-        _color(rng, ((150, 105, 70), (110, 100, 95), (180, 150, 115))), (105, 80, 60), "hoops", 26, 0.3, 0.1
-    )
+    wood = _two_tone(rng, ((150, 105, 70), (110, 100, 95), (180, 150, 115)), "hoops", rng.uniform(16, 40))
     canvas.paint(rectangle(0, floor, canvas.width, canvas.height), axis, canvas.width, wood)
     for _ in range(rng.integers(2, 6)):
         x, y = rng.uniform(0, canvas.width), rng.uniform(0, 0.6) * floor
@@ -124,7 +133,7 @@ def _draw_room(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None
     for _ in range(rng.integers(1, 4)):
         x, width = rng.uniform(-0.1, 0.9) * canvas.width, rng.uniform(0.12, 0.35) * canvas.width
         top, base = floor - rng.uniform(0.05, 0.35) * canvas.height, floor + rng.uniform(0.02, 0.12) * canvas.height
-        shelf = Material(_color(rng, _SURFACES), _color(rng, _SURFACES), "hoops", rng.uniform(20, 50), 0.2, 0.3)
+        shelf = _two_tone(rng, _SURFACES, "hoops", rng.uniform(20, 50))
         canvas.paint(
             rectangle(x, top, x + width, base), (point(x + width / 2, top), point(x + width / 2, base)), width, shelf
         )
@@ -164,7 +173,7 @@ def _draw_coat(canvas: Canvas, rng: np.random.Generator, foot: Points, size: flo
 def _draw_bin(canvas: Canvas, rng: np.random.Generator, foot: Points, size: float) -> None:
     top = foot - point(0, rng.uniform(0.35, 0.6) * size)
     half = rng.uniform(0.1, 0.2) * size
-    paint = Material(_color(rng, _SURFACES + _STONE), (40, 40, 45), "stripes", 0.06 * size, 0.2)
+    paint = _two_tone(rng, _SURFACES + _STONE, "stripes", 0.06 * size)
     shape = np.array(
         [top - point(half, 0), top + point(half, 0), foot + point(0.8 * half, 0), foot - point(0.8 * half, 0)]
     )
@@ -178,9 +187,16 @@ def _draw_statue(canvas: Canvas, rng: np.random.Generator, foot: Points, size: f
     looks = uniform_looks(random_looks(rng, size), Material(color, roughness=0.08 if mannequin else 0.35))
     base = rectangle(foot[0] - 0.15 * size, foot[1] - 0.12 * size, foot[0] + 0.15 * size, foot[1])
     canvas.paint(base, (foot, foot + _DOWN), 0.3 * size, Material(_color(rng, _STONE), roughness=0.3, roundness=0.4))
-    pose = "standing" if mannequin or rng.random() < 0.5 else "arms_up"
+    pose: Pose = "standing" if mannequin or rng.random() < 0.5 else "arms_up"
     body = place(random_joints(rng, pose, looks), foot - point(0, 0.1 * size), 0.9 * size)
     draw_figure(canvas, body, looks, 0.9 * size, 0, headless=mannequin)
+
+
+def _two_tone(rng: np.random.Generator, palette: tuple[Color, ...], pattern: Pattern, period: float) -> Material:
+    """A wall, a floor or a thing: a pattern of one colour and a little darker."""
+    red, green, blue = _color(rng, palette)
+    dark = float(rng.uniform(0.72, 0.92))
+    return Material((red, green, blue), (red * dark, green * dark, blue * dark), pattern, period, 0.25, 0.3)
 
 
 def _color(rng: np.random.Generator, palette: tuple[Color, ...]) -> Color:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -9,18 +11,27 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from human_edge_detection.log import terminal
 
+logger = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_LINES = 60.0
+
 
 class TrainingDisplay:
     """One bar for the steps of the whole run, one for the validation under way."""
 
     def __init__(self, bars: Progress, name: str, total_steps: int, done: int) -> None:
         self._bars = bars
+        self._last_line = time.monotonic()
         self._task = bars.add_task(name, total=total_steps, completed=done, losses="")
 
     def step(self, epoch: int, epochs: int, losses: Mapping[str, float]) -> None:
         """One optimizer update done; shows these losses."""
         text = "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
         self._bars.update(self._task, advance=1, losses=f"epoch {epoch}/{epochs}  {text}")
+        if self._bars.disable and time.monotonic() - self._last_line > _SECONDS_BETWEEN_LINES:
+            self._last_line = time.monotonic()
+            task = self._bars.tasks[self._task]
+            logger.info("epoch %d/%d, step %d of %d: %s", epoch, epochs, task.completed, task.total, text)
 
     @contextmanager
     def validating(self, batches: int, name: str = "validating") -> Iterator[TrainingDisplay]:
@@ -38,7 +49,7 @@ class TrainingDisplay:
 
 @contextmanager
 def training_display(name: str, *, total_steps: int, done: int) -> Iterator[TrainingDisplay]:
-    """A live display on the terminal; silent where stderr is no terminal (log lines tell of the epochs there)."""
+    """A live display on the terminal; where stderr is no terminal, a log line a minute."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),

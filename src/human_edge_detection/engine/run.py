@@ -118,10 +118,11 @@ def _prepare(
     device = choose_device(config.training.device)
     precision = choose_precision(config.training.precision, device)
     make_deterministic(device)
-    seed_everything(config.training.seed)
     start = resume or newest_good_checkpoint(paths)
     teacher = _load_teacher(config, device)
     splits = read_splits(config.data, sample_root)
+    # Here, after the teacher has been built: with and without one, a student starts from the same weights.
+    seed_everything(config.training.seed)
     student = _new_student(config, fresh=start is None, init_from=init_from)
     student.to(device, memory_format=torch.channels_last)
     training_set = build_training_set(config, splits.train)
@@ -159,6 +160,7 @@ def _prepare(
             num_workers=config.data.num_workers,
         )
     if start is None:
+        truncate_metrics(paths.metrics, 0)
         paths.checkpoints.mkdir(parents=True, exist_ok=True)
         save_checkpoint(paths.untrained, Checkpoint(config, student.state_dict(), 0, {}, splits.val.fingerprint))
     logger.info(

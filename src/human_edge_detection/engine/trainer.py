@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
 from human_edge_detection.advanced.knowledge_distillation import DISTILLATION_PREFIX, DistillationLoss
@@ -81,20 +81,18 @@ class Trainer:
             KeyboardInterrupt: Ctrl-C or SIGTERM; the state is saved first.
             TrainingError: A loss or gradient is not finite; the last checkpoint stays as it was.
         """
-        resumed = self.progress.step if self.progress.step else None
+        resumed = self.progress.step + 1 if self.progress.step else None
         with (
             self.interruption,
             RunWriters(self.paths.logs, self.paths.metrics, purge_step=resumed) as writers,
             training_display(self.parts.config.name, total_steps=self.total_steps, done=self.progress.step) as display,
         ):
             stream = self._stream()
-            while self.progress.epoch < self.settings.epochs:
+            while self.progress.epoch < self.settings.epochs and not self._out_of_patience():
                 self._train_epoch(stream, writers, display)
                 self._finish_epoch(writers, display)
                 self.after_epoch()
-                if self._out_of_patience():
-                    return True
-        return False
+        return self.progress.epoch < self.settings.epochs
 
     def _stream(self) -> Iterator[Batch]:
         return training_batches(
@@ -141,11 +139,13 @@ class Trainer:
         for batch in group:
             loss = self.batch_loss(batch.to(self.parts.device))
             shares = {name: _share(name, batch, rois, images) for name in loss.weighted}
-            total = torch.stack([term * shares[name] for name, term in loss.weighted.items()]).sum()
+            terms = [term * shares[name] for name, term in loss.weighted.items()]
+            total = torch.stack(terms).sum() if terms else loss.total
             self._add_values(values, loss, shares, total)
             if self.progress.batch == 0 and batch is group[0]:
                 self.progress.gradient_shares = self._gradient_shares(loss)
-            self.scaler.scale(total).backward()
+            if total.requires_grad:
+                self.scaler.scale(total).backward()
         norm = self._update(values)
         return values | {"gradient_norm": norm, "learning_rate": settings.learning_rate * factor}
 
@@ -203,6 +203,14 @@ class Trainer:
 
     def _update(self, values: Mapping[str, float]) -> float:
         parameters = [parameter for parameter in self.parts.student.parameters() if parameter.grad is not None]
+        # There are none where only the head learns and nobody is on the photographs.
+        norm = self._optimize(parameters, values) if parameters else 0.0
+        self.progress.step += 1
+        if self.ema is not None:
+            self.ema.update(self.parts.student, self.progress.step)
+        return norm
+
+    def _optimize(self, parameters: list[nn.Parameter], values: Mapping[str, float]) -> float:
         self.scaler.unscale_(self.parts.optimizer)
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.settings.gradient_clip or math.inf))
         # With fp16 an overflow is expected now and then: the scaler skips that update and lowers its scale.
@@ -213,9 +221,6 @@ class Trainer:
             )
         self.scaler.step(self.parts.optimizer)
         self.scaler.update()
-        self.progress.step += 1
-        if self.ema is not None:
-            self.ema.update(self.parts.student, self.progress.step)
         return norm if math.isfinite(norm) else 0.0
 
     def _save_and_stop_if_asked(self) -> None:
@@ -238,8 +243,9 @@ class Trainer:
         if config.distillation is not None:
             record |= {"temperature": config.distillation.temperature, "alpha": config.distillation.alpha}
         is_best = progress.finish_epoch(record, score if score is not None else float("-inf"))
-        self._save_epoch(metrics, is_best=is_best)
+        # Before the checkpoint: a line too many is cut off when a killed run goes on, a missing one would stay missing.
         writers.epoch(record, progress.step)
+        self._save_epoch(metrics, is_best=is_best)
         self._draw(writers)
         logger.info(_epoch_line(progress, self.settings.epochs, training, metrics, is_best=is_best))
 
@@ -260,7 +266,7 @@ class Trainer:
                 after_batch=after_batch,
             )
 
-    def _model_in_use(self) -> torch.nn.Module:
+    def _model_in_use(self) -> nn.Module:
         """What is validated, kept as best and exported: the moving average where there is one."""
         return self.parts.student if self.ema is None else self.ema.model
 

@@ -22,8 +22,8 @@ class RunWriters:
     Args:
         log_dir: Folder of the TensorBoard events.
         metrics_file: metrics.jsonl; lines are appended (see :func:`truncate_metrics` for a resumed run).
-        purge_step: First step of a resumed run: TensorBoard forgets what an earlier process wrote from there on. None
-            for a run that starts.
+        purge_step: The step after the last one that a resumed run keeps; TensorBoard forgets what an earlier process
+            wrote from there on. None for a run that starts.
     """
 
     def __init__(self, log_dir: Path, metrics_file: Path, *, purge_step: int | None) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from human_edge_detection.errors import ConfigError
+from human_edge_detection.experiments.difference import compare_fields
 from human_edge_detection.experiments.flags import FLAG_OF_PATH
-from human_edge_detection.experiments.overrides import compare_fields
 from human_edge_detection.experiments.paths import RunPaths, identity, list_checkpoints
 from human_edge_detection.experiments.result import RunResult, RunStatus, read_section
 from human_edge_detection.experiments.schema import ExperimentConfig

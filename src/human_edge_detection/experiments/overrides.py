@@ -183,31 +183,7 @@ def base_name(named: str | None, overrides: Overrides) -> str:
     return name
 
 
-def difference(config: ExperimentConfig, preset: ExperimentConfig) -> dict[str, tuple[Any, Any]]:
-    """Dotted path -> (value in ``preset``, value in ``config``) where they differ; names and texts left out."""
-    hidden = {"name", "description"}
-    return dict(
-        _differences(preset.model_dump(mode="json", exclude=hidden), config.model_dump(mode="json", exclude=hidden))
-    )
-
-
-def compare_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Dotted path -> (before, after) where two nested mappings differ."""
-    return dict(_differences(before, after))
-
-
 _FLAG_NAMES = frozenset(flag.name for flag in FLAGS)
-
-
-def _differences(
-    before: Mapping[str, Any], after: Mapping[str, Any], path: str = ""
-) -> Iterable[tuple[str, tuple[Any, Any]]]:
-    for key in dict.fromkeys([*before, *after]):
-        old, new = before.get(key), after.get(key)
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            yield from _differences(old, new, f"{path}{key}.")
-        elif old != new:
-            yield f"{path}{key}", (old, new)
 
 
 def _leaves(fields: Mapping[str, Any], path: str = "") -> Iterable[tuple[str, Any]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from human_edge_detection.experiments.difference import compare_fields
 from human_edge_detection.experiments.schema import ExperimentConfig, SampleDataConfig
 
 RUNS_FILE = "experiment_runs.json"
@@ -92,6 +93,12 @@ def run_paths_of_checkpoint(checkpoint: Path) -> RunPaths:
     return RunPaths(checkpoint.resolve().parent.parent)
 
 
+def output_dir_of(run: RunPaths) -> Path:
+    """The output folder that holds ``run``, one of several seeds or not."""
+    several_seeds = run.root.name.startswith("seed_")
+    return run.root.parent.parent if several_seeds else run.root.parent
+
+
 def list_checkpoints(output_dir: Path) -> list[Path]:
     """Best checkpoints of all runs below ``output_dir``, sorted."""
     return sorted(output_dir.glob("**/checkpoints/best_model.pth"))
@@ -135,16 +142,13 @@ def run_name(
     Returns:
         ``<preset>`` when the config is the preset's, else ``<preset>+<8 hex digits of the difference>``.
     """
-    fields, original = identity(config), None if preset is None else identity(preset)
+    changed = {} if preset is None else compare_fields(identity(preset), identity(config))
     if seed_folder:
-        fields["training"].pop("seed")
-        if original is not None:
-            original["training"].pop("seed")
-    changed = original is not None and fields != original
-    name = config.name
-    if changed or init_from is not None:
-        digested = fields if init_from is None else {**fields, "init_from": str(init_from)}
-        name = f"{config.name}+{_digest(digested)}"
+        changed.pop("training.seed", None)
+    digested = {path: new for path, (_, new) in changed.items()}
+    if init_from is not None:
+        digested["init_from"] = str(init_from)
+    name = f"{config.name}+{_digest(digested)}" if digested else config.name
     return f"{name}/seed_{config.training.seed}" if seed_folder else name
 
 

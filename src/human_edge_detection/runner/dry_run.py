@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from human_edge_detection.experiments.overrides import difference
+from human_edge_detection.experiments.difference import difference
 from human_edge_detection.runner.plan import PlannedRun, train_command
 
 

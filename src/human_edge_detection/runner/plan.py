@@ -18,6 +18,7 @@ from human_edge_detection.experiments.dependencies import (
     fill,
     find_finished,
 )
+from human_edge_detection.experiments.difference import difference
 from human_edge_detection.experiments.flags import FLAG_OF_PATH
 from human_edge_detection.experiments.overrides import (
     NO_OVERRIDES,
@@ -25,7 +26,6 @@ from human_edge_detection.experiments.overrides import (
     Change,
     Overrides,
     apply,
-    difference,
     has_pretraining,
     touched,
 )

@@ -1,0 +1,157 @@
+"""``hed describe``: an experiment's resolved config, and what its networks cost."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from human_edge_detection.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from human_edge_detection.engine.describe import Shape
+    from human_edge_detection.experiments.overrides import Overrides
+    from human_edge_detection.experiments.schema import ExperimentConfig
+
+_OPERATIONS = "convolutions and matrix products, a multiply-add counted as 2"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of ``hed describe``."""
+    parser.add_argument("config", nargs="?", metavar="CONFIG", help="experiment")
+    parser.add_argument(
+        "--config_file", type=Path, metavar="FILE", help="YAML or JSON with 'base: EXPERIMENT' and changed sections"
+    )
+    parser.add_argument(
+        "--set", dest="sets", action="append", default=[], metavar="SECTION.FIELD=VALUE", help="change any field"
+    )
+    parser.add_argument("--json", action="store_true", help="write JSON and nothing else to the standard output")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Describes; returns 0."""
+    from human_edge_detection.experiments.overrides import apply, base_name, collect
+    from human_edge_detection.experiments.registry import get_config
+
+    if args.config is None and args.config_file is None:
+        raise ConfigError("no experiment: give the name of one; hed train --list_configs shows them")
+    overrides = collect(config_file=args.config_file, sets=args.sets)
+    config = apply(get_config(base_name(args.config, overrides)), overrides)
+    description = _describe(config, _teacher_config(config, overrides))
+    if args.json:
+        sys.stdout.write(json.dumps(description, indent=2) + "\n")
+    else:
+        _show(description)
+    return 0
+
+
+def _teacher_config(config: ExperimentConfig, overrides: Overrides) -> ExperimentConfig | None:
+    """The teacher that a run of ``config`` would have: its checkpoint's, or the experiment that trains it."""
+    if config.distillation is None:
+        return None
+    if config.distillation.teacher_checkpoint is not None:
+        from human_edge_detection.engine.checkpoint import read_checkpoint
+
+        return read_checkpoint(Path(config.distillation.teacher_checkpoint))[0].config
+    from human_edge_detection.experiments.dependencies import dependencies, dependency_config
+    from human_edge_detection.experiments.flags import TEACHER_CHECKPOINT
+
+    dependency = next(needed for needed in dependencies(config) if needed.field == TEACHER_CHECKPOINT)
+    return dependency_config(dependency, overrides)[0]
+
+
+def _describe(config: ExperimentConfig, teacher: ExperimentConfig | None) -> dict[str, Any]:
+    from human_edge_detection.engine.describe import compression, describe_model
+
+    model = describe_model(config.model)
+    description: dict[str, Any] = {
+        "config": config.model_dump(mode="json"),
+        "gflops_count": _OPERATIONS,
+        "model": model.to_json(),
+        "teacher": None,
+        "compression": None,
+    }
+    if teacher is not None:
+        large = describe_model(teacher.model)
+        description["teacher"] = {"experiment": teacher.name, **large.to_json()}
+        description["compression"] = compression(model, large).to_json()
+    return description
+
+
+def _show(description: Mapping[str, Any]) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.print(_config_table(description["config"]))
+    console.print(_cost_table(description))
+    console.print(f"GFLOPs: {description['gflops_count']}; for one image, and for each roi.", soft_wrap=True)
+    console.print(_shape_table(description["model"]))
+
+
+def _config_table(config: Mapping[str, Any]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("field", "value", title=Text(config["name"]))
+    table.columns[0].overflow = table.columns[1].overflow = "fold"
+    for path, value in _leaves(config):
+        table.add_row(Text(path), Text(value if isinstance(value, str) else json.dumps(value)))
+    return table
+
+
+def _leaves(fields: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in fields.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value
+
+
+def _cost_table(description: Mapping[str, Any]) -> Table:
+    """One column for the model, and for a distillation one for its teacher and one for their ratio."""
+    from rich.table import Table
+
+    teacher, ratios = description["teacher"], description["compression"] or {}
+    models = [description["model"], *([teacher] if teacher else [])]
+    table = Table("", "model", *(["teacher", "compression"] if teacher else []), title="cost")
+    for column in table.columns:
+        column.overflow = "fold"
+    for column in table.columns[1:]:
+        column.justify = "right"
+
+    def add(label: str, key: str, cells: list[str]) -> None:
+        table.add_row(label, *cells, *([f"{ratios[key]:.1f}x" if key in ratios else ""] if teacher else []))
+
+    add("encoder", "", [model["encoder"] for model in models])
+    for part in ("unet", "head", "total"):
+        key = f"{part}_parameters"
+        label = {"unet": "U-Net", "head": "head", "total": "all"}[part]
+        add(f"{label} parameters", key, [f"{model[key] / 1e6:.2f} M" for model in models])
+    for key, label in (
+        ("encoder", "encoder"),
+        ("decoder", "decoder"),
+        ("head_per_roi", "head, each roi"),
+        ("total", "one image, one roi"),
+    ):
+        ratio_key = "gflops" if key == "total" else ""
+        add(f"GFLOPs {label}", ratio_key, [f"{model['gflops'][key]:.3f}" for model in models])
+    return table
+
+
+def _shape_table(model: Mapping[str, Any]) -> Table:
+    from rich.table import Table
+
+    table = Table("tensor", "shape", title="inputs and outputs (B images, N rois)")
+    for kind in ("inputs", "outputs"):
+        for name, shape in model[kind].items():
+            table.add_row(f"{kind[:-1]} {name}", _shape_text(shape))
+    return table
+
+
+def _shape_text(shape: Shape) -> str:
+    return " x ".join(map(str, shape))

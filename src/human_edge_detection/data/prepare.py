@@ -1,0 +1,261 @@
+"""Making a person-only data set out of COCO files: filter, shrink, check, count."""
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from human_edge_detection.data.augment import fit_boxes
+from human_edge_detection.data.coco import PeopleAnnotations, PersonAnnotation, Photograph, read_json, read_people
+from human_edge_detection.data.dataset import Scene, read_scene, roi_masks
+from human_edge_detection.data.layout import SplitPaths
+from human_edge_detection.data.photographs import resize
+from human_edge_detection.data.segmentation import Box, Segmentation, decode_mask, mask_area_and_box
+from human_edge_detection.data.statistics import Statistics, suggested_class_weights
+from human_edge_detection.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+STATISTICS_FILE = "statistics.json"
+_MADE_BY = "hed prepare-data"
+_WEIGHTS_RULE = "inverse square root of the roi pixel shares of the first split, scaled to a mean of 1"
+_OUTPUT_ENTRIES = {"annotations", "images", STATISTICS_FILE}
+_ROI_SIZE = (80, 60)
+_JPEG_QUALITY = 95
+
+Track = Callable[[Iterable[Photograph], str, int], Iterable[Photograph]]
+"""Wraps the photographs of a split to show progress: photographs, name of the split, their number."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What to do.
+
+    Attributes:
+        crowds: Keep crowd regions, which training ignores, or remove them: their pixels are then background.
+        max_images: Most photographs of a split, chosen at random; None for all.
+        max_side: Longest side of a photograph in pixels, larger ones are shrunk; None to leave them.
+        seed: Seed of the choice.
+    """
+
+    crowds: Literal["ignore", "remove"] = "ignore"
+    max_images: int | None = None
+    max_side: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What was made: statistics by split, and the class weights that the first split suggests."""
+
+    statistics: Mapping[str, Statistics]
+    class_weights: list[float]
+
+
+def prepare(
+    splits: Mapping[str, SplitPaths],
+    output: Path,
+    preparation: Preparation,
+    track: Track = lambda photographs, split, count: photographs,
+) -> Prepared:
+    """Writes ``output/annotations``, ``output/images`` and ``output/statistics.json``; all or nothing.
+
+    Every annotation is checked and every photograph decoded. Photographs that keep their size are hard-linked, or
+    copied where that is impossible.
+
+    Args:
+        splits: Annotations and photographs by name of the split, for example ``train``.
+        output: Folder to make; one that this function made before is replaced.
+        preparation: What to do.
+        track: Shows progress.
+
+    Raises:
+        DataError: Input is missing or malformed, or ``output`` holds something else.
+    """
+    _check_output(output, splits)
+    people = {name: read_people(*paths) for name, paths in splits.items()}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".tmp", dir=output.parent))
+    try:
+        statistics = {name: _write_split(building, name, found, preparation, track) for name, found in people.items()}
+        weights = suggested_class_weights(next(iter(statistics.values())).class_shares)
+        report = {
+            "made_by": _MADE_BY,
+            "preparation": asdict(preparation),
+            "splits": {name: counted.as_json() for name, counted in statistics.items()},
+            "class_weights": weights,
+            "class_weights_rule": _WEIGHTS_RULE,
+        }
+        (building / STATISTICS_FILE).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        _put_in_place(building, output)
+    except OSError as error:
+        raise DataError(f"{output} cannot be written ({error}); free space or choose another folder") from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return Prepared(statistics, weights)
+
+
+def _check_output(output: Path, splits: Mapping[str, SplitPaths]) -> None:
+    inside = output.resolve()
+    for path in (path for paths in splits.values() for path in paths):
+        if path.resolve().is_relative_to(inside):
+            raise DataError(f"output folder {output} holds the input {path}; choose another output folder")
+    if output.is_dir() and any(output.iterdir()) and not _is_own(output):
+        raise DataError(f"output folder {output} is not empty and not made by {_MADE_BY}; choose another or empty it")
+    if output.exists() and not output.is_dir():
+        raise DataError(f"output {output} is a file; choose a folder")
+
+
+def _is_own(output: Path) -> bool:
+    """Whether the folder holds what this module wrote, and nothing else at its top."""
+    if {entry.name for entry in output.iterdir()} != _OUTPUT_ENTRIES:
+        return False
+    try:
+        report = json.loads((output / STATISTICS_FILE).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(report, dict) and report.get("made_by") == _MADE_BY
+
+
+def _put_in_place(building: Path, output: Path) -> None:
+    building.chmod(0o755)
+    if not output.exists():
+        building.replace(output)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".old", dir=output.parent))
+    output.replace(old)
+    building.replace(output)
+    shutil.rmtree(old)
+
+
+def _write_split(
+    root: Path, split: str, people: PeopleAnnotations, preparation: Preparation, track: Track
+) -> Statistics:
+    data = read_json(people.file, people.file.read_bytes())
+    entries = {entry["id"]: entry for entry in data["images"]}
+    chosen = _choose(people.photographs, preparation)
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    statistics = Statistics()
+    for photograph in track(chosen, split, len(chosen)):
+        if preparation.crowds == "remove":
+            photograph = replace(photograph, crowds=())
+        scene = read_scene(people, photograph)
+        size = _shrunk_size(photograph, preparation.max_side)
+        _place(people, photograph, scene.image, size, root / "images" / split / photograph.file_name)
+        persons = _annotations(photograph.persons, photograph, size)
+        crowds = _annotations(photograph.crowds, photograph, size)
+        statistics.add([entry["area"] for entry in persons], len(crowds), _roi_masks(scene, photograph))
+        images.append({**entries[photograph.id], "height": size[0], "width": size[1]})
+        annotations += persons + crowds
+    if not statistics.persons:
+        raise DataError(
+            f"{people.file}: no persons in the {len(chosen)} photographs chosen; give a larger --max_images"
+        )
+    category = [{"id": 1, "name": "person", "supercategory": "person"}]
+    kept_keys: dict[str, Any] = {key: data[key] for key in ("info", "licenses") if key in data}
+    file = root / "annotations" / f"instances_{split}_person.json"
+    file.parent.mkdir(exist_ok=True)
+    result: dict[str, Any] = {**kept_keys, "images": images, "annotations": annotations, "categories": category}
+    file.write_text(json.dumps(result) + "\n", encoding="utf-8")
+    return statistics
+
+
+def _choose(photographs: tuple[Photograph, ...], preparation: Preparation) -> list[Photograph]:
+    if preparation.max_images is None or len(photographs) <= preparation.max_images:
+        return list(photographs)
+    order = np.random.default_rng(preparation.seed).permutation(len(photographs))
+    return [photographs[number] for number in sorted(order[: preparation.max_images].tolist())]
+
+
+def _shrunk_size(photograph: Photograph, max_side: int | None) -> tuple[int, int]:
+    longest = max(photograph.height, photograph.width)
+    factor = 1.0 if max_side is None else min(1.0, max_side / longest)
+    return max(1, round(photograph.height * factor)), max(1, round(photograph.width * factor))
+
+
+def _roi_masks(scene: Scene, photograph: Photograph) -> NDArray[np.uint8]:
+    boxes = np.array([person.box for person in photograph.persons], np.float32).reshape(-1, 4)
+    numbers = np.arange(len(boxes))
+    return roi_masks(scene, fit_boxes(boxes, (photograph.height, photograph.width)), numbers, _ROI_SIZE)
+
+
+def _place(
+    people: PeopleAnnotations, photograph: Photograph, image: NDArray[np.uint8], size: tuple[int, int], target: Path
+) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if size == (photograph.height, photograph.width):
+        _link_or_copy((people.images_dir / photograph.file_name).resolve(), target)
+    else:
+        _encode(resize(image, size), target)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or a file system without links
+        shutil.copyfile(source, target)
+
+
+def _encode(image: NDArray[np.uint8], target: Path) -> None:
+    try:
+        done, content = cv2.imencode(target.suffix, image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    except cv2.error:
+        done = False
+    if not done:
+        raise DataError(f"photograph {target.name}: {target.suffix!r} cannot be written; convert it to .jpg or .png")
+    target.write_bytes(content.tobytes())
+
+
+def _annotations(
+    people: tuple[PersonAnnotation, ...], photograph: Photograph, size: tuple[int, int]
+) -> list[dict[str, Any]]:
+    """COCO annotations in a photograph of ``size`` (height, width), without those that shrinking leaves no pixel of."""
+    entries = []
+    for person in people:
+        segmentation, box = person.segmentation, person.box
+        if size != (photograph.height, photograph.width):
+            segmentation, box = _scaled(person, photograph, size)
+        area, _ = mask_area_and_box(segmentation, *size)
+        if not area:
+            logger.warning("annotation %d of %s has no pixel left after shrinking", person.id, photograph.file_name)
+            continue
+        x1, y1, x2, y2 = box
+        entries.append(
+            {
+                "id": person.id,
+                "image_id": photograph.id,
+                "category_id": 1,
+                "iscrowd": int(person.is_crowd),
+                "area": float(area),
+                "bbox": [round(value, 3) for value in (x1, y1, x2 - x1, y2 - y1)],
+                "segmentation": segmentation,
+            }
+        )
+    return entries
+
+
+def _scaled(person: PersonAnnotation, photograph: Photograph, size: tuple[int, int]) -> tuple[Segmentation, Box]:
+    factors = size[1] / photograph.width, size[0] / photograph.height
+    x1, y1, x2, y2 = (value * factors[number % 2] for number, value in enumerate(person.box))
+    if isinstance(person.segmentation, list):
+        polygons = [
+            [round(value * factors[number % 2], 2) for number, value in enumerate(polygon)]
+            for polygon in person.segmentation
+        ]
+        return polygons, (x1, y1, x2, y2)
+    mask = decode_mask(person.segmentation, photograph.height, photograph.width)
+    shrunk = (resize(mask.astype(np.float32), size) >= 0.5).astype(np.uint8)
+    packed = coco_mask.encode(np.asfortranarray(shrunk))
+    return {"size": list(size), "counts": packed["counts"].decode()}, (x1, y1, x2, y2)

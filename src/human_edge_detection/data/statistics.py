@@ -1,0 +1,82 @@
+"""What is in a data set: people, their sizes, and the pixel shares from which class weights follow."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from human_edge_detection.structures import CLASS_NAMES
+
+_SMALL, _MEDIUM = 32**2, 96**2
+"""COCO's limits, mask pixels: below the first a person is small, below the second medium."""
+
+
+@dataclass
+class Statistics:
+    """Counts of one split, filled photograph by photograph.
+
+    Attributes:
+        images: Photographs.
+        images_without_persons: Photographs without an annotated person.
+        persons: Annotated persons, crowds not counted.
+        crowds: Crowd regions.
+        small: Persons below 32 x 32 pixels of mask.
+        medium: Persons below 96 x 96.
+        large: The other persons.
+        most_persons: Persons of the fullest photograph.
+        class_pixels: Pixels of each class over all roi masks; ignored ones are not counted.
+    """
+
+    images: int = 0
+    images_without_persons: int = 0
+    persons: int = 0
+    crowds: int = 0
+    small: int = 0
+    medium: int = 0
+    large: int = 0
+    most_persons: int = 0
+    class_pixels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(CLASS_NAMES), np.int64))
+
+    def add(self, areas: Sequence[float], crowds: int, roi_masks: NDArray[np.uint8]) -> None:
+        """Counts one photograph: mask pixels of each person, number of crowd regions, ``(n, H, W)`` roi masks."""
+        self.images += 1
+        self.images_without_persons += not areas
+        self.persons += len(areas)
+        self.crowds += crowds
+        self.small += sum(area < _SMALL for area in areas)
+        self.medium += sum(_SMALL <= area < _MEDIUM for area in areas)
+        self.large += sum(area >= _MEDIUM for area in areas)
+        self.most_persons = max(self.most_persons, len(areas))
+        self.class_pixels += np.bincount(roi_masks.ravel(), minlength=256)[: len(CLASS_NAMES)]
+
+    @property
+    def class_shares(self) -> NDArray[np.float64]:
+        """Shares of background, target and non-target among the counted roi pixels; they add up to 1."""
+        return self.class_pixels / max(int(self.class_pixels.sum()), 1)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data for ``statistics.json``."""
+        return {
+            "images": self.images,
+            "images_without_persons": self.images_without_persons,
+            "persons": self.persons,
+            "crowds": self.crowds,
+            "persons_by_size": {"small": self.small, "medium": self.medium, "large": self.large},
+            "persons_per_image": {"mean": round(self.persons / max(self.images, 1), 3), "most": self.most_persons},
+            "roi_pixel_shares": dict(zip(CLASS_NAMES, self.class_shares.round(5).tolist(), strict=True)),
+        }
+
+
+def suggested_class_weights(shares: NDArray[np.float64]) -> list[float]:
+    """Class weights for the loss: inverse square root of the share, scaled to a mean of 1.
+
+    The square root is between no weighting and full balance, which would make a rare class outweigh all others. A
+    class that does not occur gets 1.
+    """
+    weights = np.ones(len(shares))
+    occurs = shares > 0
+    weights[occurs] = 1 / np.sqrt(shares[occurs])
+    weights[occurs] /= weights[occurs].mean()
+    return [round(weight, 3) for weight in weights.tolist()]

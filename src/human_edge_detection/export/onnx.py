@@ -1,0 +1,194 @@
+"""From a checkpoint to one ONNX file of the student, which gets its name only when it answers as PyTorch does."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import onnx
+import onnxsim
+import torch
+from torch import Tensor, nn
+
+from human_edge_detection import __version__
+from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
+from human_edge_detection.data.layout import SplitPaths
+from human_edge_detection.engine.build import build_validation_set
+from human_edge_detection.engine.trained import TrainedModel, load_trained, read_people_for
+from human_edge_detection.errors import ConfigError, ExportError
+from human_edge_detection.experiments.paths import run_paths_of_checkpoint
+from human_edge_detection.experiments.result import ParityReport, write_atomically, write_json
+from human_edge_detection.export.parity import Inputs, compare, parity_inputs, require_passed, summarise
+from human_edge_detection.structures import CLASS_NAMES
+
+logger = logging.getLogger(__name__)
+
+OPSET = 18
+_SUFFIX = ".onnx"
+
+
+class ExportableStudent(nn.Module):
+    """The model with plain tensors as answers: ``(masks, binary_masks)``, or ``(binary_masks,)`` without roi head."""
+
+    def __init__(self, model: RgbPersonSegmenter) -> None:
+        super().__init__()
+        self.model = model
+
+    @property
+    def has_rois(self) -> bool:
+        """Whether the model has a roi head."""
+        return self.model.head is not None
+
+    def forward(self, images: Tensor, rois: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Answers of the model.
+
+        Args:
+            images: ``(B, 3, IH, IW)`` float32 RGB in [0, 1].
+            rois: ``(N, 5)``, see :class:`~human_edge_detection.structures.Batch`; None without roi head.
+
+        Returns:
+            ``masks (N, 3, H, W)`` logits and ``binary_masks (B, 1, IH, IW)`` person probabilities in [0, 1].
+        """
+        output = self.model(images, images.new_zeros(0, 5) if rois is None else rois)
+        binary_masks = output.aux["full_image_logits"].sigmoid()
+        return (binary_masks,) if rois is None else (output.logits, binary_masks)
+
+
+class Destination(NamedTuple):
+    """Where an export goes."""
+
+    onnx: Path
+    parity: Path
+
+
+class Export(NamedTuple):
+    """A finished export and what was measured."""
+
+    destination: Destination
+    report: ParityReport
+
+
+def export_checkpoint(checkpoint: Path, *, output: Path | None = None, data: SplitPaths | None = None) -> Export:
+    """Exports the student of ``checkpoint`` and checks it against PyTorch on validation photographs.
+
+    Args:
+        checkpoint: A ``.pth`` of this tool.
+        output: The file to write; see :func:`destination_of`.
+        data: Validation data; None: those of the checkpoint's config.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be used.
+        DataError: The photographs cannot be used.
+        ExportError: The exported model answers otherwise, or cannot be written. The report is written (``passed``
+            false), the model is not, and an older one is left as it was.
+    """
+    destination = destination_of(checkpoint, output)
+    trained = load_trained(checkpoint)
+    student = ExportableStudent(trained.model).eval()
+    people = read_people_for(trained, "val", data)
+    dataset = build_validation_set(trained.checkpoint.config.model, people)
+    cases = parity_inputs(dataset, with_rois=student.has_rois)
+    logger.info("exporting %s (%s)", trained.checkpoint.config.name, checkpoint)
+    content = to_onnx(student, cases[-1], metadata_of(trained))
+    logger.info("comparing with PyTorch on %s", people.images_dir)
+    report = summarise(
+        compare(content, student, cases),
+        onnx=destination.onnx,
+        checkpoint_sha256=trained.sha256,
+        opset=OPSET,
+        size_bytes=len(content),
+    )
+    _write(destination, content, report)
+    require_passed(report)
+    return Export(destination, report)
+
+
+def destination_of(checkpoint: Path, output: Path | None) -> Destination:
+    """Where the export of ``checkpoint`` goes.
+
+    A run's best checkpoint goes to ``best_model.onnx`` beside it and to the run's ``parity.json``; any other file goes
+    beside itself with the suffix ``.onnx`` unless ``output`` says otherwise, its report to ``.parity.json``.
+
+    Raises:
+        ConfigError: ``output`` cannot be such a file.
+    """
+    run = run_paths_of_checkpoint(checkpoint)
+    if output is not None and (output.suffix != _SUFFIX or output.is_dir()):
+        raise ConfigError(f"--output {output}: expected a file name that ends in {_SUFFIX}")
+    target = output or checkpoint.with_suffix(_SUFFIX)
+    is_best = checkpoint.resolve() == run.best and target.resolve() == run.onnx
+    return Destination(target, run.parity if is_best else target.with_suffix(".parity.json"))
+
+
+def metadata_of(trained: TrainedModel) -> dict[str, str]:
+    """What the file says of itself: everything needed to use it without this package."""
+    config = trained.checkpoint.config
+    metadata = {
+        "experiment": config.name,
+        "epoch": str(trained.checkpoint.epoch),
+        "checkpoint_sha256": trained.sha256,
+        "written_by": f"human-edge-detection {__version__}",
+        "image_size": json.dumps(config.model.image_size),
+        "images": "(B, 3, height, width) float32, RGB in [0, 1], the whole photograph stretched to image_size",
+        "binary_masks": "(B, 1, height, width) probability of any person, in [0, 1]",
+    }
+    if config.model.head != "none":
+        metadata |= {
+            "classes": json.dumps(CLASS_NAMES),
+            "mask_size": json.dumps(config.model.mask_size),
+            "rois": "(N, 5) float32: index of the image, x1, y1, x2, y2 of a person box as fractions of the image",
+            "masks": "(N, 3, height, width) logits of the classes inside each box, at mask_size",
+        }
+    return metadata
+
+
+def to_onnx(student: ExportableStudent, example: Inputs, metadata: Mapping[str, str]) -> bytes:
+    """``student`` as an ONNX model with any number of images and rois, simplified and checked.
+
+    Args:
+        student: In evaluation mode, on the CPU.
+        example: Inputs to trace with; at least two images and two rois, so that neither number is taken for fixed.
+        metadata: Stored in the model.
+
+    Raises:
+        ExportError: The simplified model answers otherwise than the one it was made from.
+    """
+    counts = {"images": torch.export.Dim("image_count"), "rois": torch.export.Dim("roi_count")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            student,
+            kwargs=dict(example),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(example),
+            output_names=["masks", "binary_masks"] if student.has_rois else ["binary_masks"],
+            dynamic_shapes={name: {0: counts[name]} for name in example},
+            verbose=False,
+        )
+    assert program is not None
+    model, agrees = onnxsim.simplify(program.model_proto)
+    if not agrees:
+        raise ExportError(f"onnxsim {onnxsim.__version__} changed what the model answers; install another version")
+    for node in model.graph.node:
+        del node.metadata_props[:]  # stack traces of the exporting machine
+    onnx.helper.set_model_props(model, dict(metadata))
+    onnx.checker.check_model(model, full_check=True)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def _write(destination: Destination, content: bytes, report: ParityReport) -> None:
+    """The model only when it passed; the report in any case, and last, so that it never speaks of an older model."""
+    try:
+        if report.passed:
+            write_atomically(destination.onnx, content)
+        write_json(destination.parity, report.model_dump(mode="json"))
+    except OSError as error:
+        raise ExportError(
+            f"the export cannot be written to {destination.onnx.parent} ({error.strerror}); give another --output"
+        ) from error

@@ -1,0 +1,68 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from human_edge_detection.cli.main import main
+
+DISTILLED = "rgb_hierarchical_unet_v2_distillation_b0_from_b3"
+
+
+def describe(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    assert main(["describe", *arguments, "--json"]) == 0
+    description: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return description
+
+
+def test_the_promised_sizes_of_student_and_teacher(capsys: pytest.CaptureFixture[str]) -> None:
+    description = describe(capsys, DISTILLED)
+    model, teacher = description["model"], description["teacher"]
+    assert round(model["unet_parameters"] / 1e6, 2) == 6.25
+    assert round(teacher["unet_parameters"] / 1e6, 2) == 13.16
+    assert round(description["compression"]["unet_parameters"], 1) == 2.1
+    assert 0 < model["head_parameters"] < 600_000
+    assert model["total_parameters"] == model["unet_parameters"] + model["head_parameters"]
+    parts = ("encoder", "decoder", "head_per_roi")
+    assert model["gflops"]["total"] == pytest.approx(sum(model["gflops"][part] for part in parts))
+    assert description["config"]["name"] == DISTILLED
+
+
+def test_changes_reach_model_and_teacher(capsys: pytest.CaptureFixture[str]) -> None:
+    changes = ("--set", "model.image_size=[128, 128]", "--set", "distillation.temperature=6")
+    description = describe(capsys, DISTILLED, *changes)
+    assert description["config"]["distillation"]["temperature"] == 6.0
+    assert description["model"]["inputs"]["images"] == ["B", 3, 128, 128]
+    assert description["teacher"]["inputs"]["images"] == ["B", 3, 128, 128]
+
+
+def test_the_table_shows_numbers_and_how_they_were_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["describe", "quickstart_student_b0"]) == 0
+    shown = capsys.readouterr().out
+    for expected in ("6.25 M", "multiply-add counted as 2", "model.encoder", "N x 3 x"):
+        assert expected in shown
+    assert "teacher" not in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "no experiment"),
+        (["quickstart_student_b1"], "quickstart_student_b0"),
+        (["quickstart_student_b0", "--set", "model.encodr=resnet18"], "encoder"),
+        (["quickstart_student_b0", "--set", "distillation.teacher_checkpoint=gone.pth"], "gone.pth"),
+    ],
+)
+def test_mistakes_are_one_line(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["describe", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert message in captured.err

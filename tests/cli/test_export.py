@@ -1,0 +1,80 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import onnxruntime
+import pytest
+import torch
+
+from human_edge_detection.cli.main import main
+from human_edge_detection.engine.build import build_model
+from human_edge_detection.engine.checkpoint import Checkpoint, save_checkpoint
+from human_edge_detection.experiments.schema import ExperimentConfig, derive
+
+Damage = Callable[[bytes], bytes]
+
+
+@pytest.fixture
+def checkpoint(tiny_config: ExperimentConfig, tmp_path: Path) -> Path:
+    """A U-Net without roi head."""
+    torch.set_num_threads(1)
+    config = derive(tiny_config, name="unet", model={"head": "none", "encoder": "resnet18"})
+    path = tmp_path / "unet.pth"
+    save_checkpoint(path, Checkpoint(config, build_model(config.model).state_dict(), 1, {}, "data"))
+    return path
+
+
+def test_a_model_without_roi_head_takes_images_only(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "edge" / "model.onnx"
+    assert main(["export", "--checkpoint", str(checkpoint), "--output", str(output)]) == 0
+    shown = capsys.readouterr().out
+    for expected in (str(output), "MiB", "largest difference", "mask IoU"):
+        assert expected in shown
+    assert {file.name for file in output.parent.iterdir()} == {"model.onnx", "model.parity.json"}
+    session = onnxruntime.InferenceSession(str(output), providers=["CPUExecutionProvider"])
+    assert [entry.name for entry in session.get_inputs()] == ["images"]
+    (binary_masks,) = session.run(None, {"images": torch.rand(3, 3, 64, 64).numpy()})
+    assert binary_masks.shape == (3, 1, 64, 64)
+    assert 0 <= binary_masks.min() <= binary_masks.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda content: content[:-1000], "truncated"),
+        (lambda content: content[:5000] + b"?" + content[5001:], "damaged"),
+        (lambda content: b"not a checkpoint", "not a checkpoint"),
+        (None, "No such file"),
+    ],
+)
+def test_a_checkpoint_that_is_none(
+    checkpoint: Path, capsys: pytest.CaptureFixture[str], damage: Damage | None, message: str
+) -> None:
+    if damage is None:
+        checkpoint.unlink()
+    else:
+        checkpoint.write_bytes(damage(checkpoint.read_bytes()))
+    assert main(["export", "--checkpoint", str(checkpoint)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not checkpoint.with_suffix(".onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--output", "model.pth"], "ends in .onnx"),
+        (["--val_ann", "a.json"], "--val_images"),
+        (["--data_root", ".", "--val_ann", "a.json"], "give one"),
+        (["--data_root", "gone"], "gone"),
+    ],
+)
+def test_mistakes_are_one_line(
+    checkpoint: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert main(["export", "--checkpoint", str(checkpoint), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1

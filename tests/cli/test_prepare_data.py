@@ -1,0 +1,37 @@
+import json
+import re
+
+import pytest
+
+from human_edge_detection.cli.main import main
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "no data given"),
+        (["--train_ann", "a.json"], "--train_ann and --train_images: give both or none"),
+        (["--data_root", "x", "--val_ann", "a.json"], "--data_root: give it alone"),
+        (["--data_root", "x", "--max_images", "0"], "--max_images: must be at least 1, got 0"),
+        (["--data_root", "x", "--max_side", "-5"], "--max_side: must be at least 16, got -5"),
+        (["--data_root", "nowhere"], "data folder nowhere does not exist"),
+    ],
+)
+def test_wrong_flags_are_one_line_and_exit_code_2(tmp_path, capsys, flags, message):
+    assert main(["prepare-data", "--output", str(tmp_path / "out"), *flags]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_statistics_and_class_weights_are_shown(tiny_coco, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["prepare-data", "--data_root", str(tiny_coco), "--output", str(out), "--max_side", "64"]) == 0
+    shown = capsys.readouterr().out
+    weights = json.loads(re.search(r"--set loss\.class_weights=(\[.*\])", shown)[1])
+    report = json.loads((out / "statistics.json").read_text())
+    assert weights == pytest.approx(report["class_weights"], abs=1e-3)
+    assert "images without persons" in shown
+    assert set(report["splits"]) == {"train", "val"}
+    assert f"--data_root {out}" in shown
+    assert main(["prepare-data", "--data_root", str(out), "--output", str(tmp_path / "again")]) == 0

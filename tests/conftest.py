@@ -1,0 +1,140 @@
+"""Shared fixtures: a drawn COCO data set of a few pictures and a tiny experiment on it.
+
+Nothing here imports torch, so that the tests of the command line stay quick.
+"""
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from human_edge_detection.experiments.paths import RunPaths
+from human_edge_detection.experiments.result import RunResult, RunStatus, write_json
+from human_edge_detection.experiments.schema import ExperimentConfig, build_config
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+"""One thread: sums do not depend on the machine, and many small tests are quicker."""
+
+PICTURE = (96, 128)
+
+
+@pytest.fixture(scope="session")
+def tiny_coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data root: 8 training and 4 validation pictures, 96 x 128, of people made of ellipses.
+
+    The third picture of each split is empty, the second training picture has a crowd region.
+    """
+    root = tmp_path_factory.mktemp("tiny_coco")
+    for split, count in (("train", 8), ("val", 4)):
+        _write_split(root, split, count, np.random.default_rng(len(split)))
+    return root
+
+
+def _write_split(root: Path, split: str, count: int, rng: np.random.Generator) -> None:
+    folder = root / "images" / split
+    folder.mkdir(parents=True)
+    images, annotations = [], []
+    for image_id in range(1, count + 1):
+        picture = np.full((*PICTURE, 3), rng.integers(40, 120, 3), np.uint8)
+        for _ in range(0 if image_id == 3 else 1 + image_id % 3):
+            polygon = _draw_person(picture, rng)
+            annotations.append({"image_id": image_id, "iscrowd": 0, "segmentation": [polygon]})
+        if split == "train" and image_id == 2:
+            crowd = {"size": list(PICTURE), "counts": [100 * 96, 20 * 96, 8 * 96]}
+            annotations.append({"image_id": image_id, "iscrowd": 1, "segmentation": crowd})
+        name = f"{image_id:06d}.png"
+        cv2.imwrite(str(folder / name), picture)
+        images.append({"id": image_id, "file_name": name, "height": PICTURE[0], "width": PICTURE[1]})
+    numbered = [{"id": number, "category_id": 1, **entry} for number, entry in enumerate(annotations, start=1)]
+    content = {"images": images, "annotations": numbered, "categories": [{"id": 1, "name": "person"}]}
+    file = root / "annotations" / f"instances_{split}.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _draw_person(picture: np.ndarray[Any, Any], rng: np.random.Generator) -> list[int]:
+    centre = (int(rng.integers(20, 108)), int(rng.integers(30, 66)))
+    axes = (int(rng.integers(10, 18)), int(rng.integers(20, 34)))
+    outline = cv2.ellipse2Poly(centre, axes, int(rng.integers(-20, 20)), 0, 360, 15)
+    cv2.fillPoly(picture, [outline], [int(value) for value in rng.integers(140, 256, 3)])
+    return [int(value) for value in outline.reshape(-1)]
+
+
+@pytest.fixture(scope="session")
+def tiny_config(tiny_coco: Path) -> ExperimentConfig:
+    """Two epochs of four updates on :func:`tiny_coco`, fp32 on the CPU."""
+    return build_config(
+        {
+            "name": "tiny",
+            "data": {"root": str(tiny_coco), "num_workers": 0, "max_rois_per_image": 3},
+            "model": {
+                "encoder": "mobilenet_v2",
+                "encoder_weights": "none",
+                "image_size": [64, 64],
+                "roi_size": [16, 12],
+                "mask_size": [32, 24],
+                "head_channels": 8,
+            },
+            "training": {
+                "epochs": 2,
+                "batch_size": 2,
+                "learning_rate": 2e-3,
+                "device": "cpu",
+                "precision": "fp32",
+                "visualize_images": 0,
+                "log_every_steps": 1,
+            },
+        }
+    )
+
+
+@pytest.fixture
+def write_run() -> Callable[..., RunPaths]:
+    """Writes a run folder as training would leave it: ``write_run(root, config, state="finished", **result)``."""
+    return _write_run
+
+
+def _write_run(root: Path, config: ExperimentConfig, *, state: str = "finished", **result: Any) -> RunPaths:
+    paths = RunPaths(root)
+    write_json(paths.config, config.model_dump(mode="json"))
+    status = {
+        "state": state,
+        "epoch": 2,
+        "epochs": config.training.epochs,
+        "error": "out of luck" if state == "failed" else None,
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "started": "2030-01-01T00:00:00+00:00",
+        "updated": "2030-01-01T00:01:00+00:00",
+    }
+    write_json(paths.status, RunStatus.model_validate(status).model_dump(mode="json"))
+    if state == "finished":
+        fields = _result(config, paths) | result
+        write_json(paths.result, RunResult.model_validate(fields).model_dump(mode="json"))
+        paths.best.parent.mkdir(parents=True, exist_ok=True)
+        paths.best.touch()
+    return paths
+
+
+def _result(config: ExperimentConfig, paths: RunPaths) -> dict[str, Any]:
+    return {
+        "experiment": config.name,
+        "run_name": paths.root.name,
+        "seed": config.training.seed,
+        "encoder": config.model.encoder,
+        "unet_parameters": 6_250_000,
+        "total_parameters": 6_500_000,
+        "best_epoch": 2,
+        "epochs": config.training.epochs,
+        "metrics": {"miou": 0.5, "iou_target": 0.4, "boundary_f1": None},
+        "seconds": 75.0,
+        "images_per_second": 3.5,
+        "best_checkpoint": str(paths.best),
+        "data_fingerprint": "data",
+    }

@@ -1,0 +1,116 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from human_edge_detection.data.augment import Augmentation
+from human_edge_detection.data.coco import read_people
+from human_edge_detection.data.dataset import PeopleDataset, collate
+from human_edge_detection.errors import DataError
+
+
+@pytest.fixture
+def make_dataset(write_coco):
+    def make(edit=lambda data: None, **changes):
+        options = {"image_size": (30, 40), "mask_size": (10, 10), "augmentation": None, "max_rois": None, "seed": 0}
+        return PeopleDataset(read_people(*write_coco(edit)), **options | changes)
+
+    return make
+
+
+def test_sample_without_augmentation_is_the_photograph(make_dataset):
+    dataset = make_dataset()
+    sample = dataset[(0, 0)]
+    photograph = cv2.imread(str(dataset.people.images_dir / "a.png"))[..., ::-1]
+    np.testing.assert_allclose(sample.image, photograph.transpose(2, 0, 1) / 255, atol=1e-6)
+    assert sample.image.dtype == np.float32
+    np.testing.assert_allclose(sample.boxes, [[4 / 40, 4 / 30, 14 / 40, 14 / 30], [10 / 40, 8 / 30, 20 / 40, 18 / 30]])
+    assert sample.image_id == 7
+    assert sample.annotation_ids == (1, 2)
+
+
+def test_target_wins_where_persons_overlap(make_dataset):
+    for mask in make_dataset()[(0, 0)].roi_masks:  # each box is filled by its person, the other one reaches into it
+        np.testing.assert_array_equal(mask, np.ones((10, 10), np.uint8))
+
+
+def test_roi_mask_tells_target_others_crowd_and_background_apart(make_dataset):
+    def edit(data):
+        data["annotations"][0]["bbox"] = [0, 4, 20, 10]
+
+    mask = make_dataset(edit, mask_size=(10, 20))[(0, 0)].roi_masks[0]
+    expected = np.zeros((10, 20), np.uint8)
+    expected[:, 12:] = 255
+    expected[4:, 14:] = 2
+    expected[:, 4:14] = 1
+    np.testing.assert_array_equal(mask, expected)
+
+
+def test_person_mask_marks_crowds_that_no_person_covers(make_dataset):
+    mask = make_dataset()[(0, 0)].person_mask
+    expected = np.zeros((30, 40), np.uint8)
+    expected[:, 12:24] = 255
+    expected[4:14, 4:14] = 1
+    expected[8:18, 10:20] = 1
+    np.testing.assert_array_equal(mask, expected)
+
+
+def test_outside_of_the_photograph_is_ignored_and_hidden_persons_are_dropped(make_dataset):
+    zoomed_out = Augmentation(0.0, (0.5, 0.5), 0.0, 0.0, 0.0, 0.0, 0.0)
+    sample = make_dataset(augmentation=zoomed_out)[(0, 0)]
+    assert (sample.person_mask[:5] == 255).all() and (sample.person_mask[:, :8] == 255).all()
+    np.testing.assert_allclose(sample.boxes[0] * [40, 30, 40, 30], [12, 9.5, 17, 14.5], atol=1.01)
+    far = Augmentation(0.0, (3.9, 3.9), 0.0, 0.0, 0.0, 0.0, 0.0)
+    sample = make_dataset(augmentation=far)[(0, 0)]
+    assert len(sample.boxes) == len(sample.roi_masks) == len(sample.annotation_ids) < 2
+
+
+def test_max_rois_draws_anew_each_epoch_and_always_the_same_for_a_key(make_dataset):
+    dataset = make_dataset(max_rois=1)
+    drawn = [dataset[(epoch, 0)].annotation_ids for epoch in range(20)]
+    assert set(drawn) == {(1,), (2,)}
+    assert drawn == [make_dataset(max_rois=1)[(epoch, 0)].annotation_ids for epoch in range(20)]
+
+
+def test_augmented_samples_depend_on_their_key_only(make_dataset):
+    dataset, again = make_dataset(augmentation=Augmentation()), make_dataset(augmentation=Augmentation())
+    wanted = dataset[(2, 0)]
+    again[(0, 0)]
+    for a, b in zip(wanted, again[(2, 0)], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (wanted.image != dataset[(3, 0)].image).any()
+
+
+def test_box_jitter_moves_boxes_and_their_masks(make_dataset):
+    still = Augmentation(0.0, (1.0, 1.0), 0.0, 0.0, 0.0, 0.0, 0.0)
+    jittered = Augmentation(0.0, (1.0, 1.0), 0.0, 0.0, 0.0, 0.0, 0.3)
+    plain, moved = make_dataset(augmentation=still)[(0, 0)], make_dataset(augmentation=jittered)[(0, 0)]
+    np.testing.assert_allclose(plain.boxes, make_dataset()[(0, 0)].boxes, atol=1e-6)
+    assert np.abs(moved.boxes - plain.boxes).max() > 0.01
+    assert (moved.roi_masks != plain.roi_masks).any()
+
+
+def test_photograph_of_another_size_names_both(make_dataset):
+    dataset = make_dataset()
+    cv2.imwrite(str(dataset.people.images_dir / "a.png"), np.zeros((40, 30, 3), np.uint8))
+    with pytest.raises(DataError, match=r"a\.png is 30 x 40 .* says 40 x 30 for image 7"):
+        dataset[(0, 0)]
+
+
+def test_collate_keeps_order_and_counts(make_dataset):
+    dataset = make_dataset()
+    batch = collate([dataset[(0, 1)], dataset[(0, 0)]])
+    assert batch.images.shape == (2, 3, 30, 40)
+    assert batch.rois.dtype == torch.float32
+    assert batch.rois[:, 0].tolist() == [1, 1]
+    assert batch.roi_masks.shape == (2, 10, 10) and batch.roi_masks.dtype == torch.uint8
+    assert batch.person_masks.shape == (2, 30, 40) and batch.person_masks.dtype == torch.uint8
+    assert batch.image_ids == (8, 7)
+    assert batch.annotation_ids == (1, 2)
+
+
+def test_collate_without_any_person(make_dataset):
+    batch = collate([make_dataset()[(0, 1)]])
+    assert batch.rois.shape == (0, 5) and batch.rois.dtype == torch.float32
+    assert batch.roi_masks.shape == (0, 10, 10) and batch.roi_masks.dtype == torch.uint8
+    assert batch.annotation_ids == ()

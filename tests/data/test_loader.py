@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+import torch
+
+from human_edge_detection.data.augment import Augmentation
+from human_edge_detection.data.coco import read_people
+from human_edge_detection.data.dataset import PeopleDataset
+from human_edge_detection.data.layout import find_splits
+from human_edge_detection.data.loader import batches_per_epoch, epoch_order, training_batches, validation_batches
+from human_edge_detection.errors import DataError
+
+
+@pytest.fixture
+def dataset(sample_root):
+    people = read_people(*find_splits(sample_root)[0])
+    return PeopleDataset(
+        people, image_size=(64, 64), mask_size=(16, 12), augmentation=Augmentation(), max_rois=2, seed=5
+    )
+
+
+def _stream(dataset, **changes):
+    options = {"batch_size": 3, "seed": 5, "start_epoch": 0, "start_batch": 0, "epochs": 2, "num_workers": 0}
+    return list(training_batches(dataset, **options | changes))
+
+
+def _assert_equal(one, other):
+    assert len(one) == len(other)
+    for a, b in zip(one, other, strict=True):
+        assert a.image_ids == b.image_ids and a.annotation_ids == b.annotation_ids
+        assert all(torch.equal(x, y) for x, y in zip(a[:4], b[:4], strict=True))
+
+
+def test_epoch_order_is_a_permutation_of_seed_and_epoch():
+    assert sorted(epoch_order(50, 1, 2)) == list(range(50))
+    np.testing.assert_array_equal(epoch_order(50, 1, 2), epoch_order(50, 1, 2))
+    assert (epoch_order(50, 1, 2) != epoch_order(50, 1, 3)).any()
+    assert (epoch_order(50, 1, 2) != epoch_order(50, 2, 2)).any()
+
+
+def test_every_epoch_sees_every_photograph_once(dataset):
+    batches = _stream(dataset)
+    per_epoch = batches_per_epoch(len(dataset), 3)
+    assert len(batches) == 2 * per_epoch == 6
+    for epoch in (batches[:per_epoch], batches[per_epoch:]):
+        assert sorted(number for batch in epoch for number in batch.image_ids) == list(range(1, 9))
+    assert [len(batch.image_ids) for batch in batches] == [3, 3, 2] * 2
+
+
+def test_stream_is_the_same_for_any_number_of_workers_and_from_any_start(dataset):
+    whole = _stream(dataset)
+    for workers in (1, 2):
+        _assert_equal(_stream(dataset, num_workers=workers), whole)
+    _assert_equal(_stream(dataset, start_batch=2), whole[2:])
+    _assert_equal(_stream(dataset, start_epoch=1, start_batch=1, num_workers=2), whole[4:])
+    assert _stream(dataset, start_epoch=2) == []
+
+
+def test_stream_leaves_the_random_numbers_of_training_alone(dataset):
+    torch.manual_seed(0)
+    _stream(dataset)
+    drawn = torch.rand(3)
+    torch.manual_seed(0)
+    assert torch.equal(drawn, torch.rand(3))
+
+
+def test_validation_is_in_order_and_repeatable(sample_root):
+    people = read_people(*find_splits(sample_root)[1])
+    dataset = PeopleDataset(people, image_size=(64, 64), mask_size=(16, 12), augmentation=None, max_rois=None, seed=0)
+    loader = validation_batches(dataset, batch_size=2, num_workers=0)
+    assert len(loader) == 2
+    first = list(loader)
+    assert [batch.image_ids for batch in first] == [(1, 2), (3,)]
+    _assert_equal(list(loader), first)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_error_out_of_a_worker_is_the_same_one_line(write_coco, workers):
+    people = read_people(*write_coco())
+    (people.images_dir / "b.png").write_bytes(b"<html>")
+    dataset = PeopleDataset(people, image_size=(32, 32), mask_size=(8, 8), augmentation=None, max_rois=None, seed=0)
+    with pytest.raises(DataError) as error:
+        list(validation_batches(dataset, batch_size=1, num_workers=workers))
+    assert str(error.value).startswith(f"photograph {people.images_dir / 'b.png'} is not a picture")
+    assert "\n" not in str(error.value)

@@ -1,0 +1,89 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from human_edge_detection.data.coco import decode_mask, read_people
+from human_edge_detection.data.layout import SplitPaths, find_split
+from human_edge_detection.data.prepare import Preparation, prepare
+from human_edge_detection.data.statistics import suggested_class_weights
+from human_edge_detection.errors import DataError
+
+
+@pytest.fixture
+def splits(write_coco):
+    return {"val": SplitPaths(*write_coco())}
+
+
+def test_people_crowds_and_extra_fields_are_kept(splits, tmp_path):
+    out = tmp_path / "out"
+    prepared = prepare(splits, out, Preparation())
+    before, after = read_people(*splits["val"]), read_people(*find_split(out, "val"))
+    assert after.photographs == before.photographs
+    data = json.loads((out / "annotations/instances_val_person.json").read_text())
+    assert data["images"][0]["license"] == 3 and data["images"][0]["exhaustive"] is False
+    assert data["categories"] == [{"id": 1, "name": "person", "supercategory": "person"}]
+    assert (out / "images/val/a.png").read_bytes() == (splits["val"].images / "a.png").read_bytes()
+    counted = prepared.statistics["val"]
+    assert (counted.images, counted.images_without_persons, counted.persons, counted.crowds) == (2, 1, 2, 1)
+    assert (counted.small, counted.medium, counted.large) == (2, 0, 0)
+
+
+def test_crowds_can_be_removed(splits, tmp_path):
+    prepared = prepare(splits, tmp_path / "out", Preparation(crowds="remove"))
+    assert prepared.statistics["val"].crowds == 0
+    assert read_people(*find_split(tmp_path / "out", "val")).photographs[0].crowds == ()
+
+
+def test_shrinking_keeps_photographs_and_masks_together(splits, tmp_path):
+    prepare(splits, tmp_path / "out", Preparation(max_side=20))
+    photograph = read_people(*find_split(tmp_path / "out", "val")).photographs[0]
+    assert (photograph.height, photograph.width) == (15, 20)
+    assert cv2.imread(str(tmp_path / "out/images/val/a.png")).shape == (15, 20, 3)
+    assert photograph.persons[0].box == (2, 2, 7, 7)
+    mask = decode_mask(photograph.persons[0].segmentation, 15, 20)
+    assert mask[2:7, 2:7].all() and mask.sum() == 25
+    crowd = decode_mask(photograph.crowds[0].segmentation, 15, 20)
+    assert crowd[:, 6:12].all() and crowd.sum() == 90
+
+
+def test_subset_is_seeded(sample_root, tmp_path):
+    splits = {"train": find_split(sample_root, "train")}
+    chosen = []
+    for number, seed in enumerate((0, 0, 1)):
+        prepare(splits, tmp_path / str(number), Preparation(max_images=4, seed=seed))
+        people = read_people(*find_split(tmp_path / str(number), "train"))
+        chosen.append([photograph.id for photograph in people.photographs])
+    assert chosen[0] == chosen[1] != chosen[2]
+    assert len(chosen[0]) == 4
+
+
+def test_own_output_is_replaced_and_other_folders_are_left_alone(splits, tmp_path):
+    out = tmp_path / "out"
+    prepare(splits, out, Preparation())
+    prepare(splits, out, Preparation(max_side=20))
+    assert json.loads((out / "statistics.json").read_text())["preparation"]["max_side"] == 20
+    (out / "mine.txt").touch()
+    with pytest.raises(DataError, match="not empty and not made by"):
+        prepare(splits, out, Preparation())
+    assert (out / "mine.txt").exists() and (out / "images/val/a.png").exists()
+    with pytest.raises(DataError, match="holds the input"):
+        prepare(splits, splits["val"].images.parent, Preparation())
+
+
+def test_damaged_photograph_leaves_nothing_behind(splits, tmp_path):
+    (splits["val"].images / "b.png").write_bytes(b"<html>")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(DataError, match=r"b\.png is not a picture"):
+        prepare(splits, tmp_path / "out", Preparation())
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_pixel_shares_and_class_weights(splits, tmp_path):
+    shares = prepare(splits, tmp_path / "out", Preparation()).statistics["val"].class_shares
+    np.testing.assert_allclose(shares, [0, 1, 0], atol=0.01)  # both boxes are filled by their person
+    weights = suggested_class_weights(np.array([0.64, 0.32, 0.04]))
+    assert np.mean(weights) == pytest.approx(1.0, abs=1e-3)
+    assert weights[2] / weights[0] == pytest.approx(4.0, abs=0.02)
+    assert suggested_class_weights(np.array([0.5, 0.5, 0.0])) == [1.0, 1.0, 1.0]

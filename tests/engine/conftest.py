@@ -1,0 +1,148 @@
+"""Fixtures for whole runs: networks of a few thousand weights, so that a run takes a second."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import segmentation_models_pytorch as smp
+import torch
+from segmentation_models_pytorch.base import SegmentationHead
+from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
+from torch import Tensor, nn
+
+from human_edge_detection.data.loader import validation_batches
+from human_edge_detection.engine.build import (
+    build_distillation_loss,
+    build_loss,
+    build_model,
+    build_optimizer,
+    build_training_set,
+    build_validation_set,
+    read_splits,
+)
+from human_edge_detection.engine.device import seed_everything
+from human_edge_detection.engine.run import execute_run
+from human_edge_detection.engine.teacher import load_teacher
+from human_edge_detection.engine.trainer import Parts, Trainer
+from human_edge_detection.experiments.paths import RunPaths
+from human_edge_detection.experiments.result import RunResult
+from human_edge_detection.experiments.schema import ExperimentConfig, build_config, derive
+
+Train = Callable[..., RunResult]
+MakeTrainer = Callable[[ExperimentConfig], Trainer]
+_WIDTHS = {"mobilenet_v2": 4, "resnet18": 8}
+
+
+class _SmallEncoder(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(3, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+        self.second = nn.Sequential(
+            nn.Conv2d(width, 2 * width, 3, 2, 1, bias=False), nn.BatchNorm2d(2 * width), nn.ReLU()
+        )
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        half = self.first(images)
+        return [images, half, self.second(half)]
+
+
+class SmallUnet(nn.Module):
+    """The parts that :class:`PersonUNet` uses of ``smp.Unet``, two blocks deep; the encoder's name sets the width."""
+
+    def __init__(self, encoder_name: str, **_: Any) -> None:
+        super().__init__()
+        width = _WIDTHS[encoder_name]
+        self.encoder = _SmallEncoder(width)
+        self.decoder = UnetDecoder((3, width, 2 * width), (16, 16), n_blocks=2)
+        self.segmentation_head = SegmentationHead(16, 1)
+
+
+@contextmanager
+def networks_made_small() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(smp, "Unet", SmallUnet)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def small_networks() -> Iterator[None]:
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    with networks_made_small():
+        yield
+    torch.use_deterministic_algorithms(deterministic)
+
+
+@pytest.fixture(scope="session")
+def train() -> Train:
+    """``train(config, paths, **options)``: a whole run with small networks, in the folder ``paths``."""
+
+    def run(config: ExperimentConfig, paths: RunPaths, **options: Any) -> RunResult:
+        options = {"resume": None, "init_from": None, **options}
+        with networks_made_small():
+            return execute_run(config, paths, command=["test"], sample_root=paths.root / "sample", **options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained_teacher(train: Train, tiny_coco: Path, tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    """A finished run of a wider network at other sizes; its best checkpoint is a teacher. Read it, do not change it."""
+    config = build_config(
+        {
+            "name": "tiny_teacher",
+            "data": {"root": str(tiny_coco), "num_workers": 0},
+            "model": {
+                "encoder": "resnet18",
+                "encoder_weights": "none",
+                "image_size": [96, 96],
+                "roi_size": [24, 16],
+                "mask_size": [48, 32],
+                "head_channels": 8,
+            },
+            "training": {"epochs": 3, "batch_size": 2, "learning_rate": 1e-2, "device": "cpu", "visualize_images": 0},
+        }
+    )
+    paths = RunPaths(tmp_path_factory.mktemp("teacher") / config.name)
+    train(config, paths)
+    return paths
+
+
+@pytest.fixture(scope="session")
+def distilled_config(tiny_config: ExperimentConfig, trained_teacher: RunPaths) -> ExperimentConfig:
+    """:func:`tiny_config`, taught by :func:`trained_teacher`."""
+    return derive(
+        tiny_config, name="tiny_distilled", distillation={"teacher_checkpoint": str(trained_teacher.best)}
+    )
+
+
+@pytest.fixture
+def make_trainer(tmp_path: Path) -> MakeTrainer:
+    """``make_trainer(config)``: a trainer before its first step, built as a run builds it."""
+
+    def make(config: ExperimentConfig) -> Trainer:
+        device = torch.device("cpu")
+        seed_everything(config.training.seed)
+        student = build_model(config.model)
+        people = read_splits(config.data, tmp_path)
+        distillation = config.distillation
+        parts = Parts(
+            config=config,
+            device=device,
+            precision="fp32",
+            student=student,
+            optimizer=build_optimizer(student, config.training),
+            loss=build_loss(config),
+            distillation=build_distillation_loss(distillation) if distillation else None,
+            teacher=load_teacher(Path(str(distillation.teacher_checkpoint)), device) if distillation else None,
+            training_set=build_training_set(config, people.train),
+            validation=validation_batches(
+                build_validation_set(config.model, people.val), batch_size=4, num_workers=0
+            ),
+            preview=None,
+            data_fingerprint=people.val.fingerprint,
+        )
+        return Trainer(parts, RunPaths(tmp_path / "trainer"))
+
+    return make

@@ -1,0 +1,67 @@
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from human_edge_detection.engine.device import autocast, choose_device, choose_precision, seed_everything
+from human_edge_detection.errors import ConfigError
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+def cuda_is(monkeypatch: pytest.MonkeyPatch, available: bool, *, bf16: bool = True) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bf16)
+
+
+def test_auto_takes_the_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda_is(monkeypatch, True)
+    assert (choose_device("auto"), choose_device("cuda"), choose_device("cpu")) == (CUDA, CUDA, CPU)
+    cuda_is(monkeypatch, False)
+    assert (choose_device("auto"), choose_device("cpu")) == (CPU, CPU)
+
+
+def test_cuda_asked_for_and_absent_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda_is(monkeypatch, False)
+    with pytest.raises(ConfigError, match="--device cuda: PyTorch sees no CUDA device"):
+        choose_device("cuda")
+
+
+def test_auto_precision_is_the_fastest_that_is_safe(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda_is(monkeypatch, True)
+    assert choose_precision("auto", CUDA) == "bf16"
+    cuda_is(monkeypatch, True, bf16=False)
+    assert choose_precision("auto", CUDA) == "fp16"
+    for amx, expected in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda amx=amx: {"amx_bf16": amx}, raising=False)
+        assert choose_precision("auto", CPU) == expected
+
+
+@pytest.mark.parametrize("wanted", ["fp32", "bf16"])
+@pytest.mark.parametrize("device", [CPU, CUDA], ids=str)
+def test_a_named_precision_is_used(wanted: str, device: torch.device) -> None:
+    assert choose_precision(wanted, device) == wanted
+
+
+def test_fp16_needs_a_gpu() -> None:
+    assert choose_precision("fp16", CUDA) == "fp16"
+    with pytest.raises(ConfigError, match="--precision fp16: not usable for training on a CPU"):
+        choose_precision("fp16", CPU)
+
+
+def test_autocast_computes_in_the_chosen_arithmetic() -> None:
+    matrix = torch.ones(2, 2)
+    with autocast(CPU, "bf16"):
+        assert (matrix @ matrix).dtype == torch.bfloat16
+    with autocast(CPU, "fp32"):
+        assert (matrix @ matrix).dtype == torch.float32
+
+
+def test_equal_parts_seed_every_generator_alike() -> None:
+    def draw(*parts: int) -> tuple[float, float, float]:
+        seed_everything(*parts)
+        return random.random(), float(np.random.rand()), float(torch.rand(()))
+
+    assert draw(1, 2) == draw(1, 2)
+    assert len({draw(1, 2), draw(2, 1), draw(12), draw(1, 3)}) == 4

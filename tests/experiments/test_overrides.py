@@ -1,0 +1,189 @@
+"""Precedence, flags, and what is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from human_edge_detection.errors import ConfigError
+from human_edge_detection.experiments.config_file import MAX_BYTES
+from human_edge_detection.experiments.difference import difference
+from human_edge_detection.experiments.flags import FLAGS
+from human_edge_detection.experiments.overrides import collect, resolve
+from human_edge_detection.experiments.schema import ExperimentConfig, field_names
+
+STUDENT = "quickstart_student_b0"
+DISTILLED = "quickstart_distilled_b0_from_b3"
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_precedence_is_preset_then_file_then_set_then_flag(tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "mine.yaml",
+        f"base: {STUDENT}\nname: mine\ntraining:\n  epochs: 3\n  batch_size: 4\n  learning_rate: 1e-3\n",
+    )
+    config, preset = resolve(
+        None, config_file=file, sets=["training.batch_size=5", "training.accumulation_steps=6"], flags={"--epochs": 9}
+    )
+    assert (preset.name, config.name) == (STUDENT, "mine")
+    assert config.training.epochs == 9
+    assert config.training.batch_size == 5
+    assert config.training.accumulation_steps == 6
+    assert config.training.learning_rate == 1e-3
+    assert config.model == preset.model
+
+
+def test_json_file_without_base_changes_the_named_experiment(tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "mine.json", '{"model": {"contour": {"loss_weight": 0.25}}, "data": {"augmentation": null}}'
+    )
+    config, _ = resolve(STUDENT, config_file=file)
+    assert config.model.contour is not None
+    assert config.model.contour.loss_weight == 0.25
+    assert config.data.augmentation is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("base: quickstart_student_b0\ntraining: [\n", r"mine\.yaml, line 3: "),
+        ("training:\n  epochs: 1\n  epochs: 2\n", r"line 3: 'epochs' is given twice"),
+        ("training: &a {epochs: 1}\nloss: *a\n", r"line 1: anchors are not supported"),
+        ("- 1\n", r"expected a mapping"),
+        ("training:\n  epoch: 1\n", r"mine\.yaml: unknown field 'training\.epoch' \(did you mean 'epochs'"),
+        ("base: 3\n", r"base: expected a name, got 3"),
+        ("training:\n  epochs: many\n", r"training\.epochs: .*got 'many'"),
+        ("a: " + "x" * MAX_BYTES, r"larger than"),
+        ("[" * 5000, r"mine\.yaml"),
+    ],
+)
+def test_bad_files_are_named_with_their_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        resolve(STUDENT, config_file=write(tmp_path / "mine.yaml", text))
+
+
+def test_file_that_is_missing_or_of_another_base_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        resolve(STUDENT, config_file=tmp_path / "nowhere.yaml")
+    with pytest.raises(ConfigError, match="differ; give one"):
+        resolve("baseline", config_file=write(tmp_path / "mine.yaml", f"base: {STUDENT}\n"))
+    with pytest.raises(ConfigError, match="no 'base:'"):
+        resolve(None, config_file=write(tmp_path / "mine.yaml", "training: {epochs: 2}\n"))
+
+
+def test_set_reads_yaml_values() -> None:
+    config, _ = resolve(
+        STUDENT,
+        sets=[
+            "model.image_size=[64, 96]",
+            "training.learning_rate=1e-3",
+            "data.augmentation=null",
+            "training.ema={}",
+            "model.encoder_weights=none",
+            "training.ema.decay=0.5",
+        ],
+    )
+    assert config.model.image_size == (64, 96)
+    assert config.training.learning_rate == 1e-3
+    assert config.data.augmentation is None
+    assert config.training.ema is not None
+    assert config.training.ema.decay == 0.5
+    assert config.model.encoder_weights == "none"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("training.epoch=3", r"unknown field 'training\.epoch' \(did you mean 'epochs'\?\)"),
+        ("trainin.epochs=3", r"did you mean 'training'"),
+        ("training.epochs.more=3", r"training\.epochs has no fields"),
+        ("name=other", r"unknown field 'name'"),
+        ("training.epochs", r"expected section\.field=value"),
+        ("model.image_size=[1,", r"not YAML"),
+        ("training.epochs=yes", r"training\.epochs"),
+        ("training=null", r"training"),
+    ],
+)
+def test_bad_set_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        resolve(STUDENT, sets=[text])
+
+
+def test_every_flag_leads_to_a_field() -> None:
+    for flag in FLAGS:
+        *above, last = flag.path.split(".")
+        assert last in field_names(ExperimentConfig, tuple(above)), flag
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"--batch_size": 0}, r"--batch_size \(training\.batch_size\): .*got 0"),
+        ({"--epochs": -1}, r"--epochs \(training\.epochs\): .*got -1"),
+        ({"--distillation_alpha": 1.5}, r"--distillation_alpha \(distillation\.alpha\): .*got 1\.5"),
+        ({"--distillation_temperature": 0.0}, r"--distillation_temperature \(distillation\.temperature\)"),
+        ({"--distillation_temperature": float("nan")}, r"--distillation_temperature"),
+        ({"--data_root": "a", "--train_ann": "b"}, r"--data_root and --train_ann"),
+        ({"--train_ann": "b"}, r"data: give all of"),
+    ],
+)
+def test_a_bad_flag_is_named_with_its_field(flags: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        resolve(DISTILLED, flags=flags)
+
+
+def test_teacher_checkpoint_turns_distillation_on_for_any_experiment() -> None:
+    config, _ = resolve("baseline", flags={"--teacher_checkpoint": "t.pth", "--distillation_alpha": 0.5})
+    assert config.distillation is not None
+    assert config.distillation.teacher_checkpoint == "t.pth"
+    assert (config.distillation.alpha, config.distillation.temperature) == (0.5, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("sets", "flags"),
+    [([], {"--distillation_temperature": 2.0}), ([], {"--distillation_alpha": 0.2}), (["distillation.main=1.0"], {})],
+)
+def test_distillation_settings_without_a_teacher_are_refused(sets: list[str], flags: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="does not distil; give --teacher_checkpoint"):
+        resolve("baseline", sets=sets, flags=flags)
+
+
+def test_a_data_flag_replaces_what_said_where_the_data_is() -> None:
+    rooted, _ = resolve(STUDENT, flags={"--data_root": "r"})
+    assert rooted.data.root == "r"
+    assert rooted.data.sample is None
+    four = {f"--{name}": name for name in ("train_ann", "val_ann", "train_images", "val_images")}
+    given, _ = resolve(STUDENT, sets=["data.root=r"], flags=four)
+    assert given.data.root is None
+    assert given.data.sample is None
+    assert given.data.val_images == "val_images"
+
+
+def test_difference_names_dotted_paths() -> None:
+    config, preset = resolve(
+        STUDENT, sets=["training.ema={decay: 0.5}", "data.augmentation=null"], flags={"--epochs": 3}
+    )
+    changed = difference(config, preset)
+    assert changed["training.epochs"] == (preset.training.epochs, 3)
+    assert changed["training.ema"] == (None, {"decay": 0.5})
+    assert changed["data.augmentation"][1] is None
+    assert len(changed) == 3
+    assert difference(preset, preset) == {}
+
+
+def test_dependencies_inherit_data_sizes_and_training_only() -> None:
+    overrides = collect(
+        sets=["model.encoder=resnet18", "distillation.alpha=0.2", "model.pretrained_unet_config=null"],
+        flags={"--data_root": "r", "--epochs": 3},
+    )
+    _, plain = resolve("quickstart_teacher_b3")
+    assert [change.path for change in overrides.for_dependency(plain).changes] == ["training.epochs", "data.root"]
+    _, pretrained = resolve(
+        "rgb_hierarchical_unet_v2_fullimage_pretrained_peopleseg_r80x60m160x120_disttrans_contdet_baware"
+    )
+    inherited = [change.path for change in overrides.for_dependency(pretrained).changes]
+    assert inherited == ["model.pretrained_unet_config", "training.epochs", "data.root"]

@@ -1,0 +1,122 @@
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from human_edge_detection.data.layout import find_split
+from human_edge_detection.engine.trained import load_trained
+from human_edge_detection.errors import ConfigError, DataError, ExportError
+from human_edge_detection.experiments.paths import RunPaths
+from human_edge_detection.export import onnx as export_module
+from human_edge_detection.export.onnx import Export, destination_of, export_checkpoint
+
+WriteCheckpoint = Callable[..., RunPaths]
+
+
+@pytest.fixture(scope="module")
+def run(write_checkpoint: WriteCheckpoint, tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    folder = tmp_path_factory.mktemp("export") / "experiments" / "tiny"
+    return write_checkpoint(folder, contour={}, distance={})
+
+
+@pytest.fixture(scope="module")
+def exported(run: RunPaths) -> Export:
+    return export_checkpoint(run.best)
+
+
+def test_one_file_beside_the_checkpoint_and_the_report_in_the_run_folder(run: RunPaths, exported: Export) -> None:
+    assert exported.destination == (run.onnx, run.parity)
+    assert {file.name for file in run.checkpoints.iterdir()} == {"best_model.pth", "best_model.json", "best_model.onnx"}
+    report = json.loads(run.parity.read_text())
+    assert report["passed"] is True
+    assert report["max_difference"] <= 1e-4
+    assert report["mask_iou"] > 0.999
+    assert report["size_bytes"] == run.onnx.stat().st_size
+    assert report["checkpoint_sha256"] == hashlib.sha256(run.best.read_bytes()).hexdigest()
+    assert {(case["images"], case["rois"]) for case in report["cases"]} == {(1, 1), (1, 5), (2, 1), (2, 5)}
+
+
+@pytest.mark.parametrize(("images", "rois"), [(3, 7), (1, 0)])
+def test_any_number_of_images_and_rois(run: RunPaths, exported: Export, images: int, rois: int) -> None:
+    generator = torch.Generator().manual_seed(1)
+    pictures = torch.rand(images, 3, 64, 64, generator=generator)
+    corners = torch.rand(rois, 2, 2, generator=generator).sort(dim=1).values.reshape(rois, 4)
+    boxes = torch.cat([torch.arange(rois)[:, None] % images, corners], dim=1)
+    session = onnxruntime.InferenceSession(str(run.onnx), providers=["CPUExecutionProvider"])
+    assert [entry.name for entry in session.get_inputs()] == ["images", "rois"]
+    masks, binary_masks = session.run(["masks", "binary_masks"], {"images": pictures.numpy(), "rois": boxes.numpy()})
+    with torch.no_grad():
+        output = load_trained(run.best).model(pictures, boxes)
+    assert masks.shape == (rois, 3, 32, 24)
+    np.testing.assert_allclose(masks, output.logits.numpy(), atol=1e-4)
+    np.testing.assert_allclose(binary_masks, output.aux["full_image_logits"].sigmoid().numpy(), atol=1e-4)
+
+
+def test_the_file_explains_itself_and_tells_nothing_of_the_machine(run: RunPaths, exported: Export) -> None:
+    model = onnx.load(run.onnx)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    assert metadata["experiment"] == "tiny"
+    assert metadata["checkpoint_sha256"] == exported.report.checkpoint_sha256
+    assert json.loads(metadata["classes"]) == ["background", "target", "nontarget"]
+    assert json.loads(metadata["image_size"]) == [64, 64]
+    assert json.loads(metadata["mask_size"]) == [32, 24]
+    assert [entry.version for entry in model.opset_import] == [18]
+    assert b"site-packages" not in run.onnx.read_bytes()
+
+
+def test_a_model_that_answers_otherwise_is_not_written(
+    run: RunPaths, exported: Export, write_checkpoint: WriteCheckpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = write_checkpoint(tmp_path / "other", seed=1, contour={}, distance={})
+    monkeypatch.setattr(export_module, "to_onnx", lambda *_: run.onnx.read_bytes())
+    with pytest.raises(ExportError, match=r"differ by .* images and .* rois"):
+        export_checkpoint(other.best)
+    assert not other.onnx.exists()
+    assert not list(other.checkpoints.glob(".*"))
+    report = json.loads(other.parity.read_text())
+    assert report["passed"] is False
+    assert report["max_difference"] > 1e-4
+    other.onnx.write_bytes(b"an older export")
+    with pytest.raises(ExportError):
+        export_checkpoint(other.best)
+    assert other.onnx.read_bytes() == b"an older export"
+
+
+def test_photographs_that_are_gone_are_asked_for(
+    write_checkpoint: WriteCheckpoint, tiny_coco: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(tiny_coco, data)
+    run = write_checkpoint(tmp_path / "moved", root=data)
+    data.rename(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="--data_root DIR, or --val_ann FILE and --val_images DIR"):
+        export_checkpoint(run.best)
+    assert not run.onnx.exists()
+    reached = ExportError("read the photographs")
+
+    def stop(*_: object) -> bytes:
+        raise reached
+
+    monkeypatch.setattr(export_module, "to_onnx", stop)
+    with pytest.raises(ExportError, match="read the photographs"):
+        export_checkpoint(run.best, data=find_split(tmp_path / "elsewhere", "val"))
+
+
+def test_only_the_best_checkpoint_of_a_run_becomes_best_model_onnx(tmp_path: Path) -> None:
+    run = RunPaths(tmp_path / "run")
+    assert destination_of(run.best, None) == (run.onnx, run.parity)
+    epoch = run.epoch_checkpoint(3)
+    assert destination_of(epoch, None).onnx == epoch.with_suffix(".onnx")
+    assert destination_of(epoch, None).parity.parent == run.checkpoints
+    elsewhere = destination_of(run.best, tmp_path / "a.onnx")
+    assert elsewhere == (tmp_path / "a.onnx", tmp_path / "a.parity.json")
+    assert destination_of(tmp_path / "best_model.pth", None).parity == tmp_path / "best_model.parity.json"
+    with pytest.raises(ConfigError, match=r"ends in \.onnx"):
+        destination_of(run.best, run.best)

@@ -1,0 +1,157 @@
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from human_edge_detection.losses.hierarchical import (
+    HeadWeights,
+    HierarchicalLoss,
+    foreground_labels,
+    target_labels,
+)
+from human_edge_detection.structures import IGNORE, Batch, LossOutput, SegmentationOutput
+
+ALL_HEADS = HeadWeights(contour=0.5, distance=0.5)
+
+
+def make_batch(rois: int = 3) -> Batch:
+    """Own person left, another person in the middle, background right, one ignored row."""
+    masks = torch.zeros(rois, 12, 9, dtype=torch.uint8)
+    masks[:, :, :3] = 1
+    masks[:, :, 3:6] = 2
+    masks[:, 0] = IGNORE
+    people = torch.zeros(2, 16, 16, dtype=torch.uint8)
+    people[:, 4:12, 4:12] = 1
+    people[:, :, 0] = IGNORE
+    boxes = torch.tensor([0.0, 0.1, 0.1, 0.9, 0.9]).expand(rois, 5)
+    return Batch(torch.zeros(2, 3, 16, 16), boxes, masks, people, (1, 2), tuple(range(rois)))
+
+
+def make_output(rois: int = 3, *, seed: int = 0) -> SegmentationOutput:
+    generator = torch.Generator().manual_seed(seed)
+
+    def random(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator).requires_grad_()
+
+    full = {"full_image_logits": random(2, 1, 16, 16)}
+    if rois == 0:
+        return SegmentationOutput(torch.zeros(0, 3, 12, 9), full)
+    aux = {
+        "bg_fg_logits": random(rois, 2, 12, 9),
+        "target_nontarget_logits": random(rois, 2, 12, 9),
+        "contour_logits": random(rois, 1, 12, 9),
+        "distance": random(rois, 1, 12, 9),
+    }
+    return SegmentationOutput(random(rois, 3, 12, 9), full | aux)
+
+
+def with_gradients(output: SegmentationOutput, loss: LossOutput) -> Mapping[str, Tensor | None]:
+    heads = {"logits": output.logits, **output.aux}
+    gradients = torch.autograd.grad(loss.total, list(heads.values()), allow_unused=True)
+    return dict(zip(heads, gradients, strict=True))
+
+
+def test_the_total_is_the_sum_of_the_weighted_terms() -> None:
+    loss = HierarchicalLoss(ALL_HEADS, dice_weight=0.5)(make_output(), make_batch())
+    torch.testing.assert_close(torch.stack(list(loss.weighted.values())).sum(), loss.total)
+    assert loss.terms.keys() == loss.weighted.keys()
+    assert not any(term.requires_grad for term in loss.terms.values())
+    expected = {"main/ce": 1.0, "main/dice": 0.5, "bg_fg/ce": 0.3, "bg_fg/dice": 0.15, "full_image/bce": 0.5}
+    expected |= {"full_image/dice": 0.25, "contour/bce": 0.5, "distance/smooth_l1": 0.5}
+    for name, weight in expected.items():
+        torch.testing.assert_close(loss.weighted[name], weight * loss.terms[name])
+
+
+def test_every_head_learns_and_a_head_with_weight_zero_does_not() -> None:
+    output, batch = make_output(), make_batch()
+    gradients = with_gradients(output, HierarchicalLoss(ALL_HEADS)(output, batch))
+    assert all(gradient is not None and bool(gradient.any()) for gradient in gradients.values())
+    only_main = HeadWeights(bg_fg=0.0, target_nontarget=0.0, full_image=0.0)
+    gradients = with_gradients(output, HierarchicalLoss(only_main)(output, batch))
+    assert [name for name, gradient in gradients.items() if gradient is not None and gradient.any()] == ["logits"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"class_weights": (1.0, 2.0, 3.0)},
+        {"dice_weight": 0.0},
+        {"boundary_weight": 2.0},
+        {"boundary_weight": 2.0, "boundary_width": 1},
+        {"weights": HeadWeights(contour=0.5)},
+        {"weights": HeadWeights(distance=0.5)},
+        {"weights": HeadWeights(bg_fg=0.0)},
+    ],
+    ids=str,
+)
+def test_each_setting_changes_the_loss_and_its_gradient(change: dict[str, Any]) -> None:
+    output, batch = make_output(), make_batch()
+    default: dict[str, Any] = {"weights": HeadWeights()}
+    plain, changed = HierarchicalLoss(**default)(output, batch), HierarchicalLoss(**default | change)(output, batch)
+    assert float(plain.total.detach()) != pytest.approx(float(changed.total.detach()), rel=1e-4)
+    before, after = with_gradients(output, plain), with_gradients(output, changed)
+    assert any(not _same(before[name], after[name]) for name in before)
+
+
+def _same(a: Tensor | None, b: Tensor | None) -> bool:
+    return (a is None and b is None) or (a is not None and b is not None and torch.allclose(a, b))
+
+
+def test_pixels_near_a_border_weigh_more_in_the_main_head_only() -> None:
+    output, batch = make_output(), make_batch()
+    plain = HierarchicalLoss(HeadWeights())(output, batch).terms
+    aware = HierarchicalLoss(HeadWeights(), boundary_weight=5.0, boundary_width=1)(output, batch).terms
+    assert {name for name in plain if plain[name] != aware[name]} == {"main/ce"}
+
+
+def test_perfect_answers_cost_nearly_nothing() -> None:
+    batch = make_batch()
+    masks = batch.roi_masks.long()
+    masks[:, 0] = 0
+    batch = batch._replace(roi_masks=masks.to(torch.uint8))
+    logits = 30.0 * torch.nn.functional.one_hot(masks, 3).movedim(-1, 1).float()
+    foreground, target = foreground_labels(masks), target_labels(masks).clamp(max=1)
+    aux = {
+        "full_image_logits": 60.0 * (batch.person_masks == 1)[:, None].float() - 30.0,
+        "bg_fg_logits": 30.0 * torch.nn.functional.one_hot(foreground, 2).movedim(-1, 1).float(),
+        "target_nontarget_logits": 30.0 * torch.nn.functional.one_hot(target, 2).movedim(-1, 1).float(),
+    }
+    loss = HierarchicalLoss(HeadWeights())(SegmentationOutput(logits, aux), batch)
+    assert float(loss.total) == pytest.approx(0.0, abs=1e-4)
+
+
+def test_ignored_pixels_teach_no_head_anything() -> None:
+    output, batch = make_output(), make_batch()
+    gradients = with_gradients(output, HierarchicalLoss(ALL_HEADS, boundary_weight=2.0)(output, batch))
+    for name, gradient in gradients.items():
+        assert gradient is not None
+        ignored = gradient[..., 0] if name == "full_image_logits" else gradient[:, :, 0]
+        assert not ignored.any(), name
+    background = gradients["target_nontarget_logits"]
+    assert background is not None
+    assert not background[..., 6:].any(), "target or not is no question where nobody is"
+
+
+def test_a_batch_without_rois_still_trains_the_full_image() -> None:
+    output = make_output(rois=0)
+    loss = HierarchicalLoss(ALL_HEADS)(output, make_batch(rois=0))
+    assert list(loss.terms) == ["full_image/bce", "full_image/dice"]
+    (gradient,) = torch.autograd.grad(loss.total, output.aux["full_image_logits"])
+    assert gradient.isfinite().all()
+    assert gradient.any()
+
+
+def test_a_batch_without_anything_to_learn_costs_zero_and_can_be_differentiated() -> None:
+    output = make_output(rois=0)
+    loss = HierarchicalLoss(HeadWeights(full_image=0.0))(output, make_batch(rois=0))
+    assert loss.terms == {}
+    loss.total.backward()
+    assert float(loss.total.detach()) == 0.0
+
+
+def test_labels_of_the_two_questions() -> None:
+    masks = torch.tensor([[[0, 1, 2, IGNORE]]])
+    assert foreground_labels(masks).tolist() == [[[0, 1, 1, IGNORE]]]
+    assert target_labels(masks).tolist() == [[[IGNORE, 0, 1, IGNORE]]]

@@ -1,0 +1,123 @@
+"""Rows and files of the comparison."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from human_edge_detection.experiments.overrides import apply, collect
+from human_edge_detection.experiments.paths import RunPaths
+from human_edge_detection.experiments.registry import expand, get_config
+from human_edge_detection.experiments.result import write_json
+from human_edge_detection.runner.compare import Row, comparison_rows, read_records, to_csv, write_comparison
+from human_edge_detection.runner.report import comparison_table
+
+WriteRun = Callable[..., RunPaths]
+TEACHER, STUDENT, DISTILLED = expand(["quickstart"])
+
+
+def scores(miou: float) -> dict[str, float | None]:
+    return {"miou": miou, "iou_target": miou - 0.1, "boundary_f1": None}
+
+
+@pytest.fixture
+def runs(tmp_path: Path, write_run: WriteRun) -> Path:
+    output_dir = tmp_path / "experiments"
+    teacher = write_run(output_dir / TEACHER, get_config(TEACHER), metrics=scores(0.8), total_parameters=13_000_000)
+    write_run(output_dir / STUDENT, get_config(STUDENT), metrics=scores(0.6))
+    overrides = collect(flags={"--teacher_checkpoint": str(teacher.best)})
+    write_run(
+        output_dir / DISTILLED,
+        apply(get_config(DISTILLED), overrides),
+        metrics=scores(0.7),
+        teacher_checkpoint=str(teacher.best),
+        teacher_experiment=TEACHER,
+        teacher_miou=0.1,
+        teacher_parameters=1,
+        temperature=4.0,
+        alpha=0.7,
+    )
+    return output_dir
+
+
+def rows_of(output_dir: Path) -> dict[str, Row]:
+    return {row["run"]: row for row in comparison_rows(read_records(output_dir))}
+
+
+def test_shares_gains_and_compression(runs: Path) -> None:
+    rows = rows_of(runs)
+    distilled = rows[DISTILLED]
+    assert distilled["teacher"] == TEACHER
+    assert distilled["teacher_miou_share"] == pytest.approx(0.7 / 0.8)
+    assert distilled["compression"] == pytest.approx(2.0)
+    assert distilled["gain_over_control"] == pytest.approx(0.1)
+    assert (distilled["miou"], distilled["boundary_f1"], distilled["alpha"]) == (0.7, None, 0.7)
+    assert rows[STUDENT]["gain_over_control"] is None
+    assert rows[TEACHER]["teacher_miou_share"] is None
+    assert len({tuple(row) for row in rows.values()}) == 1
+
+
+def test_a_teacher_validated_on_other_data_counts_as_the_student_measured_it(runs: Path) -> None:
+    result = json.loads((runs / TEACHER / "result.json").read_text())
+    write_json(runs / TEACHER / "result.json", {**result, "data_fingerprint": "other"})
+    assert rows_of(runs)[DISTILLED]["teacher_miou_share"] == pytest.approx(0.7 / 0.1)
+
+
+@pytest.mark.parametrize("change", ["training.seed=1", "training.epochs=3", "model.contour={}"])
+def test_a_control_that_differs_in_anything_else_is_none(runs: Path, change: str, write_run: WriteRun) -> None:
+    write_run(runs / STUDENT, apply(get_config(STUDENT), collect(sets=[change])), metrics=scores(0.6))
+    assert rows_of(runs)[DISTILLED]["gain_over_control"] is None
+
+
+def test_unfinished_and_damaged_runs_have_rows(runs: Path, write_run: WriteRun) -> None:
+    write_run(runs / "broken", get_config(STUDENT), state="failed")
+    killed = write_run(runs / "gone", get_config(STUDENT), state="running")
+    status = json.loads(killed.status.read_text())
+    write_json(killed.status, {**status, "pid": 2**22 + 1})
+    write_run(runs / "odd", get_config(STUDENT)).result.write_text("{}")
+    rows = rows_of(runs)
+    assert (rows["broken"]["status"], rows["broken"]["error"]) == ("failed", "out of luck")
+    assert rows["gone"]["status"] == "killed"
+    assert rows["odd"]["status"] == "unreadable"
+    assert "RunResult" in rows["odd"]["error"]
+
+
+def test_files_are_rebuilt_beside_the_runs_and_tell_of_skipped_ones(runs: Path) -> None:
+    extra: dict[str, tuple[str, str | None]] = {"never": ("skipped", "needs x"), STUDENT: ("finished", "export: bad")}
+    _, files = write_comparison(runs, extra=extra)
+    assert [file.name for file in files] == [
+        "experiment_comparison.csv",
+        "experiment_comparison.json",
+        "experiment_runs.json",
+    ]
+    assert all(file.parent == runs.parent for file in files)
+    table = {row["run"]: row for row in csv.DictReader(io.StringIO(files[0].read_text()))}
+    assert float(table[DISTILLED]["miou"]) == 0.7
+    assert table["never"]["error"] == "needs x"
+    assert table[STUDENT]["status"] == "finished"
+    assert table[STUDENT]["error"] == "export: bad"
+    summary = {run["run"]: run for run in json.loads(files[2].read_text())}
+    assert summary[TEACHER]["started"].startswith("2030")
+    assert summary["never"]["status"] == "skipped"
+
+
+def test_csv_cells_are_no_formulas_and_numbers_stay_plain() -> None:
+    text = to_csv([{"error": "=HYPERLINK(1)", "run": "@x", "gain": -0.25, "none": None, "comma": 'a,"b"'}])
+    [row] = csv.DictReader(io.StringIO(text))
+    assert row == {"error": "'=HYPERLINK(1)", "run": "'@x", "gain": "-0.25", "none": "", "comma": 'a,"b"'}
+
+
+def test_the_table_is_readable_at_100_columns(runs: Path, write_run: WriteRun) -> None:
+    name = "rgb_hierarchical_unet_v2_fullimage_pretrained_peopleseg_r80x60m160x120_disttrans_contdet_baware"
+    write_run(runs / f"{name}+0123abcd", get_config(name), seconds=360_000.0, state="finished")
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(comparison_table(comparison_rows(read_records(runs))))
+    text = console.export_text()
+    assert "…" not in text
+    assert "87.5%" in text
+    assert "+0.1000" in text
+    assert "100h00m" in text
