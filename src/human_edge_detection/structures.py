@@ -33,8 +33,12 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch with its tensors on ``device``."""
-        tensors = (tensor.to(device, non_blocking=True) for tensor in self[:4])
-        return Batch(*tensors, self.image_ids, self.annotation_ids)
+        return self._replace(
+            images=self.images.to(device, non_blocking=True),
+            rois=self.rois.to(device, non_blocking=True),
+            roi_masks=self.roi_masks.to(device, non_blocking=True),
+            person_masks=self.person_masks.to(device, non_blocking=True),
+        )
 
 
 class SegmentationOutput(NamedTuple):

@@ -1,6 +1,5 @@
 """What every model promises, whatever its encoder and its head."""
 
-from typing import Any
 
 import pytest
 import torch

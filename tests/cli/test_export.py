@@ -1,8 +1,10 @@
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import onnxruntime
 import pytest
+import segmentation_models_pytorch as smp
 import torch
 
 from human_edge_detection.cli.main import main
@@ -14,10 +16,11 @@ Damage = Callable[[bytes], bytes]
 
 
 @pytest.fixture
-def checkpoint(tiny_config: ExperimentConfig, tmp_path: Path) -> Path:
-    """A U-Net without roi head."""
+def checkpoint(tiny_config: ExperimentConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A U-Net without roi head, shallow, because tracing takes time for each layer."""
     torch.set_num_threads(1)
-    config = derive(tiny_config, name="unet", model={"head": "none", "encoder": "resnet18"})
+    monkeypatch.setattr(smp, "Unet", partial(smp.Unet, encoder_depth=2, decoder_channels=(16, 16)))
+    config = derive(tiny_config, name="unet", model={"head": "none"})
     path = tmp_path / "unet.pth"
     save_checkpoint(path, Checkpoint(config, build_model(config.model).state_dict(), 1, {}, "data"))
     return path

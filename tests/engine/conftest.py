@@ -112,9 +112,7 @@ def trained_teacher(train: Train, tiny_coco: Path, tmp_path_factory: pytest.Temp
 @pytest.fixture(scope="session")
 def distilled_config(tiny_config: ExperimentConfig, trained_teacher: RunPaths) -> ExperimentConfig:
     """:func:`tiny_config`, taught by :func:`trained_teacher`."""
-    return derive(
-        tiny_config, name="tiny_distilled", distillation={"teacher_checkpoint": str(trained_teacher.best)}
-    )
+    return derive(tiny_config, name="tiny_distilled", distillation={"teacher_checkpoint": str(trained_teacher.best)})
 
 
 @pytest.fixture
@@ -137,9 +135,7 @@ def make_trainer(tmp_path: Path) -> MakeTrainer:
             distillation=build_distillation_loss(distillation) if distillation else None,
             teacher=load_teacher(Path(str(distillation.teacher_checkpoint)), device) if distillation else None,
             training_set=build_training_set(config, people.train),
-            validation=validation_batches(
-                build_validation_set(config.model, people.val), batch_size=4, num_workers=0
-            ),
+            validation=validation_batches(build_validation_set(config.model, people.val), batch_size=4, num_workers=0),
             preview=None,
             data_fingerprint=people.val.fingerprint,
         )

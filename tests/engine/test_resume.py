@@ -18,7 +18,7 @@ from human_edge_detection.experiments.result import RunResult
 from human_edge_detection.experiments.schema import ExperimentConfig, derive
 
 Train = Callable[..., RunResult]
-EPOCHS, STEPS_AN_EPOCH = 4, 4
+STEPS_AN_EPOCH = 4
 
 
 class Killed(BaseException):
@@ -26,15 +26,26 @@ class Killed(BaseException):
 
 
 @pytest.fixture(scope="module")
-def config(distilled_config: ExperimentConfig) -> ExperimentConfig:
-    """Everything that has a state: distillation, moving average, augmentation."""
-    return derive(distilled_config, name="resumed", training={"epochs": EPOCHS, "ema": {"decay": 0.9}})
+def config(tiny_config: ExperimentConfig) -> ExperimentConfig:
+    """Two epochs with all that has a state: moving average, augmentation, optimizer."""
+    sizes = {"image_size": [32, 32], "roi_size": [8, 8], "mask_size": [16, 12]}
+    return derive(tiny_config, name="resumed", model=sizes, training={"ema": {"decay": 0.9}})
 
 
 @pytest.fixture(scope="module")
 def straight(config: ExperimentConfig, train: Train, tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
     paths = RunPaths(tmp_path_factory.mktemp("straight") / "run")
     train(config, paths)
+    return paths
+
+
+def stopped(stop: Callable[[pytest.MonkeyPatch], None], train: Train, config: ExperimentConfig, root: Path) -> RunPaths:
+    """A run below ``root`` that ``stop`` ended early."""
+    paths = RunPaths(root / "run")
+    with pytest.MonkeyPatch.context() as patch, pytest.raises((KeyboardInterrupt, Killed)):
+        stop(patch)
+        train(config, paths)
+    assert not paths.result.exists()
     return paths
 
 
@@ -111,31 +122,30 @@ def kill_at(owner: Any, name: str, when: Callable[..., bool]) -> Callable[[pytes
     return install
 
 
+def saving(name: str) -> Callable[..., bool]:
+    return lambda path, _: path.name == name
+
+
 STOPS = {
     "killed before the first update": stop_before_step(1, kill),
     "killed within the first epoch": stop_before_step(3, kill),
-    "killed while the first epoch is saved": kill_at(
-        trainer_module, "save_checkpoint", lambda path, _: path.name == "checkpoint_epoch_0001.pth"
+    "killed as the first metrics are written": kill_at(RunWriters, "epoch", lambda *_: True),
+    "killed as the first best is saved": kill_at(trainer_module, "save_checkpoint", saving("best_model.pth")),
+    "killed as the first epoch is saved": kill_at(
+        trainer_module, "save_checkpoint", saving("checkpoint_epoch_0001.pth")
     ),
-    "killed between two epochs": stop_before_step(2 * STEPS_AN_EPOCH + 1, kill),
-    "asked within an epoch": stop_before_step(2 * STEPS_AN_EPOCH + 2, ask),
-    "asked at the last update of an epoch": stop_before_step(2 * STEPS_AN_EPOCH, ask),
+    "killed between two epochs": stop_before_step(STEPS_AN_EPOCH + 1, kill),
+    "asked within an epoch": stop_before_step(STEPS_AN_EPOCH + 2, ask),
+    "asked at the last update of an epoch": stop_before_step(STEPS_AN_EPOCH, ask),
     "asked in the validation": ask_in_validation,
-    "killed before the metrics are written": kill_at(
+    "killed as the second metrics are written": kill_at(
         RunWriters, "epoch", lambda _, record, step: record["epoch"] == 2
     ),
-    "killed before the best is saved": kill_at(
-        trainer_module, "save_checkpoint", lambda path, checkpoint: checkpoint.epoch == 2
+    "killed as the second epoch is saved": kill_at(
+        trainer_module, "save_checkpoint", saving("checkpoint_epoch_0002.pth")
     ),
-    "killed before an epoch is saved": kill_at(
-        trainer_module, "save_checkpoint", lambda path, _: path.name == "checkpoint_epoch_0002.pth"
-    ),
-    "killed before it is the latest": kill_at(
-        trainer_module, "publish_as", lambda path, _: path.name == "checkpoint_epoch_0002.pth"
-    ),
-    "killed after the last epoch": kill_at(
-        trainer_module, "publish_as", lambda path, _: path.name == f"checkpoint_epoch_{EPOCHS:04d}.pth"
-    ),
+    "killed as it becomes the latest": kill_at(trainer_module, "publish_as", saving("checkpoint_epoch_0002.pth")),
+    "killed after the last epoch": kill_at(Trainer, "_draw", lambda self, _: self.progress.epoch == 2),
 }
 
 
@@ -143,21 +153,28 @@ STOPS = {
 def test_a_run_goes_on_to_the_same_bits(
     stop: str, config: ExperimentConfig, straight: RunPaths, train: Train, tmp_path: Path
 ) -> None:
-    paths = RunPaths(tmp_path / "run")
-    with pytest.MonkeyPatch.context() as patch, pytest.raises((KeyboardInterrupt, Killed)):
-        STOPS[stop](patch)
-        train(config, paths)
-    assert not paths.result.exists()
+    paths = stopped(STOPS[stop], train, config, tmp_path)
     train(config, paths)
     assert_same_run(paths, straight)
 
 
-def test_it_goes_on_twice(config: ExperimentConfig, straight: RunPaths, train: Train, tmp_path: Path) -> None:
-    paths = RunPaths(tmp_path / "run")
+def test_four_distilled_epochs_are_two_and_two(
+    distilled_config: ExperimentConfig, train: Train, tmp_path: Path
+) -> None:
+    config = derive(distilled_config, name="four", training={"epochs": 4, "accumulation_steps": 2})
+    straight = RunPaths(tmp_path / "straight")
+    train(config, straight)
+    paths = stopped(stop_before_step(STEPS_AN_EPOCH + 1, kill), train, config, tmp_path)
+    assert read_checkpoint(paths.latest)[0].epoch == 2
+    train(config, paths)
+    assert_same_run(paths, straight)
+
+
+def test_a_run_that_was_stopped_says_so_and_goes_on_twice(
+    config: ExperimentConfig, straight: RunPaths, train: Train, tmp_path: Path
+) -> None:
     for step in (2, 7):
-        with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            stop_before_step(step, ask)(patch)
-            train(config, paths)
+        paths = stopped(stop_before_step(step, ask), train, config, tmp_path)
         status = json.loads(paths.status.read_text())
         assert (status["state"], status["step"], status["error"]) == ("interrupted", step, None)
     train(config, paths)
@@ -167,10 +184,7 @@ def test_it_goes_on_twice(config: ExperimentConfig, straight: RunPaths, train: T
 def test_a_damaged_latest_checkpoint_costs_an_epoch_not_the_run(
     config: ExperimentConfig, straight: RunPaths, train: Train, tmp_path: Path
 ) -> None:
-    paths = RunPaths(tmp_path / "run")
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-        stop_before_step(3 * STEPS_AN_EPOCH, kill)(patch)
-        train(config, paths)
+    paths = stopped(stop_before_step(STEPS_AN_EPOCH + 2, ask), train, config, tmp_path)
     paths.latest.write_bytes(b"damage")
     train(config, paths)
     assert_same_run(paths, straight)
@@ -179,25 +193,27 @@ def test_a_damaged_latest_checkpoint_costs_an_epoch_not_the_run(
 def test_an_older_checkpoint_can_be_named(
     config: ExperimentConfig, straight: RunPaths, train: Train, tmp_path: Path
 ) -> None:
-    paths = RunPaths(tmp_path / "run")
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-        stop_before_step(2 * STEPS_AN_EPOCH + 1, kill)(patch)
-        train(config, paths)
+    paths = stopped(stop_before_step(STEPS_AN_EPOCH + 2, ask), train, config, tmp_path)
     train(config, paths, resume=paths.epoch_checkpoint(1))
     assert_same_run(paths, straight)
 
 
 def test_another_teacher_is_refused(
-    config: ExperimentConfig, straight: RunPaths, trained_teacher: RunPaths, train: Train
+    distilled_config: ExperimentConfig, trained_teacher: RunPaths, train: Train, tmp_path: Path
 ) -> None:
-    before = {file: file.read_bytes() for file in straight.checkpoints.iterdir()}
-    other = str(trained_teacher.untrained)
-    changed = derive(config, name=config.name, distillation={"teacher_checkpoint": other})
-    with pytest.raises(CheckpointError, match=r"was taught by another teacher \(sha256 .* now .*give that teacher again"):
-        train(changed, straight)
-    assert {file: file.read_bytes() for file in straight.checkpoints.iterdir()} == before
+    paths = stopped(stop_before_step(2, ask), train, distilled_config, tmp_path)
+    before = {file: file.read_bytes() for file in paths.checkpoints.iterdir()}
+    teacher = {"teacher_checkpoint": str(trained_teacher.untrained)}
+    with pytest.raises(
+        CheckpointError, match=r"was taught by another teacher \(sha256 .* now .*give that teacher again"
+    ):
+        train(derive(distilled_config, name="other", distillation=teacher), paths)
+    assert {file: file.read_bytes() for file in paths.checkpoints.iterdir()} == before
 
 
-def test_weights_alone_cannot_be_resumed(config: ExperimentConfig, straight: RunPaths, train: Train) -> None:
+def test_weights_alone_cannot_be_resumed(
+    config: ExperimentConfig, straight: RunPaths, train: Train, tmp_path: Path
+) -> None:
     with pytest.raises(CheckpointError, match="holds weights only; use --init_from"):
-        train(config, straight, resume=straight.best)
+        train(config, RunPaths(tmp_path / "run"), resume=straight.best)
+    assert not list(tmp_path.iterdir())

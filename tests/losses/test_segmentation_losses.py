@@ -47,7 +47,9 @@ def test_perfect_binary_logits_cost_nothing(loss: Loss) -> None:
 
 
 @each_loss
-def test_ignored_pixels_change_neither_value_nor_gradient(loss: Loss, example: Callable[[], tuple[Tensor, Tensor]]) -> None:
+def test_ignored_pixels_change_neither_value_nor_gradient(
+    loss: Loss, example: Callable[[], tuple[Tensor, Tensor]]
+) -> None:
     logits, target = example()
     target[:, :2] = IGNORE
     other = logits.clone()

@@ -195,6 +195,6 @@ def compose_logits(bg_fg: Tensor, target_nontarget: Tensor) -> Tensor:
     Returns:
         ``(N, 3, H, W)`` float32; the exponentials sum to one over the classes.
     """
-    background, foreground = functional.log_softmax(bg_fg.float(), dim=1).split(1, dim=1)
+    background, foreground = functional.log_softmax(bg_fg.float(), dim=1).chunk(2, dim=1)
     given_foreground = functional.log_softmax(target_nontarget.float(), dim=1)
     return torch.cat([background, foreground + given_foreground], dim=1)

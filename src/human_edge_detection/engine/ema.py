@@ -22,7 +22,7 @@ class MovingAverage:
     def update(self, model: nn.Module, step: int) -> None:
         """Moves the average towards ``model`` after update number ``step`` (from 1)."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        averaged = list(self.model.parameters())
+        averaged: list[torch.Tensor] = list(self.model.parameters())
         torch._foreach_lerp_(averaged, [parameter.detach() for parameter in model.parameters()], 1.0 - decay)
         for ours, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
             ours.copy_(theirs)

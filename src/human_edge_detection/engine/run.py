@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import shutil
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -14,38 +15,15 @@ from pathlib import Path
 
 import torch
 
-from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
-from human_edge_detection.advanced.state_dict import load_strictly
-from human_edge_detection.data.dataset import PeopleDataset, collate
-from human_edge_detection.data.loader import validation_batches
-from human_edge_detection.engine.build import (
-    build_distillation_loss,
-    build_loss,
-    build_model,
-    build_optimizer,
-    build_training_set,
-    build_validation_set,
-    load_encoder,
-    read_splits,
-)
-from human_edge_detection.engine.checkpoint import Checkpoint, newest_good_checkpoint, read_checkpoint, save_checkpoint
-from human_edge_detection.engine.device import (
-    choose_device,
-    choose_precision,
-    make_deterministic,
-    seed_everything,
-)
 from human_edge_detection.engine.evaluation import Metrics
+from human_edge_detection.engine.preparation import prepare_training
 from human_edge_detection.engine.progress import TrainingProgress
-from human_edge_detection.engine.teacher import Teacher, check_teacher, load_teacher
 from human_edge_detection.engine.trainer import Parts, Trainer
-from human_edge_detection.engine.writers import truncate_metrics
-from human_edge_detection.errors import CheckpointError, HumanEdgeDetectionError
+from human_edge_detection.errors import HumanEdgeDetectionError
 from human_edge_detection.experiments.paths import RunPaths
 from human_edge_detection.experiments.result import RunResult, RunStatus, State, write_json
 from human_edge_detection.experiments.schema import ExperimentConfig
 from human_edge_detection.log import log_to_file, stop_logging_to
-from human_edge_detection.structures import Batch
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +60,9 @@ def execute_run(
     trainer: Trainer | None = None
     handler: logging.Handler | None = None
     try:
-        trainer, teacher_metrics = _prepare(config, paths, resume=resume, init_from=init_from, sample_root=sample_root)
+        trainer, teacher_metrics = prepare_training(
+            config, paths, resume=resume, init_from=init_from, sample_root=sample_root
+        )
         _write_declaration(config, paths, trainer.parts, command)
         handler = log_to_file(paths.training_log)
         status.write("running", trainer.progress)
@@ -94,7 +74,9 @@ def execute_run(
         if paths.root.exists():
             interrupted = isinstance(error, KeyboardInterrupt)
             message = None if interrupted else _message(error)
-            status.write("interrupted" if interrupted else "failed", trainer and trainer.progress, error=message)
+            status.write(
+                "interrupted" if interrupted else "failed", trainer.progress if trainer else None, error=message
+            )
         raise
     finally:
         if handler is not None:
@@ -111,141 +93,14 @@ def _watch(trainer: Trainer, status: _StatusFile) -> bool:
     return trainer.fit()
 
 
-def _prepare(
-    config: ExperimentConfig, paths: RunPaths, *, resume: Path | None, init_from: Path | None, sample_root: Path
-) -> tuple[Trainer, Metrics | None]:
-    """Everything before the first step; writes nothing into the run folder but its untrained weights."""
-    device = choose_device(config.training.device)
-    precision = choose_precision(config.training.precision, device)
-    make_deterministic(device)
-    start = resume or newest_good_checkpoint(paths)
-    teacher = _load_teacher(config, device)
-    splits = read_splits(config.data, sample_root)
-    # Here, after the teacher has been built: with and without one, a student starts from the same weights.
-    seed_everything(config.training.seed)
-    student = _new_student(config, fresh=start is None, init_from=init_from)
-    student.to(device, memory_format=torch.channels_last)
-    training_set = build_training_set(config, splits.train)
-    validation_set = build_validation_set(config.model, splits.val)
-    settings = config.training
-    parts = Parts(
-        config=config,
-        device=device,
-        precision=precision,
-        student=student,
-        optimizer=build_optimizer(student, settings),
-        loss=build_loss(config),
-        distillation=build_distillation_loss(config.distillation) if config.distillation else None,
-        teacher=teacher,
-        training_set=training_set,
-        validation=validation_batches(
-            validation_set, batch_size=max(settings.batch_size, 4), num_workers=config.data.num_workers
-        ),
-        preview=_preview(validation_set, settings.visualize_images),
-        data_fingerprint=splits.val.fingerprint,
-    )
-    trainer = Trainer(parts, paths)
-    if start is not None:
-        _restore(trainer, start)
-    else:
-        _first_batch(training_set)
-    metrics = None
-    if teacher is not None:
-        metrics = check_teacher(
-            teacher,
-            splits.val,
-            device=device,
-            precision=precision,
-            batch_size=max(settings.batch_size, 4),
-            num_workers=config.data.num_workers,
-        )
-    if start is None:
-        truncate_metrics(paths.metrics, 0)
-        paths.checkpoints.mkdir(parents=True, exist_ok=True)
-        save_checkpoint(paths.untrained, Checkpoint(config, student.state_dict(), 0, {}, splits.val.fingerprint))
-    logger.info(
-        "%s: %d training and %d validation images, %s, %s",
-        config.name,
-        len(training_set),
-        len(validation_set),
-        device,
-        precision,
-    )
-    return trainer, metrics
-
-
-def _load_teacher(config: ExperimentConfig, device: torch.device) -> Teacher | None:
-    if config.distillation is None:
-        return None
-    if config.distillation.teacher_checkpoint is None:
-        raise CheckpointError(f"{config.name}: no teacher; give --teacher_checkpoint PATH")
-    return load_teacher(Path(config.distillation.teacher_checkpoint), device)
-
-
-def _new_student(config: ExperimentConfig, *, fresh: bool, init_from: Path | None) -> RgbPersonSegmenter:
-    """The student with the weights that a fresh run starts from; a resumed one gets its own weights afterwards."""
-    student = build_model(config.model)
-    if not fresh:
-        return student
-    if init_from is not None:
-        checkpoint, _ = read_checkpoint(init_from)
-        load_strictly(student, checkpoint.model, source=f"--init_from {init_from}: not the weights of {config.name}")
-    elif config.model.pretrained_unet is not None:
-        path = Path(config.model.pretrained_unet)
-        checkpoint, _ = read_checkpoint(path)
-        prefix = "unet."
-        unet = {name.removeprefix(prefix): value for name, value in checkpoint.model.items() if name.startswith(prefix)}
-        source = f"--pretrained_unet {path}: not a U-Net with {config.model.encoder}"
-        load_strictly(student.unet, unet, source=source)
-        logger.info("U-Net starts from %s (%s)", path, checkpoint.config.name)
-    else:
-        load_encoder(student, config.model)
-    return student
-
-
-def _first_batch(training_set: PeopleDataset) -> Batch:
-    """Reads one sample, so that unreadable photographs stop a run before its folder is made."""
-    return collate([training_set[(0, 0)]])
-
-
-def _preview(validation_set: PeopleDataset, count: int) -> Batch | None:
-    photographs = validation_set.people.photographs
-    chosen = [index for index, photograph in enumerate(photographs) if photograph.persons][:count]
-    return collate([validation_set[(0, index)] for index in chosen]) if chosen else None
-
-
-def _restore(trainer: Trainer, path: Path) -> None:
-    """Puts the state of ``path`` into ``trainer``, all of it."""
-    checkpoint, _ = read_checkpoint(path)
-    state, parts = checkpoint.training, trainer.parts
-    if state is None:
-        raise CheckpointError(f"--resume {path}: holds weights only; use --init_from, or resume from latest.pth")
-    sha256 = parts.teacher.sha256 if parts.teacher else None
-    if state["teacher_sha256"] != sha256:
-        raise CheckpointError(
-            f"resume {path}: was taught by another teacher (sha256 {str(state['teacher_sha256'])[:12]}, "
-            f"now {str(sha256)[:12]}); give that teacher again, or start anew with --run_name"
-        )
-    source = f"resume {path}: not the weights of {parts.config.name}"
-    if trainer.ema is not None:
-        load_strictly(trainer.ema.model, checkpoint.model, source=source)
-    load_strictly(parts.student, checkpoint.model if trainer.ema is None else state["student"], source=source)
-    parts.optimizer.load_state_dict(state["optimizer"])
-    trainer.scaler.load_state_dict(state["scaler"])
-    trainer.progress = TrainingProgress.from_state(state["progress"])
-    truncate_metrics(trainer.paths.metrics, trainer.progress.epoch)
-    logger.info("continuing after epoch %d, step %d (%s)", trainer.progress.epoch, trainer.progress.step, path)
-
-
 def _write_declaration(config: ExperimentConfig, paths: RunPaths, parts: Parts, command: Sequence[str]) -> None:
     write_json(paths.config, config.model_dump(mode="json"))
-    git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S607
     write_json(
         paths.provenance,
         {
             "command": list(command),
             "versions": {name: version(name) for name in _REPORTED_PACKAGES} | {"python": platform.python_version()},
-            "git": git.stdout.strip() or None,
+            "git": _git_commit(),
             "platform": platform.platform(),
             "device": str(parts.device),
             "precision": parts.precision,
@@ -254,6 +109,16 @@ def _write_declaration(config: ExperimentConfig, paths: RunPaths, parts: Parts, 
             "written": _now(),
         },
     )
+
+
+def _git_commit() -> str | None:
+    """Commit of this tool's working copy; None where it is installed without one, or git is missing."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    folder = Path(__file__).parent
+    answer = subprocess.run([git, "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
+    return answer.stdout.strip() or None
 
 
 def _result(trainer: Trainer, teacher_metrics: Metrics | None, *, early_stopped: bool) -> RunResult:

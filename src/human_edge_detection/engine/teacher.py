@@ -53,7 +53,7 @@ def load_teacher(path: Path, device: torch.device) -> Teacher:
     model = build_model(config)
     load_strictly(model, checkpoint.model, source=f"teacher checkpoint {path}: not a whole {checkpoint.config.name}")
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    model.to(device, memory_format=torch.channels_last)
+    model.to(device).to(memory_format=torch.channels_last)
     return Teacher(FrozenTeacher(model, image_size=config.image_size), checkpoint, path, sha256, parameters)
 
 

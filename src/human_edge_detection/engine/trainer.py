@@ -36,6 +36,8 @@ from human_edge_detection.structures import Batch, LossOutput, SegmentationOutpu
 
 logger = logging.getLogger(__name__)
 
+_DRAWN_EPOCHS = 20
+"""Epochs of a run that are drawn, evenly spread: a picture is a megabyte, and a run may have hundreds of epochs."""
 _PER_IMAGE = (FULL_IMAGE_PREFIX, f"{DISTILLATION_PREFIX}full_image")
 """Terms that average over images; the others average over rois."""
 
@@ -145,7 +147,7 @@ class Trainer:
             if self.progress.batch == 0 and batch is group[0]:
                 self.progress.gradient_shares = self._gradient_shares(loss)
             if total.requires_grad:
-                self.scaler.scale(total).backward()
+                self.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
         norm = self._update(values)
         return values | {"gradient_norm": norm, "learning_rate": settings.learning_rate * factor}
 
@@ -301,7 +303,8 @@ class Trainer:
 
     def _draw(self, writers: RunWriters) -> None:
         preview, parts = self.parts.preview, self.parts
-        if preview is None:
+        interval = -(-self.settings.epochs // _DRAWN_EPOCHS)
+        if preview is None or (self.progress.epoch % interval and self.progress.epoch != self.settings.epochs):
             return
         batch = preview.to(parts.device)
         with torch.no_grad(), autocast(parts.device, parts.precision):

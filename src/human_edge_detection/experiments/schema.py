@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from human_edge_detection.errors import ConfigError, did_you_mean
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 
 Encoder = Literal[
     "timm-efficientnet-b0",
@@ -202,22 +202,37 @@ class ExperimentConfig(Section):
 
 def _disagreements(config: ExperimentConfig) -> Iterator[str]:
     """Every rule that concerns more than one field, as ``path: problem``."""
-    model, data, loss, distillation = config.model, config.data, config.loss, config.distillation
-    if any(side % 32 for side in model.image_size):
-        yield f"model.image_size: sides must be multiples of 32, got {list(model.image_size)}"
-    if any(side % 4 for side in model.roi_size):
-        yield f"model.roi_size: sides must be multiples of 4, got {list(model.roi_size)}"
-    if any(mask < roi for mask, roi in zip(model.mask_size, model.roi_size, strict=True)):
-        yield f"model.mask_size: must not be smaller than model.roi_size {list(model.roi_size)}, got {list(model.mask_size)}"
+    yield from _model_disagreements(config.model)
+    yield from _data_disagreements(config.data)
+    if sum(config.loss.class_weights) == 0.0:
+        yield "loss.class_weights: at least one must be above 0"
+    distillation = config.distillation
+    if distillation is None:
+        return
+    if config.model.head == "none":
+        yield "distillation: model.head 'none' has no roi logits to distil; use null"
+    if not (distillation.teacher_config or distillation.teacher_checkpoint):
+        yield "distillation: no teacher; give distillation.teacher_checkpoint or distillation.teacher_config"
+    if distillation.teacher_config == config.name:
+        yield f"distillation.teacher_config: {config.name!r} cannot be its own teacher"
+
+
+def _model_disagreements(model: ModelConfig) -> Iterator[str]:
+    image, roi, mask = list(model.image_size), list(model.roi_size), list(model.mask_size)
+    if any(side % 32 for side in image):
+        yield f"model.image_size: sides must be multiples of 32, got {image}"
+    if any(side % 4 for side in roi):
+        yield f"model.roi_size: sides must be multiples of 4, got {roi}"
+    if mask[0] < roi[0] or mask[1] < roi[1]:
+        yield f"model.mask_size: must not be smaller than model.roi_size {roi}, got {mask}"
     for part in ("contour", "distance"):
         if getattr(model, part) is not None and model.head != "hierarchical":
             yield f"model.{part}: needs model.head 'hierarchical', got {model.head!r}"
-    if model.head == "none" and distillation is not None:
-        yield "distillation: model.head 'none' has no roi logits to distil; use null"
     if model.freeze_unet_epochs and not (model.pretrained_unet or model.pretrained_unet_config):
         yield "model.freeze_unet_epochs: a U-Net that was not pre-trained would stay random; give model.pretrained_unet"
-    if sum(loss.class_weights) == 0.0:
-        yield "loss.class_weights: at least one must be above 0"
+
+
+def _data_disagreements(data: DataConfig) -> Iterator[str]:
     paths = [data.train_ann, data.val_ann, data.train_images, data.val_images]
     if any(paths) and not all(paths):
         yield "data: give all of train_ann, val_ann, train_images, val_images, or root"
@@ -225,10 +240,6 @@ def _disagreements(config: ExperimentConfig) -> Iterator[str]:
         yield "data: give one of root, the four paths, or sample"
     if data.augmentation is not None and data.augmentation.scale[0] > data.augmentation.scale[1]:
         yield f"data.augmentation.scale: smallest above largest, got {list(data.augmentation.scale)}"
-    if distillation is not None and not (distillation.teacher_config or distillation.teacher_checkpoint):
-        yield "distillation: no teacher; give distillation.teacher_checkpoint or distillation.teacher_config"
-    if distillation is not None and distillation.teacher_config == config.name:
-        yield f"distillation.teacher_config: {config.name!r} cannot be its own teacher"
 
 
 def build_config(fields: Mapping[str, Any], *, source: str = "config") -> ExperimentConfig:

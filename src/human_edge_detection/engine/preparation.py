@@ -1,0 +1,198 @@
+"""Everything before the first step: parts built, weights loaded, the teacher measured, an earlier state restored."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
+from human_edge_detection.advanced.state_dict import load_strictly
+from human_edge_detection.data.dataset import PeopleDataset, collate
+from human_edge_detection.data.loader import validation_batches
+from human_edge_detection.engine.build import (
+    Splits,
+    build_distillation_loss,
+    build_loss,
+    build_model,
+    build_optimizer,
+    build_training_set,
+    build_validation_set,
+    load_encoder,
+    read_splits,
+)
+from human_edge_detection.engine.checkpoint import Checkpoint, newest_good_checkpoint, read_checkpoint, save_checkpoint
+from human_edge_detection.engine.device import (
+    choose_device,
+    choose_precision,
+    make_deterministic,
+    seed_everything,
+)
+from human_edge_detection.engine.evaluation import Metrics
+from human_edge_detection.engine.progress import TrainingProgress
+from human_edge_detection.engine.teacher import Teacher, check_teacher, load_teacher
+from human_edge_detection.engine.trainer import Parts, Trainer
+from human_edge_detection.engine.writers import truncate_metrics
+from human_edge_detection.errors import CheckpointError
+from human_edge_detection.experiments.paths import RunPaths
+from human_edge_detection.experiments.schema import ExperimentConfig
+from human_edge_detection.structures import Batch
+
+logger = logging.getLogger(__name__)
+
+_MIN_VALIDATION_BATCH = 4
+"""Without gradients more images fit in memory than the training batch of a small machine."""
+
+
+class Prepared(NamedTuple):
+    """A trainer that is ready to go, and what its teacher scored on the validation data."""
+
+    trainer: Trainer
+    teacher_metrics: Metrics | None
+
+
+def prepare_training(
+    config: ExperimentConfig, paths: RunPaths, *, resume: Path | None, init_from: Path | None, sample_root: Path
+) -> Prepared:
+    """Builds and checks everything; writes nothing into the run folder but the untrained weights of a new run.
+
+    Args:
+        config: The experiment; its dependencies (teacher, pre-trained U-Net) resolved to paths.
+        paths: The run folder; it need not exist.
+        resume: Checkpoint to continue from; None: the newest good one of the folder, if there is any.
+        init_from: Checkpoint whose weights a new run starts from.
+        sample_root: Where the embedded sample data are, or will be made.
+
+    Raises:
+        HumanEdgeDetectionError: As its subclasses say.
+    """
+    device = choose_device(config.training.device)
+    make_deterministic(device)
+    start = resume or newest_good_checkpoint(paths)
+    teacher = _load_teacher(config, device)
+    splits = read_splits(config.data, sample_root)
+    # Here, after the teacher has been built: with and without one, a student starts from the same weights.
+    seed_everything(config.training.seed)
+    student = _new_student(config, fresh=start is None, init_from=init_from)
+    trainer = Trainer(_parts(config, student, teacher, splits, device), paths)
+    if start is not None:
+        _restore(trainer, start)
+    else:
+        _read_one_sample(trainer.parts.training_set)
+    teacher_metrics = None if teacher is None else _measure_teacher(teacher, trainer.parts, splits)
+    if start is None:
+        truncate_metrics(paths.metrics, 0)
+        save_checkpoint(paths.untrained, Checkpoint(config, student.state_dict(), 0, {}, splits.val.fingerprint))
+    return Prepared(trainer, teacher_metrics)
+
+
+def _parts(
+    config: ExperimentConfig, student: RgbPersonSegmenter, teacher: Teacher | None, splits: Splits, device: torch.device
+) -> Parts:
+    settings = config.training
+    precision = choose_precision(settings.precision, device)
+    student.to(device).to(memory_format=torch.channels_last)
+    training_set = build_training_set(config, splits.train)
+    validation_set = build_validation_set(config.model, splits.val)
+    logger.info(
+        "%s: %d training and %d validation images, %s, %s",
+        config.name,
+        len(training_set),
+        len(validation_set),
+        device,
+        precision,
+    )
+    return Parts(
+        config=config,
+        device=device,
+        precision=precision,
+        student=student,
+        optimizer=build_optimizer(student, settings),
+        loss=build_loss(config),
+        distillation=build_distillation_loss(config.distillation) if config.distillation else None,
+        teacher=teacher,
+        training_set=training_set,
+        validation=validation_batches(
+            validation_set,
+            batch_size=max(settings.batch_size, _MIN_VALIDATION_BATCH),
+            num_workers=config.data.num_workers,
+        ),
+        preview=_preview(validation_set, settings.visualize_images),
+        data_fingerprint=splits.val.fingerprint,
+    )
+
+
+def _measure_teacher(teacher: Teacher, parts: Parts, splits: Splits) -> Metrics:
+    return check_teacher(
+        teacher,
+        splits.val,
+        device=parts.device,
+        precision=parts.precision,
+        batch_size=max(parts.config.training.batch_size, _MIN_VALIDATION_BATCH),
+        num_workers=parts.config.data.num_workers,
+    )
+
+
+def _load_teacher(config: ExperimentConfig, device: torch.device) -> Teacher | None:
+    if config.distillation is None:
+        return None
+    if config.distillation.teacher_checkpoint is None:
+        raise CheckpointError(f"{config.name}: no teacher; give --teacher_checkpoint PATH")
+    return load_teacher(Path(config.distillation.teacher_checkpoint), device)
+
+
+def _new_student(config: ExperimentConfig, *, fresh: bool, init_from: Path | None) -> RgbPersonSegmenter:
+    """The student with the weights that a fresh run starts from; a resumed one gets its own weights afterwards."""
+    student = build_model(config.model)
+    if not fresh:
+        return student
+    if init_from is not None:
+        checkpoint, _ = read_checkpoint(init_from)
+        load_strictly(student, checkpoint.model, source=f"--init_from {init_from}: not the weights of {config.name}")
+    elif config.model.pretrained_unet is not None:
+        path = Path(config.model.pretrained_unet)
+        checkpoint, _ = read_checkpoint(path)
+        prefix = "unet."
+        unet = {name.removeprefix(prefix): value for name, value in checkpoint.model.items() if name.startswith(prefix)}
+        source = f"--pretrained_unet {path}: not a U-Net with {config.model.encoder}"
+        load_strictly(student.unet, unet, source=source)
+        logger.info("U-Net starts from %s (%s)", path, checkpoint.config.name)
+    else:
+        load_encoder(student, config.model)
+    return student
+
+
+def _read_one_sample(training_set: PeopleDataset) -> None:
+    """So that photographs which cannot be read stop a run before its folder is made."""
+    training_set[(0, 0)]
+
+
+def _preview(validation_set: PeopleDataset, count: int) -> Batch | None:
+    photographs = validation_set.people.photographs
+    chosen = [index for index, photograph in enumerate(photographs) if photograph.persons][:count]
+    return collate([validation_set[(0, index)] for index in chosen]) if chosen else None
+
+
+def _restore(trainer: Trainer, path: Path) -> None:
+    """Puts the state of ``path`` into ``trainer``, all of it."""
+    checkpoint, _ = read_checkpoint(path)
+    state, parts = checkpoint.training, trainer.parts
+    if state is None:
+        raise CheckpointError(f"--resume {path}: holds weights only; use --init_from, or resume from latest.pth")
+    sha256 = parts.teacher.sha256 if parts.teacher else None
+    if state["teacher_sha256"] != sha256:
+        raise CheckpointError(
+            f"resume {path}: was taught by another teacher (sha256 {str(state['teacher_sha256'])[:12]}, "
+            f"now {str(sha256)[:12]}); give that teacher again, or start anew with --run_name"
+        )
+    source = f"resume {path}: not the weights of {parts.config.name}"
+    if trainer.ema is not None:
+        load_strictly(trainer.ema.model, checkpoint.model, source=source)
+    load_strictly(parts.student, checkpoint.model if trainer.ema is None else state["student"], source=source)
+    parts.optimizer.load_state_dict(state["optimizer"])
+    trainer.scaler.load_state_dict(state["scaler"])
+    trainer.progress = TrainingProgress.from_state(state["progress"])
+    truncate_metrics(trainer.paths.metrics, trainer.progress.epoch)
+    logger.info("continuing after epoch %d, step %d (%s)", trainer.progress.epoch, trainer.progress.step, path)

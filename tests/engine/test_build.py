@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from human_edge_detection.engine.build import (
+    build_distillation_loss,
+    build_loss,
+    build_model,
+    build_optimizer,
+    build_training_set,
+    build_validation_set,
+    read_splits,
+)
+from human_edge_detection.errors import ConfigError
+from human_edge_detection.experiments.schema import DataConfig, DistillationConfig, ExperimentConfig, derive
+from human_edge_detection.losses.hierarchical import HeadWeights
+
+
+def test_every_part_of_the_loss_comes_from_the_config(tiny_config: ExperimentConfig) -> None:
+    config = derive(
+        tiny_config,
+        name="all",
+        model={"contour": {"loss_weight": 0.7}, "distance": {"loss_weight": 0.8}},
+        loss={
+            "main": 2.0,
+            "bg_fg": 0.1,
+            "target_nontarget": 0.2,
+            "full_image": 0.4,
+            "dice_weight": 0.9,
+            "class_weights": [1.0, 2.0, 3.0],
+            "boundary": {"weight": 5.0, "width": 3},
+        },
+    )
+    loss = build_loss(config)
+    assert loss.weights == HeadWeights(2.0, 0.1, 0.2, 0.4, 0.7, 0.8)
+    assert loss.class_weights.tolist() == [1.0, 2.0, 3.0]
+    assert (loss.dice_weight, loss.boundary_weight, loss.boundary_width) == (0.9, 5.0, 3)
+    plain = build_loss(tiny_config)
+    assert (plain.weights.contour, plain.weights.distance, plain.boundary_weight) == (0.0, 0.0, 0.0)
+
+
+def test_distillation_comes_from_the_config() -> None:
+    config = DistillationConfig(teacher_config="t", temperature=2.0, alpha=0.3, main=1.5, bg_fg=0.0, full_image=0.4)
+    loss = build_distillation_loss(config)
+    assert (loss.temperature, loss.alpha) == (2.0, 0.3)
+    assert loss.weights == {"main": 1.5, "target_nontarget": 0.3, "full_image": 0.4}
+
+
+@pytest.mark.parametrize("head", ["hierarchical", "plain", "none"])
+def test_the_model_has_the_sizes_of_the_config(head: str, tiny_config: ExperimentConfig) -> None:
+    config = derive(tiny_config, name="head", model={"head": head}).model
+    output = build_model(config).eval()(torch.rand(1, 3, *config.image_size), torch.tensor([[0.0, 0.1, 0.1, 0.9, 0.9]]))
+    assert output.logits.shape == (int(head != "none"), 3, *config.mask_size)
+    assert ("bg_fg_logits" in output.aux) is (head == "hierarchical")
+
+
+def test_every_parameter_is_in_one_group_of_the_optimizer(tiny_config: ExperimentConfig) -> None:
+    model = build_model(tiny_config.model)
+    config = derive(tiny_config, name="groups", training={"learning_rate": 1e-2, "encoder_lr_scale": 0.5}).training
+    groups = build_optimizer(model, config).param_groups
+    grouped = [id(parameter) for group in groups for parameter in group["params"]]
+    assert sorted(grouped) == sorted(id(parameter) for parameter in model.parameters())
+    encoder = {id(parameter) for parameter in model.unet.unet.encoder.parameters()}
+    for group in groups:
+        expected = 5e-3 if id(group["params"][0]) in encoder else 1e-2
+        assert group["base_lr"] == expected
+        assert {id(parameter) in encoder for parameter in group["params"]} == {expected == 5e-3}
+
+
+def test_data_are_found_by_root_and_by_the_four_paths(tiny_coco: Path, tmp_path: Path) -> None:
+    by_root = read_splits(DataConfig(root=str(tiny_coco)), tmp_path)
+    annotations, images = tiny_coco / "annotations", tiny_coco / "images"
+    four = DataConfig(
+        train_ann=str(annotations / "instances_train.json"),
+        val_ann=str(annotations / "instances_val.json"),
+        train_images=str(images / "train"),
+        val_images=str(images / "val"),
+    )
+    assert read_splits(four, tmp_path) == by_root
+    assert (len(by_root.train.photographs), len(by_root.val.photographs)) == (8, 4)
+    with pytest.raises(ConfigError, match="no data: give --data_root DIR, or --train_ann"):
+        read_splits(DataConfig(), tmp_path)
+
+
+def test_training_is_augmented_and_validation_is_not(tiny_config: ExperimentConfig, tmp_path: Path) -> None:
+    people = read_splits(tiny_config.data, tmp_path)
+    training = build_training_set(tiny_config, people.train)
+    assert (training[(0, 0)].image != training[(1, 0)].image).any()
+    assert max(len(training[(0, index)].boxes) for index in range(8)) <= 3
+    validation = build_validation_set(tiny_config.model, people.val)
+    assert (validation[(0, 0)].image == validation[(1, 0)].image).all()
+    plain = derive(tiny_config, name="plain", data={"augmentation": None})
+    assert (
+        build_training_set(plain, people.train)[(0, 0)].image == build_training_set(plain, people.train)[(1, 0)].image
+    ).all()
