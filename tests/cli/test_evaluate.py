@@ -21,7 +21,6 @@ def checkpoint(tiny_config: ExperimentConfig, tmp_path: Path) -> Path:
 
 def save(config: ExperimentConfig, path: Path) -> Path:
     """A model that calls every pixel of a box the target, and every pixel of the photograph a person."""
-    torch.set_num_threads(1)
     model = build_model(config.model)
     state = {
         name: torch.zeros_like(value) if value.is_floating_point() else value

@@ -18,7 +18,6 @@ Damage = Callable[[bytes], bytes]
 @pytest.fixture
 def checkpoint(tiny_config: ExperimentConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A U-Net without roi head, shallow, because tracing takes time for each layer."""
-    torch.set_num_threads(1)
     monkeypatch.setattr(smp, "Unet", partial(smp.Unet, encoder_depth=2, decoder_channels=(16, 16)))
     config = derive(tiny_config, name="unet", model={"head": "none"})
     path = tmp_path / "unet.pth"

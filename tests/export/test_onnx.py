@@ -1,29 +1,65 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import segmentation_models_pytorch as smp
 import torch
 
 from human_edge_detection.data.layout import find_split
+from human_edge_detection.engine.build import build_model
+from human_edge_detection.engine.checkpoint import Checkpoint, save_checkpoint
 from human_edge_detection.engine.trained import load_trained
 from human_edge_detection.errors import ConfigError, DataError, ExportError
 from human_edge_detection.experiments.paths import RunPaths
+from human_edge_detection.experiments.schema import build_config
 from human_edge_detection.export import onnx as export_module
 from human_edge_detection.export.onnx import Export, destination_of, export_checkpoint
 
 WriteCheckpoint = Callable[..., RunPaths]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def shallow_networks() -> Iterator[None]:
+    """Tracing takes time for each layer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(smp, "Unet", partial(smp.Unet, encoder_depth=2, decoder_channels=(16, 16)))
+        yield
+
+
+@pytest.fixture(scope="module")
+def write_checkpoint(shallow_networks: None, tiny_coco: Path) -> WriteCheckpoint:
+    """``write_checkpoint(run_root, seed=0, root=None)``: a run folder with the best checkpoint of a random network."""
+
+    def write(run_root: Path, *, seed: int = 0, root: Path | None = None) -> RunPaths:
+        model: dict[str, Any] = {"encoder": "mobilenet_v2", "encoder_weights": "none", "head_channels": 8}
+        sizes = {"image_size": [64, 64], "roi_size": [16, 12], "mask_size": [32, 24]}
+        config = build_config(
+            {
+                "name": run_root.name,
+                "data": {"root": str(root or tiny_coco)},
+                "model": {**model, **sizes, "contour": {}, "distance": {}},
+            }
+        )
+        torch.manual_seed(seed)
+        paths = RunPaths(run_root)
+        save_checkpoint(paths.best, Checkpoint(config, build_model(config.model).state_dict(), 3, {}, "data"))
+        return paths
+
+    return write
+
+
 @pytest.fixture(scope="module")
 def run(write_checkpoint: WriteCheckpoint, tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
     folder = tmp_path_factory.mktemp("export") / "experiments" / "tiny"
-    return write_checkpoint(folder, contour={}, distance={})
+    return write_checkpoint(folder)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +110,7 @@ def test_the_file_explains_itself_and_tells_nothing_of_the_machine(run: RunPaths
 def test_a_model_that_answers_otherwise_is_not_written(
     run: RunPaths, exported: Export, write_checkpoint: WriteCheckpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = write_checkpoint(tmp_path / "other", seed=1, contour={}, distance={})
+    other = write_checkpoint(tmp_path / "other", seed=1)
     monkeypatch.setattr(export_module, "to_onnx", lambda *_: run.onnx.read_bytes())
     with pytest.raises(ExportError, match=r"differ by .* images and .* rois"):
         export_checkpoint(other.best)
@@ -120,3 +156,6 @@ def test_only_the_best_checkpoint_of_a_run_becomes_best_model_onnx(tmp_path: Pat
     assert destination_of(tmp_path / "best_model.pth", None).parity == tmp_path / "best_model.parity.json"
     with pytest.raises(ConfigError, match=r"ends in \.onnx"):
         destination_of(run.best, run.best)
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="not a folder"):
+        destination_of(run.best, tmp_path / "file" / "a.onnx")

@@ -37,6 +37,8 @@ def main(argv: Sequence[str] | None = None, *, program: str | None = None) -> in
         0 done, 1 a run failed, 2 the user's error, 130 interrupted.
     """
     argv = sys.argv[1:] if argv is None else argv
+    # Small matrix products of many processes: BLAS threads would only wait for each other (6x the CPU time, measured).
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if not argv or argv[0] in ("-h", "--help"):
         sys.stdout.write(_usage())
         return 0

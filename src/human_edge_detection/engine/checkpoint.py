@@ -64,10 +64,12 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> str:
     }
     buffer = io.BytesIO()
     torch.save(payload, buffer)
-    buffer.write(_MARK + hashlib.sha256(buffer.getbuffer()).digest())
-    content = buffer.getvalue()
-    write_atomically(path, content)
-    digest = hashlib.sha256(content).hexdigest()
+    sha256 = hashlib.sha256(buffer.getbuffer())
+    footer = _MARK + sha256.digest()
+    buffer.write(footer)
+    write_atomically(path, buffer.getbuffer())
+    sha256.update(footer)
+    digest = sha256.hexdigest()
     summary = {key: payload[key] for key in ("epoch", "metrics", "data_fingerprint")}
     write_json(summary_path(path), {"experiment": checkpoint.config.name, "sha256": digest, **summary})
     return digest

@@ -120,6 +120,9 @@ def destination_of(checkpoint: Path, output: Path | None) -> Destination:
     if output is not None and (output.suffix != _SUFFIX or output.is_dir()):
         raise ConfigError(f"--output {output}: expected a file name that ends in {_SUFFIX}")
     target = output or checkpoint.with_suffix(_SUFFIX)
+    folder = next(parent for parent in target.absolute().parents if parent.exists())
+    if not folder.is_dir():
+        raise ConfigError(f"--output {output}: {folder} is not a folder; give another path")
     is_best = checkpoint.resolve() == run.best and target.resolve() == run.onnx
     return Destination(target, run.parity if is_best else target.with_suffix(".parity.json"))
 
@@ -175,7 +178,7 @@ def to_onnx(student: ExportableStudent, example: Inputs, metadata: Mapping[str, 
     if not agrees:
         raise ExportError(f"onnxsim {onnxsim.__version__} changed what the model answers; install another version")
     for node in model.graph.node:
-        del node.metadata_props[:]  # stack traces of the exporting machine
+        del node.metadata_props[:]  # stack traces, with paths of this machine
     onnx.helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString()

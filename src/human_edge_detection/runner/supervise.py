@@ -152,7 +152,7 @@ def _train(run: PlannedRun, options: Options, start: Launch) -> Outcome:
 
 
 def _export(run: PlannedRun, outcome: Outcome, start: Launch) -> Outcome:
-    if run.config.model.head == "none" or _exported(run.paths):
+    if _exported(run.paths):
         return outcome
     logger.info("exporting %s", run.name)
     ended = start(export_command(run.paths.best))

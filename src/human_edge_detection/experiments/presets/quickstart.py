@@ -15,7 +15,7 @@ STUDENT_EPOCHS = 10
 _COMMON: dict[str, Any] = {
     "data": {"sample": {"train_images": 96, "val_images": 32}, "max_rois_per_image": 5, "num_workers": 0},
     "model": {"encoder_weights": "none", "image_size": [96, 96], "roi_size": [32, 24], "mask_size": [64, 48]},
-    "training": {"batch_size": 8, "learning_rate": 2e-3},
+    "training": {"batch_size": 8, "learning_rate": 2e-3, "visualize_images": 2},
 }
 
 _BASE = build_config({"name": "quickstart_base", **_COMMON}, source="the quickstart experiments")
