@@ -1,6 +1,5 @@
 """What every model promises, whatever its encoder and its head."""
 
-
 import pytest
 import torch
 from torch import Tensor
