@@ -61,7 +61,7 @@ def _write_split(root: Path, split: str, count: int, rng: np.random.Generator) -
 def _draw_person(picture: np.ndarray[Any, Any], rng: np.random.Generator) -> list[int]:
     centre = (int(rng.integers(20, 108)), int(rng.integers(30, 66)))
     axes = (int(rng.integers(10, 18)), int(rng.integers(20, 34)))
-    outline = cv2.ellipse2Poly(centre, axes, int(rng.integers(-20, 20)), 0, 360, 15)
+    outline = np.asarray(cv2.ellipse2Poly(centre, axes, int(rng.integers(-20, 20)), 0, 360, 15))
     cv2.fillPoly(picture, [outline], [int(value) for value in rng.integers(140, 256, 3)])
     return [int(value) for value in outline.reshape(-1)]
 

@@ -42,10 +42,12 @@ class _SmallEncoder(nn.Module):
         self.second = nn.Sequential(
             nn.Conv2d(width, 2 * width, 3, 2, 1, bias=False), nn.BatchNorm2d(2 * width), nn.ReLU()
         )
+        # EfficientNet drops whole blocks at random while it trains.
+        self.drop = nn.Dropout2d(0.1)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         half = self.first(images)
-        return [images, half, self.second(half)]
+        return [images, half, self.drop(self.second(half))]
 
 
 class SmallUnet(nn.Module):

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import nn
 
-from human_edge_detection.engine import checkpoint as checkpoint_module
 from human_edge_detection.engine.checkpoint import (
     Checkpoint,
     newest_good_checkpoint,
@@ -192,7 +191,7 @@ def test_an_alias_is_the_same_checkpoint(
     links: bool, checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not links:
-        monkeypatch.setattr(checkpoint_module.os, "link", _no_links)
+        monkeypatch.setattr(os, "link", _no_links)
     path, alias = tmp_path / "checkpoint_epoch_0001.pth", tmp_path / "latest.pth"
     for epoch in (1, 2):
         save_checkpoint(path, replace(checkpoint, epoch=epoch))

@@ -10,6 +10,7 @@ import torch
 
 from human_edge_detection.engine import trainer as trainer_module
 from human_edge_detection.engine.checkpoint import read_checkpoint
+from human_edge_detection.engine.evaluation import evaluate
 from human_edge_detection.engine.trainer import Trainer
 from human_edge_detection.engine.writers import RunWriters
 from human_edge_detection.errors import CheckpointError
@@ -95,8 +96,6 @@ def kill(_: Trainer) -> None:
 
 
 def ask_in_validation(patch: pytest.MonkeyPatch) -> None:
-    evaluate = trainer_module.evaluate
-
     def stopping(*args: Any, **options: Any) -> Any:
         def after_batch() -> None:
             raise KeyboardInterrupt
