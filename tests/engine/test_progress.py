@@ -5,12 +5,12 @@ import torch
 from human_edge_detection.engine.progress import TrainingProgress
 
 
-def test_means_are_over_the_steps_of_the_epoch() -> None:
+def test_a_mean_is_over_the_steps_that_had_the_value() -> None:
     progress = TrainingProgress()
     assert progress.means() == {}
     progress.add({"total": 1.0})
     progress.add({"total": 3.0, "sometimes": 1.0})
-    assert progress.means() == {"total": 2.0, "sometimes": 0.5}
+    assert progress.means() == {"total": 2.0, "sometimes": 1.0}
 
 
 def test_closing_an_epoch_starts_the_next_one() -> None:
@@ -18,7 +18,7 @@ def test_closing_an_epoch_starts_the_next_one() -> None:
     progress.add({"total": 1.0})
     assert progress.finish_epoch({"epoch": 1}, 0.5)
     assert (progress.epoch, progress.batch, progress.step) == (1, 0, 4)
-    assert (progress.sums, progress.gradient_shares, progress.history) == ({}, {}, [{"epoch": 1}])
+    assert (progress.means(), progress.gradient_shares, progress.history) == ({}, {}, [{"epoch": 1}])
 
 
 def test_the_first_of_equal_scores_is_the_best() -> None:

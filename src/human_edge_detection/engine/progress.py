@@ -18,6 +18,7 @@ class TrainingProgress:
         batch: Batches done of the epoch under way.
         step: Optimizer updates done.
         sums: Sums over the steps of the epoch under way, by name.
+        counts: Steps that had such a value; a batch without persons has no loss of a roi head.
         gradient_shares: Shares of the terms in the gradient, measured at the start of the epoch under way.
         history: One record for each completed epoch.
         scores: The monitored metric of each completed epoch.
@@ -31,6 +32,7 @@ class TrainingProgress:
     batch: int = 0
     step: int = 0
     sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
     gradient_shares: dict[str, float] = field(default_factory=dict)
     history: list[Record] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
@@ -50,19 +52,19 @@ class TrainingProgress:
 
     def add(self, values: Mapping[str, float]) -> None:
         """Adds one step's values to the sums of this epoch."""
-        for name, value in (*values.items(), ("steps", 1.0)):
+        for name, value in values.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
+            self.counts[name] = self.counts.get(name, 0) + 1
 
     def means(self) -> dict[str, float]:
-        """Mean over the steps of this epoch so far, by name."""
-        steps = self.sums.get("steps", 0.0)
-        return {name: total / steps for name, total in self.sums.items() if name != "steps"} if steps else {}
+        """Mean over the steps of this epoch that had the value, by name."""
+        return {name: total / self.counts[name] for name, total in self.sums.items()}
 
     def finish_epoch(self, record: Record, score: float) -> bool:
         """Closes the epoch; True when it is the best so far."""
         self.epoch += 1
         self.batch = 0
-        self.sums, self.gradient_shares = {}, {}
+        self.sums, self.counts, self.gradient_shares = {}, {}, {}
         self.history.append(record)
         self.scores.append(score)
         if score > self.best_score:

@@ -1,0 +1,67 @@
+"""The README's first command, shortened: the same experiments on fewer and smaller pictures, as a user runs it."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SHORTER = [
+    *("--set", "data.sample.train_images=12", "--set", "data.sample.val_images=4"),
+    *("--set", "model.image_size=[64,64]", "--epochs", "1", "--batch_size", "4", "--num_workers", "0"),
+]
+TEACHER, STUDENT, DISTILLED = "quickstart_teacher_b3", "quickstart_student_b0", "quickstart_distilled_b0_from_b3"
+
+
+def run_batch(folder: Path, *names: str) -> subprocess.CompletedProcess[str]:
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, str(ROOT / "run_experiments.py"), "--configs", *names, *SHORTER]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=400, check=False)
+
+
+def read_rows(folder: Path) -> dict[str, dict[str, str]]:
+    with (folder / "experiment_comparison.csv").open(encoding="utf-8", newline="") as file:
+        return {row["experiment"]: row for row in csv.DictReader(file)}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the shortened quickstart has run."""
+    folder = tmp_path_factory.mktemp("quickstart") / "batch"
+    done = run_batch(folder, "quickstart")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_it_ends_in_a_comparison_of_three_finished_runs(finished: Path) -> None:
+    rows = read_rows(finished)
+    assert set(rows) == {TEACHER, STUDENT, DISTILLED}
+    assert {row["status"] for row in rows.values()} == {"finished"}
+    distilled, student = rows[DISTILLED], rows[STUDENT]
+    assert distilled["teacher"] == TEACHER
+    assert float(distilled["compression"]) == pytest.approx(13.58 / 6.67, abs=0.02)
+    gain = float(distilled["miou"]) - float(student["miou"])
+    assert float(distilled["gain_over_control"]) == pytest.approx(gain)
+    assert float(distilled["teacher_miou_share"]) == pytest.approx(
+        float(distilled["miou"]) / float(rows[TEACHER]["miou"])
+    )
+    assert len(json.loads((finished / "experiment_runs.json").read_text())) == 3
+
+
+def test_the_same_command_again_trains_nothing(finished: Path) -> None:
+    results = {path: path.stat().st_mtime_ns for path in finished.glob("experiments/*/result.json")}
+    again = run_batch(finished, "quickstart")
+    assert again.returncode == 0
+    assert again.stderr.count("finished earlier") == 3
+    assert {path: path.stat().st_mtime_ns for path in results} == results
+
+
+def test_the_same_command_in_a_fresh_folder_gives_the_same_numbers(finished: Path, tmp_path: Path) -> None:
+    done = run_batch(tmp_path / "fresh", STUDENT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (first,) = finished.glob(f"experiments/{STUDENT}+*/metrics.jsonl")
+    (second,) = (tmp_path / "fresh").glob(f"experiments/{STUDENT}+*/metrics.jsonl")
+    assert first.read_bytes() == second.read_bytes()
