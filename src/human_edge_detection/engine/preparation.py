@@ -171,7 +171,10 @@ def _read_one_sample(training_set: PeopleDataset) -> None:
 
 def _preview(validation_set: PeopleDataset, count: int) -> Batch | None:
     photographs = validation_set.people.photographs
-    chosen = [index for index, photograph in enumerate(photographs) if photograph.persons][:count]
+    with_people = [index for index, photograph in enumerate(photographs) if photograph.persons]
+    count = min(count, len(with_people))
+    # Evenly spread: files of one source often stand together.
+    chosen = [with_people[number * len(with_people) // count] for number in range(count)]
     return collate([validation_set[(0, index)] for index in chosen]) if chosen else None
 
 
