@@ -10,8 +10,8 @@ from typing import Any
 
 from human_edge_detection.experiments.schema import build_config, derive
 
-TEACHER_EPOCHS = 5
-STUDENT_EPOCHS = 5
+TEACHER_EPOCHS = 8
+STUDENT_EPOCHS = 6
 _COMMON: dict[str, Any] = {
     "data": {"sample": {"train_images": 96, "val_images": 32}, "max_rois_per_image": 5, "num_workers": 1},
     "model": {"encoder_weights": "none", "image_size": [96, 96], "roi_size": [32, 24], "mask_size": [64, 48]},
