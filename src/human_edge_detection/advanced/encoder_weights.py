@@ -60,6 +60,7 @@ def load_encoder_weights(encoder: nn.Module, encoder_name: str, weights: str) ->
 
 
 def _download(encoder_name: str) -> Mapping[str, Tensor]:
+    logger.info("loading ImageNet weights of %s, from the network when they are not cached", encoder_name)
     hub_log = logging.getLogger("huggingface_hub")
     level = hub_log.level
     hub_log.setLevel(logging.ERROR)
