@@ -28,6 +28,14 @@ class TrainingError(HumanEdgeDetectionError):
     """Training cannot go on (a loss that is not finite, a teacher worse than its record)."""
 
 
+class StorageError(HumanEdgeDetectionError):
+    """A file cannot be written: the disk is full, over quota, read-only or failing."""
+
+
+class BusyError(HumanEdgeDetectionError):
+    """Another process works on the same run or batch."""
+
+
 class ExportError(HumanEdgeDetectionError):
     """An exported model does not answer as the trained one does."""
 

@@ -8,8 +8,8 @@ from human_edge_detection.engine.checkpoint import Checkpoint, save_checkpoint
 from human_edge_detection.engine.trained import load_trained, read_people_for
 from human_edge_detection.errors import CheckpointError, DataError
 from human_edge_detection.experiments.paths import RunPaths, sample_data_dir
-from human_edge_detection.experiments.result import write_json
 from human_edge_detection.experiments.schema import ExperimentConfig, SampleDataConfig, derive
+from human_edge_detection.storage import write_json
 
 SAMPLE = {"train_images": 4, "val_images": 2, "image_size": [64, 96]}
 

@@ -12,9 +12,9 @@ from rich.console import Console
 from human_edge_detection.experiments.overrides import apply, collect
 from human_edge_detection.experiments.paths import RunPaths
 from human_edge_detection.experiments.registry import expand, get_config
-from human_edge_detection.experiments.result import write_json
 from human_edge_detection.runner.compare import Row, comparison_rows, read_records, to_csv, write_comparison
 from human_edge_detection.runner.report import comparison_table
+from human_edge_detection.storage import write_json
 
 WriteRun = Callable[..., RunPaths]
 TEACHER, STUDENT, DISTILLED = expand(["quickstart"])

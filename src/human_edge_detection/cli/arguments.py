@@ -98,6 +98,9 @@ def show_configs() -> int:
 
 
 def _add(group: argparse._ArgumentGroup, flag: Flag) -> None:
+    if flag.kind is bool:
+        group.add_argument(flag.name, *flag.aliases, action="store_const", const=True, help=flag.help)
+        return
     choices = flag.choices or None
     metavar = None if choices else {int: "N", float: "X", str: "VALUE"}[flag.kind]
     group.add_argument(flag.name, *flag.aliases, type=flag.kind, choices=choices, metavar=metavar, help=flag.help)

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from human_edge_detection.engine.device import choose_device, choose_precision
     from human_edge_detection.engine.evaluate_checkpoint import evaluate_checkpoint
     from human_edge_detection.engine.trained import load_trained, read_people_for
-    from human_edge_detection.experiments.result import write_json
+    from human_edge_detection.storage import write_json
 
     device = choose_device(args.device)
     precision = choose_precision(args.precision, device)

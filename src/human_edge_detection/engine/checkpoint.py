@@ -16,8 +16,8 @@ from torch import Tensor
 
 from human_edge_detection.errors import CheckpointError, ConfigError
 from human_edge_detection.experiments.paths import RunPaths
-from human_edge_detection.experiments.result import write_atomically, write_json
 from human_edge_detection.experiments.schema import ExperimentConfig, build_config
+from human_edge_detection.storage import write_atomically, write_json
 
 FORMAT = "human-edge-detection"
 FORMAT_VERSION = 1

@@ -21,9 +21,10 @@ from human_edge_detection.engine.progress import TrainingProgress
 from human_edge_detection.engine.trainer import Parts, Trainer
 from human_edge_detection.errors import HumanEdgeDetectionError
 from human_edge_detection.experiments.paths import RunPaths
-from human_edge_detection.experiments.result import RunResult, RunStatus, State, write_json
+from human_edge_detection.experiments.result import RunResult, RunStatus, State
 from human_edge_detection.experiments.schema import ExperimentConfig
 from human_edge_detection.log import log_to_file, stop_logging_to
+from human_edge_detection.storage import write_json
 
 logger = logging.getLogger(__name__)
 

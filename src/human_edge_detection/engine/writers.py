@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 from human_edge_detection.errors import CheckpointError
-from human_edge_detection.experiments.result import write_atomically
+from human_edge_detection.storage import write_atomically
 
 
 class RunWriters:

@@ -11,7 +11,7 @@ class Flag(NamedTuple):
     Attributes:
         name: As typed, ``--batch_size``.
         path: The field, dotted.
-        kind: Type of its value.
+        kind: Type of its value; a ``bool`` flag takes none and means true.
         help: One line; ``%%`` for a per cent sign.
         choices: Allowed values; empty: what the schema allows.
         aliases: Further spellings.
@@ -19,7 +19,7 @@ class Flag(NamedTuple):
 
     name: str
     path: str
-    kind: type[int] | type[float] | type[str]
+    kind: type[int] | type[float] | type[str] | type[bool]
     help: str
     choices: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
@@ -45,6 +45,7 @@ TRAINING_FLAGS: Final = (
     Flag("--num_workers", "data.num_workers", int, "processes that load photographs; results do not depend on it"),
     Flag("--device", "training.device", str, "where to train", ("auto", "cpu", "cuda")),
     Flag("--precision", "training.precision", str, "arithmetic", ("auto", "fp32", "bf16", "fp16")),
+    Flag("--deterministic", "training.deterministic", bool, "repeatable on a GPU too, slower (a CPU always is)"),
     Flag("--encoder_weights", "model.encoder_weights", str, "imagenet (downloaded), none (random), or a path"),
     Flag("--pretrained_unet", "model.pretrained_unet", str, "checkpoint whose U-Net the model starts from"),
 )

@@ -15,7 +15,12 @@ RUNS_FILE = "experiment_runs.json"
 COMPARISON_FILE = "experiment_comparison.csv"
 COMPARISON_JSON_FILE = "experiment_comparison.json"
 
-_NOT_IDENTITY = (("data", "num_workers"), ("training", "device"), ("training", "log_every_steps"))
+_NOT_IDENTITY = (
+    ("data", "num_workers"),
+    ("training", "device"),
+    ("training", "log_every_steps"),
+    ("training", "checkpoint_minutes"),
+)
 """Fields that do not change what a run computes, so they do not make it another run."""
 
 
@@ -24,6 +29,11 @@ class RunPaths:
     """Every path of one run below its folder ``root``."""
 
     root: Path
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that trains this run. Beside the folder, as ``--restart`` deletes the folder."""
+        return self.root.with_name(f".{self.root.name}.lock")
 
     @property
     def config(self) -> Path:

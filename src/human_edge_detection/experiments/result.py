@@ -1,12 +1,9 @@
-"""What a run says of itself: status.json while it runs, result.json when it has finished. Written atomically."""
+"""What a run says of itself: status.json while it runs, result.json when it has finished."""
 
 from __future__ import annotations
 
-import json
-import os
-import uuid
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -81,32 +78,6 @@ class ParityReport(Section):
     mask_iou: float
     passed: bool
     cases: list[ParityCase]
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Replaces ``path`` by ``data`` as JSON in one step: readers see the old or the new file, whole."""
-    write_atomically(path, (json.dumps(data, indent=2, allow_nan=False) + "\n").encode())
-
-
-def write_atomically(path: Path, content: bytes | memoryview) -> None:
-    """Replaces ``path`` by ``content`` in one step, on the disk before it gets its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Not tempfile: its files are readable by their owner alone, and a run folder is often shared.
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name, too, is on the disk
-    finally:
-        os.close(folder)
 
 
 def read_section(kind: type[Kind], path: Path) -> Kind | None:

@@ -78,6 +78,8 @@ class DataConfig(Section):
     """Persons used of one training photograph, drawn anew each epoch; validation uses all."""
     augmentation: AugmentationConfig | None = AugmentationConfig()
     num_workers: int = Field(1, ge=0, le=64)
+    on_bad_sample: Literal["error", "skip"] = "error"
+    """What a photograph that cannot be used does: stop the run before its first step, or be left out and listed."""
 
 
 class AuxiliaryHeadConfig(Section):
@@ -175,7 +177,10 @@ class TrainingConfig(Section):
     seed: int = Field(0, ge=0, lt=2**31)
     ema: EmaConfig | None = None
     early_stopping: EarlyStoppingConfig | None = None
+    deterministic: bool = False
+    """Repeatable arithmetic on a GPU too, at a cost in speed; a CPU is always repeatable."""
     keep_last: int = Field(2, ge=1, description="Epoch checkpoints kept, beside the best.")
+    checkpoint_minutes: float = Field(10.0, gt=0.0, description="Longest time between two checkpoints, minutes.")
     visualize_images: int = Field(4, ge=0, le=64)
     log_every_steps: int = Field(10, ge=1)
 

@@ -21,8 +21,9 @@ from human_edge_detection.engine.build import build_validation_set
 from human_edge_detection.engine.trained import TrainedModel, load_trained, read_people_for
 from human_edge_detection.errors import ConfigError, ExportError
 from human_edge_detection.experiments.paths import run_paths_of_checkpoint
-from human_edge_detection.experiments.result import ParityReport, write_atomically, write_json
+from human_edge_detection.experiments.result import ParityReport
 from human_edge_detection.export.parity import Inputs, compare, parity_inputs, require_passed, summarise
+from human_edge_detection.storage import write_atomically, write_json
 from human_edge_detection.structures import CLASS_NAMES
 
 logger = logging.getLogger(__name__)

@@ -21,15 +21,9 @@ from human_edge_detection.experiments.paths import (
     list_runs,
     run_paths_of_checkpoint,
 )
-from human_edge_detection.experiments.result import (
-    ParityReport,
-    RunResult,
-    RunStatus,
-    read_section,
-    write_atomically,
-    write_json,
-)
+from human_edge_detection.experiments.result import ParityReport, RunResult, RunStatus, read_section
 from human_edge_detection.experiments.schema import ExperimentConfig
+from human_edge_detection.storage import write_atomically, write_json
 
 Row = dict[str, Any]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

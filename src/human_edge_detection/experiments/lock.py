@@ -1,0 +1,73 @@
+"""Locks between processes: one for each run, one for a batch. The kernel frees them, also after kill -9."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from human_edge_detection.errors import BusyError, StorageError
+from human_edge_detection.storage import make_folder
+
+
+@contextmanager
+def hold(lock: Path, what: str, *, advice: str, wait: float = 0.0) -> Iterator[None]:
+    """Holds ``lock`` while the context is open; its file stays, and says who held it last.
+
+    Args:
+        lock: The lock file; its folder is made.
+        what: What it guards, for the message: ``"run PATH"``.
+        advice: What to do when it is taken, for the message.
+        wait: Longest time to wait for it, seconds.
+
+    Raises:
+        BusyError: Another process holds it; names that process, its host and since when.
+        StorageError: The lock file cannot be made.
+    """
+    make_folder(lock.parent)
+    file_lock = FileLock(lock, timeout=wait, thread_local=False)
+    try:
+        file_lock.acquire()
+    except Timeout:
+        raise BusyError(f"{what} is in use by {holder(lock)}; {advice}") from None
+    except OSError as error:
+        raise StorageError(f"{lock} cannot be locked ({error.strerror}); check the rights of its folder") from error
+    try:
+        with suppress(OSError):  # a full disk: the lock holds without its note
+            lock.write_text(json.dumps(_this_process()) + "\n", encoding="utf-8")
+        yield
+    finally:
+        file_lock.release()
+
+
+def is_held(lock: Path) -> bool:
+    """Whether a process holds ``lock`` now."""
+    if not lock.exists():
+        return False
+    file_lock = FileLock(lock, timeout=0, thread_local=False)
+    try:
+        with file_lock.acquire():
+            return False
+    except Timeout:
+        return True
+
+
+def holder(lock: Path) -> str:
+    """Who holds ``lock``, in words, as the lock file tells it."""
+    try:
+        process: Any = json.loads(lock.read_text(encoding="utf-8"))
+        return f"process {process['pid']} on {process['host']} since {process['since']}"
+    except (OSError, ValueError, TypeError, KeyError):
+        return "another process"
+
+
+def _this_process() -> dict[str, object]:
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
