@@ -24,6 +24,10 @@ class CheckpointError(HumanEdgeDetectionError):
     """A checkpoint or a weights file is missing, damaged or of another model."""
 
 
+class DamagedCheckpointError(CheckpointError):
+    """A checkpoint file that is cut off or was changed after it was written."""
+
+
 class TrainingError(HumanEdgeDetectionError):
     """Training cannot go on (a loss that is not finite, a teacher worse than its record)."""
 

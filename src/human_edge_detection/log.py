@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import functools
 import logging
+import threading
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 LOGGER_NAME = "human_edge_detection"
+_MAX_FILE_BYTES: Final = 5_000_000
 
 
 @functools.cache
@@ -30,12 +33,28 @@ def setup_logging(*, level: int = logging.INFO) -> None:
     logger.propagate = False
     if not logger.handlers:
         logger.addHandler(RichHandler(console=terminal(), show_path=False, log_time_format="[%X]"))
+    threading.excepthook = _log_thread_error
+
+
+def _log_thread_error(error: threading.ExceptHookArgs) -> None:
+    """A thread of a library that cannot write is worth a line; anything else is a bug and its traceback."""
+    if isinstance(error.exc_value, OSError):
+        logging.getLogger(LOGGER_NAME).warning("writing in the background failed: %s", error.exc_value)
+    else:
+        threading.__excepthook__(error)
+
+
+class _RunLog(RotatingFileHandler):
+    """A log file of bounded size; a line that cannot be written is lost, and nothing else."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
+        """Says nothing: the same line is on the terminal."""
 
 
 def log_to_file(file: Path) -> logging.Handler:
     """Also appends the package's log to ``file``; ``stop_logging_to`` ends it."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(file, encoding="utf-8")
+    handler = _RunLog(file, maxBytes=_MAX_FILE_BYTES, backupCount=1, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.getLogger(LOGGER_NAME).addHandler(handler)
     return handler

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+from collections.abc import Iterable
 from types import FrameType
 from typing import Final
 
@@ -40,6 +42,26 @@ def heed_scheduler() -> None:
         for number in SCHEDULER_SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, _raise)
+
+
+def obey_only(parent: int) -> None:
+    """For a helper process: of all who signal it, only its parent can end it.
+
+    Ctrl-C and a scheduler's signal often reach every process of a group. The parent needs its helpers until it has
+    saved, and ends them itself.
+    """
+    asked = (signal.SIGINT, *SCHEDULER_SIGNALS)
+    if not hasattr(signal, "sigwaitinfo"):  # macOS tells nobody who sent a signal
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, asked)
+    threading.Thread(target=_end_when_asked_by, args=(parent, asked), daemon=True).start()
+
+
+def _end_when_asked_by(parent: int, asked: Iterable[signal.Signals]) -> None:
+    while signal.sigwaitinfo(asked).si_pid != parent:
+        pass
+    os._exit(0)
 
 
 def _raise(number: int, frame: FrameType | None) -> None:

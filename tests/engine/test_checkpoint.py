@@ -1,5 +1,4 @@
 import json
-import os
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,17 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from human_edge_detection.engine.checkpoint import (
-    Checkpoint,
-    newest_good_checkpoint,
-    prune,
-    publish_as,
-    read_checkpoint,
-    save_checkpoint,
-    summary_path,
-)
+from human_edge_detection.engine.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from human_edge_detection.errors import CheckpointError
-from human_edge_detection.experiments.paths import RunPaths
 from human_edge_detection.experiments.schema import ExperimentConfig
 
 
@@ -72,6 +62,7 @@ def test_the_summary_beside_it_says_what_it_is(checkpoint: Checkpoint, tmp_path:
         "epoch": 3,
         "metrics": {"miou": 0.5, "iou_target": None},
         "data_fingerprint": "fingerprint",
+        "step": 1,
     }
 
 
@@ -152,100 +143,3 @@ def test_a_whole_file_with_something_else_in_it_is_refused(
     change: Callable[[Any], Any], words: str, checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused(save_payload(tmp_path / "a.pth", change, monkeypatch, checkpoint), words)
-
-
-@pytest.mark.parametrize("failing", ["os.fsync", "pathlib.Path.replace"])
-def test_a_write_that_fails_leaves_the_old_file_and_no_rest(
-    failing: str, checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = _saved(tmp_path / "a.pth", checkpoint)
-    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
-
-    def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
-        patch.setattr(failing, fail)
-        save_checkpoint(path, replace(checkpoint, epoch=4))
-    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
-
-
-def test_a_checkpoint_is_never_seen_half_written(
-    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = _saved(tmp_path / "a.pth", checkpoint)
-    sync, seen = os.fsync, []
-
-    def look(handle: int) -> None:
-        seen.append(read_checkpoint(path)[0].epoch)
-        sync(handle)
-
-    monkeypatch.setattr(os, "fsync", look)
-    save_checkpoint(path, replace(checkpoint, epoch=4))
-    assert seen[0] == 3
-    assert read_checkpoint(path)[0].epoch == 4
-
-
-@pytest.mark.parametrize("links", [True, False])
-def test_an_alias_is_the_same_checkpoint(
-    links: bool, checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not links:
-        monkeypatch.setattr(os, "link", _no_links)
-    path, alias = tmp_path / "checkpoint_epoch_0001.pth", tmp_path / "latest.pth"
-    for epoch in (1, 2):
-        save_checkpoint(path, replace(checkpoint, epoch=epoch))
-        publish_as(path, alias)
-        assert read_checkpoint(alias)[0].epoch == epoch
-        assert json.loads(summary_path(alias).read_text())["epoch"] == epoch
-    save_checkpoint(path, replace(checkpoint, epoch=3))
-    assert read_checkpoint(alias)[0].epoch == 2, "writing the one must not change the other"
-    assert len(list(tmp_path.iterdir())) == 4
-
-
-def _no_links(*_: object) -> None:
-    raise OSError(95, "Operation not supported")
-
-
-@pytest.fixture
-def three_epochs(checkpoint: Checkpoint, tmp_path: Path) -> RunPaths:
-    paths = RunPaths(tmp_path / "run")
-    for epoch in (1, 2, 3):
-        save_checkpoint(paths.epoch_checkpoint(epoch), replace(checkpoint, epoch=epoch))
-        publish_as(paths.epoch_checkpoint(epoch), paths.latest)
-    return paths
-
-
-def test_only_the_newest_are_kept(three_epochs: RunPaths) -> None:
-    prune(three_epochs, keep_last=2)
-    assert sorted(file.name for file in three_epochs.checkpoints.iterdir()) == [
-        "checkpoint_epoch_0002.json",
-        "checkpoint_epoch_0002.pth",
-        "checkpoint_epoch_0003.json",
-        "checkpoint_epoch_0003.pth",
-        "latest.json",
-        "latest.pth",
-    ]
-    prune(three_epochs, keep_last=5)
-    assert len(three_epochs.epoch_checkpoints()) == 2
-
-
-def test_the_newest_good_one_is_found(three_epochs: RunPaths, tmp_path: Path) -> None:
-    assert newest_good_checkpoint(RunPaths(tmp_path / "none")) is None
-    assert newest_good_checkpoint(three_epochs) == three_epochs.latest
-    three_epochs.latest.unlink()
-    assert newest_good_checkpoint(three_epochs) == three_epochs.epoch_checkpoint(3)
-
-
-def test_a_damaged_newest_one_is_passed_over(three_epochs: RunPaths) -> None:
-    # latest.pth and the third are one file with two names: a bad sector damages both.
-    with three_epochs.latest.open("r+b") as file:
-        file.write(b"damage")
-    assert newest_good_checkpoint(three_epochs) == three_epochs.epoch_checkpoint(2)
-
-
-def test_a_run_with_only_damaged_ones_is_an_error_not_a_fresh_start(three_epochs: RunPaths) -> None:
-    for path in (three_epochs.latest, *three_epochs.epoch_checkpoints()):
-        path.write_bytes(b"damage")
-    with pytest.raises(CheckpointError, match=r"no checkpoint of .*run can be read: .*--restart"):
-        newest_good_checkpoint(three_epochs)

@@ -5,26 +5,45 @@ import threading
 import pytest
 
 from human_edge_detection.engine.interruption import Interruption
+from human_edge_detection.stopping import exit_code
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])
 def test_the_first_signal_only_asks(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with Interruption() as interruption:
         interruption.check()
         os.kill(os.getpid(), number)
         assert interruption.requested
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt) as raised:
             interruption.check()
+        assert exit_code(raised.value) == (130 if number == signal.SIGINT else 75)
     assert signal.getsignal(number) is before
 
 
-def test_the_second_signal_interrupts_at_once() -> None:
+def test_a_second_ctrl_c_interrupts_at_once() -> None:
     with Interruption() as interruption:
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGINT)
         assert interruption.requested
+
+
+def test_a_scheduler_that_signals_twice_still_gets_the_state_saved() -> None:
+    with Interruption() as interruption:
+        for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+        assert interruption.requested == signal.SIGUSR1
+
+
+def test_a_signal_that_the_caller_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interruption() as interruption:
+            os.kill(os.getpid(), signal.SIGHUP)
+            interruption.check()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_handlers_come_back_after_an_error() -> None:

@@ -1,6 +1,7 @@
 """A run that was interrupted or killed anywhere and then goes on ends in the same bits as one that was not."""
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
+from human_edge_detection.engine import saving as saving_module
 from human_edge_detection.engine import trainer as trainer_module
 from human_edge_detection.engine.checkpoint import read_checkpoint
 from human_edge_detection.engine.evaluation import evaluate
 from human_edge_detection.engine.trainer import Trainer
-from human_edge_detection.engine.writers import RunWriters
 from human_edge_detection.errors import CheckpointError
 from human_edge_detection.experiments.paths import RunPaths
 from human_edge_detection.experiments.result import RunResult
@@ -88,7 +89,7 @@ def stop_before_step(number: int, action: Callable[[Trainer], None]) -> Callable
 
 
 def ask(trainer: Trainer) -> None:
-    trainer.interruption.requested = True
+    trainer.interruption.requested = signal.SIGINT
 
 
 def kill(_: Trainer) -> None:
@@ -128,22 +129,22 @@ def saving(name: str) -> Callable[..., bool]:
 STOPS = {
     "killed before the first update": stop_before_step(1, kill),
     "killed within the first epoch": stop_before_step(3, kill),
-    "killed as the first metrics are written": kill_at(RunWriters, "epoch", lambda *_: True),
-    "killed as the first best is saved": kill_at(trainer_module, "save_checkpoint", saving("best_model.pth")),
+    "killed as the first metrics are written": kill_at(trainer_module, "write_metrics", lambda *_: True),
+    "killed as the first best is saved": kill_at(saving_module, "save_checkpoint", saving("best_model.pth")),
     "killed as the first epoch is saved": kill_at(
-        trainer_module, "save_checkpoint", saving("checkpoint_epoch_0001.pth")
+        saving_module, "save_checkpoint", saving("checkpoint_epoch_0001.pth")
     ),
     "killed between two epochs": stop_before_step(STEPS_AN_EPOCH + 1, kill),
     "asked within an epoch": stop_before_step(STEPS_AN_EPOCH + 2, ask),
     "asked at the last update of an epoch": stop_before_step(STEPS_AN_EPOCH, ask),
     "asked in the validation": ask_in_validation,
     "killed as the second metrics are written": kill_at(
-        RunWriters, "epoch", lambda _, record, step: record["epoch"] == 2
+        trainer_module, "write_metrics", lambda _, history: len(history) == 2
     ),
     "killed as the second epoch is saved": kill_at(
-        trainer_module, "save_checkpoint", saving("checkpoint_epoch_0002.pth")
+        saving_module, "save_checkpoint", saving("checkpoint_epoch_0002.pth")
     ),
-    "killed as it becomes the latest": kill_at(trainer_module, "publish_as", saving("checkpoint_epoch_0002.pth")),
+    "killed as it becomes the latest": kill_at(saving_module, "link_atomically", saving("checkpoint_epoch_0002.pth")),
     "killed after the last epoch": kill_at(Trainer, "_draw", lambda self, _: self.progress.epoch == 2),
 }
 

@@ -104,7 +104,14 @@ def test_the_teacher_is_in_no_checkpoint_of_the_student(distilled: RunPaths, tin
     untrained, _ = read_checkpoint(distilled.untrained)
     assert best.model.keys() == latest.model.keys() == untrained.model.keys()
     assert latest.training is not None
-    assert set(latest.training) == {"student", "optimizer", "scaler", "progress", "teacher_sha256"}
+    assert set(latest.training) == {
+        "student",
+        "optimizer",
+        "scaler",
+        "progress",
+        "teacher_sha256",
+        "training_fingerprint",
+    }
     assert latest.training["student"] is None
     sizes = [tensor.numel() for state in latest.training["optimizer"]["state"].values() for tensor in state.values()]
     student = sum(value.numel() for name, value in best.model.items() if "running" not in name and "num_" not in name)

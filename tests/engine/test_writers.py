@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils.tensorboard import SummaryWriter
 
-from human_edge_detection.engine.writers import RunWriters, truncate_metrics
-from human_edge_detection.errors import CheckpointError
+from human_edge_detection.engine.writers import RunWriters, write_metrics
 
 
 def read_events(folder: Path) -> Any:
@@ -21,57 +21,57 @@ def points(folder: Path, name: str) -> list[tuple[int, float]]:
     return [(event.step, event.value) for event in read_events(folder).Scalars(name)]
 
 
-def test_a_record_is_on_the_disk_at_once_and_in_tensorboard(tmp_path: Path) -> None:
-    logs, metrics = tmp_path / "logs", tmp_path / "metrics.jsonl"
-    with RunWriters(logs, metrics, purge_step=None) as writers:
-        writers.epoch({"epoch": 1, "miou": 0.5, "worst": math.nan, "absent": None, "note": "ä"}, step=10)
-        record = json.loads(metrics.read_text(encoding="utf-8"))
+def test_metrics_are_one_line_an_epoch_and_always_whole(tmp_path: Path) -> None:
+    metrics = tmp_path / "metrics.jsonl"
+    first = {"epoch": 1, "miou": 0.5, "worst": math.nan, "absent": None}
+    write_metrics(metrics, [first])
+    assert json.loads(metrics.read_text()) == {"epoch": 1, "miou": 0.5, "worst": None, "absent": None}
+    write_metrics(metrics, [first, {"epoch": 2, "miou": math.inf}])
+    assert [json.loads(line)["miou"] for line in metrics.read_text().splitlines()] == [0.5, None]
+    write_metrics(metrics, [])
+    assert metrics.read_bytes() == b""
+
+
+def test_numbers_and_pictures_are_in_tensorboard(tmp_path: Path) -> None:
+    with RunWriters(tmp_path, first_step=1, resumed=False) as writers:
+        writers.epoch({"epoch": 1, "miou": 0.5, "absent": None}, step=10)
         writers.scalars(11, {"loss/main": 0.25})
         writers.picture(11, "validation/image", np.zeros((4, 5, 3), np.uint8))
-    assert record == {"epoch": 1, "miou": 0.5, "worst": None, "absent": None, "note": "ä"}
-    assert points(logs, "miou") == [(10, 0.5)]
-    assert points(logs, "loss/main") == [(11, 0.25)]
-    tags = read_events(logs).Tags()
+    assert points(tmp_path, "miou") == [(10, 0.5)]
+    assert points(tmp_path, "loss/main") == [(11, 0.25)]
+    tags = read_events(tmp_path).Tags()
     assert tags["images"] == ["validation/image"]
     assert sorted(tags["scalars"]) == ["epoch", "loss/main", "miou"]
 
 
-def test_a_resumed_run_appends_and_tensorboard_forgets_what_is_done_again(tmp_path: Path) -> None:
-    logs, metrics = tmp_path / "logs", tmp_path / "metrics.jsonl"
-    with RunWriters(logs, metrics, purge_step=None) as writers:
-        for epoch in (1, 2, 3):
-            writers.epoch({"epoch": epoch, "miou": epoch / 10}, step=epoch)
-    truncate_metrics(metrics, last_epoch=1)
-    with RunWriters(logs, metrics, purge_step=2) as writers:
-        writers.epoch({"epoch": 2, "miou": 0.5}, step=2)
-    records = [json.loads(line) for line in metrics.read_text().splitlines()]
-    assert records == [{"epoch": 1, "miou": 0.1}, {"epoch": 2, "miou": 0.5}]
-    assert [step for step, _ in points(logs, "miou")] == [1, 2]
+def test_tensorboard_forgets_what_a_resumed_run_does_again(tmp_path: Path) -> None:
+    with RunWriters(tmp_path, first_step=1, resumed=False) as writers:
+        for step in (1, 2, 3):
+            writers.scalars(step, {"loss": step / 10})
+    with RunWriters(tmp_path, first_step=2, resumed=True) as writers:
+        writers.scalars(2, {"loss": 0.5})
+    assert points(tmp_path, "loss") == [(1, pytest.approx(0.1)), (2, 0.5)]
 
 
-def test_an_unfinished_last_line_is_dropped(tmp_path: Path) -> None:
-    metrics = tmp_path / "metrics.jsonl"
-    metrics.write_text('{"epoch": 1}\n{"epoch": 2}\n{"epoch": 3, "mi')
-    truncate_metrics(metrics, last_epoch=9)
-    assert metrics.read_text() == '{"epoch": 1}\n{"epoch": 2}\n'
+def test_events_of_a_run_that_is_killed_again_and_again_do_not_pile_up(tmp_path: Path) -> None:
+    with RunWriters(tmp_path, first_step=1, resumed=False) as writers:
+        writers.scalars(1, {"loss": 1.0})
+    for _ in range(5):
+        with RunWriters(tmp_path, first_step=2, resumed=True) as writers:
+            writers.scalars(2, {"loss": 0.5})
+    assert len(list(tmp_path.iterdir())) == 2
+    assert [step for step, _ in points(tmp_path, "loss")] == [1, 2]
 
 
-def test_a_whole_last_line_without_its_end_is_kept(tmp_path: Path) -> None:
-    metrics = tmp_path / "metrics.jsonl"
-    metrics.write_text('{"epoch": 1}\n{"epoch": 2}')
-    truncate_metrics(metrics, last_epoch=2)
-    assert metrics.read_text() == '{"epoch": 1}\n{"epoch": 2}\n'
+def test_a_full_disk_costs_curves_until_the_next_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
 
-
-def test_damage_before_the_last_line_is_an_error_and_the_file_stays(tmp_path: Path) -> None:
-    metrics = tmp_path / "metrics.jsonl"
-    content = '{"epoch": 1}\n\0\0\0\n{"epoch": 3}\n'
-    metrics.write_text(content)
-    with pytest.raises(CheckpointError, match="line 2"):
-        truncate_metrics(metrics, last_epoch=2)
-    assert metrics.read_text() == content
-
-
-def test_a_missing_file_stays_missing(tmp_path: Path) -> None:
-    truncate_metrics(tmp_path / "metrics.jsonl", last_epoch=2)
-    assert list(tmp_path.iterdir()) == []
+    with RunWriters(tmp_path, first_step=1, resumed=False) as writers:
+        with monkeypatch.context() as patch:
+            patch.setattr(SummaryWriter, "add_scalar", fail)
+            writers.scalars(1, {"loss": 1.0})
+        writers.scalars(2, {"loss": 1.0})
+        writers.epoch({"epoch": 1}, step=3)
+        writers.scalars(4, {"loss": 0.5})
+    assert points(tmp_path, "loss") == [(4, 0.5)]

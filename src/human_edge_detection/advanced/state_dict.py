@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
+from human_edge_detection.advanced.torch_archive import is_dense
 from human_edge_detection.errors import CheckpointError
 
 
-def mismatch(state: Mapping[str, Tensor], module: nn.Module) -> str:
-    """What keeps ``state`` from being the module's, or an empty string."""
+def mismatch(state: Any, module: nn.Module) -> str:
+    """What keeps ``state`` from being the module's, or an empty string. Values are looked at when all else fits."""
+    if not isinstance(state, Mapping):
+        return f"expected tensors by name, got {type(state).__name__}"
     expected = module.state_dict()
-    missing, extra = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
+    missing, extra = expected.keys() - state.keys(), state.keys() - expected.keys()
     if missing or extra:
-        first = f"no {missing[0]}" if missing else f"unknown {extra[0]}"
+        first = f"no {min(missing)}" if missing else f"unknown {min(extra, key=str)}"
         return f"{len(missing)} tensors missing, {len(extra)} unknown: {first}"
     for name in sorted(expected):
-        if expected[name].shape != state[name].shape:
-            return f"{name} has shape {tuple(state[name].shape)}, expected {tuple(expected[name].shape)}"
-        if expected[name].dtype != state[name].dtype:
-            return f"{name} is {state[name].dtype}, expected {expected[name].dtype}"
-        if state[name].is_floating_point() and not bool(state[name].isfinite().all()):
-            return f"{name} holds values that are not finite"
+        problem = _difference(state[name], expected[name])
+        if problem:
+            return f"{name} {problem}"
     return ""
 
 
-def load_strictly(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -> None:
+def load_strictly(module: nn.Module, state: Any, *, source: str) -> None:
     """Loads ``state`` into ``module``, all of it or nothing.
 
     Raises:
@@ -36,3 +37,15 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], *, source: str
     if problem:
         raise CheckpointError(f"{source}: {problem}")
     module.load_state_dict(dict(state))
+
+
+def _difference(value: Any, expected: Tensor) -> str:
+    if not isinstance(value, Tensor) or not is_dense(value):
+        return "is not a dense tensor"
+    if value.shape != expected.shape:
+        return f"has shape {tuple(value.shape)}, expected {tuple(expected.shape)}"
+    if value.dtype != expected.dtype:
+        return f"is {value.dtype}, expected {expected.dtype}"
+    if value.is_floating_point() and not bool(value.isfinite().all()):
+        return "holds values that are not finite"
+    return ""

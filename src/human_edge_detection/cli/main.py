@@ -6,14 +6,14 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import Final
 
 from human_edge_detection import __version__
 from human_edge_detection.cli.arguments import Parser
 from human_edge_detection.errors import HumanEdgeDetectionError, did_you_mean
 from human_edge_detection.log import setup_logging
-
-INTERRUPTED: Final = 130
+from human_edge_detection.stopping import exit_code, heed_scheduler
 
 COMMANDS: Final = {
     "train": "train one experiment",
@@ -23,6 +23,8 @@ COMMANDS: Final = {
     "evaluate": "all metrics of a checkpoint, COCO AP included",
     "export": "export a checkpoint to ONNX and check it against PyTorch",
     "compare": "rebuild the comparison from the run folders",
+    "verify-resume": "kill a short training on this machine and show that it resumes to the same bits",
+    "doctor": "check versions, devices, memory and disk, and train for a minute",
 }
 
 
@@ -34,8 +36,13 @@ def main(argv: Sequence[str] | None = None, *, program: str | None = None) -> in
         program: What to call the command in messages; None: ``hed COMMAND``.
 
     Returns:
-        0 done, 1 a run failed, 2 the user's error, 130 interrupted.
+        0 done, 1 a run failed, 2 the user's error, 75 ended by a scheduler's signal, 130 by Ctrl-C.
     """
+    heed_scheduler()
+    for stream in (sys.stdout, sys.stderr):
+        # Paths of Linux are bytes; one that is no text must not end the message that complains about it.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     argv = sys.argv[1:] if argv is None else argv
     # Small matrix products of many processes: BLAS threads would only wait for each other (6x the CPU time, measured).
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -51,13 +58,15 @@ def main(argv: Sequence[str] | None = None, *, program: str | None = None) -> in
         return _run(argv[0], argv[1:], program or f"hed {argv[0]}")
     except HumanEdgeDetectionError as error:
         return _fail(" ".join(str(error).split()))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         sys.stderr.write("interrupted; give the same command again to continue\n")
-        return INTERRUPTED
+        return exit_code(interrupt)
     except BrokenPipeError:
         # The reader (``| head``) has gone: nothing more may be written, not even by the interpreter as it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        return _fail(f"{error.filename or 'input or output'}: {error.strerror or error}; check the path and the disk")
 
 
 def _run(command: str, argv: Sequence[str], program: str) -> int:

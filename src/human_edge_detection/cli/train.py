@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from human_edge_detection.cli.arguments import (
     add_experiment_arguments,
@@ -14,6 +16,12 @@ from human_edge_detection.cli.arguments import (
     show_configs,
 )
 from human_edge_detection.errors import ConfigError
+
+if TYPE_CHECKING:
+    from human_edge_detection.cli.training_request import TrainingRequest
+
+_LOCK_SECONDS: Final = 2.0
+"""A batch that looks whether a run is taken holds its lock for a moment."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,12 +43,12 @@ def run(args: argparse.Namespace) -> int:
     if args.list_configs:
         return show_configs()
     from human_edge_detection.cli.training_request import prepare
-    from human_edge_detection.experiments.paths import sample_data_dir
-    from human_edge_detection.experiments.schema import SampleDataConfig
+    from human_edge_detection.experiments.lock import hold
 
     if args.resume != "auto" and args.init_from is not None:
         raise ConfigError("--resume continues a run and --init_from starts one; give one of them")
-    request = prepare(
+    prepared = partial(
+        prepare,
         config_name=args.config,
         config_file=args.config_file,
         sets=args.sets,
@@ -50,10 +58,24 @@ def run(args: argparse.Namespace) -> int:
         resume=None if args.resume == "auto" else Path(args.resume),
         init_from=check_init_from(args.init_from),
     )
+    request = prepared()
     if request.finished:
-        sys.stdout.write(f"finished earlier: {request.paths.root}\n")
-        return 0
+        return _finished_earlier(request)
+    run = f"run {request.paths.root}"
+    with hold(request.paths.lock, run, advice="wait for it, or give another --run_name", wait=_LOCK_SECONDS):
+        request = prepared()  # another process may have finished it since
+        return _finished_earlier(request) if request.finished else _train(request, args)
+
+
+def _finished_earlier(request: TrainingRequest) -> int:
+    sys.stdout.write(f"finished earlier: {request.paths.root}\n")
+    return 0
+
+
+def _train(request: TrainingRequest, args: argparse.Namespace) -> int:
     from human_edge_detection.engine.run import execute_run
+    from human_edge_detection.experiments.paths import sample_data_dir
+    from human_edge_detection.experiments.schema import SampleDataConfig
 
     sample = request.config.data.sample or SampleDataConfig()
     result = execute_run(

@@ -1,7 +1,7 @@
 """Streams of batches. What comes is a function of (seed, position), whatever the number of workers."""
 
-import signal
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Generator, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from human_edge_detection.data.dataset import PeopleDataset, collate
 from human_edge_detection.errors import DataError
+from human_edge_detection.stopping import obey_only
 from human_edge_detection.structures import Batch
 
 _ORDER_STREAM = 0x0DE5
@@ -42,8 +43,8 @@ class BatchLoader:
     def __len__(self) -> int:
         return len(self._loader)
 
-    def __iter__(self) -> Iterator[Batch]:
-        for made in self._loader:
+    def __iter__(self) -> Generator[Batch]:
+        for made in self._loader:  # once closed, this generator lets the workers go
             if isinstance(made, DataError):
                 raise made
             # Pinning memory turns the tuples of ids into lists.
@@ -69,7 +70,7 @@ def _as_is(made: Any) -> Any:
 
 def _start_worker(_: int) -> None:
     cv2.setNumThreads(0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its workers
+    obey_only(os.getppid())
 
 
 def epoch_order(length: int, seed: int, epoch: int) -> NDArray[np.intp]:
@@ -91,7 +92,7 @@ def training_batches(
     start_batch: int,
     epochs: int,
     num_workers: int,
-) -> Iterator[Batch]:
+) -> Generator[Batch]:
     """All batches from (``start_epoch``, ``start_batch``) to the end of the last epoch, in one stream.
 
     Args:
@@ -110,7 +111,7 @@ def training_batches(
         _epoch_keys(len(dataset), batch_size, seed, epoch, start_batch if epoch == start_epoch else 0)
         for epoch in range(start_epoch, epochs)
     )
-    return iter(BatchLoader(dataset, chain.from_iterable(keys), num_workers=num_workers))
+    yield from BatchLoader(dataset, chain.from_iterable(keys), num_workers=num_workers)
 
 
 def _epoch_keys(length: int, batch_size: int, seed: int, epoch: int, first: int) -> Iterator[list[Key]]:

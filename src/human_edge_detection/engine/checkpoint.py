@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
-from human_edge_detection.errors import CheckpointError, ConfigError
-from human_edge_detection.experiments.paths import RunPaths
-from human_edge_detection.experiments.schema import ExperimentConfig, build_config
+from human_edge_detection.advanced.torch_archive import MAX_ARCHIVE_BYTES, read_torch_archive
+from human_edge_detection.errors import CheckpointError, ConfigError, DamagedCheckpointError
+from human_edge_detection.experiments.schema import SCHEMA_VERSION, ExperimentConfig, build_config
+from human_edge_detection.reading import read_regular_file
 from human_edge_detection.storage import write_atomically, write_json
 
 FORMAT = "human-edge-detection"
@@ -46,6 +46,10 @@ class Checkpoint:
     data_fingerprint: str
     training: Mapping[str, Any] | None = None
 
+    def weights_only(self) -> Checkpoint:
+        """The same without what only a resumed run needs."""
+        return replace(self, training=None)
+
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> str:
     """Writes ``checkpoint`` and a summary (``.json`` beside it) in one step each; returns the file's sha256.
@@ -71,6 +75,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> str:
     sha256.update(footer)
     digest = sha256.hexdigest()
     summary = {key: payload[key] for key in ("epoch", "metrics", "data_fingerprint")}
+    if checkpoint.training is not None:
+        summary["step"] = checkpoint.training["progress"]["step"]
     write_json(summary_path(path), {"experiment": checkpoint.config.name, "sha256": digest, **summary})
     return digest
 
@@ -80,61 +86,47 @@ def summary_path(checkpoint: Path) -> Path:
     return checkpoint.with_suffix(".json")
 
 
-def publish_as(checkpoint: Path, alias: Path) -> None:
-    """Gives ``checkpoint`` a second name (``latest.pth``) in one step, without a second copy where links work."""
-    for source, target in ((checkpoint, alias), (summary_path(checkpoint), summary_path(alias))):
-        temporary = target.with_name(f".{target.name}.tmp")
-        temporary.unlink(missing_ok=True)
-        try:
-            os.link(source, temporary)
-        except OSError:
-            write_atomically(target, source.read_bytes())
-        else:
-            temporary.replace(target)
-
-
-def prune(paths: RunPaths, keep_last: int) -> None:
-    """Deletes all but the newest ``keep_last`` epoch checkpoints."""
-    for checkpoint in paths.epoch_checkpoints()[:-keep_last]:
-        checkpoint.unlink(missing_ok=True)
-        summary_path(checkpoint).unlink(missing_ok=True)
-
-
 def read_checkpoint(path: Path) -> tuple[Checkpoint, str]:
     """The checkpoint at ``path`` and the file's sha256.
 
+    The training part is checked where it is used, by
+    :func:`~human_edge_detection.engine.training_state.check_training_state`.
+
     Raises:
-        CheckpointError: Missing, truncated, damaged, not a checkpoint, or of a newer version.
+        DamagedCheckpointError: Cut off, or changed after it was written.
+        CheckpointError: Missing, not a checkpoint, of a newer version, or not what a checkpoint should hold.
     """
+    source = f"checkpoint {path}"
     try:
-        content = path.read_bytes()
+        content = read_regular_file(path, max_bytes=MAX_ARCHIVE_BYTES)
     except OSError as error:
-        raise CheckpointError(f"checkpoint {path}: {error.strerror}; give the path of a .pth file") from error
+        raise CheckpointError(f"{source}: {error.strerror}; give the path of a .pth file") from error
     body, footer = content[:-_FOOTER_BYTES], content[-_FOOTER_BYTES:]
     if not footer.startswith(_MARK):
-        raise CheckpointError(
-            f"checkpoint {path}: truncated, or not a checkpoint of this tool "
+        raise DamagedCheckpointError(
+            f"{source}: truncated, or not a checkpoint of this tool "
             f"(no checksum at the end of its {len(content)} bytes)"
         )
-    if footer[len(_MARK) :] != hashlib.sha256(body).digest():
-        raise CheckpointError(f"checkpoint {path}: damaged (checksum differs); use another one")
-    try:
-        payload = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
-    except (RuntimeError, UnpicklingError, EOFError, ValueError, KeyError) as error:
-        raise CheckpointError(f"checkpoint {path}: cannot be read ({type(error).__name__})") from error
-    return _from_payload(path, payload), hashlib.sha256(content).hexdigest()
+    sha256 = hashlib.sha256(body)
+    if footer[len(_MARK) :] != sha256.digest():
+        raise DamagedCheckpointError(f"{source}: damaged (checksum differs); use another one")
+    sha256.update(footer)
+    return _from_payload(source, read_torch_archive(body, source=source)), sha256.hexdigest()
 
 
-def _from_payload(path: Path, payload: Any) -> Checkpoint:
+def _from_payload(source: str, payload: Any) -> Checkpoint:
     if not isinstance(payload, dict) or payload.get("format") != FORMAT:
-        raise CheckpointError(f"checkpoint {path}: not a checkpoint of this tool")
-    if payload["format_version"] > FORMAT_VERSION:
-        raise CheckpointError(
-            f"checkpoint {path}: written by a newer version (format {payload['format_version']}, "
-            f"this one reads up to {FORMAT_VERSION}); update this tool"
-        )
+        raise CheckpointError(f"{source}: not a checkpoint of this tool")
+    _check_version(source, "format", payload.get("format_version"), FORMAT_VERSION)
+    different = sorted(map(str, payload.keys() ^ _FIELDS.keys()))
+    if different:
+        raise CheckpointError(f"{source}: not a whole checkpoint of this tool ({different[0]} missing or unknown)")
+    for name, is_right in _FIELDS.items():
+        if not is_right(payload[name]):
+            raise CheckpointError(f"{source}: not a checkpoint of this tool (its {name} is no {name})")
+    _check_version(source, "config schema", payload["config"].get("schema_version"), SCHEMA_VERSION)
     try:
-        config = build_config(payload["config"], source=f"checkpoint {path}")
+        config = build_config(payload["config"], source=source)
     except ConfigError as error:
         raise CheckpointError(str(error)) from error
     return Checkpoint(
@@ -147,21 +139,36 @@ def _from_payload(path: Path, payload: Any) -> Checkpoint:
     )
 
 
-def newest_good_checkpoint(paths: RunPaths) -> Path | None:
-    """The newest checkpoint to resume from that reads whole, or None when the run has none.
+def _check_version(source: str, what: str, version: Any, newest: int) -> None:
+    if type(version) is not int or version < 1:
+        raise CheckpointError(f"{source}: not a checkpoint of this tool ({what} {version!r})")
+    if version > newest:
+        raise CheckpointError(
+            f"{source}: written by a newer version ({what} {version}, this one reads up to {newest}); update this tool"
+        )
 
-    Raises:
-        CheckpointError: There are some and all are damaged.
-    """
-    candidates = [path for path in (paths.latest, *reversed(paths.epoch_checkpoints())) if path.exists()]
-    problems = []
-    for path in candidates:
-        try:
-            read_checkpoint(path)
-        except CheckpointError as error:
-            problems.append(str(error))
-        else:
-            return path
-    if problems:
-        raise CheckpointError(f"no checkpoint of {paths.root} can be read: {problems[0]}; --restart trains it anew")
-    return None
+
+def is_state_dict(value: Any) -> bool:
+    """Whether ``value`` is tensors by name."""
+    return isinstance(value, dict) and all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in value.items()
+    )
+
+
+def _is_metrics(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(name, str) and (score is None or (type(score) in (int, float) and math.isfinite(score)))
+        for name, score in value.items()
+    )
+
+
+_FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "format": lambda value: value == FORMAT,
+    "format_version": lambda value: type(value) is int,
+    "config": lambda value: isinstance(value, dict),
+    "model": is_state_dict,
+    "epoch": lambda value: type(value) is int and value >= 0,
+    "metrics": _is_metrics,
+    "data_fingerprint": lambda value: isinstance(value, str),
+    "training": lambda value: value is None or isinstance(value, dict),
+}

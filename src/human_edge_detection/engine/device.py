@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import random
 from typing import Literal
 
@@ -57,9 +58,14 @@ def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractC
     return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
 
 
-def make_deterministic(device: torch.device) -> None:
-    """Repeatable arithmetic on a CPU; on a GPU only repeatable seeds, as its deterministic kernels cost speed."""
-    if device.type == "cpu":
+def make_deterministic(device: torch.device, *, wanted: bool) -> None:
+    """Repeatable arithmetic on a CPU always, on a GPU where ``wanted``: its deterministic kernels cost speed.
+
+    Call it before the first CUDA operation, as cuBLAS reads its workspace setting once.
+    """
+    if device.type == "cpu" or wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
         torch.use_deterministic_algorithms(True)
 
 

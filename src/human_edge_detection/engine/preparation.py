@@ -23,7 +23,7 @@ from human_edge_detection.engine.build import (
     load_encoder,
     read_splits,
 )
-from human_edge_detection.engine.checkpoint import Checkpoint, newest_good_checkpoint, read_checkpoint, save_checkpoint
+from human_edge_detection.engine.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from human_edge_detection.engine.device import (
     choose_device,
     choose_precision,
@@ -32,9 +32,10 @@ from human_edge_detection.engine.device import (
 )
 from human_edge_detection.engine.evaluation import Metrics
 from human_edge_detection.engine.progress import TrainingProgress
+from human_edge_detection.engine.saving import mend_best, newest_good_checkpoint
 from human_edge_detection.engine.teacher import Teacher, check_teacher, load_teacher
 from human_edge_detection.engine.trainer import Parts, Trainer
-from human_edge_detection.engine.writers import truncate_metrics
+from human_edge_detection.engine.writers import write_metrics
 from human_edge_detection.errors import CheckpointError
 from human_edge_detection.experiments.paths import RunPaths
 from human_edge_detection.experiments.schema import ExperimentConfig
@@ -69,8 +70,8 @@ def prepare_training(
         HumanEdgeDetectionError: As its subclasses say.
     """
     device = choose_device(config.training.device)
-    make_deterministic(device)
-    start = resume or newest_good_checkpoint(paths)
+    make_deterministic(device, wanted=config.training.deterministic)
+    start = newest_good_checkpoint(paths) if resume is None else (resume, read_checkpoint(resume)[0])
     teacher = _load_teacher(config, device)
     splits = read_splits(config.data, sample_root)
     # Here, after the teacher has been built: with and without one, a student starts from the same weights.
@@ -78,12 +79,12 @@ def prepare_training(
     student = _new_student(config, fresh=start is None, init_from=init_from)
     trainer = Trainer(_parts(config, student, teacher, splits, device), paths)
     if start is not None:
-        _restore(trainer, start)
+        _restore(trainer, *start)
     else:
         _read_one_sample(trainer.parts.training_set)
     teacher_metrics = None if teacher is None else _measure_teacher(teacher, trainer.parts, splits)
+    write_metrics(paths.metrics, trainer.progress.history)
     if start is None:
-        truncate_metrics(paths.metrics, 0)
         save_checkpoint(paths.untrained, Checkpoint(config, student.state_dict(), 0, {}, splits.val.fingerprint))
     return Prepared(trainer, teacher_metrics)
 
@@ -178,9 +179,8 @@ def _preview(validation_set: PeopleDataset, count: int) -> Batch | None:
     return collate([validation_set[(0, index)] for index in chosen]) if chosen else None
 
 
-def _restore(trainer: Trainer, path: Path) -> None:
-    """Puts the state of ``path`` into ``trainer``, all of it."""
-    checkpoint, _ = read_checkpoint(path)
+def _restore(trainer: Trainer, path: Path, checkpoint: Checkpoint) -> None:
+    """Puts the state in ``checkpoint``, read from ``path``, into ``trainer``, all of it."""
     state, parts = checkpoint.training, trainer.parts
     if state is None:
         raise CheckpointError(f"--resume {path}: holds weights only; use --init_from, or resume from latest.pth")
@@ -190,6 +190,12 @@ def _restore(trainer: Trainer, path: Path) -> None:
             f"resume {path}: was taught by another teacher (sha256 {str(state['teacher_sha256'])[:12]}, "
             f"now {str(sha256)[:12]}); give that teacher again, or start anew with --run_name"
         )
+    fingerprints = (state["training_fingerprint"], checkpoint.data_fingerprint)
+    if fingerprints != (parts.training_set.people.fingerprint, parts.data_fingerprint):
+        raise CheckpointError(
+            f"resume {path}: the annotations have changed since this run began, and a run on two data sets would be "
+            "neither; restore them, or start anew with --run_name"
+        )
     source = f"resume {path}: not the weights of {parts.config.name}"
     if trainer.ema is not None:
         load_strictly(trainer.ema.model, checkpoint.model, source=source)
@@ -197,5 +203,6 @@ def _restore(trainer: Trainer, path: Path) -> None:
     parts.optimizer.load_state_dict(state["optimizer"])
     trainer.scaler.load_state_dict(state["scaler"])
     trainer.progress = TrainingProgress.from_state(state["progress"])
-    truncate_metrics(trainer.paths.metrics, trainer.progress.epoch)
+    if trainer.progress.best_epoch:
+        mend_best(trainer.paths, trainer.progress.best_epoch)
     logger.info("continuing after epoch %d, step %d (%s)", trainer.progress.epoch, trainer.progress.step, path)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 import platform
 import shutil
-import socket
 import subprocess
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,11 +14,11 @@ import torch
 
 from human_edge_detection.engine.evaluation import Metrics
 from human_edge_detection.engine.preparation import prepare_training
-from human_edge_detection.engine.progress import TrainingProgress
+from human_edge_detection.engine.status import StatusFile, now
 from human_edge_detection.engine.trainer import Parts, Trainer
-from human_edge_detection.errors import HumanEdgeDetectionError
+from human_edge_detection.errors import TrainingError
 from human_edge_detection.experiments.paths import RunPaths
-from human_edge_detection.experiments.result import RunResult, RunStatus, State
+from human_edge_detection.experiments.result import RunResult
 from human_edge_detection.experiments.schema import ExperimentConfig
 from human_edge_detection.log import log_to_file, stop_logging_to
 from human_edge_detection.storage import write_json
@@ -57,41 +54,49 @@ def execute_run(
         HumanEdgeDetectionError: As its subclasses say; status.json says ``failed`` when the folder existed.
         KeyboardInterrupt: Interrupted; the state is saved and status.json says so.
     """
-    status = _StatusFile(paths, config.training.epochs)
+    status = StatusFile(paths, config.training.epochs)
     trainer: Trainer | None = None
     handler: logging.Handler | None = None
     try:
         trainer, teacher_metrics = prepare_training(
             config, paths, resume=resume, init_from=init_from, sample_root=sample_root
         )
+        progress = trainer.progress
         _write_declaration(config, paths, trainer.parts, command)
         handler = log_to_file(paths.training_log)
-        status.write("running", trainer.progress)
-        stopped = _watch(trainer, status)
+        status.write("running", progress)
+        trainer.on_progress = lambda: status.running(progress)
+        stopped = trainer.fit()
         result = _result(trainer, teacher_metrics, early_stopped=stopped)
         write_json(paths.result, result.model_dump(mode="json"))
-        status.write("finished", trainer.progress)
-    except BaseException as error:
+        status.write("finished", progress)
+    except BaseException as raised:
+        error = _explained(raised)
         if paths.root.exists():
-            interrupted = isinstance(error, KeyboardInterrupt)
-            message = None if interrupted else _message(error)
-            status.write(
-                "interrupted" if interrupted else "failed", trainer.progress if trainer else None, error=message
-            )
-        raise
+            status.ended(error, trainer.progress if trainer else None)
+        if error is raised:
+            raise
+        raise error from raised
     finally:
         if handler is not None:
             stop_logging_to(handler)
     return result
 
 
-def _message(error: BaseException) -> str:
-    return str(error) if isinstance(error, HumanEdgeDetectionError) else f"{type(error).__name__}: {error}"
-
-
-def _watch(trainer: Trainer, status: _StatusFile) -> bool:
-    trainer.after_epoch = lambda: status.write("running", trainer.progress)
-    return trainer.fit()
+def _explained(error: BaseException) -> BaseException:
+    """What the user can mend about ``error``, where PyTorch says it in its own way."""
+    text = " ".join(str(error).split())
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in text:
+        return TrainingError(
+            f"out of memory ({text or type(error).__name__}); lower --batch_size, model.image_size or "
+            "data.max_rois_per_image; the last checkpoint is kept"
+        )
+    if isinstance(error, RuntimeError) and text.startswith("DataLoader worker"):
+        return TrainingError(
+            f"{text}; often memory, or a small /dev/shm: lower --num_workers or --batch_size; the last checkpoint is "
+            "kept"
+        )
+    return error
 
 
 def _write_declaration(config: ExperimentConfig, paths: RunPaths, parts: Parts, command: Sequence[str]) -> None:
@@ -107,7 +112,7 @@ def _write_declaration(config: ExperimentConfig, paths: RunPaths, parts: Parts, 
             "precision": parts.precision,
             "threads": torch.get_num_threads(),
             "teacher_sha256": parts.teacher.sha256 if parts.teacher else None,
-            "written": _now(),
+            "written": now(),
         },
     )
 
@@ -156,30 +161,3 @@ def _result(trainer: Trainer, teacher_metrics: Metrics | None, *, early_stopped:
 
 def _count(module: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
-
-
-class _StatusFile:
-    """status.json of a run, always whole."""
-
-    def __init__(self, paths: RunPaths, epochs: int) -> None:
-        self._path = paths.status
-        self._epochs = epochs
-        self._started = _now()
-
-    def write(self, state: State, progress: TrainingProgress | None, *, error: str | None = None) -> None:
-        status = RunStatus(
-            state=state,
-            epoch=progress.epoch if progress else 0,
-            epochs=self._epochs,
-            step=progress.step if progress else 0,
-            error=error,
-            pid=os.getpid(),
-            host=socket.gethostname(),
-            started=self._started,
-            updated=_now(),
-        )
-        write_json(self._path, status.model_dump(mode="json"))
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -17,18 +18,19 @@ from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPerso
 from human_edge_detection.advanced.knowledge_distillation import DISTILLATION_PREFIX, DistillationLoss
 from human_edge_detection.data.dataset import PeopleDataset
 from human_edge_detection.data.loader import BatchLoader, batches_per_epoch, training_batches
-from human_edge_detection.engine.checkpoint import Checkpoint, prune, publish_as, save_checkpoint
+from human_edge_detection.engine.checkpoint import Checkpoint
 from human_edge_detection.engine.device import Precision, autocast, seed_everything
 from human_edge_detection.engine.display import TrainingDisplay, training_display
 from human_edge_detection.engine.ema import MovingAverage
 from human_edge_detection.engine.evaluation import Metrics, answer_of, evaluate, monitored_metric
 from human_edge_detection.engine.interruption import Interruption
 from human_edge_detection.engine.progress import Record, TrainingProgress
+from human_edge_detection.engine.saving import Saver
 from human_edge_detection.engine.schedules import learning_rate_factor
 from human_edge_detection.engine.teacher import Teacher
 from human_edge_detection.engine.visualize import draw_comparison, write_pictures
-from human_edge_detection.engine.writers import RunWriters
-from human_edge_detection.errors import TrainingError
+from human_edge_detection.engine.writers import RunWriters, write_metrics
+from human_edge_detection.errors import DataError, StorageError, TrainingError
 from human_edge_detection.experiments.paths import RunPaths
 from human_edge_detection.experiments.schema import ExperimentConfig
 from human_edge_detection.losses.hierarchical import FULL_IMAGE_PREFIX, HierarchicalLoss, foreground_labels
@@ -59,6 +61,7 @@ class Parts:
     preview: Batch | None
     """The validation photographs that are drawn after each epoch, on the CPU."""
     data_fingerprint: str
+    """Of the validation annotations."""
 
 
 class Trainer:
@@ -70,7 +73,9 @@ class Trainer:
         self.settings = parts.config.training
         self.progress = TrainingProgress()
         self.interruption = Interruption()
-        self.after_epoch: Callable[[], None] = lambda: None
+        self.saver = Saver(paths, keep_last=self.settings.keep_last, minutes=self.settings.checkpoint_minutes)
+        self.on_progress: Callable[[], None] = lambda: None
+        """Called after each step and each validation batch."""
         self.ema = MovingAverage(parts.student, self.settings.ema.decay) if self.settings.ema else None
         self.scaler = torch.amp.GradScaler(parts.device.type, enabled=parts.precision == "fp16")
         self.batches = batches_per_epoch(len(parts.training_set), self.settings.batch_size)
@@ -80,23 +85,26 @@ class Trainer:
         """Trains to the last epoch; True when early stopping ended it before.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C or SIGTERM; the state is saved first.
-            TrainingError: A loss or gradient is not finite; the last checkpoint stays as it was.
+            KeyboardInterrupt: Ctrl-C or a scheduler's signal; the state is saved first.
+            DataError: A photograph cannot be read; the state is saved first.
+            TrainingError: A loss or gradient is not finite, or saving fails; the last checkpoint stays as it was.
+            StorageError: The disk does not take the last state of the run.
         """
-        resumed = self.progress.step + 1 if self.progress.step else None
+        done = self.progress.step
         with (
             self.interruption,
-            RunWriters(self.paths.logs, self.paths.metrics, purge_step=resumed) as writers,
-            training_display(self.parts.config.name, total_steps=self.total_steps, done=self.progress.step) as display,
+            RunWriters(self.paths.logs, first_step=done + 1, resumed=done > 0) as writers,
+            training_display(self.parts.config.name, total_steps=self.total_steps, done=done) as display,
+            contextlib.closing(self._stream()) as stream,
         ):
-            stream = self._stream()
             while self.progress.epoch < self.settings.epochs and not self._out_of_patience():
                 self._train_epoch(stream, writers, display)
                 self._finish_epoch(writers, display)
-                self.after_epoch()
+            self.saver.finish(self.checkpoint({}))
+            write_metrics(self.paths.metrics, self.progress.history)
         return self.progress.epoch < self.settings.epochs
 
-    def _stream(self) -> Iterator[Batch]:
+    def _stream(self) -> Generator[Batch]:
         return training_batches(
             self.parts.training_set,
             batch_size=self.settings.batch_size,
@@ -112,7 +120,7 @@ class Trainer:
         self.parts.student.unet.requires_grad_(not frozen)
         while self.progress.batch < self.batches:
             started = time.perf_counter()
-            group = list(islice(stream, min(self.settings.accumulation_steps, self.batches - self.progress.batch)))
+            group = self._next_group(stream)
             values = self.train_step(group)
             self.progress.seconds += time.perf_counter() - started
             self.progress.images += sum(len(batch.images) for batch in group)
@@ -121,7 +129,18 @@ class Trainer:
             display.step(self.progress.epoch + 1, self.settings.epochs, _shown(values))
             if self.progress.step % self.settings.log_every_steps == 0:
                 writers.scalars(self.progress.step, {f"step/{name}": value for name, value in values.items()})
-            self._save_and_stop_if_asked()
+            self.on_progress()
+            if self.interruption.requested or self.saver.due:
+                self.saver.save(self.checkpoint({}))
+            self.interruption.check()
+
+    def _next_group(self, stream: Iterator[Batch]) -> list[Batch]:
+        """The batches of the next update."""
+        try:
+            return list(islice(stream, min(self.settings.accumulation_steps, self.batches - self.progress.batch)))
+        except DataError:
+            self.saver.save(self.checkpoint({}))
+            raise
 
     def train_step(self, group: Sequence[Batch]) -> dict[str, float]:
         """One optimizer update from the batches of ``group`` (several with gradient accumulation).
@@ -225,18 +244,13 @@ class Trainer:
         self.scaler.update()
         return norm if math.isfinite(norm) else 0.0
 
-    def _save_and_stop_if_asked(self) -> None:
-        if self.interruption.requested:
-            save_checkpoint(self.paths.latest, self.checkpoint({}))
-            raise KeyboardInterrupt
-
     def _finish_epoch(self, writers: RunWriters, display: TrainingDisplay) -> None:
         progress, config = self.progress, self.parts.config
         training = progress.means() | progress.gradient_shares
         try:
             metrics = self._validate(display)
-        except KeyboardInterrupt:
-            save_checkpoint(self.paths.latest, self.checkpoint({}))
+        except (KeyboardInterrupt, DataError):
+            self.saver.save(self.checkpoint({}))
             raise
         score = metrics[monitored_metric(config.model.head)]
         record: Record = {"epoch": progress.epoch + 1, "step": progress.step}
@@ -245,10 +259,13 @@ class Trainer:
         if config.distillation is not None:
             record |= {"temperature": config.distillation.temperature, "alpha": config.distillation.alpha}
         is_best = progress.finish_epoch(record, score if score is not None else float("-inf"))
-        # Before the checkpoint: a line too many is cut off when a killed run goes on, a missing one would stay missing.
+        self.saver.save_epoch(self.checkpoint(metrics), is_best=is_best)
         writers.epoch(record, progress.step)
-        self._save_epoch(metrics, is_best=is_best)
-        self._draw(writers)
+        try:
+            write_metrics(self.paths.metrics, progress.history)
+            self._draw(writers)
+        except StorageError as error:
+            logger.warning("%s; training goes on", error)
         logger.info(_epoch_line(progress, self.settings.epochs, training, metrics, is_best=is_best))
 
     def _validate(self, display: TrainingDisplay) -> Metrics:
@@ -256,6 +273,7 @@ class Trainer:
 
         def after_batch() -> None:
             display.validated()
+            self.on_progress()
             self.interruption.check()
 
         with display.validating(len(parts.validation)):
@@ -272,16 +290,6 @@ class Trainer:
         """What is validated, kept as best and exported: the moving average where there is one."""
         return self.parts.student if self.ema is None else self.ema.model
 
-    def _save_epoch(self, metrics: Metrics, *, is_best: bool) -> None:
-        # The best first: a run killed between the two repeats the epoch, with the same outcome.
-        checkpoint = self.checkpoint(metrics)
-        if is_best:
-            save_checkpoint(self.paths.best, _without_training(checkpoint))
-        path = self.paths.epoch_checkpoint(self.progress.epoch)
-        save_checkpoint(path, checkpoint)
-        publish_as(path, self.paths.latest)
-        prune(self.paths, self.settings.keep_last)
-
     def checkpoint(self, metrics: Metrics) -> Checkpoint:
         """The state as it is now."""
         teacher = self.parts.teacher
@@ -291,6 +299,7 @@ class Trainer:
             "scaler": self.scaler.state_dict(),
             "progress": self.progress.to_state(),
             "teacher_sha256": teacher.sha256 if teacher else None,
+            "training_fingerprint": self.parts.training_set.people.fingerprint,
         }
         return Checkpoint(
             config=self.parts.config,
@@ -319,16 +328,6 @@ class Trainer:
     def _out_of_patience(self) -> bool:
         rule = self.settings.early_stopping
         return rule is not None and self.progress.epochs_without_gain(rule.min_delta) >= rule.patience
-
-
-def _without_training(checkpoint: Checkpoint) -> Checkpoint:
-    return Checkpoint(
-        config=checkpoint.config,
-        model=checkpoint.model,
-        epoch=checkpoint.epoch,
-        metrics=checkpoint.metrics,
-        data_fingerprint=checkpoint.data_fingerprint,
-    )
 
 
 def _share(name: str, batch: Batch, rois: int, images: int) -> float:

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from human_edge_detection.errors import TrainingError
 from human_edge_detection.metrics.paste import Value, paste_roi
 from human_edge_detection.metrics.segmentation import target_iou
+from human_edge_detection.storage import write_atomically
 from human_edge_detection.structures import IGNORE, NON_TARGET, TARGET, Batch, SegmentationOutput
 
 Picture = NDArray[np.uint8]
@@ -79,13 +79,11 @@ def write_pictures(folder: Path, pictures: Iterable[tuple[str, Picture]]) -> Non
     """Writes each picture as ``<folder>/<stem>.png``; makes the folder.
 
     Raises:
-        TrainingError: A picture cannot be written.
+        StorageError: A picture cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     for stem, rgb in pictures:
-        file = folder / f"{stem}.png"
-        if not cv2.imwrite(str(file), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)):
-            raise TrainingError(f"{file}: cannot be written; check the free space and the rights of the folder")
+        _, png = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+        write_atomically(folder / f"{stem}.png", png.tobytes())
 
 
 def _draw_image(batch: Batch, models: Mapping[str, SegmentationOutput], index: int) -> Picture:

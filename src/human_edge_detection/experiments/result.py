@@ -26,6 +26,14 @@ class RunStatus(Section):
     host: str
     started: str
     updated: str
+    beats: int = Field(0, ge=0, description="Grows while the run makes steps or validates; standing still: it hangs.")
+
+
+class SkippedSample(Section):
+    """A photograph that was left out because it, or its annotation, cannot be used."""
+
+    file_name: str
+    problem: str
 
 
 class RunResult(Section):
@@ -55,6 +63,8 @@ class RunResult(Section):
     best_checkpoint: str
     data_fingerprint: str
     early_stopped: bool = False
+    skipped_samples: tuple[SkippedSample, ...] = ()
+    """Of both splits, where ``data.on_bad_sample`` is ``skip``."""
 
 
 class ParityCase(Section):
