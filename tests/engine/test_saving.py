@@ -159,7 +159,7 @@ def test_a_run_without_checkpoints_starts_anew(paths: RunPaths) -> None:
 def test_the_latest_is_the_newest(three_epochs: RunPaths) -> None:
     found = newest_good_checkpoint(three_epochs)
     assert found is not None
-    assert (found[0], found[1].epoch) == (three_epochs.latest, 3)
+    assert found.epoch == 3
 
 
 def test_an_epoch_that_had_no_time_to_become_the_latest_is_found(saver: Saver, paths: RunPaths, state: State) -> None:
@@ -167,7 +167,7 @@ def test_an_epoch_that_had_no_time_to_become_the_latest_is_found(saver: Saver, p
     save_checkpoint(paths.epoch_checkpoint(1), state(1, 10))
     found = newest_good_checkpoint(paths)
     assert found is not None
-    assert found[1].epoch == 1
+    assert found.epoch == 1
     assert epoch_of(paths.latest) == 1
 
 
@@ -177,7 +177,7 @@ def test_a_damaged_newest_one_is_set_aside(three_epochs: RunPaths, caplog: pytes
         file.write(b"damage")
     found = newest_good_checkpoint(three_epochs)
     assert found is not None
-    assert found[1].epoch == 2
+    assert found.epoch == 2
     assert epoch_of(three_epochs.latest) == 2
     warnings = [record.message for record in caplog.records]
     assert len(warnings) == 2

@@ -74,11 +74,22 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> str:
     write_atomically(path, buffer.getbuffer())
     sha256.update(footer)
     digest = sha256.hexdigest()
-    summary = {key: payload[key] for key in ("epoch", "metrics", "data_fingerprint")}
+    write_summary(path, checkpoint, digest)
+    return digest
+
+
+def write_summary(path: Path, checkpoint: Checkpoint, sha256: str) -> None:
+    """Writes what can be said of the checkpoint at ``path``, a file with this ``sha256``, without opening it."""
+    summary = {
+        "experiment": checkpoint.config.name,
+        "sha256": sha256,
+        "epoch": checkpoint.epoch,
+        "metrics": dict(checkpoint.metrics),
+        "data_fingerprint": checkpoint.data_fingerprint,
+    }
     if checkpoint.training is not None:
         summary["step"] = checkpoint.training["progress"]["step"]
-    write_json(summary_path(path), {"experiment": checkpoint.config.name, "sha256": digest, **summary})
-    return digest
+    write_json(summary_path(path), summary)
 
 
 def summary_path(checkpoint: Path) -> Path:
@@ -123,7 +134,7 @@ def _from_payload(source: str, payload: Any) -> Checkpoint:
         raise CheckpointError(f"{source}: not a whole checkpoint of this tool ({different[0]} missing or unknown)")
     for name, is_right in _FIELDS.items():
         if not is_right(payload[name]):
-            raise CheckpointError(f"{source}: not a checkpoint of this tool (its {name} is no {name})")
+            raise CheckpointError(f"{source}: not a checkpoint of this tool (its {name!r} cannot be one)")
     _check_version(source, "config schema", payload["config"].get("schema_version"), SCHEMA_VERSION)
     try:
         config = build_config(payload["config"], source=source)

@@ -71,7 +71,7 @@ def prepare_training(
     """
     device = choose_device(config.training.device)
     make_deterministic(device, wanted=config.training.deterministic)
-    start = newest_good_checkpoint(paths) if resume is None else (resume, read_checkpoint(resume)[0])
+    start = newest_good_checkpoint(paths) if resume is None else read_checkpoint(resume)[0]
     teacher = _load_teacher(config, device)
     splits = read_splits(config.data, sample_root)
     # Here, after the teacher has been built: with and without one, a student starts from the same weights.
@@ -79,7 +79,7 @@ def prepare_training(
     student = _new_student(config, fresh=start is None, init_from=init_from)
     trainer = Trainer(_parts(config, student, teacher, splits, device), paths)
     if start is not None:
-        _restore(trainer, *start)
+        _restore(trainer, start, resume or paths.latest)
     else:
         _read_one_sample(trainer.parts.training_set)
     teacher_metrics = None if teacher is None else _measure_teacher(teacher, trainer.parts, splits)
@@ -179,7 +179,7 @@ def _preview(validation_set: PeopleDataset, count: int) -> Batch | None:
     return collate([validation_set[(0, index)] for index in chosen]) if chosen else None
 
 
-def _restore(trainer: Trainer, path: Path, checkpoint: Checkpoint) -> None:
+def _restore(trainer: Trainer, checkpoint: Checkpoint, path: Path) -> None:
     """Puts the state in ``checkpoint``, read from ``path``, into ``trainer``, all of it."""
     state, parts = checkpoint.training, trainer.parts
     if state is None:

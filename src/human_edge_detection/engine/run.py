@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import platform
-import shutil
-import subprocess
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +14,7 @@ from human_edge_detection.engine.evaluation import Metrics
 from human_edge_detection.engine.preparation import prepare_training
 from human_edge_detection.engine.status import StatusFile, now
 from human_edge_detection.engine.trainer import Parts, Trainer
+from human_edge_detection.engine.version import git_commit
 from human_edge_detection.errors import TrainingError
 from human_edge_detection.experiments.paths import RunPaths
 from human_edge_detection.experiments.result import RunResult
@@ -106,7 +105,7 @@ def _write_declaration(config: ExperimentConfig, paths: RunPaths, parts: Parts, 
         {
             "command": list(command),
             "versions": {name: version(name) for name in _REPORTED_PACKAGES} | {"python": platform.python_version()},
-            "git": _git_commit(),
+            "git": git_commit(),
             "platform": platform.platform(),
             "device": str(parts.device),
             "precision": parts.precision,
@@ -115,16 +114,6 @@ def _write_declaration(config: ExperimentConfig, paths: RunPaths, parts: Parts, 
             "written": now(),
         },
     )
-
-
-def _git_commit() -> str | None:
-    """Commit of this tool's working copy; None where it is installed without one, or git is missing."""
-    git = shutil.which("git")
-    if git is None:
-        return None
-    folder = Path(__file__).parent
-    answer = subprocess.run([git, "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
-    return answer.stdout.strip() or None
 
 
 def _result(trainer: Trainer, teacher_metrics: Metrics | None, *, early_stopped: bool) -> RunResult:

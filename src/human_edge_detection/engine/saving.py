@@ -8,7 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from human_edge_detection.engine.checkpoint import Checkpoint, read_checkpoint, save_checkpoint, summary_path
+from human_edge_detection.engine.checkpoint import (
+    Checkpoint,
+    read_checkpoint,
+    save_checkpoint,
+    summary_path,
+    write_summary,
+)
 from human_edge_detection.errors import CheckpointError, DamagedCheckpointError, StorageError, TrainingError
 from human_edge_detection.experiments.paths import RunPaths
 from human_edge_detection.storage import delete, delete_leftovers, link_atomically, set_aside
@@ -59,13 +65,14 @@ class Saver:
         self._try(checkpoint, epoch_done=True)
 
     def finish(self, checkpoint: Checkpoint) -> None:
-        """Makes sure that the state after the last epoch is on the disk.
+        """Makes sure that the state after the last epoch is on the disk, and no old one.
 
         Raises:
             StorageError: It cannot be written.
         """
         if self._failures:
             self._write(checkpoint, epoch_done=True)
+        prune(self._paths, self._keep_last)
 
     def _try(self, checkpoint: Checkpoint, *, epoch_done: bool) -> None:
         try:
@@ -110,12 +117,12 @@ def _publish(path: Path, latest: Path) -> None:
 def prune(paths: RunPaths, keep_last: int) -> None:
     """Deletes all but the newest ``keep_last`` epoch checkpoints."""
     for checkpoint in paths.epoch_checkpoints()[:-keep_last]:
-        delete(checkpoint)
         delete(summary_path(checkpoint))
+        delete(checkpoint)
 
 
-def newest_good_checkpoint(paths: RunPaths) -> tuple[Path, Checkpoint] | None:
-    """The newest checkpoint to resume from that reads whole; None when the run has none.
+def newest_good_checkpoint(paths: RunPaths) -> Checkpoint | None:
+    """The newest checkpoint to resume from that reads whole, now latest.pth; None when the run has none.
 
     For the process that holds the run's lock: a damaged one is renamed to ``bad_<name>``, with a warning, and what
     killed processes left half written is deleted.
@@ -127,14 +134,16 @@ def newest_good_checkpoint(paths: RunPaths) -> tuple[Path, Checkpoint] | None:
     """
     delete_leftovers(paths.root)
     delete_leftovers(paths.checkpoints)
-    # latest.pth is as new as any, unless the process died between the epoch's checkpoint and its second name.
-    candidates = [path for path in (paths.latest, *reversed(paths.epoch_checkpoints())) if path.exists()]
-    for path in sorted(candidates, key=lambda path: path.stat().st_mtime_ns, reverse=True):
-        checkpoint = _read_or_set_aside(path)
+    latest = _read_or_set_aside(paths.latest)
+    for path in reversed(paths.epoch_checkpoints()):
+        # Newer than latest.pth when the process died before it got its second name.
+        newer = latest is None or path.name > paths.epoch_checkpoint(latest.epoch).name
+        checkpoint = _read_or_set_aside(path) if newer else None
         if checkpoint is not None:
-            if path != paths.latest:
-                _publish(path, paths.latest)
-            return path, checkpoint
+            _publish(path, paths.latest)
+            return checkpoint
+    if latest is not None:
+        return latest
     damaged = sorted(paths.checkpoints.glob("bad_*.pth"))
     if damaged:
         raise CheckpointError(
@@ -150,11 +159,10 @@ def mend_best(paths: RunPaths, best_epoch: int) -> None:
     Raises:
         CheckpointError: It is missing or damaged, and that state is not there any more.
     """
-    best = _read_or_set_aside(paths.best) if paths.best.exists() else None
+    best = _read_or_set_aside(paths.best)
     if best is not None and best.epoch == best_epoch:
         return
-    source = paths.epoch_checkpoint(best_epoch)
-    state = _read_or_set_aside(source) if source.exists() else None
+    state = _read_or_set_aside(paths.epoch_checkpoint(best_epoch))
     if state is not None:
         save_checkpoint(paths.best, state.weights_only())
     elif best is None:
@@ -166,9 +174,14 @@ def mend_best(paths: RunPaths, best_epoch: int) -> None:
 
 
 def _read_or_set_aside(path: Path) -> Checkpoint | None:
+    """The checkpoint at ``path``, its summary put right; None when it is missing, or damaged and now renamed."""
+    if not path.exists():
+        return None
     try:
-        return read_checkpoint(path)[0]
+        checkpoint, sha256 = read_checkpoint(path)
     except DamagedCheckpointError as error:
         aside = set_aside(path)
         logger.warning("%s; kept as %s, going on without it", error, aside.name)
         return None
+    write_summary(path, checkpoint, sha256)
+    return checkpoint

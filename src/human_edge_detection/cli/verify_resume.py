@@ -1,0 +1,98 @@
+"""``hed verify-resume``: whether a killed run continues to identical results, on this machine and these data."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from human_edge_detection.cli.arguments import (
+    add_experiment_arguments,
+    check_init_from,
+    check_run_name,
+    flag_values,
+    show_configs,
+)
+from human_edge_detection.errors import StorageError
+
+if TYPE_CHECKING:
+    from human_edge_detection.cli.training_request import TrainingRequest
+    from human_edge_detection.engine.verify_resume import Verification
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of ``hed train``, but for ``--resume``."""
+    parser.epilog = (
+        "Takes the flags of hed train and trains 2 epochs of about 4 steps on a few of the photographs, straight and "
+        "killed, in a folder below --output_dir that is deleted afterwards. --epochs and --run_name only say which "
+        "run is meant."
+    )
+    parser.add_argument(
+        "--config", metavar="NAME", help="experiment; default: rgb_hierarchical_unet_v2_distillation_b0_from_b3"
+    )
+    add_experiment_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains a little, straight and killed; returns 0 when the results are identical, 1 when they differ."""
+    if args.list_configs:
+        return show_configs()
+    config = _request(args).config
+    from human_edge_detection.engine.verify_resume import verify_resume
+    from human_edge_detection.storage import delete_folder
+
+    folder = _new_folder(args.output_dir)
+    keep = False
+    try:
+        verification = verify_resume(config, folder, init_from=args.init_from)
+        keep = verification.difference is not None
+    finally:
+        if not keep:
+            delete_folder(folder)
+    sys.stdout.write(verdict(verification, deterministic=config.training.deterministic))
+    if keep:
+        sys.stdout.write(f"both runs are kept in {folder}\n")
+    return int(keep)
+
+
+def verdict(verification: Verification, *, deterministic: bool) -> str:
+    """What came out, in words, and what a difference may mean."""
+    killed = ", ".join(map(str, verification.killed_after))
+    tried = f"killed after steps {killed} of {verification.steps}, on {verification.device}"
+    if verification.difference is None:
+        return f"identical: {verification.tensors} tensors, metrics.jsonl and result.json; {tried}\n"
+    on_gpu = verification.device != "cpu"
+    cause = (
+        "a GPU repeats its arithmetic only with --deterministic; try again with it"
+        if on_gpu and not deterministic
+        else "this must not happen; please report it with the output of hed doctor"
+    )
+    return f"not identical: {verification.difference}; {tried}\n{cause}\n"
+
+
+def _request(args: argparse.Namespace) -> TrainingRequest:
+    from human_edge_detection.cli.training_request import prepare
+
+    return prepare(
+        config_name=args.config,
+        config_file=args.config_file,
+        sets=args.sets,
+        flags=flag_values(args),
+        output_dir=args.output_dir,
+        run_name=check_run_name(args.run_name),
+        resume=None,
+        init_from=check_init_from(args.init_from),
+    )
+
+
+def _new_folder(output_dir: Path) -> Path:
+    """Below the output folder, so that its disk is what is tried."""
+    from human_edge_detection.storage import make_folder
+
+    make_folder(output_dir)
+    try:
+        return Path(tempfile.mkdtemp(prefix="verify_resume_", dir=output_dir))
+    except OSError as error:
+        raise StorageError(f"{output_dir} cannot be written ({error.strerror}); give another --output_dir") from error
