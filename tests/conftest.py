@@ -6,7 +6,7 @@ Nothing here imports torch, so that the tests of the command line stay quick.
 import json
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 """One thread: sums do not depend on the machine, and many small tests are quicker."""
 
 PICTURE = (96, 128)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing is read from or left in the user's own caches."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("caches")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -20,5 +20,5 @@ def read_regular_file(path: Path, *, max_bytes: int) -> bytes:
         number = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
         raise OSError(number, os.strerror(number) if number == errno.EISDIR else "Not a regular file", str(path))
     if status.st_size > max_bytes:
-        raise OSError(errno.EFBIG, f"{status.st_size} bytes, more than the {max_bytes} that are read", str(path))
+        raise OSError(errno.EFBIG, f"larger than {max_bytes} bytes, which is what is read", str(path))
     return path.read_bytes()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Iterable
+from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Final
 
@@ -16,6 +18,8 @@ REQUEUE: Final = 75
 SCHEDULER_SIGNALS: Final = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGHUP") if hasattr(signal, name)
 )
+_LOOK_SECONDS: Final = 1.0
+"""How often a helper looks whether its parent is still there."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -44,23 +48,26 @@ def heed_scheduler() -> None:
                 signal.signal(number, _raise)
 
 
-def obey_only(parent: int) -> None:
-    """For a helper process: of all who signal it, only its parent can end it.
+def obey_only_parent() -> None:
+    """For a helper process: of all who signal it, only its parent can end it, and it ends with its parent.
 
     Ctrl-C and a scheduler's signal often reach every process of a group. The parent needs its helpers until it has
-    saved, and ends them itself.
+    saved, and ends them itself; killed, it cannot, and they would stay for ever.
     """
+    parent = multiprocessing.parent_process()
     asked = (signal.SIGINT, *SCHEDULER_SIGNALS)
-    if not hasattr(signal, "sigwaitinfo"):  # macOS tells nobody who sent a signal
+    if parent is None or not hasattr(signal, "sigtimedwait"):  # macOS tells nobody who sent a signal
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         return
     signal.pthread_sigmask(signal.SIG_BLOCK, asked)
-    threading.Thread(target=_end_when_asked_by, args=(parent, asked), daemon=True).start()
+    threading.Thread(target=_end_with, args=(parent, asked), daemon=True).start()
 
 
-def _end_when_asked_by(parent: int, asked: Iterable[signal.Signals]) -> None:
-    while signal.sigwaitinfo(asked).si_pid != parent:
-        pass
+def _end_with(parent: BaseProcess, asked: Iterable[signal.Signals]) -> None:
+    while parent.is_alive():
+        received = signal.sigtimedwait(asked, _LOOK_SECONDS)
+        if received is not None and received.si_pid == parent.pid:
+            break
     os._exit(0)
 
 

@@ -1,14 +1,15 @@
-import logging
+import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import segmentation_models_pytorch as smp
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from human_edge_detection.advanced import encoder_weights
 from human_edge_detection.advanced.encoder_weights import load_encoder_weights
 from human_edge_detection.advanced.state_dict import load_strictly
 from human_edge_detection.errors import CheckpointError
@@ -158,16 +159,76 @@ def test_weights_that_do_not_fit_are_never_half_loaded(weights: dict[str, Tensor
         load_strictly(make_encoder(), weights, source="here")
 
 
-def test_a_download_that_fails_says_what_else_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
-    def offline(*_: object, **__: object) -> nn.Module:
-        raise ConnectionError("no route")
+@pytest.mark.parametrize("name", SAVERS)
+@pytest.mark.parametrize(
+    ("tensor", "value"), [("0.weight", 2.0**120), ("1.running_var", -1.0)], ids=["exponent", "negative variance"]
+)
+def test_values_that_only_damage_explains_are_refused(name: str, tensor: str, value: float, tmp_path: Path) -> None:
+    path = tmp_path / name
+    SAVERS[name](changed(lambda weights: weights[tensor].view(-1)[:1].fill_(value)), path)
+    refused(path, f"damaged, the values of {tensor} are no weights")
 
-    monkeypatch.setattr(smp.encoders, "get_encoder", offline)
-    with pytest.raises(CheckpointError, match=r"resnet18: cannot be downloaded.*--encoder_weights none"):
-        load("imagenet")
-    assert logging.getLogger("huggingface_hub").level != logging.ERROR
+
+@pytest.mark.parametrize("place", range(0, 100, 5))
+@pytest.mark.parametrize("name", ["weights.pth", "weights.pt"])
+def test_a_changed_byte_of_a_torch_file_is_found_or_harmless(name: str, place: int, tmp_path: Path) -> None:
+    """Torch itself does not look at the zip checksums; bytes between the records belong to nothing."""
+    path = tmp_path / name
+    SAVERS[name](state(), path)
+    content = bytearray(path.read_bytes())
+    content[place * len(content) // 100] ^= 1
+    path.write_bytes(content)
+    encoder = make_encoder()
+    try:
+        load(path, encoder)
+    except CheckpointError:
+        assert equal(encoder, state(seed=0))
+    else:
+        assert equal(encoder, state())
 
 
-def test_a_download_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smp.encoders, "get_encoder", lambda *_, **__: make_encoder(seed=7))
+@pytest.mark.parametrize("name", SAVERS)
+def test_a_pipe_is_refused_and_not_waited_for(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    refused(tmp_path / name, "cannot be read (Not a regular file)")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b'{"0.weight":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4]}}',
+        b'{"0.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4000000000]}}',
+        b'{"0.weight":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}',
+        b'{"0.weight":{"dtype":"Q9","shape":[1],"data_offsets":[0,4]}}',
+        b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}',
+        b"[" * 5000,
+    ],
+    ids=["shape", "offset", "negative", "dtype", "overlap", "deep"],
+)
+def test_a_safetensors_header_that_lies_is_refused(header: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 4)
+    refused(path, "not a readable weights file")
+
+
+@pytest.mark.parametrize("length", [2**63, 2**40, 10**8])
+def test_a_safetensors_header_longer_than_the_file_is_refused(length: int, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(struct.pack("<Q", length) + b"{}")
+    refused(path, "not a readable weights file")
+
+
+def test_a_state_that_is_no_mapping_of_dense_tensors_is_never_loaded() -> None:
+    sparse = {name: value.to_sparse() for name, value in state().items()}
+    for given, words in (
+        (None, "got NoneType"),
+        ({**state(), "0.bias": 1}, "0.bias is not"),
+        (sparse, "0.bias is not"),
+    ):
+        with pytest.raises(CheckpointError, match=f"here: .*{words}"):
+            load_strictly(make_encoder(), given, source="here")
+
+
+def test_imagenet_weights_are_loaded_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoder_weights, "imagenet_weights", lambda name: state(seed=7))
     assert equal(load("imagenet"), state(seed=7))

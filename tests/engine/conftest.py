@@ -1,16 +1,12 @@
 """Fixtures for whole runs: networks of a few thousand weights, so that a run takes a second."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import segmentation_models_pytorch as smp
 import torch
-from segmentation_models_pytorch.base import SegmentationHead
-from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
-from torch import Tensor, nn
+from small_networks import networks_made_small
 
 from human_edge_detection.data.loader import validation_batches
 from human_edge_detection.engine.build import (
@@ -32,40 +28,6 @@ from human_edge_detection.experiments.schema import ExperimentConfig, build_conf
 
 Train = Callable[..., RunResult]
 MakeTrainer = Callable[[ExperimentConfig], Trainer]
-_WIDTHS = {"mobilenet_v2": 4, "resnet18": 8}
-
-
-class _SmallEncoder(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = nn.Sequential(nn.Conv2d(3, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
-        self.second = nn.Sequential(
-            nn.Conv2d(width, 2 * width, 3, 2, 1, bias=False), nn.BatchNorm2d(2 * width), nn.ReLU()
-        )
-        # EfficientNet drops whole blocks at random while it trains.
-        self.drop = nn.Dropout2d(0.1)
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        half = self.first(images)
-        return [images, half, self.drop(self.second(half))]
-
-
-class SmallUnet(nn.Module):
-    """The parts that :class:`PersonUNet` uses of ``smp.Unet``, two blocks deep; the encoder's name sets the width."""
-
-    def __init__(self, encoder_name: str, **_: Any) -> None:
-        super().__init__()
-        width = _WIDTHS[encoder_name]
-        self.encoder = _SmallEncoder(width)
-        self.decoder = UnetDecoder((3, width, 2 * width), (16, 16), n_blocks=2)
-        self.segmentation_head = SegmentationHead(16, 1)
-
-
-@contextmanager
-def networks_made_small() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(smp, "Unet", SmallUnet)
-        yield
 
 
 @pytest.fixture(autouse=True)

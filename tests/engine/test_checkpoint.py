@@ -134,8 +134,8 @@ def save_payload(path: Path, payload: Any, monkeypatch: pytest.MonkeyPatch, chec
         (lambda payload: payload | {"format_version": 99}, "written by a newer version (format 99"),
         (lambda payload: payload | {"format": "other"}, "not a checkpoint of this tool"),
         (lambda payload: [payload], "not a checkpoint of this tool"),
-        (lambda payload: payload | {"config": {"name": "x", "modle": {}}}, "modle: unknown field"),
-        (lambda payload: payload | {"config": Path("code")}, "cannot be read (UnpicklingError)"),
+        (lambda payload: payload | {"config": {"name": "x", "schema_version": 1, "modle": {}}}, "modle: unknown field"),
+        (lambda payload: payload | {"config": Path("code")}, "it names pathlib."),
     ],
     ids=["newer", "other format", "list", "config", "code"],
 )

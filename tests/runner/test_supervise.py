@@ -1,101 +1,39 @@
-"""Children that finish, fail, are killed or interrupted; each is judged by its run folder."""
+"""Children that finish, fail, are killed, hang or are interrupted; each is judged by its run folder."""
 
 import json
-import sys
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from pathlib import Path
-from textwrap import dedent
+from typing import Any
 
 import pytest
 
+from human_edge_detection.experiments.lock import is_held
 from human_edge_detection.experiments.paths import RunPaths
 from human_edge_detection.experiments.registry import expand, get_config
-from human_edge_detection.runner.launch import Ended, launch
+from human_edge_detection.experiments.result import RunStatus, read_section
+from human_edge_detection.runner.attempts import Options
+from human_edge_detection.runner.launch import Ended, Hung, never
 from human_edge_detection.runner.plan import BatchRequest, plan
-from human_edge_detection.runner.supervise import Options, Outcome, judge, supervise
+from human_edge_detection.runner.supervise import BatchEnd, supervise
+from human_edge_detection.runner.verdict import Outcome, judge
+from human_edge_detection.stopping import Terminated
+from human_edge_detection.storage import write_json
 
 WriteRun = Callable[..., RunPaths]
-TEACHER, STUDENT, DISTILLED = expand(["quickstart"])
-
-CHILD = dedent(
-    """
-    import json, os, signal, sys
-    from pathlib import Path
-
-    behaviours, config = json.loads(sys.argv[1]), sys.argv[2]
-    root = Path(sys.argv[3])
-    (root / "checkpoints").mkdir(parents=True, exist_ok=True)
-    with (root / "launches").open("a") as log:
-        log.write("launched\\n")
-
-    def status(state, error=None):
-        fields = {"state": state, "epochs": 2, "error": error, "pid": os.getpid(), "host": "h"}
-        (root / "status.json").write_text(json.dumps({**fields, "started": "", "updated": ""}))
-
-    def finish():
-        (root / "result.json").write_text(Path(sys.argv[4]).read_text())
-        (root / "checkpoints" / "best_model.pth").touch()
-        status("finished")
-
-    behaviour = behaviours.get(config, "finish")
-    status("running")
-    if behaviour == "finish":
-        finish()
-    elif behaviour == "exit 3":
-        sys.exit(3)
-    elif behaviour == "raise":
-        status("failed", "loss is not finite at step 7")
-        sys.exit(2)
-    elif behaviour == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
-    elif behaviour == "interrupt":
-        status("interrupted")
-        sys.exit(130)
-    elif behaviour == "lie":
-        sys.exit(0)
-    elif behaviour == "finish badly":
-        finish()
-        sys.exit(1)
-    """
-)
+TEACHER, STUDENT, DISTILLED = ALL = expand(["quickstart"])
+HANG = 2.0 / 60
+"""Minutes; long beside the start of a child on a busy machine."""
 
 
-class Children:
-    """Starts tiny scripts instead of trainings; ``behaviours`` says by experiment what each does."""
-
-    def __init__(self, result: Path, **behaviours: str) -> None:
-        self.result = result
-        self.behaviours = behaviours
-
-    def __call__(self, command: Sequence[str]) -> Ended:
-        values = dict(pairwise(command))
-        folder = Path(values["--output_dir"]) / values["--run_name"]
-        arguments = [json.dumps(self.behaviours), values["--config"], str(folder), str(self.result)]
-        return launch([sys.executable, "-c", CHILD, *arguments])
+def by_name(end: BatchEnd) -> dict[str, Outcome]:
+    return {outcome.name: outcome for outcome in end.outcomes}
 
 
-@pytest.fixture
-def result(tmp_path: Path, write_run: WriteRun) -> Path:
-    return write_run(tmp_path / "template", get_config(STUDENT)).result
-
-
-def run_batch(tmp_path: Path, result: Path, *, fail_fast: bool = False, **behaviours: str) -> dict[str, Outcome]:
-    output_dir = tmp_path / "experiments"
-    runs = plan(BatchRequest(names=(TEACHER, STUDENT, DISTILLED), output_dir=output_dir))
-    outcomes = supervise(runs, Options(output_dir, fail_fast=fail_fast), start=Children(result, **behaviours))
-    return {outcome.name: outcome for outcome in outcomes}
-
-
-def launches(tmp_path: Path, name: str) -> int:
-    log = tmp_path / "experiments" / name / "launches"
-    return len(log.read_text().splitlines()) if log.exists() else 0
-
-
-def test_all_finish(tmp_path: Path, result: Path) -> None:
-    outcomes = run_batch(tmp_path, result)
-    assert [outcome.state for outcome in outcomes.values()] == ["finished"] * 3
-    assert all(outcome.good for outcome in outcomes.values())
+def test_all_finish(workshop: Any) -> None:
+    end = workshop.batch(*ALL)
+    assert [outcome.state for outcome in end.outcomes] == ["finished"] * 3
+    assert all(outcome.good for outcome in end.outcomes)
+    assert end.interrupt is None
 
 
 @pytest.mark.parametrize(
@@ -105,77 +43,181 @@ def test_all_finish(tmp_path: Path, result: Path) -> None:
         ("raise", "failed", "loss is not finite at step 7"),
         ("kill", "killed", "killed by SIGKILL"),
         ("lie", "failed", "ended with exit code 0 and left no final status"),
+        ("hang", "hung", "no sign of life"),
+        ("ignore signals", "hung", "no sign of life"),
     ],
 )
-def test_a_bad_child_is_reported_and_the_others_go_on(
-    tmp_path: Path, result: Path, behaviour: str, state: str, error: str
-) -> None:
-    outcomes = run_batch(tmp_path, result, **{STUDENT: behaviour})
+def test_a_bad_child_is_reported_and_the_others_go_on(workshop: Any, behaviour: str, state: str, error: str) -> None:
+    outcomes = by_name(workshop.batch(*ALL, hang_minutes=HANG, **{STUDENT: behaviour}))
     assert outcomes[STUDENT].state == state
     assert error in str(outcomes[STUDENT].error)
+    assert not is_held(RunPaths(workshop.output_dir / STUDENT).lock)  # it has gone, whatever it did
     assert outcomes[TEACHER].good
     assert outcomes[DISTILLED].good
 
 
-def test_the_run_folder_decides_not_the_exit_code(tmp_path: Path, result: Path) -> None:
-    assert run_batch(tmp_path, result, **{STUDENT: "finish badly"})[STUDENT].good
+@pytest.mark.parametrize("behaviour", ["finish badly", "finish and crash", "hang after the end"])
+def test_the_run_folder_decides_not_the_exit_code(workshop: Any, behaviour: str) -> None:
+    assert by_name(workshop.batch(STUDENT, hang_minutes=HANG, **{STUDENT: behaviour}))[STUDENT].good
 
 
-def test_what_depends_on_a_failed_run_is_skipped_with_the_reason(tmp_path: Path, result: Path) -> None:
-    outcomes = run_batch(tmp_path, result, **{TEACHER: "exit 3"})
+def test_of_twenty_runs_five_fail_in_five_ways_and_fifteen_finish(workshop: Any) -> None:
+    bad = {3: "exit 3", 7: "kill", 11: "hang", 13: "raise", 19: "lie"}
+    behaviours = {f"{STUDENT}/seed_{seed}": behaviour for seed, behaviour in bad.items()}
+    end = workshop.batch(STUDENT, seeds=tuple(range(20)), hang_minutes=HANG, **behaviours)
+    reported = {outcome.name: (outcome.state, outcome.error) for outcome in end.outcomes if not outcome.good}
+    assert {name: state for name, (state, _) in reported.items()} == {
+        f"{STUDENT}/seed_3": "failed",
+        f"{STUDENT}/seed_7": "killed",
+        f"{STUDENT}/seed_11": "hung",
+        f"{STUDENT}/seed_13": "failed",
+        f"{STUDENT}/seed_19": "failed",
+    }
+    assert len({error for _, error in reported.values()}) == 5
+    assert sum(outcome.good for outcome in end.outcomes) == 15
+    assert all(workshop.trainings(outcome.name) == 1 for outcome in end.outcomes)
+
+
+def test_what_depends_on_a_failed_run_is_skipped_with_the_reason(workshop: Any) -> None:
+    outcomes = by_name(workshop.batch(*ALL, **{TEACHER: "exit 3"}))
     assert outcomes[DISTILLED] == Outcome(DISTILLED, "skipped", f"needs {TEACHER}, which is failed")
     assert outcomes[STUDENT].good
-    assert launches(tmp_path, DISTILLED) == 0
+    assert workshop.trainings(DISTILLED) == 0
 
 
-def test_fail_fast_stops(tmp_path: Path, result: Path) -> None:
-    outcomes = run_batch(tmp_path, result, fail_fast=True, **{TEACHER: "exit 3"})
-    assert [outcome.state for outcome in outcomes.values()] == ["failed", "skipped", "skipped"]
+def test_fail_fast_stops(workshop: Any) -> None:
+    end = workshop.batch(*ALL, fail_fast=True, **{TEACHER: "exit 3"})
+    assert [outcome.state for outcome in end.outcomes] == ["failed", "skipped", "skipped"]
 
 
-def test_an_interruption_stops_the_batch(tmp_path: Path, result: Path) -> None:
-    outcomes = run_batch(tmp_path, result, **{TEACHER: "interrupt"})
-    assert [outcome.state for outcome in outcomes.values()] == ["interrupted", "skipped", "skipped"]
+@pytest.mark.parametrize(("behaviour", "kind"), [("interrupt", KeyboardInterrupt), ("requeue", Terminated)])
+def test_an_interrupted_child_stops_the_batch(workshop: Any, behaviour: str, kind: type[BaseException]) -> None:
+    end = workshop.batch(*ALL, retries=3, **{TEACHER: behaviour})
+    assert [outcome.state for outcome in end.outcomes] == ["interrupted", "skipped", "skipped"]
+    assert type(end.interrupt) is kind
+    assert workshop.trainings(TEACHER) == 1
 
 
-def test_the_same_batch_again_continues(tmp_path: Path, result: Path) -> None:
-    run_batch(tmp_path, result, **{TEACHER: "kill"})
-    outcomes = run_batch(tmp_path, result)
-    assert all(outcome.good for outcome in outcomes.values())
-    assert [launches(tmp_path, name) for name in (TEACHER, STUDENT, DISTILLED)] == [2, 1, 1]
+def test_a_signal_during_the_last_moment_of_a_run_stops_the_batch_and_keeps_the_run(workshop: Any) -> None:
+    children = workshop.children()
+
+    def start(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
+        return children(command, is_hung=is_hung)._replace(interrupt=Terminated())
+
+    runs = plan(BatchRequest(names=tuple(ALL), output_dir=workshop.output_dir))
+    end = supervise(runs, Options(workshop.output_dir), start=start)
+    assert [outcome.state for outcome in end.outcomes] == ["finished", "skipped", "skipped"]
+    assert isinstance(end.interrupt, Terminated)
 
 
-def test_skip_training_trains_nothing(tmp_path: Path, result: Path) -> None:
-    output_dir = tmp_path / "experiments"
-    runs = plan(BatchRequest(names=(TEACHER,), output_dir=output_dir))
-    [outcome] = supervise(runs, Options(output_dir, skip_training=True), start=Children(result))
+def test_a_signal_between_two_children_ends_the_batch_cleanly(workshop: Any, write_run: WriteRun) -> None:
+    write_run(workshop.output_dir / STUDENT, get_config(STUDENT))
+
+    def signalled(seconds: float) -> None:
+        raise Terminated
+
+    end = workshop.batch(*ALL, retries=1, pause=signalled, **{TEACHER: "kill"})
+    assert {name: outcome.state for name, outcome in by_name(end).items()} == {
+        TEACHER: "interrupted",
+        DISTILLED: "skipped",
+        STUDENT: "finished",
+    }
+    assert isinstance(end.interrupt, Terminated)
+
+
+def test_the_same_batch_again_continues(workshop: Any) -> None:
+    workshop.batch(*ALL, **{TEACHER: "kill"})
+    assert all(outcome.good for outcome in workshop.batch(*ALL).outcomes)
+    assert [workshop.trainings(name) for name in (TEACHER, STUDENT, DISTILLED)] == [2, 1, 1]
+
+
+def test_retries_start_a_run_again_in_its_folder_with_growing_pauses(workshop: Any) -> None:
+    pauses: list[float] = []
+    outcome = by_name(workshop.batch(STUDENT, retries=5, pause=pauses.append, **{STUDENT: "third time lucky"}))[STUDENT]
+    assert outcome == Outcome(STUDENT, "finished", attempts=3)
+    assert pauses == [5.0, 10.0]
+    assert workshop.trainings(STUDENT) == 3
+
+
+def test_retries_end_and_the_pause_has_a_limit(workshop: Any) -> None:
+    pauses: list[float] = []
+    outcome = by_name(workshop.batch(STUDENT, retries=8, pause=pauses.append, **{STUDENT: "kill"}))[STUDENT]
+    assert (outcome.state, outcome.attempts) == ("killed", 9)
+    assert "9 attempts" in str(outcome.error)
+    assert pauses == [5, 10, 20, 40, 80, 160, 300, 300]
+
+
+def test_an_error_of_the_user_is_tried_again_only_after_progress(workshop: Any) -> None:
+    outcomes = by_name(workshop.batch(STUDENT, retries=3, **{STUDENT: "raise"}))
+    assert (outcomes[STUDENT].state, outcomes[STUDENT].attempts) == ("failed", 1)
+    outcomes = by_name(workshop.batch(TEACHER, retries=3, **{TEACHER: "fail further on"}))
+    assert (outcomes[TEACHER].state, outcomes[TEACHER].attempts) == ("failed", 4)
+
+
+def test_skip_training_trains_nothing(tmp_path: Path, workshop: Any) -> None:
+    runs = plan(BatchRequest(names=(TEACHER,), output_dir=workshop.output_dir))
+    [outcome] = supervise(runs, Options(workshop.output_dir, skip_training=True), start=workshop.children()).outcomes
     assert outcome.state == "skipped"
-    assert not output_dir.exists()
+    assert not workshop.output_dir.exists()
 
 
-def test_restart_deletes_the_folder_first(tmp_path: Path, result: Path) -> None:
-    output_dir = tmp_path / "experiments"
-    run_batch(tmp_path, result)
-    (output_dir / STUDENT / "old").touch()
-    runs = plan(BatchRequest(names=(STUDENT,), output_dir=output_dir, restart=True))
-    assert supervise(runs, Options(output_dir), start=Children(result))[0].good
-    assert not (output_dir / STUDENT / "old").exists()
-    assert launches(tmp_path, TEACHER) == 1
+def test_a_damaged_run_folder_fails_that_run_alone(workshop: Any) -> None:
+    workshop.batch(STUDENT)
+    runs = plan(BatchRequest(names=(STUDENT, TEACHER), output_dir=workshop.output_dir))
+    (workshop.output_dir / STUDENT / "status.json").write_text("{}")
+    end = supervise(runs, Options(workshop.output_dir), start=workshop.children())
+    assert [outcome.state for outcome in end.outcomes] == ["failed", "finished"]
 
 
-def test_a_status_of_an_earlier_process_is_not_taken_for_this_one(tmp_path: Path, write_run: WriteRun) -> None:
+@pytest.mark.parametrize("same_pid", [True, False])
+def test_a_status_of_an_earlier_process_is_not_taken_for_this_one(
+    tmp_path: Path, write_run: WriteRun, same_pid: bool
+) -> None:
     paths = write_run(tmp_path / "run", get_config(STUDENT), state="failed")
-    state, error = judge(paths, Ended(pid=1, returncode=2))
-    assert state == "failed"
+    before = read_section(RunStatus, paths.status)
+    assert before is not None
+    state, error = judge(paths, Ended(pid=before.pid if same_pid else 1, returncode=-9), before)
+    assert state == "killed"
     assert "out of luck" not in str(error)
 
 
-def export_batch(tmp_path: Path, write_run: WriteRun, start: Callable[[Sequence[str]], Ended]) -> Outcome:
-    output_dir = tmp_path / "experiments"
-    write_run(output_dir / STUDENT, get_config(STUDENT))
-    runs = plan(BatchRequest(names=(STUDENT,), output_dir=output_dir))
-    [outcome] = supervise(runs, Options(output_dir, export_onnx=True), start=start)
+def test_a_finished_student_of_a_teacher_that_was_trained_anew_is_stale(workshop: Any, write_run: WriteRun) -> None:
+    """The teacher is trained in this batch, so the plan could not see it."""
+    teacher = RunPaths(workshop.output_dir / TEACHER)
+    config = get_config(DISTILLED)
+    write_run(workshop.output_dir / DISTILLED, config, teacher_checkpoint=str(teacher.best), teacher_sha256="a" * 64)
+    children = workshop.children()
+
+    def start(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
+        ended = children(command, is_hung=is_hung)
+        write_json(teacher.best.with_suffix(".json"), {"sha256": "b" * 64})
+        return ended
+
+    runs = plan(BatchRequest(names=(DISTILLED, TEACHER), output_dir=workshop.output_dir))
+    end = supervise(runs, Options(workshop.output_dir), start=start)
+    assert [outcome.state for outcome in end.outcomes] == ["finished", "stale"]
+    assert "sha256 aaaaaaaaaaaa then, bbbbbbbbbbbb now" in str(end.outcomes[1].error)
+
+
+def export_batch(workshop: Any, write_run: WriteRun, start: Callable[..., Ended]) -> Outcome:
+    paths = write_run(workshop.output_dir / STUDENT, get_config(STUDENT))
+    write_json(paths.best.with_suffix(".json"), {"sha256": "new"})
+    runs = plan(BatchRequest(names=(STUDENT,), output_dir=workshop.output_dir))
+    [outcome] = supervise(runs, Options(workshop.output_dir, export_onnx=True), start=start).outcomes
     return outcome
+
+
+def exporter(difference: float | None, sha256: str = "new") -> Callable[..., Ended]:
+    def export(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
+        paths = RunPaths(Path(command[command.index("--checkpoint") + 1]).parent.parent)
+        paths.onnx.touch()
+        if difference is not None:
+            report = {"onnx": str(paths.onnx), "checkpoint_sha256": sha256, "opset": 18, "size_bytes": 1}
+            report |= {"tolerance": 1e-4, "max_difference": difference, "mask_iou": 1.0}
+            paths.parity.write_text(json.dumps(report | {"passed": difference < 1e-4, "cases": []}))
+        return Ended(1, 0)
+
+    return export
 
 
 @pytest.mark.parametrize(
@@ -187,27 +229,22 @@ def export_batch(tmp_path: Path, write_run: WriteRun, start: Callable[[Sequence[
     ],
 )
 def test_an_export_is_judged_by_its_parity_report(
-    tmp_path: Path, write_run: WriteRun, difference: float | None, error: str | None
+    workshop: Any, write_run: WriteRun, difference: float | None, error: str | None
 ) -> None:
-    def export(command: Sequence[str]) -> Ended:
-        checkpoint = Path(command[command.index("--checkpoint") + 1])
-        paths = RunPaths(checkpoint.parent.parent)
-        paths.onnx.touch()
-        if difference is not None:
-            report = {
-                "onnx": str(paths.onnx),
-                "checkpoint_sha256": "0",
-                "opset": 18,
-                "size_bytes": 1,
-                "tolerance": 1e-4,
-            }
-            report |= {"max_difference": difference, "mask_iou": 1.0, "passed": difference < 1e-4, "cases": []}
-            paths.parity.write_text(json.dumps(report))
-        return Ended(1, 0)
-
-    outcome = export_batch(tmp_path, write_run, export)
+    outcome = export_batch(workshop, write_run, exporter(difference))
     assert outcome.state == "finished"
     assert outcome.good == (error is None)
     assert (outcome.error or "").startswith(error or "")
-    if outcome.good:
-        assert export_batch(tmp_path, write_run, export).good
+
+
+def test_what_is_exported_is_not_exported_again_until_the_checkpoint_changes(
+    workshop: Any, write_run: WriteRun
+) -> None:
+    def must_not_start(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
+        raise AssertionError(command)
+
+    export_batch(workshop, write_run, exporter(1e-6, sha256="old"))
+    with pytest.raises(AssertionError):
+        export_batch(workshop, write_run, must_not_start)
+    assert export_batch(workshop, write_run, exporter(1e-6)).good
+    assert export_batch(workshop, write_run, must_not_start).good

@@ -3,37 +3,24 @@
 from __future__ import annotations
 
 import logging
-import struct
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 
-import segmentation_models_pytorch as smp
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor, nn
 
+from human_edge_detection.advanced.imagenet import imagenet_weights
 from human_edge_detection.advanced.state_dict import load_strictly, mismatch
+from human_edge_detection.advanced.torch_archive import MAX_ARCHIVE_BYTES, read_torch_archive
 from human_edge_detection.errors import CheckpointError
+from human_edge_detection.reading import read_regular_file
 
 logger = logging.getLogger(__name__)
 
 _FILE_KINDS = (".safetensors", ".pth", ".pt")
-# What torch.load raises for bytes that are no weights: its reader of pickles takes any byte for an instruction.
-_NOT_WEIGHTS = (
-    OSError,
-    SafetensorError,
-    UnpicklingError,
-    RuntimeError,
-    ValueError,
-    EOFError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    struct.error,
-)
+_LARGEST_WEIGHT = 1e10
+"""Flipping the highest bit of an exponent makes of an ordinary weight one above this, and torch would load it."""
 
 
 def load_encoder_weights(encoder: nn.Module, encoder_name: str, weights: str) -> None:
@@ -50,30 +37,13 @@ def load_encoder_weights(encoder: nn.Module, encoder_name: str, weights: str) ->
     if weights == "none":
         return
     if weights == "imagenet":
-        encoder.load_state_dict(_download(encoder_name))
+        load_strictly(encoder, imagenet_weights(encoder_name), source=f"ImageNet weights of {encoder_name}")
         return
     path = Path(weights)
     if path.is_dir():
         path = _file_that_fits(path, encoder, encoder_name)
     load_strictly(encoder, _read(path), source=f"--encoder_weights {path}: not the weights of {encoder_name}")
     logger.info("encoder %s starts from %s", encoder_name, path)
-
-
-def _download(encoder_name: str) -> Mapping[str, Tensor]:
-    logger.info("loading ImageNet weights of %s, from the network when they are not cached", encoder_name)
-    hub_log = logging.getLogger("huggingface_hub")
-    level = hub_log.level
-    hub_log.setLevel(logging.ERROR)
-    try:
-        state: Mapping[str, Tensor] = smp.encoders.get_encoder(encoder_name, weights="imagenet").state_dict()
-    except OSError as error:
-        raise CheckpointError(
-            f"ImageNet weights of {encoder_name}: cannot be downloaded ({type(error).__name__}); "
-            "give --encoder_weights PATH (a file or folder with them) or --encoder_weights none"
-        ) from error
-    finally:
-        hub_log.setLevel(level)
-    return state
 
 
 def _file_that_fits(folder: Path, encoder: nn.Module, encoder_name: str) -> Path:
@@ -87,18 +57,35 @@ def _file_that_fits(folder: Path, encoder: nn.Module, encoder_name: str) -> Path
 
 
 def _read(path: Path) -> Mapping[str, Tensor]:
+    source = f"--encoder_weights {path}"
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        content = read_regular_file(path, max_bytes=MAX_ARCHIVE_BYTES)
     except FileNotFoundError as error:
-        raise CheckpointError(
-            f"--encoder_weights {path}: no such file or folder; give a path, imagenet or none"
-        ) from error
-    except _NOT_WEIGHTS as error:
-        raise CheckpointError(
-            f"--encoder_weights {path}: not a readable weights file ({type(error).__name__})"
-        ) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise CheckpointError(f"--encoder_weights {path}: expected a state dict of tensors, got {type(state).__name__}")
+        raise CheckpointError(f"{source}: no such file or folder; give a path, imagenet or none") from error
+    except OSError as error:
+        raise CheckpointError(f"{source}: cannot be read ({error.strerror}); give another file") from error
+    state = _read_safetensors(content, source) if path.suffix == ".safetensors" else _read_torch(content, source)
+    for name, value in state.items():
+        if _is_implausible(name, value):
+            raise CheckpointError(f"{source}: damaged, the values of {name} are no weights; get the file again")
     return state
+
+
+def _read_safetensors(content: bytes, source: str) -> Mapping[str, Tensor]:
+    try:
+        return load(content)
+    except (SafetensorError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        raise CheckpointError(f"{source}: not a readable weights file ({type(error).__name__})") from error
+
+
+def _read_torch(content: bytes, source: str) -> Mapping[str, Tensor]:
+    state = read_torch_archive(content, source=source)
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError(f"{source}: expected a state dict of tensors, got {type(state).__name__}")
+    return state
+
+
+def _is_implausible(name: str, value: Tensor) -> bool:
+    if not value.is_floating_point():
+        return False
+    return bool((value.abs() > _LARGEST_WEIGHT).any() or (name.endswith("running_var") and (value < 0.0).any()))

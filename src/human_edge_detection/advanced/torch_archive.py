@@ -25,8 +25,10 @@ from human_edge_detection.errors import CheckpointError
 
 MAX_ARCHIVE_BYTES: Final = 4 << 30
 """Five times the checkpoint of the largest model here."""
-_MAX_INSTRUCTIONS = 4_000_000
-_MAX_VALUES = 4_000_000
+_MAX_INSTRUCTIONS = 1_000_000
+_BYTES_PER_INSTRUCTION = 16
+"""A large file may have more of them: the record of 50,000 epochs, beside the weights of the smallest model."""
+_SHARED_VALUES = 1000
 _MAX_DEPTH = 30
 _ZIP_MARK = b"PK\x03\x04"
 _STORAGES = {
@@ -68,7 +70,6 @@ _UNREADABLE = (
     AttributeError,
     AssertionError,
     NotImplementedError,
-    MemoryError,
     OverflowError,
     struct.error,
     zlib.error,
@@ -76,6 +77,7 @@ _UNREADABLE = (
 )
 """What zipfile and torch raise for bytes that are no archive: torch takes any byte for an instruction."""
 
+_PUT = "PUT"
 _Instruction = tuple[str, Any]
 
 
@@ -98,29 +100,35 @@ def read_torch_archive(content: bytes, *, source: str) -> Any:
             f"{source}: not a readable weights file (not a zip archive as torch.save writes since 1.6)"
         )
     try:
-        archive = _checked_copy(content)
-        return _Plain().of(torch.load(archive, map_location="cpu", weights_only=True))
+        archive, instructions = _checked_copy(content)
+        # Each value has an instruction of its own, but for the few that containers share.
+        plain = _Plain(instructions + _SHARED_VALUES)
+        return plain.of(torch.load(archive, map_location="cpu", weights_only=True))
     except _RefusedError as error:
         raise CheckpointError(f"{source}: refused, {error}; expected plain values and dense tensors") from error
     except _UNREADABLE as error:
         raise CheckpointError(f"{source}: not a readable weights file, or damaged ({type(error).__name__})") from error
 
 
-def _checked_copy(content: bytes) -> io.BytesIO:
-    """A new archive of what was checked: torch's reader of zip files and Python's may see different files in one."""
+def _checked_copy(content: bytes) -> tuple[io.BytesIO, int]:
+    """A new archive of what was checked, and the number of its instructions.
+
+    A copy, as torch's reader of zip files and Python's may see different records in one file.
+    """
     copy = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as given, zipfile.ZipFile(copy, "w") as checked:
         records = _records(given, len(content))
         sizes = {name: record.file_size for name, record in records.items()}
         pickled = given.read(records.pop("data.pkl"))
-        _check_pickle(pickled, sizes)
+        limit = max(_MAX_INSTRUCTIONS, len(content) // _BYTES_PER_INSTRUCTION)
+        instructions = _check_pickle(pickled, sizes, limit)
         checked.writestr("archive/data.pkl", pickled)
         checked.writestr("archive/version", b"3\n")
         for name, record in records.items():
             # Reading compares the zip checksum.
             checked.writestr(f"archive/{name}", given.read(record))
     copy.seek(0)
-    return copy
+    return copy, instructions
 
 
 def _records(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
@@ -138,27 +146,34 @@ def _records(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
     return {name: entry for name, entry in named.items() if name in ("data.pkl", "byteorder") or name[:5] == "data/"}
 
 
-def _check_pickle(pickled: bytes, sizes: Mapping[str, int]) -> None:
-    """Refuses names other than :data:`_GLOBALS` and storages that are not as long as their record."""
+def _check_pickle(pickled: bytes, sizes: Mapping[str, int], limit: int) -> int:
+    """Refuses names other than :data:`_GLOBALS`, storages that are not as long as their record, too many instructions.
+
+    Returns:
+        The number of instructions.
+    """
     recent: deque[_Instruction] = deque(maxlen=7)
-    for instruction in _instructions(pickled):
-        kind, argument = instruction
+    count = 0
+    for count, (kind, argument) in enumerate(_instructions(pickled), start=1):
+        if count > limit:
+            raise _RefusedError(f"more than {limit} instructions")
         if kind == "global" and argument not in _GLOBALS:
             raise _RefusedError(f"it names {argument.replace(' ', '.')[:80]}")
         if kind == "BINPERSID":
             _check_storage(list(recent), sizes)
-        recent.append(instruction)
+        if kind != _PUT:
+            recent.append((kind, argument))
+    return count
 
 
 def _instructions(pickled: bytes) -> Iterator[_Instruction]:
     """The pickle's instructions: constants with their value, fetched from the memo or not; the others by name."""
     memo: dict[int, _Instruction] = {}
     last: _Instruction = ("", None)
-    for count, (opcode, argument, _) in enumerate(pickletools.genops(pickled)):
-        if count > _MAX_INSTRUCTIONS:
-            raise _RefusedError(f"more than {_MAX_INSTRUCTIONS} instructions")
+    for opcode, argument, _ in pickletools.genops(pickled):
         if opcode.name in ("BINPUT", "LONG_BINPUT"):
             memo[int(argument or 0)] = last
+            yield _PUT, None
             continue
         if opcode.name in ("BINGET", "LONG_BINGET"):
             last = memo.get(int(argument or 0), ("", None))
@@ -182,12 +197,12 @@ def _check_storage(recent: list[_Instruction], sizes: Mapping[str, int]) -> None
 class _Plain:
     """Copies containers, so that none is of a class of its own or changed by attributes, and checks tensors."""
 
-    def __init__(self) -> None:
-        self._values = 0
+    def __init__(self, most: int) -> None:
+        self._left = most
 
     def of(self, value: Any, depth: int = 0) -> Any:
-        self._values += 1
-        if depth > _MAX_DEPTH or self._values > _MAX_VALUES:
+        self._left -= 1
+        if depth > _MAX_DEPTH or self._left < 0:
             raise _RefusedError("values nested too deep or shared too often")
         if isinstance(value, Tensor):
             return _dense(value)

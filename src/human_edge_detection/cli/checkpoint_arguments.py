@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from human_edge_detection.cli.arguments import path_argument
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.flags import DATA_FLAGS
 
@@ -19,12 +20,25 @@ _FOUR = ("train_ann", "val_ann", "train_images", "val_images")
 
 def add_checkpoint_arguments(parser: argparse.ArgumentParser, splits: Sequence[Split]) -> None:
     """``--checkpoint``, ``--data_root``, and annotations and photographs of each of ``splits``."""
-    parser.add_argument("--checkpoint", type=Path, required=True, metavar="PATH", help="a .pth of a run")
+    parser.add_argument("--checkpoint", type=path_argument, required=True, metavar="PATH", help="a .pth of a run")
     group = parser.add_argument_group("data (default: those that the checkpoint was trained on)")
     wanted = ("--data_root", *(f"--{split}_{kind}" for split in splits for kind in ("ann", "images")))
     for flag in DATA_FLAGS:
         if flag.name in wanted:
-            group.add_argument(flag.name, type=Path, metavar="PATH", help=flag.help)
+            group.add_argument(flag.name, type=path_argument, metavar="PATH", help=flag.help)
+
+
+def given_checkpoint(args: argparse.Namespace) -> Path:
+    """The file that ``--checkpoint`` names.
+
+    Raises:
+        ConfigError: There is no such file, or it is a folder or a pipe.
+    """
+    path: Path = args.checkpoint
+    if not path.is_file():
+        problem = "Not a file" if path.exists() else "No such file"
+        raise ConfigError(f"--checkpoint {path}: {problem}; give the path of a .pth file")
+    return path
 
 
 def given_split(args: argparse.Namespace, split: Split) -> SplitPaths | None:

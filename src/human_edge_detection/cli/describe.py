@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from human_edge_detection.cli.arguments import path_argument
 from human_edge_detection.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``hed describe``."""
     parser.add_argument("config", nargs="?", metavar="CONFIG", help="experiment")
     parser.add_argument(
-        "--config_file", type=Path, metavar="FILE", help="YAML or JSON with 'base: EXPERIMENT' and changed sections"
+        "--config_file",
+        type=path_argument,
+        metavar="FILE",
+        help="YAML or JSON with 'base: EXPERIMENT' and changed sections",
     )
     parser.add_argument(
         "--set", dest="sets", action="append", default=[], metavar="SECTION.FIELD=VALUE", help="change any field"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from human_edge_detection.cli.checkpoint_arguments import add_checkpoint_arguments, given_split
+from human_edge_detection.cli.arguments import output_file
+from human_edge_detection.cli.checkpoint_arguments import add_checkpoint_arguments, given_checkpoint, given_split
 from human_edge_detection.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -23,12 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto", help="arithmetic (default: auto)"
     )
-    parser.add_argument("--json", type=Path, metavar="OUT", help="also write everything to this JSON file")
+    parser.add_argument("--json", type=output_file, metavar="OUT", help="also write everything to this JSON file")
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluates; returns 0."""
     _check(args)
+    checkpoint = given_checkpoint(args)
     data = given_split(args, args.split)
     from human_edge_detection.engine.device import choose_device, choose_precision
     from human_edge_detection.engine.evaluate_checkpoint import evaluate_checkpoint
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
     device = choose_device(args.device)
     precision = choose_precision(args.precision, device)
-    trained = load_trained(args.checkpoint)
+    trained = load_trained(checkpoint)
     evaluation = evaluate_checkpoint(
         trained,
         read_people_for(trained, args.split, data),
@@ -48,10 +49,7 @@ def run(args: argparse.Namespace) -> int:
     )
     _show(evaluation)
     if args.json is not None:
-        try:
-            write_json(args.json, evaluation.to_json())
-        except OSError as error:
-            raise ConfigError(f"--json {args.json}: cannot be written ({error.strerror}); give another file") from error
+        write_json(args.json, evaluation.to_json())
     return 0
 
 
@@ -60,8 +58,6 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError(f"--batch_size: expected at least 1, got {args.batch_size}")
     if not 0 <= args.num_workers <= 64:
         raise ConfigError(f"--num_workers: expected 0 to 64, got {args.num_workers}")
-    if args.json is not None and args.json.is_dir():
-        raise ConfigError(f"--json {args.json}: is a folder; give the name of a file")
 
 
 def _show(evaluation: Evaluation) -> None:

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from human_edge_detection.cli.checkpoint_arguments import add_checkpoint_arguments, given_split
+from human_edge_detection.cli.arguments import output_file
+from human_edge_detection.cli.checkpoint_arguments import add_checkpoint_arguments, given_checkpoint, given_split
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``hed export``."""
     add_checkpoint_arguments(parser, ["val"])
     parser.add_argument(
-        "--output", type=Path, metavar="FILE.onnx", help="default: best_model.onnx beside best_model.pth"
+        "--output", type=output_file, metavar="FILE.onnx", help="default: best_model.onnx beside best_model.pth"
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Exports; returns 0 when the model was written and answers as PyTorch does."""
+    checkpoint = given_checkpoint(args)
     data = given_split(args, "val")
     from human_edge_detection.export.onnx import export_checkpoint
 
-    destination, report = export_checkpoint(args.checkpoint, output=args.output, data=data)
+    destination, report = export_checkpoint(checkpoint, output=args.output, data=data)
     sys.stdout.write(
         f"exported: {destination.onnx} ({report.size_bytes / 2**20:.1f} MiB, opset {report.opset})\n"
         f"parity with PyTorch: largest difference {report.max_difference:.2g} (allowed {report.tolerance:.0e}), "

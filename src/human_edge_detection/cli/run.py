@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import math
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from human_edge_detection.cli.arguments import (
@@ -17,7 +20,9 @@ from human_edge_detection.errors import ConfigError
 
 if TYPE_CHECKING:
     from human_edge_detection.runner.plan import BatchRequest, PlannedRun
-    from human_edge_detection.runner.supervise import Outcome
+    from human_edge_detection.runner.verdict import Outcome
+
+logger = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,22 +35,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fail_fast", action="store_true", help="stop after the first failure")
     parser.add_argument("--dry_run", action="store_true", help="show each run's changes and command; write nothing")
     parser.add_argument("--resume", choices=("auto",), default="auto", help="a batch always continues where it stopped")
+    parser.add_argument(
+        "--join", action="store_true", help="work beside another batch in the same folder, on runs that nobody works on"
+    )
+    parser.add_argument(
+        "--retries",
+        type=int,
+        default=0,
+        metavar="N",
+        help="start a run that was killed, hung or failed again, up to N times, after 5 s, 10 s, ... 5 min; it resumes",
+    )
+    parser.add_argument(
+        "--hang_minutes",
+        type=float,
+        default=60.0,
+        metavar="X",
+        help="stop a run that shows no sign of life for so long; 0: never (default: %(default)g)",
+    )
     add_experiment_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the batch; returns 0 when every run finished, 1 when one did not, 130 when interrupted."""
+    """Runs the batch; returns 0 when every run finished, 1 when one did not.
+
+    Raises:
+        KeyboardInterrupt: Interrupted (``Terminated`` by a scheduler); what was trained is saved and compared.
+    """
     if args.list_configs:
         return show_configs()
+    from human_edge_detection.runner.claims import batch_claim, delete_for_restart, planning_claim
     from human_edge_detection.runner.dry_run import describe_additions, describe_plan
-    from human_edge_detection.runner.plan import check_plan, plan
 
-    runs = plan(_request(args))
-    check_plan(runs, args.output_dir)
-    lines = describe_additions(runs) + (describe_plan(runs, args.output_dir) if args.dry_run else [])
+    request = _request(args)
+    runs = _checked_plan(request, args)  # here too, so that nothing is written when it is refused
+    if args.dry_run:
+        return _show(describe_additions(runs) + describe_plan(runs, args.output_dir))
+    with batch_claim(args.output_dir, join=args.join):
+        with planning_claim(args.output_dir):
+            runs = _checked_plan(request, args)
+            additions = describe_additions(runs)
+            delete_for_restart(runs)
+        _show(additions)
+        return _execute(runs, args)
+
+
+def _show(lines: Sequence[str]) -> int:
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
-    return 0 if args.dry_run else _execute(runs, args)
+    return 0
 
 
 def _request(args: argparse.Namespace) -> BatchRequest:
@@ -53,10 +90,7 @@ def _request(args: argparse.Namespace) -> BatchRequest:
     from human_edge_detection.experiments.registry import expand
     from human_edge_detection.runner.plan import BatchRequest
 
-    if args.seeds is not None and args.seed is not None:
-        raise ConfigError("--seed and --seeds both name seeds; give one")
-    if args.restart and args.skip_training:
-        raise ConfigError("--restart trains anew and --skip_training trains nothing; give one")
+    _check_arguments(args)
     overrides = collect(config_file=args.config_file, sets=args.sets, flags=flag_values(args))
     names = expand(args.configs)
     if not names and overrides.base is None:
@@ -75,19 +109,56 @@ def _request(args: argparse.Namespace) -> BatchRequest:
     )
 
 
+def _check_arguments(args: argparse.Namespace) -> None:
+    if args.seeds is not None and args.seed is not None:
+        raise ConfigError("--seed and --seeds both name seeds; give one")
+    if args.restart and args.skip_training:
+        raise ConfigError("--restart trains anew and --skip_training trains nothing; give one")
+    if args.restart and args.join:
+        raise ConfigError("--restart would delete what the batch has trained that --join works beside; give one")
+    if args.retries < 0:
+        raise ConfigError(f"--retries {args.retries}: expected 0 or more")
+    if not 0.0 <= args.hang_minutes < math.inf:
+        raise ConfigError(f"--hang_minutes {args.hang_minutes:g}: expected minutes, or 0 for never")
+
+
+def _checked_plan(request: BatchRequest, args: argparse.Namespace) -> tuple[PlannedRun, ...]:
+    from human_edge_detection.runner.free_space import check_free_space
+    from human_edge_detection.runner.fresh import check_teachers
+    from human_edge_detection.runner.plan import check_plan, plan
+
+    runs = plan(request)
+    check_plan(runs, args.output_dir)
+    check_teachers(runs)
+    if not args.skip_training:
+        check_free_space(runs, args.output_dir, export_onnx=args.export_onnx)
+    return runs
+
+
 def _execute(runs: tuple[PlannedRun, ...], args: argparse.Namespace) -> int:
+    from human_edge_detection.runner.attempts import Options
     from human_edge_detection.runner.compare import write_comparison
     from human_edge_detection.runner.report import show_report
-    from human_edge_detection.runner.supervise import Options, make_sample_data, supervise
+    from human_edge_detection.runner.sample_data import make_sample_data
+    from human_edge_detection.runner.supervise import supervise
 
     if not args.skip_training:
         make_sample_data(runs, args.output_dir)
-    options = Options(args.output_dir, args.export_onnx, args.skip_training, args.fail_fast)
-    outcomes = supervise(runs, options)
+    options = Options(
+        output_dir=args.output_dir,
+        export_onnx=args.export_onnx,
+        skip_training=args.skip_training,
+        fail_fast=args.fail_fast,
+        retries=args.retries,
+        hang_minutes=args.hang_minutes,
+    )
+    outcomes, interrupt = supervise(runs, options)
     rows, files = write_comparison(args.output_dir, extra=_not_in_folders(outcomes))
     show_report(rows, files, args.output_dir)
-    if any(outcome.state == "interrupted" for outcome in outcomes):
-        raise KeyboardInterrupt  # The report is out; main says how to continue.
+    if interrupt is not None:
+        if args.restart:
+            logger.warning("to continue, leave out --restart: it would delete what was trained now")
+        raise interrupt  # The report is out; main says how to continue.
     return 0 if all(outcome.good for outcome in outcomes) else 1
 
 

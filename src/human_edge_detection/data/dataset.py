@@ -21,7 +21,6 @@ from human_edge_detection.data.augment import (
 )
 from human_edge_detection.data.coco import PeopleAnnotations, Photograph, decode_mask
 from human_edge_detection.data.photographs import read_photograph, resample, resize
-from human_edge_detection.errors import DataError
 from human_edge_detection.structures import BACKGROUND, IGNORE, NON_TARGET, TARGET, Batch
 
 
@@ -144,14 +143,8 @@ def read_scene(people: PeopleAnnotations, photograph: Photograph) -> Scene:
     Raises:
         DataError: The photograph is missing, damaged, or of another size than its annotation says.
     """
-    path = people.images_dir / photograph.file_name
-    image = read_photograph(path)
     height, width = photograph.height, photograph.width
-    if image.shape[:2] != (height, width):
-        raise DataError(
-            f"photograph {path} is {image.shape[1]} x {image.shape[0]} (width x height, turned as its EXIF data says), "
-            f"but {people.file} says {width} x {height} for image {photograph.id}; annotate the photograph as it is"
-        )
+    image = read_photograph(people.images_dir / photograph.file_name, (height, width))
     persons = np.zeros((len(photograph.persons), height, width), np.uint8)
     for mask, person in zip(persons, photograph.persons, strict=True):
         mask[:] = decode_mask(person.segmentation, height, width)

@@ -1,6 +1,5 @@
 """Streams of batches. What comes is a function of (seed, position), whatever the number of workers."""
 
-import os
 from collections.abc import Generator, Iterable, Iterator
 from itertools import chain
 from typing import Any
@@ -13,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from human_edge_detection.data.dataset import PeopleDataset, collate
 from human_edge_detection.errors import DataError
-from human_edge_detection.stopping import obey_only
+from human_edge_detection.stopping import obey_only_parent
 from human_edge_detection.structures import Batch
 
 _ORDER_STREAM = 0x0DE5
@@ -70,7 +69,7 @@ def _as_is(made: Any) -> Any:
 
 def _start_worker(_: int) -> None:
     cv2.setNumThreads(0)
-    obey_only(os.getppid())
+    obey_only_parent()
 
 
 def epoch_order(length: int, seed: int, epoch: int) -> NDArray[np.intp]:

@@ -16,7 +16,9 @@ from human_edge_detection.data.augment import Augmentation
 from human_edge_detection.data.coco import PeopleAnnotations, read_people
 from human_edge_detection.data.dataset import PeopleDataset
 from human_edge_detection.data.layout import SplitPaths, find_splits
+from human_edge_detection.data.people import refusal, without
 from human_edge_detection.data.sample_people import write_sample_people
+from human_edge_detection.data.scan import bad_samples
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.schema import (
     DataConfig,
@@ -137,10 +139,38 @@ def make_sample(config: SampleDataConfig, root: Path) -> Path:
     )
 
 
-def read_splits(config: DataConfig, sample_root: Path) -> Splits:
-    """Reads and checks the annotations of both splits."""
+def read_splits(config: DataConfig, sample_root: Path, *, scan_cache: Path | None = None) -> Splits:
+    """Reads and checks annotations and photographs of both splits; ``config.on_bad_sample`` says what bad ones do.
+
+    Args:
+        config: Where the data are.
+        sample_root: Folder of the embedded sample data, which need no scan.
+        scan_cache: Remembers good photographs, so that they are not read again: ``<name>.json`` stands for
+            ``<name>_train.json`` and ``<name>_val.json``.
+
+    Raises:
+        ConfigError: The config names no data.
+        DataError: Data are missing or bad, and not to be skipped.
+    """
     train, val = split_paths(config, sample_root)
-    return Splits(read_people(train.annotations, train.images), read_people(val.annotations, val.images))
+    if config.sample is not None:
+        return Splits(read_people(*train), read_people(*val))
+    caches = (scan_cache and scan_cache.with_stem(f"{scan_cache.stem}_{split}") for split in ("train", "val"))
+    skip = config.on_bad_sample == "skip"
+    return Splits(*(read_split(paths, cache, skip=skip) for paths, cache in zip((train, val), caches, strict=True)))
+
+
+def read_split(paths: SplitPaths, scan_cache: Path | None = None, *, skip: bool) -> PeopleAnnotations:
+    """Annotations and photographs of one split, checked; bad samples are left out with ``skip``.
+
+    Raises:
+        DataError: Data are missing or bad, and not to be skipped.
+    """
+    people = read_people(*paths, skip_bad=skip)
+    bad = bad_samples(people, cache=scan_cache)
+    if bad and not skip:
+        raise refusal(people, bad)
+    return without(people, bad)
 
 
 def build_training_set(config: ExperimentConfig, people: PeopleAnnotations) -> PeopleDataset:

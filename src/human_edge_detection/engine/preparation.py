@@ -35,9 +35,10 @@ from human_edge_detection.engine.progress import TrainingProgress
 from human_edge_detection.engine.saving import mend_best, newest_good_checkpoint
 from human_edge_detection.engine.teacher import Teacher, check_teacher, load_teacher
 from human_edge_detection.engine.trainer import Parts, Trainer
+from human_edge_detection.engine.training_state import check_training_state
 from human_edge_detection.engine.writers import write_metrics
 from human_edge_detection.errors import CheckpointError
-from human_edge_detection.experiments.paths import RunPaths
+from human_edge_detection.experiments.paths import RunPaths, scan_cache
 from human_edge_detection.experiments.schema import ExperimentConfig
 from human_edge_detection.structures import Batch
 
@@ -72,8 +73,10 @@ def prepare_training(
     device = choose_device(config.training.device)
     make_deterministic(device, wanted=config.training.deterministic)
     start = newest_good_checkpoint(paths) if resume is None else read_checkpoint(resume)[0]
+    if start is not None and start.training is None:
+        raise CheckpointError(f"--resume {resume}: holds weights only; use --init_from, or resume from latest.pth")
     teacher = _load_teacher(config, device)
-    splits = read_splits(config.data, sample_root)
+    splits = read_splits(config.data, sample_root, scan_cache=scan_cache(config.data))
     # Here, after the teacher has been built: with and without one, a student starts from the same weights.
     seed_everything(config.training.seed)
     student = _new_student(config, fresh=start is None, init_from=init_from)
@@ -121,6 +124,7 @@ def _parts(
             num_workers=config.data.num_workers,
         ),
         preview=_preview(validation_set, settings.visualize_images),
+        skipped=(*splits.train.skipped, *splits.val.skipped),
         data_fingerprint=splits.val.fingerprint,
     )
 
@@ -182,8 +186,12 @@ def _preview(validation_set: PeopleDataset, count: int) -> Batch | None:
 def _restore(trainer: Trainer, checkpoint: Checkpoint, path: Path) -> None:
     """Puts the state in ``checkpoint``, read from ``path``, into ``trainer``, all of it."""
     state, parts = checkpoint.training, trainer.parts
-    if state is None:
-        raise CheckpointError(f"--resume {path}: holds weights only; use --init_from, or resume from latest.pth")
+    assert state is not None  # prepare_training has looked
+    source = f"resume {path}: not the weights of {parts.config.name}"
+    load_strictly(parts.student if trainer.ema is None else trainer.ema.model, checkpoint.model, source=source)
+    check_training_state(state, parts.optimizer, trainer.scaler, source=f"resume {path}")
+    if trainer.ema is not None:
+        load_strictly(parts.student, state["student"], source=source)
     sha256 = parts.teacher.sha256 if parts.teacher else None
     if state["teacher_sha256"] != sha256:
         raise CheckpointError(
@@ -196,10 +204,6 @@ def _restore(trainer: Trainer, checkpoint: Checkpoint, path: Path) -> None:
             f"resume {path}: the annotations have changed since this run began, and a run on two data sets would be "
             "neither; restore them, or start anew with --run_name"
         )
-    source = f"resume {path}: not the weights of {parts.config.name}"
-    if trainer.ema is not None:
-        load_strictly(trainer.ema.model, checkpoint.model, source=source)
-    load_strictly(parts.student, checkpoint.model if trainer.ema is None else state["student"], source=source)
     parts.optimizer.load_state_dict(state["optimizer"])
     trainer.scaler.load_state_dict(state["scaler"])
     trainer.progress = TrainingProgress.from_state(state["progress"])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from human_edge_detection.errors import CheckpointError
 
 Record = dict[str, float | int | None]
 
@@ -46,8 +49,21 @@ class TrainingProgress:
         return asdict(self)
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> TrainingProgress:
-        """From :meth:`to_state`."""
+    def from_state(cls, state: Any, *, source: str = "progress") -> TrainingProgress:
+        """From :meth:`to_state`.
+
+        Raises:
+            CheckpointError: A field is missing, unknown or of another kind; ``<source>: <field>``.
+        """
+        empty = cls().to_state()
+        if not isinstance(state, Mapping):
+            raise CheckpointError(f"{source}: expected the fields of progress, got {type(state).__name__}")
+        different = sorted(map(str, state.keys() ^ empty.keys()))
+        if different:
+            raise CheckpointError(f"{source}: progress {different[0]} is missing or unknown")
+        for name, value in state.items():
+            if not _is_like(value, empty[name], name):
+                raise CheckpointError(f"{source}: progress {name} is damaged")
         return cls(**state)
 
     def add(self, values: Mapping[str, float]) -> None:
@@ -79,3 +95,22 @@ class TrainingProgress:
             gained = score > best + min_delta
             best, since = (score, 0) if gained else (best, since + 1)
         return since
+
+
+def _is_like(value: Any, empty: Any, name: str) -> bool:
+    """Whether ``value`` can be what ``empty`` is for a new run: a count, a time, values by name, a list of them."""
+    if name == "history":
+        return isinstance(value, list) and all(map(_is_record, value))
+    if name == "scores":
+        return isinstance(value, list) and all(type(score) is float for score in value)
+    if isinstance(empty, dict):
+        return _is_record(value) and None not in value.values()
+    if type(empty) is int:
+        return type(value) is int and value >= 0
+    return type(value) is float and not math.isnan(value)
+
+
+def _is_record(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(name, str) and (number is None or type(number) in (int, float)) for name, number in value.items()
+    )

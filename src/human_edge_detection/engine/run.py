@@ -17,7 +17,7 @@ from human_edge_detection.engine.trainer import Parts, Trainer
 from human_edge_detection.engine.version import git_commit
 from human_edge_detection.errors import TrainingError
 from human_edge_detection.experiments.paths import RunPaths
-from human_edge_detection.experiments.result import RunResult
+from human_edge_detection.experiments.result import RunResult, SkippedSample
 from human_edge_detection.experiments.schema import ExperimentConfig
 from human_edge_detection.log import log_to_file, stop_logging_to
 from human_edge_detection.storage import write_json
@@ -145,6 +145,7 @@ def _result(trainer: Trainer, teacher_metrics: Metrics | None, *, early_stopped:
         best_checkpoint=str(trainer.paths.best),
         data_fingerprint=parts.data_fingerprint,
         early_stopped=early_stopped,
+        skipped_samples=tuple(SkippedSample(**sample._asdict()) for sample in parts.skipped),
     )
 
 

@@ -9,7 +9,7 @@ from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPerso
 from human_edge_detection.advanced.state_dict import load_strictly
 from human_edge_detection.data.coco import PeopleAnnotations, read_people
 from human_edge_detection.data.layout import SplitPaths
-from human_edge_detection.engine.build import build_model, split_paths
+from human_edge_detection.engine.build import build_model, read_split, split_paths
 from human_edge_detection.engine.checkpoint import Checkpoint, read_checkpoint
 from human_edge_detection.errors import DataError
 from human_edge_detection.experiments.paths import output_dir_of, run_paths_of_checkpoint, sample_data_dir
@@ -61,7 +61,7 @@ def read_people_for(trained: TrainedModel, split: Split, given: SplitPaths | Non
         return read_people(given.annotations, given.images)
     try:
         own = _own_split(trained, split)
-        return read_people(own.annotations, own.images)
+        return read_split(own, skip=trained.checkpoint.config.data.on_bad_sample == "skip")
     except DataError as error:
         raise DataError(
             f"{trained.path} names its data, and they cannot be used: {error}; "

@@ -18,6 +18,7 @@ from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPerso
 from human_edge_detection.advanced.knowledge_distillation import DISTILLATION_PREFIX, DistillationLoss
 from human_edge_detection.data.dataset import PeopleDataset
 from human_edge_detection.data.loader import BatchLoader, batches_per_epoch, training_batches
+from human_edge_detection.data.people import BadSample
 from human_edge_detection.engine.checkpoint import Checkpoint
 from human_edge_detection.engine.device import Precision, autocast, seed_everything
 from human_edge_detection.engine.display import TrainingDisplay, training_display
@@ -62,6 +63,8 @@ class Parts:
     """The validation photographs that are drawn after each epoch, on the CPU."""
     data_fingerprint: str
     """Of the validation annotations."""
+    skipped: tuple[BadSample, ...] = ()
+    """Photographs of both splits that were left out."""
 
 
 class Trainer:

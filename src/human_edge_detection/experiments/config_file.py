@@ -10,38 +10,77 @@ from typing import Any
 import yaml
 
 from human_edge_detection.errors import ConfigError
+from human_edge_detection.reading import read_regular_file
 
 MAX_BYTES = 1_000_000
+MAX_DEPTH = 20
+MAX_VALUES = 10_000
+_TEXT = "tag:yaml.org,2002:str"
+_NO_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which ``1e-3`` is a number (YAML 1.2), a key given twice is an error, and anchors are refused."""
+    """Safe YAML of plain values: numbers as in YAML 1.2, so ``1e-3`` is one and ``1:30`` is none.
+
+    Refused are anchors, tags, control characters, keys that are no text or given twice, and more than an experiment
+    can need: each of them is a way to make a short text into something else, or into much of it.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = self._values = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        node = super().compose_node(parent, index)
-        if node is not None and node in self.anchors.values():
-            raise yaml.MarkedYAMLError(problem="anchors are not supported", problem_mark=node.start_mark)
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        if getattr(event, "anchor", None) is not None:
+            raise _refusal("anchors are not supported", event)
+        if getattr(event, "tag", None) is not None:
+            raise _refusal("tags are not supported", event)
+        if _NO_TEXT.search(getattr(event, "value", "")):
+            raise _refusal("a text with control characters", event)
+        self._values += 1
+        self._depth += 1
+        if self._depth > MAX_DEPTH or self._values > MAX_VALUES:
+            raise _refusal(f"more than {MAX_VALUES} values, or {MAX_DEPTH} of them inside each other", event)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if key.tag != _TEXT:
+                raise _refusal("a key that is no text", key)
             if key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"{key.value!r} is given twice", problem_mark=key.start_mark)
+                raise _refusal(f"{key.value!r} is given twice", key)
             seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
-)
+def _refusal(problem: str, at: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=at.start_mark)
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF", list("yYnNtTfFoO")),
+    # What is longer than 18 digits stays a text, which the schema refuses where it expects a number.
+    ("int", r"[-+]?(0|[1-9][0-9]{0,17})", list("-+0123456789")),
+    (
+        "float",
+        r"[-+]?(([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.(inf|Inf|INF))|\.(nan|NaN|NAN)",
+        list("-+0123456789."),
+    ),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first)
 
 
 def parse_value(text: str) -> Any:
     """A value as YAML writes it: ``3``, ``1e-3``, ``null``, ``[96, 96]``, ``{decay: 0.99}``, anything else a string.
 
     Raises:
-        yaml.YAMLError: The text is not YAML.
+        yaml.YAMLError: The text is not YAML, or more than plain values.
     """
     return yaml.load(text, Loader=_Loader)  # noqa: S506 - derives from SafeLoader
 
@@ -53,21 +92,24 @@ def read_config_file(path: Path) -> dict[str, Any]:
         ConfigError: No such file, too large, not text, not YAML, or no mapping; names the file and the line.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ConfigError(f"--config_file {path}: larger than {MAX_BYTES} bytes; this is not an experiment")
-        fields = parse_value(path.read_text(encoding="utf-8"))
+        fields = parse_value(read_regular_file(path, max_bytes=MAX_BYTES).decode("utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"--config_file {path}: cannot be read ({error.strerror})") from error
-    except (UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
         raise ConfigError(f"--config_file {path}: not a YAML or JSON text ({type(error).__name__})") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"--config_file {path}{_place(error)}") from error
-    if not isinstance(fields, Mapping) or not all(isinstance(key, str) for key in fields):
+        raise ConfigError(f"--config_file {path}{_line(error)}: {problem_of(error)}") from error
+    if not isinstance(fields, Mapping):
         raise ConfigError(f"--config_file {path}: expected a mapping such as 'base: NAME', got {type(fields).__name__}")
     return dict(fields)
 
 
-def _place(error: yaml.YAMLError) -> str:
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return f", line {error.problem_mark.line + 1}: {error.problem}"
-    return ": " + " ".join(str(error).split())
+def problem_of(error: yaml.YAMLError) -> str:
+    """What is wrong with a YAML text, in one line."""
+    problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else None
+    return " ".join((problem or str(error)).split())
+
+
+def _line(error: yaml.YAMLError) -> str:
+    mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+    return "" if mark is None else f", line {mark.line + 1}"

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from human_edge_detection.errors import ConfigError, did_you_mean
-from human_edge_detection.experiments.config_file import parse_value, read_config_file
+from human_edge_detection.experiments.config_file import parse_value, problem_of, read_config_file
 from human_edge_detection.experiments.flags import DATA_FLAGS, FLAGS, TEACHER_CHECKPOINT
 from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.experiments.schema import ExperimentConfig, build_config, field_names
@@ -39,6 +39,8 @@ _FOR_DEPENDENCIES = (
     *PRETRAINED_FIELDS,
 )
 """What holds for a teacher or a pre-training too when it is given for the run that needs it: data, sizes, training."""
+_SHOWN = 100
+"""Characters of a ``--set`` in a message."""
 _FIXED = ("name", "description", "schema_version")
 
 
@@ -197,11 +199,18 @@ def _leaves(fields: Mapping[str, Any], path: str = "") -> Iterable[tuple[str, An
 def _parse_set(text: str) -> Change:
     path, equals, value = text.partition("=")
     if not equals or not path:
-        raise ConfigError(f"--set {text}: expected section.field=value, such as --set training.epochs=20")
+        raise ConfigError(f"--set {_short(text)}: expected section.field=value, such as --set training.epochs=20")
     try:
         return Change(path.strip(), parse_value(value), "--set")
     except yaml.YAMLError as error:
-        raise ConfigError(f"--set {text}: the value is not YAML; quote it, or write lists as [1, 2]") from error
+        raise ConfigError(
+            f"--set {_short(text)}: the value is not YAML of plain values ({problem_of(error)}); "
+            "quote it, or write lists as [1, 2]"
+        ) from error
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _check_path(change: Change) -> None:
@@ -212,7 +221,9 @@ def _check_path(change: Change) -> None:
         if part not in known:
             above = ".".join(parts[:depth])
             choices = f"known: {', '.join(known)}" if known else f"{above} has no fields"
-            raise ConfigError(f"{change.source}: unknown field {change.path!r}{did_you_mean(part, known)}; {choices}")
+            raise ConfigError(
+                f"{change.source}: unknown field {_short(change.path)!r}{did_you_mean(part, known)}; {choices}"
+            )
 
 
 def _check_distils(preset: ExperimentConfig, overrides: Overrides) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from human_edge_detection.experiments.difference import compare_fields
-from human_edge_detection.experiments.schema import ExperimentConfig, SampleDataConfig
+from human_edge_detection.experiments.schema import DataConfig, ExperimentConfig, SampleDataConfig
 
 RUNS_FILE = "experiment_runs.json"
 COMPARISON_FILE = "experiment_comparison.csv"
@@ -124,6 +125,13 @@ def list_runs(output_dir: Path) -> list[RunPaths]:
 def sample_data_dir(output_dir: Path, sample: SampleDataConfig) -> Path:
     """Where the sample data of ``sample`` lies: beside ``output_dir``, one folder for each way to draw it."""
     return output_dir.parent / "sample_data" / f"people_{_digest(sample.model_dump(mode='json'))}"
+
+
+def scan_cache(data: DataConfig) -> Path:
+    """Where it is remembered which photographs of ``data`` were found good: with the user's other caches."""
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    files = data.model_dump(mode="json", include={"root", "train_ann", "val_ann", "train_images", "val_images"})
+    return Path(caches) / "human-edge-detection" / "scans" / f"{_digest(files)}.json"
 
 
 def identity(config: ExperimentConfig) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from human_edge_detection.errors import CheckpointError
+from human_edge_detection.experiments.lock import hold
 from human_edge_detection.experiments.paths import (
     COMPARISON_FILE,
     COMPARISON_JSON_FILE,
@@ -23,9 +24,11 @@ from human_edge_detection.experiments.paths import (
 )
 from human_edge_detection.experiments.result import ParityReport, RunResult, RunStatus, read_section
 from human_edge_detection.experiments.schema import ExperimentConfig
-from human_edge_detection.storage import write_atomically, write_json
+from human_edge_detection.storage import delete, write_atomically, write_json
 
 Row = dict[str, Any]
+_LOCK = ".experiment_comparison.lock"
+_LOCK_SECONDS = 300.0
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -76,14 +79,21 @@ def write_comparison(
 
     Returns:
         The rows and the files written.
+
+    Raises:
+        StorageError: They cannot be written.
+        BusyError: Other processes have been writing them for minutes.
     """
-    records = _with_extra(read_records(output_dir), output_dir, extra or {})
-    rows = comparison_rows(records)
     beside = output_dir.resolve().parent
     files = [beside / name for name in (COMPARISON_FILE, COMPARISON_JSON_FILE, RUNS_FILE)]
-    write_atomically(files[0], to_csv(rows).encode())
-    write_json(files[1], rows)
-    write_json(files[2], [_summary(record) for record in records])
+    # Read and written under one lock: else what a slower process has read before would replace newer rows.
+    with hold(beside / _LOCK, f"{files[0]}", advice="it takes a moment; give the command again", wait=_LOCK_SECONDS):
+        _delete_leftovers(files)
+        records = _with_extra(read_records(output_dir), output_dir, extra or {})
+        rows = comparison_rows(records)
+        write_atomically(files[0], to_csv(rows).encode())
+        write_json(files[1], rows)
+        write_json(files[2], [_summary(record) for record in records])
     return rows, files
 
 
@@ -95,6 +105,13 @@ def to_csv(rows: Sequence[Row]) -> str:
     for row in rows:
         writer.writerow({column: _safe(value) for column, value in row.items()})
     return buffer.getvalue()
+
+
+def _delete_leftovers(files: Iterable[Path]) -> None:
+    """What killed processes left half written; nothing else, as the folder beside is the user's own."""
+    for file in files:
+        for leftover in file.parent.glob(f".{file.name}.*.tmp"):
+            delete(leftover)
 
 
 def _read(paths: RunPaths, name: str) -> Record:

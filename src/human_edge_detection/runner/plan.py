@@ -213,7 +213,8 @@ def _add(target: _Target, planned: dict[str, PlannedRun], batch: _Batch, trail: 
     for dependency in dependencies(target.config):
         needed = _find(dependency, target, batch)
         checkpoints[dependency.field] = needed if isinstance(needed, Path) else _best(needed, batch)
-        if isinstance(needed, _Target) and not done:
+        # A finished run waits for a teacher that this batch trains anew, to see whether it still is its teacher.
+        if isinstance(needed, _Target) and (needed.named or not done):
             _add(needed, planned, batch, (*trail, target.name))
             requires.append(needed.name)
     planned[target.name] = PlannedRun(

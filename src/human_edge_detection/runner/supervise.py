@@ -1,178 +1,190 @@
-"""Trains a plan, one child process a run, and says of each how it ended. The run folder decides, not the exit code."""
+"""Trains a plan, one child process a run, beside other batches and trainings, and says of each run how it ended."""
 
 from __future__ import annotations
 
 import logging
-import shutil
-import signal
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Literal
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple
 
-from human_edge_detection.errors import CheckpointError
+from human_edge_detection.errors import BusyError, CheckpointError, HumanEdgeDetectionError, StorageError
 from human_edge_detection.experiments.checks import is_finished
-from human_edge_detection.experiments.paths import RunPaths, sample_data_dir
-from human_edge_detection.experiments.result import ParityReport, RunStatus, read_section
-from human_edge_detection.runner.launch import Ended, export_command, launch
-from human_edge_detection.runner.plan import PlannedRun, train_command
+from human_edge_detection.experiments.lock import is_held
+from human_edge_detection.experiments.paths import RunPaths
+from human_edge_detection.experiments.result import ParityReport, read_section
+from human_edge_detection.runner.attempts import Launch, Options, Pause, train
+from human_edge_detection.runner.claims import Waiting, run_claim
+from human_edge_detection.runner.fresh import is_exported, stale_teacher
+from human_edge_detection.runner.launch import Ended, Hung, export_command, launch, never
+from human_edge_detection.runner.plan import PlannedRun
+from human_edge_detection.runner.verdict import CONTINUES, Outcome
+from human_edge_detection.runner.watch import last_status
+from human_edge_detection.stopping import REQUEUE, Terminated
 
 logger = logging.getLogger(__name__)
 
-Ending = Literal["finished", "failed", "killed", "interrupted", "skipped"]
-Launch = Callable[[Sequence[str]], Ended]
+POLL_SECONDS: Final = 5.0
+"""Between two looks at runs that other processes work on."""
+_INTERRUPTED: Final = "the batch was interrupted"
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How one run of a batch ended.
-
-    Attributes:
-        name: Folder below the output folder.
-        state: How.
-        error: Why it did not finish, or why its export failed.
-    """
-
-    name: str
-    state: Ending
-    error: str | None = None
-
-    @property
-    def good(self) -> bool:
-        """Finished, and exported when that was asked for."""
-        return self.state == "finished" and self.error is None
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a batch is run.
+class BatchEnd(NamedTuple):
+    """How a batch ended.
 
     Attributes:
-        output_dir: Folder of all runs.
-        export_onnx: Export every finished run.
-        skip_training: Use the runs that are finished; train nothing.
-        fail_fast: Stop after the first run that does not finish.
+        outcomes: One for each run of the plan, in its order.
+        interrupt: What ended the batch early; None when nothing did.
     """
 
-    output_dir: Path
-    export_onnx: bool = False
-    skip_training: bool = False
-    fail_fast: bool = False
+    outcomes: tuple[Outcome, ...]
+    interrupt: KeyboardInterrupt | None
 
 
-def supervise(plan: Sequence[PlannedRun], options: Options, *, start: Launch = launch) -> tuple[Outcome, ...]:
-    """Trains the runs of ``plan`` in order, each after what it requires.
+def supervise(
+    plan: Sequence[PlannedRun], options: Options, *, start: Launch = launch, pause: Pause = time.sleep
+) -> BatchEnd:
+    """Trains the runs of ``plan``, each after what it requires, and none that another process works on.
+
+    Runs of other processes are left for last. When such a run has finished it is used, when it has failed it is
+    reported, and when nobody works on it any more (its process was killed or interrupted) it is taken.
 
     Args:
         plan: Ordered, dependencies first.
         options: How.
         start: Runs a command to its end.
+        pause: Waits so many seconds.
 
     Returns:
-        One outcome for each run; after an interruption, or a failure with ``fail_fast``, the rest is skipped.
+        The outcomes. After an interruption, or a failure with ``fail_fast``, the rest is skipped.
     """
-    outcomes: dict[str, Outcome] = {}
-    stop: str | None = None
-    for position, run in enumerate(plan, start=1):
-        reason = stop or _obstacle(run, outcomes, options)
-        if reason is not None:
-            outcome = Outcome(run.name, "skipped", reason)
-        else:
-            logger.info("run %d of %d: %s", position, len(plan), run.name)
-            outcome = _train(run, options, start)
-        if outcome.state == "finished" and options.export_onnx:
-            outcome = _export(run, outcome, start)
-        if not outcome.good:
-            logger.error("%s: %s%s", run.name, outcome.state, f": {outcome.error}" if outcome.error else "")
-        outcomes[run.name] = outcome
-        if outcome.state == "interrupted":
-            stop = "the batch was interrupted"
-        elif options.fail_fast and not outcome.good and stop is None:
-            stop = f"--fail_fast: {run.name} {outcome.state}"
-    return tuple(outcomes.values())
+    return _Batch(plan, options, start, pause).work()
 
 
-def make_sample_data(plan: Sequence[PlannedRun], output_dir: Path) -> None:
-    """Draws the embedded sample data that runs of ``plan`` train on, each kind once, before the first child starts."""
-    samples = dict.fromkeys(run.config.data.sample for run in plan if not run.finished)
-    for sample in samples:
-        if sample is not None:
-            from human_edge_detection.data.sample_people import write_sample_people
+class _Batch:
+    def __init__(self, plan: Sequence[PlannedRun], options: Options, start: Launch, pause: Pause) -> None:
+        self.plan = plan
+        self.options = options
+        self.launch = start
+        self.pause = pause
+        self.outcomes: dict[str, Outcome] = {}
+        self.at_start = {run.name: last_status(run.paths) for run in plan}
+        self.current: PlannedRun | None = None
+        self.interrupt: KeyboardInterrupt | None = None
+        self.stop: str | None = None
+        self.waiting = Waiting()
 
-            root = sample_data_dir(output_dir, sample)
-            logger.info("sample data: %s", root)
-            write_sample_people(root, **dict(sample))
+    def work(self) -> BatchEnd:
+        try:
+            while self.stop is None and (pending := [run for run in self.plan if run.name not in self.outcomes]):
+                self._next(pending)
+        except KeyboardInterrupt as interrupt:
+            self._interrupted(interrupt)
+        rest = {run.name: self._left_over(run) for run in self.plan if run.name not in self.outcomes}
+        return BatchEnd(tuple((self.outcomes | rest)[run.name] for run in self.plan), self.interrupt)
 
+    def _next(self, pending: Sequence[PlannedRun]) -> None:
+        """Brings one run to its end; waits a little when other processes work on all that could be next."""
+        possible = [run for run in pending if all(name in self.outcomes for name in run.requires)]
+        self.current = next((run for run in possible if not self._is_taken(run)), None)
+        if self.current is None:
+            self.waiting.say(possible)
+            self.pause(POLL_SECONDS)
+            return
+        outcome = self._settle(self.current)
+        if outcome is not None:
+            self._record(outcome)
+        if self.interrupt is not None:
+            self.stop = _INTERRUPTED
+        self.current = None
 
-def judge(paths: RunPaths, ended: Ended) -> tuple[Ending, str | None]:
-    """How the run in ``paths`` ended, from its status.json; the exit code only fills in what that cannot say.
+    def _is_taken(self, run: PlannedRun) -> bool:
+        """Whether ``run`` has to wait for another process."""
+        skipped = self.options.skip_training and not _has_finished(run)
+        try:
+            return not skipped and is_held(run.paths.lock)
+        except StorageError:
+            return False  # what is wrong will be said when it is tried
 
-    Returns:
-        The state and, unless finished, the reason.
-    """
-    try:
-        status = read_section(RunStatus, paths.status)
-        if is_finished(paths):
-            return "finished", None
-    except CheckpointError as error:
-        return "failed", str(error)
-    own = status is not None and status.pid == ended.pid
-    if status is not None and own and status.state == "failed":
-        return "failed", status.error or "no reason given"
-    if ended.interrupted or (status is not None and own and status.state == "interrupted"):
-        return "interrupted", "interrupted; the same command again continues"
-    if ended.returncode < 0:
-        return "killed", f"killed by {signal.Signals(-ended.returncode).name}; the same command again continues"
-    if status is not None and own and status.state == "finished":
-        return "failed", f"ended as finished, but {paths.result} or {paths.best} is missing"
-    return "failed", f"ended with exit code {ended.returncode} and left no final status; its output is above"
+    def _settle(self, run: PlannedRun) -> Outcome | None:
+        """How ``run`` ended; None when another process took it meanwhile."""
+        try:
+            outcome = self._finished_elsewhere(run) or self._train(run)
+            return self._export(run, outcome) if self.options.export_onnx else outcome
+        except BusyError:
+            return None
+        except (HumanEdgeDetectionError, OSError) as error:
+            return Outcome(run.name, "failed", str(error))
 
-
-def _obstacle(run: PlannedRun, outcomes: Mapping[str, Outcome], options: Options) -> str | None:
-    """Why ``run`` cannot be trained; None when it can or need not be."""
-    if run.finished:
+    def _finished_elsewhere(self, run: PlannedRun) -> Outcome | None:
+        """The outcome of a run that this batch need not, or must not, train; None when it can."""
+        if is_finished(run.paths):
+            reason = stale_teacher(run)
+            logger.info("finished: %s", run.paths.root)
+            return Outcome(run.name, "stale" if reason else "finished", reason)
+        if self.options.skip_training:
+            return Outcome(run.name, "skipped", "not trained, and --skip_training trains nothing")
+        missing = [self.outcomes[name] for name in run.requires if self.outcomes[name].state != "finished"]
+        if missing:
+            return Outcome(run.name, "skipped", f"needs {missing[0].name}, which is {missing[0].state}")
+        status = last_status(run.paths)
+        if status is not None and status.state == "failed" and status != self.at_start[run.name]:
+            return Outcome(run.name, "failed", f"in process {status.pid} on {status.host}: {status.error}")
         return None
-    if options.skip_training:
-        return "not trained, and --skip_training trains nothing"
-    missing = [outcomes[name] for name in run.requires if outcomes[name].state != "finished"]
-    return f"needs {missing[0].name}, which is {missing[0].state}" if missing else None
 
-
-def _train(run: PlannedRun, options: Options, start: Launch) -> Outcome:
-    if run.finished:
-        logger.info("finished earlier: %s", run.paths.root)
-        return Outcome(run.name, "finished")
-    if run.restart and run.paths.root.exists():
-        logger.info("restart: deleting %s", run.paths.root)
-        shutil.rmtree(run.paths.root)
-    # With its folder there, also a run that fails before its first step leaves its error in status.json.
-    run.paths.root.mkdir(parents=True, exist_ok=True)
-    state, error = judge(run.paths, start(train_command(run, options.output_dir)))
-    return Outcome(run.name, state, error)
-
-
-def _export(run: PlannedRun, outcome: Outcome, start: Launch) -> Outcome:
-    if _exported(run.paths):
+    def _train(self, run: PlannedRun) -> Outcome:
+        logger.info("run %d of %d: %s", len(self.outcomes) + 1, len(self.plan), run.name)
+        outcome, ended = train(run, self.options, start=self._start, pause=self.pause)
+        if outcome.state == "interrupted" and self.interrupt is None:  # the signal went to the child alone
+            self.interrupt = Terminated() if ended.returncode == REQUEUE else KeyboardInterrupt()
         return outcome
-    logger.info("exporting %s", run.name)
-    ended = start(export_command(run.paths.best))
-    if ended.interrupted:
-        return Outcome(run.name, "interrupted", "interrupted in its export; the same command again continues")
-    if _exported(run.paths):
-        return outcome
-    return replace(outcome, error=f"export: {_export_error(run.paths, ended)}")
+
+    def _export(self, run: PlannedRun, outcome: Outcome) -> Outcome:
+        if outcome.state != "finished" or self.interrupt is not None or is_exported(run.paths):
+            return outcome
+        with run_claim(run.paths):
+            logger.info("exporting %s", run.name)
+            ended = self._start(export_command(run.paths.best))
+        if is_exported(run.paths):
+            return outcome
+        if ended.interrupt is not None:
+            return replace(outcome, state="interrupted", error=f"interrupted in its export; {CONTINUES}")
+        return replace(outcome, error=f"export: {_export_error(run.paths, ended)}")
+
+    def _start(self, command: Sequence[str], *, is_hung: Hung = never) -> Ended:
+        ended = self.launch(command, is_hung=is_hung)
+        self.interrupt = self.interrupt or ended.interrupt
+        return ended
+
+    def _record(self, outcome: Outcome) -> None:
+        if outcome.attempts > 1:
+            error = None if outcome.error is None else f"{outcome.error} ({outcome.attempts} attempts)"
+            outcome = replace(outcome, error=error)
+        self.outcomes[outcome.name] = outcome
+        if not outcome.good:
+            logger.error("%s: %s%s", outcome.name, outcome.state, f": {outcome.error}" if outcome.error else "")
+        if self.options.fail_fast and not outcome.good:
+            self.stop = f"--fail_fast: {outcome.name} {outcome.state}"
+
+    def _interrupted(self, interrupt: KeyboardInterrupt) -> None:
+        """A signal came while no child ran."""
+        self.interrupt, self.stop = interrupt, _INTERRUPTED
+        if self.current is not None and not _has_finished(self.current):
+            self.outcomes[self.current.name] = Outcome(self.current.name, "interrupted", CONTINUES)
+
+    def _left_over(self, run: PlannedRun) -> Outcome:
+        return Outcome(run.name, "finished") if _has_finished(run) else Outcome(run.name, "skipped", self.stop)
 
 
-def _exported(paths: RunPaths) -> bool:
-    """Whether the ONNX file of the best checkpoint is there and was checked after that checkpoint was written."""
-    if not (paths.onnx.is_file() and paths.parity.is_file()):
+def _has_finished(run: PlannedRun) -> bool:
+    try:
+        return is_finished(run.paths)
+    except CheckpointError:
         return False
-    report = read_section(ParityReport, paths.parity)
-    return report is not None and report.passed and paths.parity.stat().st_mtime >= paths.best.stat().st_mtime
 
 
 def _export_error(paths: RunPaths, ended: Ended) -> str:
     report = read_section(ParityReport, paths.parity)
     if report is not None and not report.passed:
         return f"differs from PyTorch by {report.max_difference:.2g}, allowed {report.tolerance:.2g}"
-    return f"ended with exit code {ended.returncode} and no parity.json; its output is above"
+    return f"ended with exit code {ended.returncode} and no parity.json of its checkpoint; its output is above"

@@ -1,0 +1,107 @@
+"""ImageNet weights of an encoder, from the cache of ``huggingface_hub`` or from the network.
+
+The hub tries for half a minute before it says that there is no network; here the answer comes within two seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import huggingface_hub
+import segmentation_models_pytorch as smp
+from huggingface_hub import constants
+from safetensors import SafetensorError
+from torch import Tensor
+
+from human_edge_detection.errors import CheckpointError
+
+logger = logging.getLogger(__name__)
+
+PROBE_SECONDS: Final = 1.5
+_WEIGHTS = "model.safetensors"
+_FILES = ("config.json", _WEIGHTS)
+_ADVICE = "give --encoder_weights PATH (a file or folder with them) or --encoder_weights none"
+
+
+def imagenet_weights(encoder_name: str) -> Mapping[str, Tensor]:
+    """The state dict of the encoder ``encoder_name`` trained on ImageNet.
+
+    Raises:
+        CheckpointError: They are not cached and there is no network, or the cached file is damaged.
+    """
+    cached = _cached(encoder_name)
+    if cached is not None:
+        _check_digest(cached, encoder_name)
+    elif not constants.HF_HUB_OFFLINE:
+        _require_network(encoder_name)
+    logger.info("loading ImageNet weights of %s%s", encoder_name, "" if cached else " from the network")
+    hub_log = logging.getLogger("huggingface_hub")
+    level = hub_log.level
+    hub_log.setLevel(logging.ERROR)
+    try:
+        state: Mapping[str, Tensor] = smp.encoders.get_encoder(encoder_name, weights="imagenet").state_dict()
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise CheckpointError(
+            f"ImageNet weights of {encoder_name}: cannot be downloaded ({type(error).__name__}); {_ADVICE}"
+        ) from error
+    finally:
+        hub_log.setLevel(level)
+    return state
+
+
+def _cached(encoder_name: str) -> Path | None:
+    """The weights in the hub's cache, where all that :mod:`segmentation_models_pytorch` asks for is there."""
+    settings = smp.encoders.encoders[encoder_name]["pretrained_settings"]["imagenet"]
+    asked = [
+        huggingface_hub.try_to_load_from_cache(settings["repo_id"], name, revision=settings["revision"])
+        for name in _FILES
+    ]
+    found = [Path(path) for path in asked if isinstance(path, str)]
+    return found[-1] if len(found) == len(asked) else None
+
+
+def _check_digest(path: Path, encoder_name: str) -> None:
+    """The hub keeps a large file under the sha256 that it should have, and never looks again."""
+    blob = path.resolve()
+    if re.fullmatch(r"[0-9a-f]{64}", blob.name) and hashlib.sha256(blob.read_bytes()).hexdigest() != blob.name:
+        raise CheckpointError(
+            f"ImageNet weights of {encoder_name}: the cached file {blob} is damaged; delete it, then it is loaded anew"
+        )
+
+
+def _require_network(encoder_name: str) -> None:
+    problems: list[str] = []
+    # A thread, since looking up a name takes as long as the system likes; one that hangs ends with the process.
+    probe = threading.Thread(target=_probe, args=(problems,), daemon=True)
+    probe.start()
+    probe.join(PROBE_SECONDS)
+    if probe.is_alive():
+        problems = [f"no answer within {PROBE_SECONDS:g} s"]
+    if problems:
+        raise CheckpointError(
+            f"ImageNet weights of {encoder_name}: not cached, and {constants.ENDPOINT} cannot be reached "
+            f"({problems[0]}); {_ADVICE}"
+        )
+
+
+def _probe(problems: list[str]) -> None:
+    """Adds what keeps the hub from being reached. Whatever it answers, an error too, is an answer."""
+    request = urllib.request.Request(constants.ENDPOINT, method="HEAD")  # noqa: S310 - https, or the user's own mirror
+    try:
+        urllib.request.urlopen(request, timeout=PROBE_SECONDS).close()  # noqa: S310
+    except urllib.error.HTTPError:
+        return
+    except urllib.error.URLError as error:
+        # The hub's client may know certificates that Python's does not.
+        if "CERTIFICATE" not in str(error.reason):
+            problems.append(" ".join(str(error.reason).split()))
+    except (OSError, ValueError) as error:
+        problems.append(type(error).__name__)

@@ -1,0 +1,114 @@
+"""People on photographs, as the annotations say, and what had to be left out."""
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from human_edge_detection.data.segmentation import Box, Segmentation, shorten
+from human_edge_detection.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+_NAMED = 3
+"""Bad samples that a message names; it counts the rest."""
+
+
+class BadSample(NamedTuple):
+    """A photograph that cannot be used, and why: because of itself or of its annotations."""
+
+    file_name: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class PersonAnnotation:
+    """One person, or one crowd region.
+
+    Attributes:
+        id: Annotation id of the file.
+        box: ``x1, y1, x2, y2`` in pixels, clipped to the photograph, not empty.
+        segmentation: Polygons or run lengths, checked.
+        is_crowd: Whether this is a region with people not told apart.
+    """
+
+    id: int
+    box: Box
+    segmentation: Segmentation
+    is_crowd: bool
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """One photograph with the people on it; ``file_name`` is relative to the folder of photographs."""
+
+    id: int
+    file_name: str
+    width: int
+    height: int
+    persons: tuple[PersonAnnotation, ...]
+    crowds: tuple[PersonAnnotation, ...]
+
+
+@dataclass(frozen=True)
+class PeopleAnnotations:
+    """One annotation file, read and checked.
+
+    Attributes:
+        file: The annotation file.
+        images_dir: Folder that file names are relative to.
+        photographs: Those that can be used.
+        sha256: Of the file's bytes.
+        skipped: What was left out.
+    """
+
+    file: Path
+    images_dir: Path
+    photographs: tuple[Photograph, ...]
+    sha256: str
+    skipped: tuple[BadSample, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal data: ``sha256``, or another digest when samples were left out of the file."""
+        if not self.skipped:
+            return self.sha256
+        names = sorted(sample.file_name for sample in self.skipped)
+        return hashlib.sha256("\n".join([self.sha256, *names]).encode()).hexdigest()
+
+
+def without(people: PeopleAnnotations, bad: Sequence[BadSample]) -> PeopleAnnotations:
+    """``people`` without the photographs in ``bad``, which are listed in ``skipped``, with one warning.
+
+    Raises:
+        DataError: More than half of the photographs would be gone, or every person.
+    """
+    names = {sample.file_name for sample in bad}
+    kept = tuple(photograph for photograph in people.photographs if photograph.file_name not in names)
+    rest = replace(people, photographs=kept, skipped=(*people.skipped, *bad))
+    total = len(kept) + len(rest.skipped)
+    if len(rest.skipped) > len(kept):
+        raise DataError(
+            f"{people.file}: {len(rest.skipped)} of {total} photographs cannot be used, more than half: "
+            f"{_named(rest.skipped)}; mend the data"
+        )
+    if not any(photograph.persons for photograph in kept):
+        raise DataError(f"{people.file}: no annotated persons in {len(kept)} images; give a file that has some")
+    if bad:
+        logger.warning("%s: %d of %d photographs are left out: %s", people.file, len(bad), total, _named(bad))
+    return rest
+
+
+def refusal(people: PeopleAnnotations, bad: Sequence[BadSample]) -> DataError:
+    """The error that refuses ``people`` because of ``bad``, which is not empty."""
+    return DataError(
+        f"{people.file}: {len(bad)} of {len(people.photographs)} photographs cannot be used: {_named(bad)}; mend or "
+        "replace them, or train without them: --set data.on_bad_sample=skip"
+    )
+
+
+def _named(bad: Sequence[BadSample]) -> str:
+    named = ", ".join(f"{shorten(sample.file_name)} ({sample.problem})" for sample in bad[:_NAMED])
+    return named if len(bad) <= _NAMED else f"{named} and {len(bad) - _NAMED} more"

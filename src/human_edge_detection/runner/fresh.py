@@ -1,0 +1,70 @@
+"""Whether what was made from a checkpoint was made from the one that is there now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from human_edge_detection.errors import ConfigError
+from human_edge_detection.experiments.paths import RunPaths, run_paths_of_checkpoint
+from human_edge_detection.experiments.result import ParityReport, RunResult, RunStatus, read_section
+from human_edge_detection.runner.plan import PlannedRun
+
+_SHOWN_DIGITS = 12
+
+
+def checkpoint_sha256(checkpoint: Path) -> str | None:
+    """The sha256 of ``checkpoint`` as the summary beside it tells it; None when there is none."""
+    try:
+        summary: Any = json.loads(checkpoint.with_suffix(".json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    digest = summary.get("sha256") if isinstance(summary, dict) else None
+    return digest if isinstance(digest, str) else None
+
+
+def is_exported(paths: RunPaths) -> bool:
+    """Whether the ONNX file of the best checkpoint is there, and answers as this very checkpoint does."""
+    report = read_section(ParityReport, paths.parity)
+    return (
+        report is not None
+        and report.passed
+        and paths.onnx.is_file()
+        and report.checkpoint_sha256 == checkpoint_sha256(paths.best)
+    )
+
+
+def stale_teacher(run: PlannedRun) -> str | None:
+    """Why the finished ``run`` is out of date: its teacher has been trained anew since. None when it is not.
+
+    Raises:
+        CheckpointError: A file of the run, or of its teacher's, is damaged.
+    """
+    distillation, result = run.full_config.distillation, read_section(RunResult, run.paths.result)
+    if distillation is None or distillation.teacher_checkpoint is None or result is None:
+        return None
+    teacher = Path(distillation.teacher_checkpoint)
+    status = read_section(RunStatus, run_paths_of_checkpoint(teacher).status)
+    now = checkpoint_sha256(teacher)
+    in_training = status is not None and status.state != "finished"
+    if in_training or now is None or result.teacher_sha256 in (None, now):
+        return None
+    return (
+        f"{run.paths.root} was distilled from another teacher than {teacher} is now (sha256 "
+        f"{str(result.teacher_sha256)[:_SHOWN_DIGITS]} then, {now[:_SHOWN_DIGITS]} now); train it anew with --restart "
+        f"--configs {run.preset.name}, or keep it and give this one another --run_name"
+    )
+
+
+def check_teachers(plan: Sequence[PlannedRun]) -> None:
+    """Refuses a plan with a finished run whose teacher has been trained anew since.
+
+    Raises:
+        ConfigError: Names the run, both teachers and what to do.
+    """
+    for run in plan:
+        reason = stale_teacher(run) if run.finished else None
+        if reason is not None:
+            raise ConfigError(reason)

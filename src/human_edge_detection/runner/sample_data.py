@@ -1,0 +1,24 @@
+"""The embedded sample data of a batch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from human_edge_detection.experiments.paths import sample_data_dir
+from human_edge_detection.runner.plan import PlannedRun
+
+logger = logging.getLogger(__name__)
+
+
+def make_sample_data(plan: Sequence[PlannedRun], output_dir: Path) -> None:
+    """Draws the embedded sample data that runs of ``plan`` train on, each kind once, before the first child starts."""
+    samples = dict.fromkeys(run.config.data.sample for run in plan if not run.finished)
+    for sample in samples:
+        if sample is not None:
+            from human_edge_detection.data.sample_people import write_sample_people
+
+            root = sample_data_dir(output_dir, sample)
+            logger.info("sample data: %s", root)
+            write_sample_people(root, **dict(sample))
