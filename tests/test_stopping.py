@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -79,3 +80,37 @@ class TestAHelper:
         pid = helper_of(parent)
         parent.kill()
         assert ends_within(pid, 5.0)
+
+
+IMPORTING = """
+import sys, time
+from human_edge_detection.stopping import heed_signals
+
+heed_signals()
+sys.path.insert(0, sys.argv[1])
+try:
+    import swallows
+except KeyboardInterrupt:
+    print("raised", flush=True)
+"""
+SWALLOWS = """
+import time
+print("importing", flush=True)
+try:
+    time.sleep(20)
+except BaseException:
+    print("swallowed", flush=True)
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_signal_within_an_import_ends_the_process_at_once(number: signal.Signals, code: int, tmp_path: Path) -> None:
+    """Torch and numpy swallow what is raised while they are imported, and fail later in another way."""
+    (tmp_path / "swallows.py").write_text(SWALLOWS)
+    command = [sys.executable, "-c", IMPORTING, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "importing\n"
+        process.send_signal(number)
+        said, complaint = process.communicate(timeout=10)
+    assert (process.returncode, said, complaint) == (code, "", "interrupted; give the same command again to continue\n")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterable
 from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Final
 
+GO_ON: Final = "interrupted; give the same command again to continue"
 INTERRUPTED: Final = 130
 """Exit code after Ctrl-C."""
 REQUEUE: Final = 75
@@ -36,16 +38,19 @@ def exit_code(interrupt: KeyboardInterrupt) -> int:
     return REQUEUE if isinstance(interrupt, Terminated) else INTERRUPTED
 
 
-def heed_scheduler() -> None:
+def heed_signals() -> None:
     """From now on a scheduler's signal raises :class:`Terminated`, as Ctrl-C raises ``KeyboardInterrupt``.
+
+    In the middle of an import both end the process at once: libraries swallow what is raised there, or cannot be
+    imported a second time. Nothing is lost by that: what is on the disk is whole at any moment.
 
     A signal that the caller has set to be ignored (``nohup``) stays ignored. Python allows handlers in the main thread
     only; elsewhere nothing changes.
     """
     if threading.current_thread() is threading.main_thread():
-        for number in SCHEDULER_SIGNALS:
+        for number in (signal.SIGINT, *SCHEDULER_SIGNALS):
             if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, _raise)
+                signal.signal(number, _stop)
 
 
 def obey_only_parent() -> None:
@@ -71,5 +76,17 @@ def _end_with(parent: BaseProcess, asked: Iterable[signal.Signals]) -> None:
     os._exit(0)
 
 
-def _raise(number: int, frame: FrameType | None) -> None:
-    raise interruption(number)
+def _stop(number: int, frame: FrameType | None) -> None:
+    interrupt = interruption(number)
+    if _importing(frame):
+        os.write(sys.stderr.fileno(), f"{GO_ON}\n".encode())
+        os._exit(exit_code(interrupt))
+    raise interrupt
+
+
+def _importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False

@@ -6,8 +6,8 @@ n-th one fails, in four ways:
 
 - ``kill``: the process is dead from there on; a write may be half done.
 - ``power``: as kill, and what was not synced is gone as well: bytes of files, and names in folders.
-- ``once``: the operation fails with ENOSPC and the next ones work again.
-- ``for ever``: the disk is full from there on; then somebody makes room.
+- ``once``: the operation fails (ENOSPC, EIO or EDQUOT) and the next ones work again.
+- ``for ever``: the disk is full (or fails) from there on; then somebody makes room.
 
 Then the same command is given again. Deliberately broken storage must be caught by the same sweep.
 """
@@ -39,7 +39,8 @@ from human_edge_detection.experiments.result import RunStatus, read_section
 from human_edge_detection.experiments.schema import ExperimentConfig
 from human_edge_detection.runner.compare import write_comparison
 
-WAYS = ("kill", "power", "once", "for ever")
+WAYS = ("kill", "power", "once ENOSPC", "for ever ENOSPC")
+SLOW_WAYS = tuple(f"{way} {error}" for way in ("once", "for ever") for error in ("EIO", "EDQUOT"))
 EPOCHS, STEPS = 3, 2
 SCORES = (0.3, 0.5, 0.4)
 OPERATIONS = ("open", "write", "fsync", "close", "replace", "link", "unlink", "makedirs")
@@ -55,7 +56,7 @@ class Disk:
     Attributes:
         count: Operations so far.
         fail_at: Number of the one that fails, from 1; 0: none does.
-        way: How, one of ``WAYS``.
+        way: How, one of ``WAYS`` or ``SLOW_WAYS``.
     """
 
     def __init__(self, fail_at: int = 0, way: str = "kill") -> None:
@@ -72,7 +73,9 @@ class Disk:
         self.count += 1
         if self.dead:
             raise Dead
-        if self.fail_at and (self.count == self.fail_at or (self.way == "for ever" and self.count > self.fail_at)):
+        if self.fail_at and (
+            self.count == self.fail_at or (self.way.startswith("for ever") and self.count > self.fail_at)
+        ):
             if self.way in ("kill", "power"):
                 self.dead = True
             return True
@@ -81,7 +84,8 @@ class Disk:
     def _fail(self) -> None:
         if self.dead:
             raise Dead
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        number = getattr(errno, self.way.split()[-1])
+        raise OSError(number, os.strerror(number))
 
     def _open(self, path: Path, flags: int, mode: int = 0o777) -> int:
         if self._fails():
@@ -278,7 +282,7 @@ def problems(config: ExperimentConfig, straight: tuple[dict[str, Any], int], fol
         yield from (f"operation {n}: {key}" for key in expected if end[key] != expected[key])
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [*WAYS, *(pytest.param(way, marks=pytest.mark.slow) for way in SLOW_WAYS)])
 def test_whatever_fails_nothing_is_lost(
     way: str, tiny_config: ExperimentConfig, straight: tuple[dict[str, Any], int], tmp_path: Path
 ) -> None:
@@ -314,7 +318,10 @@ BROKEN: dict[str, tuple[str, Callable[[pytest.MonkeyPatch], None]]] = {
     "old states deleted first": ("kill", lambda patch: patch.setattr(Saver, "_write", pruned_first)),
     "the best not mended": ("kill", lambda patch: patch.setitem(globals(), "mend_best", lambda *_: None)),
     "leftovers left": ("kill", lambda patch: patch.setattr(saving, "delete_leftovers", lambda folder: None)),
-    "an unsaved best goes on learning": ("once", lambda patch: patch.setattr(saving, "_copy", lambda best: best)),
+    "an unsaved best goes on learning": (
+        "once ENOSPC",
+        lambda patch: patch.setattr(saving, "_copy", lambda best: best),
+    ),
 }
 
 

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import resource
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -50,11 +51,19 @@ def networks_made_small() -> Iterator[None]:
         yield
 
 
-def hed(arguments: Sequence[str], output: str) -> None:
-    """Runs ``hed ARGUMENTS`` with small networks as the whole of this process; what it says goes to ``output``."""
+def hed(arguments: Sequence[str], output: str, largest_file: int | None = None) -> None:
+    """Runs ``hed ARGUMENTS`` with small networks as the whole of this process.
+
+    Args:
+        arguments: The command and its flags.
+        output: File that what it says is appended to.
+        largest_file: Bytes that no file may exceed.
+    """
     descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     os.dup2(descriptor, sys.stdout.fileno())
     os.dup2(descriptor, sys.stderr.fileno())
+    if largest_file is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
     multiprocessing.set_start_method(None, force=True)  # data workers as in a process of its own
     with networks_made_small():
         code = main(arguments)

@@ -13,7 +13,7 @@ from human_edge_detection import __version__
 from human_edge_detection.cli.arguments import Parser
 from human_edge_detection.errors import HumanEdgeDetectionError, did_you_mean
 from human_edge_detection.log import setup_logging
-from human_edge_detection.stopping import exit_code, heed_scheduler
+from human_edge_detection.stopping import GO_ON, exit_code, heed_signals
 
 COMMANDS: Final = {
     "train": "train one experiment",
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None, *, program: str | None = None) -> in
     Returns:
         0 done, 1 a run failed, 2 the user's error, 75 ended by a scheduler's signal, 130 by Ctrl-C.
     """
-    heed_scheduler()
+    heed_signals()
     for stream in (sys.stdout, sys.stderr):
         # Paths of Linux are bytes; one that is no text must not end the message that complains about it.
         if isinstance(stream, TextIOWrapper):
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None, *, program: str | None = None) -> in
     except HumanEdgeDetectionError as error:
         return _fail(" ".join(str(error).split()))
     except KeyboardInterrupt as interrupt:
-        sys.stderr.write("interrupted; give the same command again to continue\n")
+        sys.stderr.write(f"{GO_ON}\n")
         return exit_code(interrupt)
     except BrokenPipeError:
         # The reader (``| head``) has gone: nothing more may be written, not even by the interpreter as it ends.
