@@ -34,18 +34,8 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
     Raises:
         StorageError: It cannot be written; what was there before is still there.
     """
-    with _storing(path):
-        make_folder(path.parent)
-        # Not tempfile: its files are readable by their owner alone, and a run folder is often shared.
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-        try:
-            _write(temporary, memoryview(content))
-            os.replace(temporary, path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(temporary)
-            raise
-        _sync_folder(path.parent)
+    with _storing(path), _replacing(path) as temporary:
+        _write(temporary, memoryview(content))
 
 
 def link_atomically(source: Path, name: Path) -> None:
@@ -54,20 +44,11 @@ def link_atomically(source: Path, name: Path) -> None:
     Raises:
         StorageError: It cannot be written; what was there before is still there.
     """
-    temporary = name.with_name(f".{name.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        os.link(source, temporary)
-    except OSError:  # a file system without hard links
-        write_atomically(name, source.read_bytes())
-        return
-    with _storing(name):
+    with _storing(name), _replacing(name) as temporary:
         try:
-            os.replace(temporary, name)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(temporary)
-            raise
-        _sync_folder(name.parent)
+            os.link(source, temporary)
+        except OSError:  # a file system without hard links
+            _write(temporary, memoryview(source.read_bytes()))
 
 
 def set_aside(path: Path) -> Path:
@@ -117,6 +98,22 @@ def make_folder(path: Path) -> None:
     with _storing(path):
         if not path.is_dir():
             os.makedirs(path, exist_ok=True)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A temporary path that takes the place of ``path`` at the end, or is gone after an error."""
+    make_folder(path.parent)
+    # Not tempfile: its files are readable by their owner alone, and a run folder is often shared.
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _sync_folder(path.parent)
 
 
 def _write(path: Path, content: memoryview) -> None:
