@@ -5,6 +5,7 @@ Nothing here imports torch, so that the tests of the command line stay quick.
 
 import json
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 """One thread: sums do not depend on the machine, and many small tests are quicker."""
 
 PICTURE = (96, 128)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals() -> None:
+    """Ctrl-C is heeded, also where the tests run in the background of a shell, which sets it to be ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
