@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "data": set(),
     "engine": {"experiments", "advanced", "losses", "metrics", "data"},
     "export": {"experiments", "advanced", "data", "engine"},
-    "runner": {"experiments", "data", "engine", "export"},
+    "runner": {"experiments", "metrics", "data", "engine", "export"},
     "cli": {"experiments", "advanced", "metrics", "data", "engine", "export", "runner"},
 }
 """Part -> parts that it may import, beside itself and the modules that everything may use."""

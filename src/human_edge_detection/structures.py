@@ -8,6 +8,8 @@ from torch import Tensor
 
 BACKGROUND, TARGET, NON_TARGET = 0, 1, 2
 CLASS_NAMES = ("background", "target", "nontarget")
+DECODER_FEATURES = "decoder_features"
+"""Key of ``aux`` for the features ``(B, 16, IH, IW)`` of the U-Net; there only when a model is asked for them."""
 IGNORE = 255
 """Mask value of pixels that count for nothing: inside a crowd region, or outside the photograph."""
 
@@ -22,6 +24,9 @@ class Batch(NamedTuple):
         person_masks: ``(B, IH, IW)`` uint8, 0 background, 1 any person, 255 ignore.
         image_ids: The B image ids of the annotation file.
         annotation_ids: The N annotation ids, in the order of ``rois``.
+        teacher_images: ``(B, 3, TH, TW)``, the same views at the size of a teacher that wants more detail than
+            ``images`` have; None: ``images`` will do.
+        teacher_answer: The stored answer of a teacher that need not be asked, float16; None: ask it.
     """
 
     images: Tensor
@@ -30,6 +35,8 @@ class Batch(NamedTuple):
     person_masks: Tensor
     image_ids: tuple[int, ...]
     annotation_ids: tuple[int, ...]
+    teacher_images: Tensor | None = None
+    teacher_answer: "SegmentationOutput | None" = None
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch with its tensors on ``device``."""
@@ -38,6 +45,8 @@ class Batch(NamedTuple):
             rois=self.rois.to(device, non_blocking=True),
             roi_masks=self.roi_masks.to(device, non_blocking=True),
             person_masks=self.person_masks.to(device, non_blocking=True),
+            teacher_images=None if self.teacher_images is None else self.teacher_images.to(device, non_blocking=True),
+            teacher_answer=None if self.teacher_answer is None else self.teacher_answer.to(device),
         )
 
 
@@ -52,6 +61,11 @@ class SegmentationOutput(NamedTuple):
 
     logits: Tensor
     aux: Mapping[str, Tensor]
+
+    def to(self, device: torch.device) -> "SegmentationOutput":
+        """The same answer on ``device``."""
+        aux = {head: answer.to(device, non_blocking=True) for head, answer in self.aux.items()}
+        return SegmentationOutput(self.logits.to(device, non_blocking=True), aux)
 
 
 class LossOutput(NamedTuple):

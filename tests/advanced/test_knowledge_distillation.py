@@ -1,3 +1,4 @@
+import json
 import logging
 import math
 
@@ -5,118 +6,28 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from human_edge_detection.advanced.distillation_terms.terms import (
+    AtTerm,
+    CwdTerm,
+    DkdTerm,
+    FeatTerm,
+    KlTerm,
+    StdTerm,
+    Term,
+    build_term,
+)
 from human_edge_detection.advanced.knowledge_distillation import (
+    AveragedTeachers,
     DistillationLoss,
     FrozenTeacher,
+    HeadTruth,
     kl_divergence,
+    over_images,
     two_class_logits,
 )
-from human_edge_detection.structures import LossOutput, SegmentationOutput
+from human_edge_detection.structures import DECODER_FEATURES, IGNORE, LossOutput, SegmentationOutput
 
 ALL_HEADS = {"main": 1.0, "bg_fg": 0.3, "target_nontarget": 0.3, "full_image": 0.3}
-
-
-def pair(shape: tuple[int, ...] = (2, 3, 4, 5), seed: int = 0) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator), torch.randn(shape, generator=generator)
-
-
-def test_equal_logits_diverge_by_nothing() -> None:
-    logits, _ = pair()
-    assert float(kl_divergence(logits, logits, 4.0)) == 0.0
-    # Only differences between classes matter, not a constant added to all of them.
-    assert float(kl_divergence(logits, logits + 3.0, 4.0)) == pytest.approx(0.0, abs=1e-5)
-
-
-def test_a_value_by_hand() -> None:
-    # N=1, C=2, H=W=2. At temperature 1 the student says (1/2, 1/2) everywhere. The teacher says (3/4, 1/4) at two of
-    # the four positions: 3/4 ln(3/2) + 1/4 ln(1/2) each, and agrees at the two others.
-    student = torch.zeros(1, 2, 2, 2)
-    teacher = torch.zeros(1, 2, 2, 2)
-    teacher[0, 0, 0] = math.log(3.0)
-    one = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
-    assert float(kl_divergence(student, teacher, 1.0)) == pytest.approx(2 * one / 4, rel=1e-6)
-    # At temperature 2 a logit of 2 ln 3 is as ln 3 at 1, and the value is multiplied by 2 squared.
-    assert float(kl_divergence(student, 2.0 * teacher, 2.0)) == pytest.approx(4 * 2 * one / 4, rel=1e-6)
-
-
-def test_the_direction_is_teacher_to_student() -> None:
-    # (1/2, 1/2) taught to a student that says (3/4, 1/4): 1/2 ln(2/3) + 1/2 ln 2, another value than the reverse.
-    student = torch.tensor([[math.log(3.0), 0.0]])
-    expected = 0.5 * math.log(2 / 3) + 0.5 * math.log(2)
-    assert float(kl_divergence(student, torch.zeros(1, 2), 1.0)) == pytest.approx(expected, rel=1e-6)
-
-
-@pytest.mark.parametrize("axis", [0, 2, 3], ids=["N", "H", "W"])
-def test_the_scale_does_not_depend_on_the_number_of_positions(axis: int) -> None:
-    student, teacher = pair()
-    doubled = torch.cat([student, student], axis), torch.cat([teacher, teacher], axis)
-    torch.testing.assert_close(kl_divergence(*doubled, 4.0), kl_divergence(student, teacher, 4.0))
-
-
-def test_pixels_and_rows_of_logits_are_the_same_positions() -> None:
-    student, teacher = pair()
-    rows = [logits.movedim(1, -1).reshape(-1, 3) for logits in (student, teacher)]
-    torch.testing.assert_close(kl_divergence(rows[0], rows[1], 4.0), kl_divergence(student, teacher, 4.0))
-
-
-def test_only_masked_positions_count() -> None:
-    student, teacher = pair()
-    mask = torch.zeros(2, 4, 5, dtype=torch.bool)
-    mask[:, 1:3] = True
-    inside = kl_divergence(student[:, :, 1:3], teacher[:, :, 1:3], 4.0)
-    torch.testing.assert_close(kl_divergence(student, teacher, 4.0, mask=mask), inside)
-    assert float(kl_divergence(student, teacher, 4.0, mask=torch.zeros_like(mask))) == 0.0
-    rows = torch.tensor([True, False])
-    torch.testing.assert_close(
-        kl_divergence(student[:, :, 0, 0], teacher[:, :, 0, 0], 4.0, mask=rows),
-        kl_divergence(student[:1, :, 0, 0], teacher[:1, :, 0, 0], 4.0),
-    )
-
-
-def test_no_position_at_all_is_zero() -> None:
-    assert float(kl_divergence(torch.zeros(0, 3, 4, 4), torch.zeros(0, 3, 4, 4), 4.0)) == 0.0
-
-
-def gradient(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    leaf = student.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(kl_divergence(leaf, teacher, temperature), leaf)
-    return slope
-
-
-@pytest.mark.parametrize("temperature", [1.0, 4.0])
-def test_the_gradient_is_temperature_times_the_difference_of_the_softened_classes(temperature: float) -> None:
-    student, teacher = pair()
-    soft = [torch.softmax(logits.double() / temperature, 1) for logits in (student, teacher)]
-    expected = temperature * (soft[0] - soft[1]) / (2 * 4 * 5)
-    torch.testing.assert_close(gradient(student, teacher, temperature).double(), expected, rtol=1e-4, atol=1e-7)
-
-
-def test_the_gradient_is_that_of_finite_differences() -> None:
-    student, teacher = pair()
-    slope = gradient(student, teacher, 2.0)
-    direction = torch.randn(student.shape, generator=torch.Generator().manual_seed(3))
-    step = 1e-2
-    above, below = (kl_divergence(student + sign * step * direction, teacher, 2.0) for sign in (1, -1))
-    assert float((slope * direction).sum()) == pytest.approx(float((above - below) / (2 * step)), rel=2e-3)
-
-
-def test_the_gradient_keeps_its_size_at_high_temperatures() -> None:
-    student, teacher = pair()
-    sizes = [float(gradient(student, teacher, temperature).norm()) for temperature in (20.0, 40.0, 80.0)]
-    assert sizes == pytest.approx([sizes[0]] * 3, rel=0.05)
-
-
-def test_no_gradient_reaches_the_teacher() -> None:
-    student, teacher = pair()
-    torch.autograd.backward(kl_divergence(student.requires_grad_(), teacher.requires_grad_(), 4.0))
-    assert student.grad is not None
-    assert teacher.grad is None
-
-
-def test_different_shapes_are_an_error() -> None:
-    with pytest.raises(ValueError, match=r"\(2, 3\) and teacher \(2, 4\)"):
-        kl_divergence(torch.zeros(2, 3), torch.zeros(2, 4), 1.0)
 
 
 def test_a_binary_logit_as_two_classes_has_the_same_probability() -> None:
@@ -139,10 +50,30 @@ def base_loss() -> LossOutput:
 FOREGROUND = torch.ones(2, 6, 4, dtype=torch.bool)
 
 
-def distil(alpha: float, weights: dict[str, float] = ALL_HEADS, **outputs: SegmentationOutput) -> LossOutput:
+def truth(foreground: Tensor = FOREGROUND) -> dict[str, HeadTruth]:
+    """Everybody on the photographs is the target."""
+
+    def head(labels: Tensor, asked: Tensor | None = None) -> HeadTruth:
+        return HeadTruth(labels, lambda width: torch.zeros_like(labels), asked)
+
+    people = foreground.long()
+    return {
+        "main": head(people),
+        "bg_fg": head(people),
+        "target_nontarget": head((people - 1).where(foreground, IGNORE), foreground),
+        "full_image": head(torch.ones(2, 8, 8, dtype=torch.long)),
+    }
+
+
+def distil(
+    alpha: float,
+    weights: dict[str, float] = ALL_HEADS,
+    terms: tuple[Term, ...] = (KlTerm(),),
+    **outputs: SegmentationOutput,
+) -> LossOutput:
     student, teacher = outputs.get("student", answer(1)), outputs.get("teacher", answer(2))
-    loss = DistillationLoss(temperature=4.0, alpha=alpha, weights=weights)
-    return loss(student, teacher, FOREGROUND[: len(student.logits)], base_loss())
+    loss = DistillationLoss(temperature=4.0, alpha=alpha, weights=weights, terms=terms)
+    return loss(student, teacher, truth(FOREGROUND[: len(student.logits)]), base_loss())
 
 
 def test_alpha_zero_is_the_base_loss() -> None:
@@ -179,9 +110,9 @@ def test_target_or_not_is_distilled_over_foreground_only() -> None:
     student, teacher = answer(1), answer(2)
     other = answer(1)
     other.aux["target_nontarget_logits"][:, :, 2:] += 5.0 * torch.randn(2, 2, 4, 4)
-    values = [loss(output, teacher, foreground, base_loss()).total for output in (student, other)]
+    values = [loss(output, teacher, truth(foreground), base_loss()).total for output in (student, other)]
     assert torch.equal(*values)
-    assert not torch.equal(loss(student, teacher, FOREGROUND, base_loss()).total, values[0])
+    assert not torch.equal(loss(student, teacher, truth(), base_loss()).total, values[0])
 
 
 def test_heads_of_one_model_only_are_skipped_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -189,7 +120,7 @@ def test_heads_of_one_model_only_are_skipped_and_logged_once(caplog: pytest.LogC
     plain = answer(2, heads=())
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
-            terms = loss(answer(1), plain, FOREGROUND, base_loss()).terms
+            terms = loss(answer(1), plain, truth(), base_loss()).terms
     assert {name for name in terms if name.startswith("distill/")} == {"distill/main", "distill/full_image"}
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == 2
@@ -205,13 +136,82 @@ def test_a_batch_without_rois_distils_the_full_image_and_blames_no_model(caplog:
 def test_a_batch_with_nothing_to_learn_from_costs_zero() -> None:
     nothing = answer(1, rois=0).aux["full_image_logits"].requires_grad_().sum() * 0.0
     loss = DistillationLoss(temperature=4.0, alpha=0.5, weights={"main": 1.0})
-    total = loss(answer(1, rois=0), answer(2, rois=0), FOREGROUND[:0], LossOutput(nothing, {}, {})).total
+    total = loss(answer(1, rois=0), answer(2, rois=0), truth(FOREGROUND[:0]), LossOutput(nothing, {}, {})).total
     assert float(total.detach()) == 0.0
 
 
 def test_an_unknown_head_is_an_error() -> None:
     with pytest.raises(ValueError, match="contour"):
         DistillationLoss(temperature=4.0, alpha=0.5, weights={"contour": 1.0})
+
+
+def with_features(output: SegmentationOutput, seed: int) -> SegmentationOutput:
+    features = torch.randn(2, 16, 8, 8, generator=torch.Generator().manual_seed(seed))
+    return output._replace(aux={**output.aux, DECODER_FEATURES: features})
+
+
+def test_terms_add_up_and_are_named_by_kind_and_head() -> None:
+    terms = (KlTerm(), DkdTerm(weight=0.5, heads=("main", "full_image")), StdTerm(weight=2.0))
+    loss = distil(1.0, terms=terms)
+    names = [name for name in loss.terms if name.startswith("distill/")]
+    plain = [f"distill/{head}" for head in ALL_HEADS]
+    assert names == [*plain, "distill/dkd/main", "distill/dkd/full_image", "distill/std/main"]
+    decoupled = 0.5 * loss.terms["distill/dkd/main"] + 0.5 * 0.3 * loss.terms["distill/dkd/full_image"]
+    expected = distil(1.0).total + decoupled + 2.0 * loss.terms["distill/std/main"]
+    torch.testing.assert_close(loss.total, expected)
+
+
+def test_the_features_go_through_the_adapter_which_learns() -> None:
+    student, teacher = with_features(answer(1), 3), with_features(answer(2), 4)
+    loss = DistillationLoss(temperature=4.0, alpha=0.5, weights=ALL_HEADS, terms=(FeatTerm(), AtTerm()))
+    assert loss.needs_features
+    first = loss(student, teacher, truth(), base_loss())
+    assert {name for name in first.terms if name.startswith("distill/")} == {"distill/feat", "distill/at"}
+    optimizer = torch.optim.SGD(loss.parameters(), 0.1)
+    for _ in range(20):
+        optimizer.zero_grad()
+        torch.autograd.backward(loss(student, teacher, truth(), base_loss()).total)
+        optimizer.step()
+    last = loss(student, teacher, truth(), base_loss())
+    assert float(last.terms["distill/feat"]) < float(first.terms["distill/feat"])
+    assert torch.equal(last.terms["distill/at"], first.terms["distill/at"])
+
+
+def test_making_an_adapter_draws_no_random_number() -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    loss = DistillationLoss(temperature=4.0, alpha=0.5, weights={}, terms=(FeatTerm(),))
+    assert torch.equal(torch.rand(3), expected)
+    assert len(loss.parameters()) == 2
+    assert not DistillationLoss(temperature=4.0, alpha=0.5, weights={}, terms=(AtTerm(),)).parameters()
+
+
+def test_a_loss_is_rebuilt_from_its_config() -> None:
+    terms = (KlTerm(), DkdTerm(weight=0.5, nontarget_weight=2.0, heads=("main",)), CwdTerm(), FeatTerm())
+    loss = DistillationLoss(temperature=2.0, alpha=0.25, weights=ALL_HEADS, terms=terms)
+    rebuilt = DistillationLoss.from_config(json.loads(json.dumps(loss.to_config())))
+    assert rebuilt == loss
+    assert rebuilt.terms == terms
+    assert rebuilt != DistillationLoss(temperature=2.0, alpha=0.25, weights=ALL_HEADS, terms=terms[:2])
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"kind": "dkk"}, "unknown kind of distillation term 'dkk', expected one of kl, dkd"),
+        ({}, "unknown kind"),
+        ({"kind": "cwd", "width": 2}, "'cwd' has no 'width', expected some of weight, heads"),
+    ],
+)
+def test_a_config_of_no_term_is_an_error(config: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        build_term(config)
+
+
+def test_which_terms_are_means_over_images() -> None:
+    assert all(map(over_images, ["distill/full_image", "distill/dkd/full_image", "distill/feat", "distill/at"]))
+    assert not any(map(over_images, ["distill/main", "distill/dkd/bg_fg", "main/ce", "contour/bce"]))
 
 
 class Recorder(nn.Module):
@@ -252,3 +252,53 @@ def test_a_teacher_gives_no_gradient_and_never_learns() -> None:
     model.train()
     with pytest.raises(RuntimeError, match="training mode"):
         teacher(torch.rand(1, 3, 32, 32), torch.zeros(1, 5), mask_size=(20, 10))
+
+
+class Constant(nn.Module):
+    """Gives the first class of every roi, and a person on every pixel, the same probability."""
+
+    def __init__(self, probability: float, heads: tuple[str, ...]) -> None:
+        super().__init__()
+        self.probability, self.heads = probability, heads
+
+    def forward(self, images: Tensor, rois: Tensor) -> SegmentationOutput:
+        sure, unsure = self.probability, 1.0 - self.probability
+        # A constant added to all classes changes no probability.
+        three = torch.tensor([sure, unsure / 2, unsure / 2]).log().view(1, 3, 1, 1) + 5.0
+        two = torch.tensor([sure, unsure]).log().view(1, 2, 1, 1) - 2.0
+        aux = {name: two.expand(len(rois), 2, 6, 4) for name in self.heads}
+        aux["full_image_logits"] = torch.full((len(images), 1, 8, 8), math.log(sure / unsure))
+        return SegmentationOutput(three.expand(len(rois), 3, 6, 4), aux)
+
+
+def constant_teacher(probability: float, *heads: str) -> FrozenTeacher:
+    return FrozenTeacher(Constant(probability, heads), image_size=(8, 8))
+
+
+def test_several_teachers_answer_with_the_mean_of_their_probabilities() -> None:
+    one, other = constant_teacher(0.9, "bg_fg_logits", "target_nontarget_logits"), constant_teacher(0.5, "bg_fg_logits")
+    teachers = AveragedTeachers([one, other])
+    output = teachers(torch.rand(2, 3, 8, 8), torch.zeros(3, 5), mask_size=(6, 4))
+    assert set(output.aux) == {"full_image_logits", "bg_fg_logits"}
+    torch.testing.assert_close(output.logits.softmax(1)[0, :, 0, 0], torch.tensor([0.7, 0.15, 0.15]))
+    torch.testing.assert_close(output.aux["bg_fg_logits"].softmax(1)[0, :, 0, 0], torch.tensor([0.7, 0.3]))
+    torch.testing.assert_close(output.aux["full_image_logits"].sigmoid(), torch.full((2, 1, 8, 8), 0.7))
+    assert teachers(torch.rand(2, 3, 8, 8), torch.zeros(0, 5), mask_size=(6, 4)).logits.shape[0] == 0
+    with pytest.raises(ValueError, match="2 teachers have no features in common"):
+        teachers(torch.rand(2, 3, 8, 8), torch.zeros(3, 5), mask_size=(6, 4), features=True)
+
+
+def test_a_teacher_twice_teaches_what_it_teaches_alone() -> None:
+    student, one = torch.randn(3, 3, 6, 4), constant_teacher(0.8)
+    images, rois = torch.rand(2, 3, 8, 8), torch.zeros(3, 5)
+    alone = one(images, rois, mask_size=(6, 4)).logits
+    both = AveragedTeachers([one, one])(images, rois, mask_size=(6, 4)).logits
+    torch.testing.assert_close(kl_divergence(student, both, 4.0), kl_divergence(student, alone, 4.0))
+
+
+def test_a_teacher_with_larger_photographs_answers_at_the_students_size() -> None:
+    model = Recorder()
+    teacher = FrozenTeacher(model, image_size=(64, 96))
+    output = teacher(torch.rand(2, 3, 64, 96), torch.zeros(4, 5), mask_size=(12, 6), image_size=(32, 48))
+    assert model.sizes == [(64, 96)]
+    assert output.aux["full_image_logits"].shape == (2, 1, 32, 48)

@@ -12,6 +12,7 @@ from human_edge_detection.advanced.hierarchical_segmentation_unet import (
     PlainHead,
     compose_logits,
 )
+from human_edge_detection.structures import DECODER_FEATURES
 
 ROI_SIZE, MASK_SIZE = (16, 12), (32, 24)
 ROIS = torch.tensor([[0.0, 0.1, 0.1, 0.6, 0.9], [1.0, 0.0, 0.0, 1.0, 1.0], [1.0, 0.5, 0.2, 0.9, 0.7]])
@@ -181,3 +182,14 @@ def test_what_a_roi_shows_decides_its_mask(unet: PersonUNet) -> None:
     left, right = model(pictures, rois).logits
     assert not torch.allclose(left, right, atol=1e-3)
     torch.testing.assert_close(model(pictures, rois[:1]).logits[0], left, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("head", ["hierarchical", "plain", "none"])
+def test_decoder_features_are_handed_out_on_demand_only(head: str, unet: PersonUNet) -> None:
+    model = build(head, unet).eval()
+    plain, asked = model(images(), ROIS), model(images(), ROIS, features=True)
+    assert asked.aux.keys() - plain.aux.keys() == {DECODER_FEATURES}
+    assert asked.aux[DECODER_FEATURES].shape == (2, 16, 64, 64)
+    person = unet.unet.segmentation_head(asked.aux[DECODER_FEATURES])
+    torch.testing.assert_close(person, plain.aux["full_image_logits"])
+    assert torch.equal(asked.logits, plain.logits)

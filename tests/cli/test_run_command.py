@@ -127,6 +127,16 @@ def test_a_batch_that_does_not_fit_on_the_disk_writes_nothing(
         (("--hang_minutes", "-5"), "--hang_minutes -5: expected"),
         (("--hang_minutes", "nan"), "--hang_minutes nan: expected"),
         (("--restart", "--join"), "give one"),
+        (("--sweep", "distillation.temprature=1,2"), "--sweep: unknown field 'distillation.temprature' (did you mean"),
+        (("--sweep", "distillation.temperature=1,-2"), "distillation.temperature: input should be greater than 0"),
+        (("--sweep", "training.epochs=1,2", "--epochs", "3"), "--sweep training.epochs: --epochs sets it, too"),
+        (("--sweep", "training.seed=1,2", "--seeds", "3"), "--seeds and --sweep training.seed"),
+        (("--sweep", "training.epochs=1,2", "--run_name", "x"), "--run_name x: names one folder"),
+        (("--sweep", "training.epochs=1..9"), "--trials N"),
+        (("--trials", "5"), "--trials: nothing to choose among"),
+        (("--tuning_split",), "--tuning_split: nothing to choose among"),
+        (("--sweep", "training.epochs=1,2", "--trials", "0"), "--trials 0: expected 1 or more"),
+        (("--sweep", "training.epochs=1,2", "--trials", "5"), "--trials searches for one experiment, and 3 are named"),
     ],
 )
 def test_wrong_flags_are_one_line_and_write_nothing(
@@ -173,3 +183,81 @@ def test_comparing_a_folder_without_runs_writes_nothing(tmp_path: Path) -> None:
     assert main(["compare", "--output_dir", str(empty)]) == 2
     assert list(tmp_path.iterdir()) == [empty]
     assert not any(empty.iterdir())
+
+
+SWEEP = ("--sweep", "distillation.temperature=1,4", "--sweep", "distillation.alpha=0.3,0.7")
+
+
+def test_a_grid_trains_each_combination_once_and_says_which_values_a_run_has(
+    children: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    output_dir = children()
+    assert run(output_dir, *SWEEP) == 0
+    output = capsys.readouterr().out
+    (file,) = output_dir.glob("sweeps/*/sweep.json")
+    rows = json.loads(file.read_text())["rows"]
+    assert [row["experiment"] for row in rows] == [TEACHER, STUDENT, *[DISTILLED] * 4]
+    values = [(row["distillation.temperature"], row["distillation.alpha"]) for row in rows]
+    assert values == [(None, None), (None, None), (1, 0.3), (1, 0.7), (4, 0.3), (4, 0.7)]
+    assert {row["status"] for row in rows} == {"finished"}
+    assert all((output_dir / row["run"] / "result.json").is_file() for row in rows)
+    assert f"written: {file}" in output
+    results = {path: path.stat().st_mtime_ns for path in output_dir.glob("*/result.json")}
+    assert len(results) == 6
+    assert run(output_dir, *SWEEP) == 0
+    assert {path: path.stat().st_mtime_ns for path in results} == results
+
+
+def test_the_plan_of_a_sweep_writes_nothing(children: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+    output_dir = children()
+    assert run(output_dir, *SWEEP, "--tuning_split", "--seeds", "0", "1", "--dry_run") == 0
+    output = capsys.readouterr().out
+    assert output.count("distillation.alpha: 0.7 -> 0.3") == 4
+    assert "tuning.json" in output
+    search = ["run", "--configs", DISTILLED, "--output_dir", str(output_dir), *SWEEP, "--trials", "9", "--dry_run"]
+    assert main(search) == 0
+    assert "one of 9 trials could be" in capsys.readouterr().out
+    assert not output_dir.exists()
+
+
+def test_a_search_ends_in_a_config_that_runs_on_the_original_data(
+    children: Callable[..., Path], tiny_coco: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output_dir = children()
+    search = ["run", "--configs", DISTILLED, "--output_dir", str(output_dir), "--data_root", str(tiny_coco)]
+    search += ["--sweep", "distillation.temperature=1.0..8.0:log", "--trials"]
+    assert main([*search, "2"]) == 0
+    capsys.readouterr()
+    assert main([*search, "3"]) == 0
+    output = capsys.readouterr().out
+    (best,) = output_dir.glob("sweeps/*/best_config.yaml")
+    rows = json.loads(best.with_name("sweep.json").read_text())["rows"]
+    assert [(row["trial"], row["status"]) for row in rows] == [(f"trial {number}", "finished") for number in range(3)]
+    assert f"run_experiments.py --config_file {best}" in output
+    assert "the tuning split (20% of the training photographs" in output
+    again = ["run", "--config_file", str(best), "--output_dir", str(output_dir)]
+    assert main([*again, "--dry_run"]) == 0
+    plan = capsys.readouterr().out
+    assert f'data.root: null -> "{tiny_coco}"' in plan
+    assert "tuning" not in plan
+    assert main(again) == 0
+
+
+def test_a_grid_on_a_tuning_split_ends_in_a_config_for_each_experiment(
+    children: Callable[..., Path], tiny_coco: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output_dir = children()
+    flags = ("--data_root", str(tiny_coco), "--sweep", "training.learning_rate=1e-3,1e-4", "--tuning_split")
+    assert run(output_dir, *flags) == 0
+    files = {file.name for file in output_dir.glob("sweeps/*/*.yaml")}
+    assert files == {f"best_config_{name}.yaml" for name in (TEACHER, STUDENT, DISTILLED)}
+
+
+def test_without_optuna_a_search_says_what_to_install(
+    children: Callable[..., Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output_dir = children()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    search = ["run", "--configs", STUDENT, "--output_dir", str(output_dir), "--sweep", "training.epochs=1,2"]
+    assert main([*search, "--trials", "2"]) == 2
+    assert "uv sync --extra search" in capsys.readouterr().err

@@ -114,3 +114,17 @@ def test_collate_without_any_person(make_dataset):
     assert batch.rois.shape == (0, 5) and batch.rois.dtype == torch.float32
     assert batch.roi_masks.shape == (0, 10, 10) and batch.roi_masks.dtype == torch.uint8
     assert batch.annotation_ids == ()
+
+
+def test_a_teacher_sees_the_same_view_with_more_detail(make_dataset):
+    zoomed = Augmentation(0.5, (0.8, 1.2), 0.1, 10.0, 0.2, 0.0, 0.1)
+    dataset = make_dataset(augmentation=zoomed, image_size=(15, 20), teacher_size=(60, 80))
+    plain = make_dataset(augmentation=zoomed, image_size=(15, 20))
+    samples = [dataset[(3, 0)], dataset[(3, 1)]]
+    batch, without = collate(samples), collate([plain[(3, 0)], plain[(3, 1)]])
+    assert batch.teacher_images.shape == (2, 3, 60, 80)
+    assert without.teacher_images is None
+    assert torch.equal(batch.images, without.images)
+    shrunk = torch.nn.functional.interpolate(batch.teacher_images, (15, 20), mode="area")
+    torch.testing.assert_close(shrunk, batch.images, atol=0.1, rtol=0.0)
+    assert torch.equal(batch.to(torch.device("cpu")).teacher_images, batch.teacher_images)

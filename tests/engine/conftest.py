@@ -20,7 +20,7 @@ from human_edge_detection.engine.build import (
 )
 from human_edge_detection.engine.device import seed_everything
 from human_edge_detection.engine.run import execute_run
-from human_edge_detection.engine.teacher import load_teacher
+from human_edge_detection.engine.teacher import load_teachers
 from human_edge_detection.engine.trainer import Parts, Trainer
 from human_edge_detection.experiments.paths import RunPaths
 from human_edge_detection.experiments.result import RunResult
@@ -88,17 +88,27 @@ def make_trainer(tmp_path: Path) -> MakeTrainer:
         seed_everything(config.training.seed)
         student = build_model(config.model)
         people = read_splits(config.data, tmp_path)
-        distillation = config.distillation
+        section = config.distillation
+        distillation = build_distillation_loss(section) if section else None
+        teacher = (
+            load_teachers([Path(str(section.teacher_checkpoint)), *map(Path, section.more_teacher_checkpoints)], device)
+            if section
+            else None
+        )
         parts = Parts(
             config=config,
             device=device,
             precision="fp32",
             student=student,
-            optimizer=build_optimizer(student, config.training),
+            optimizer=build_optimizer(
+                student, config.training, beside=distillation.parameters() if distillation else ()
+            ),
             loss=build_loss(config),
-            distillation=build_distillation_loss(distillation) if distillation else None,
-            teacher=load_teacher(Path(str(distillation.teacher_checkpoint)), device) if distillation else None,
-            training_set=build_training_set(config, people.train),
+            distillation=distillation,
+            teacher=teacher,
+            training_set=build_training_set(
+                config, people.train, teacher_size=teacher.wanted_size(config.model.image_size) if teacher else None
+            ),
             validation=validation_batches(build_validation_set(config.model, people.val), batch_size=4, num_workers=0),
             preview=None,
             data_fingerprint=people.val.fingerprint,

@@ -225,7 +225,8 @@ def test_an_unreadable_photograph_stops_a_run_before_it_starts(
         for photograph in (tiny_coco / "images" / split).iterdir():
             (tmp_path / "images" / split / photograph.name).write_bytes(b"not a picture")
     config = changed(tiny_config, data={"root": str(tmp_path)})
-    fails_without_a_trace(DataError, r"8 of 8 photographs cannot be used: .*png.*is not a picture", train, config, tmp_path)
+    words = r"8 of 8 photographs cannot be used: .*png.*is not a picture"
+    fails_without_a_trace(DataError, words, train, config, tmp_path)
 
 
 def test_a_run_whose_folder_exists_says_that_it_failed_and_why(

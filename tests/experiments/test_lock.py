@@ -22,11 +22,12 @@ HOLDER = dedent(
     from human_edge_detection.experiments.lock import hold
 
     with hold(Path(sys.argv[1]), "run r", advice="wait"):
-        if "fork" in sys.argv and os.fork() == 0:
-            time.sleep(30)  # a data worker that lives on when its parent is killed
-            os._exit(0)
-        print("held", flush=True)
+        # The forked child stands for a data worker that lives on when its parent is killed. It speaks for both: once it
+        # runs, it has let go of the lock.
+        if "fork" not in sys.argv or os.fork() == 0:
+            print("held", flush=True)
         time.sleep(30)
+        os._exit(0)
     """
 )
 

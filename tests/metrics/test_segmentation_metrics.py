@@ -69,8 +69,9 @@ def test_counts_add_up_over_splits_and_order() -> None:
     part, other = measure(pairs[3:]), measure(pairs[:3])
     part.merge(other)
     assert part.compute() == whole.compute()
-    assert sorted(part.target_ious) == sorted(whole.target_ious)
-    assert len(whole.target_ious) == 155
+    assert sorted(map(str, part.roi_scores)) == sorted(map(str, whole.roi_scores))
+    assert sorted(part.image_scores) == sorted(whole.image_scores)
+    assert (len(whole.roi_scores), len(whole.image_scores)) == (155, 10)
 
 
 def test_the_size_of_a_batch_does_not_matter() -> None:
@@ -116,7 +117,8 @@ def test_an_empty_true_mask_counts_in_the_matrix_but_not_per_roi() -> None:
     assert values["boundary_f1"] == 1.0
     assert values["iou_target"] == 0.5
     assert values["dice_target"] == pytest.approx(2 / 3)
-    assert metrics.target_ious == [(400, 4000, 1.0)]
+    assert [score[:2] for score in metrics.roi_scores] == [(400, 4000), (400, 4000)]
+    assert metrics.roi_scores[0].target_iou == 1.0
     assert math.isnan(metrics.roi_scores[1].target_iou)
 
 
@@ -128,8 +130,26 @@ def test_target_iou_leaves_ignored_pixels_out() -> None:
 
 def test_records_name_the_image_of_the_roi() -> None:
     batch = make_batch(3, 5, seed=1)
-    ids = [(image, annotation) for image, annotation, _ in measure([(perfect(batch), batch)]).target_ious]
+    metrics = measure([(perfect(batch), batch)])
+    assert [score.image_id for score in metrics.image_scores] == [100, 101, 102]
+    ids = [score[:2] for score in metrics.roi_scores]
     assert ids == [(100, 1000), (101, 1001), (102, 1002), (100, 1003), (101, 1004)]
+
+
+def test_counts_are_those_of_each_roi_and_each_photograph() -> None:
+    batch = make_batch(2, 5, seed=1)
+    output = make_output(batch, seed=1)
+    metrics = measure([(output, batch)])
+    for number, score in enumerate(metrics.roi_scores):
+        answer, truth = output.logits[number].argmax(0), batch.roi_masks[number]
+        counts = [int(((truth == row) & (answer == column)).sum()) for row in range(3) for column in range(3)]
+        assert list(score.confusion) == counts
+    for number, photograph in enumerate(metrics.image_scores):
+        answered = output.aux["full_image_logits"][number, 0] > 0
+        people = batch.person_masks[number] == 1
+        assert photograph.confusion[1:] == tuple(
+            int(pixels.sum()) for pixels in (~people & answered, people & ~answered, people & answered)
+        )
 
 
 def test_an_answer_of_another_shape_is_an_error() -> None:

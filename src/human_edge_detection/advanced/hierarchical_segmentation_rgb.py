@@ -12,7 +12,7 @@ from human_edge_detection.advanced.hierarchical_segmentation_unet import (
     PersonUNet,
     PlainHead,
 )
-from human_edge_detection.structures import SegmentationOutput
+from human_edge_detection.structures import DECODER_FEATURES, SegmentationOutput
 
 ALIGNED_CHANNELS = 3 + FEATURE_CHANNELS + 1
 """Channels that RoIAlign takes to roi size: image, decoder features, person logit."""
@@ -42,23 +42,24 @@ class RgbPersonSegmenter(nn.Module):
         self.roi_size = roi_size
         self.mask_size = mask_size
 
-    def forward(self, images: Tensor, rois: Tensor) -> SegmentationOutput:
+    def forward(self, images: Tensor, rois: Tensor, *, features: bool = False) -> SegmentationOutput:
         """Masks for every roi.
 
         Args:
             images: ``(B, 3, IH, IW)`` float32 RGB in [0, 1]; sides multiples of 32.
             rois: ``(N, 5)`` ``batch_index, x1, y1, x2, y2``, fractions of the image.
+            features: Hand out the decoder features too; training on them is all that they are for.
 
         Returns:
             Logits ``(N, 3, H, W)`` and the further heads, float32. Without head, or without rois, ``logits`` is empty
             and the heads of rois are absent.
         """
         normalised = self.unet.normalise(images)
-        features, person = self.unet(normalised)
-        full_image = {"full_image_logits": person.float()}
+        decoded, person = self.unet(normalised)
+        full_image = {"full_image_logits": person.float()} | ({DECODER_FEATURES: decoded.float()} if features else {})
         if self.head is None or rois.shape[0] == 0:
             return SegmentationOutput(images.new_zeros((0, 3, *self.mask_size)), full_image)
-        aligned = self._align(torch.cat([normalised, features, person], dim=1), rois)
+        aligned = self._align(torch.cat([normalised, decoded, person], dim=1), rois)
         logits, aux = self.head(aligned)
         return SegmentationOutput(logits.float(), full_image | {name: answer.float() for name, answer in aux.items()})
 

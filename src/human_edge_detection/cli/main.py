@@ -17,12 +17,13 @@ from human_edge_detection.stopping import GO_ON, exit_code, heed_signals
 
 COMMANDS: Final = {
     "train": "train one experiment",
+    "soft-labels": "store a teacher's answers once, so that students train without it",
     "run": "train, compare and export experiments, with what they depend on",
     "prepare-data": "filter, shrink, check COCO data and show its statistics",
     "describe": "show an experiment: resolved config, parameters, GFLOPs, shapes",
     "evaluate": "all metrics of a checkpoint, COCO AP included",
     "export": "export a checkpoint to ONNX and check it against PyTorch",
-    "compare": "rebuild the comparison from the run folders",
+    "compare": "compare runs with intervals, or rebuild the comparison from the run folders",
     "verify-resume": "kill a short training on this machine and show that it resumes to the same bits",
     "doctor": "check versions, devices, memory and disk, and train for a minute",
 }

@@ -16,10 +16,13 @@ from human_edge_detection.cli.arguments import (
     flag_values,
     show_configs,
 )
+from human_edge_detection.cli.sweep_arguments import add_sweep_arguments, read_sweep
 from human_edge_detection.errors import ConfigError
 
 if TYPE_CHECKING:
+    from human_edge_detection.runner.attempts import Options
     from human_edge_detection.runner.plan import BatchRequest, PlannedRun
+    from human_edge_detection.runner.sweep import Sweep
     from human_edge_detection.runner.verdict import Outcome
 
 logger = logging.getLogger(__name__)
@@ -52,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="stop a run that shows no sign of life for so long; 0: never (default: %(default)g)",
     )
+    add_sweep_arguments(parser)
     add_experiment_arguments(parser)
 
 
@@ -65,18 +69,33 @@ def run(args: argparse.Namespace) -> int:
         return show_configs()
     from human_edge_detection.runner.claims import batch_claim, delete_for_restart, planning_claim
     from human_edge_detection.runner.dry_run import describe_additions, describe_plan
+    from human_edge_detection.runner.plan import plan
 
     request = _request(args)
-    runs = _checked_plan(request, args)  # here too, so that nothing is written when it is refused
+    sweep = read_sweep(request, args)
+    asked, competing = (request, request) if sweep is None else (sweep.request, sweep.competing)
+    _checked_plan(asked, args)  # here too, so that nothing is written when it is refused
     if args.dry_run:
-        return _show(describe_additions(runs) + describe_plan(runs, args.output_dir))
+        runs = plan(competing)
+        return _show([*_about(sweep), *describe_additions(runs), *describe_plan(runs, args.output_dir)])
     with batch_claim(args.output_dir, join=args.join):
         with planning_claim(args.output_dir):
-            runs = _checked_plan(request, args)
+            if sweep is not None and sweep.split is not None:
+                sweep.split.write()
+            runs = _checked_plan(competing, args)
             additions = describe_additions(runs)
             delete_for_restart(runs)
         _show(additions)
-        return _execute(runs, args)
+        if sweep is not None and sweep.trials is not None:
+            return _search(sweep, args)
+        return _execute(runs, args, sweep)
+
+
+def _about(sweep: Sweep | None) -> list[str]:
+    if sweep is None:
+        return []
+    lines = [f"sweep of {', '.join(map(str, sweep.axes))}; scores are from {sweep.scored_on}"]
+    return lines if sweep.trials is None else [*lines, f"one of {sweep.trials} trials could be:"]
 
 
 def _show(lines: Sequence[str]) -> int:
@@ -135,16 +154,10 @@ def _checked_plan(request: BatchRequest, args: argparse.Namespace) -> tuple[Plan
     return runs
 
 
-def _execute(runs: tuple[PlannedRun, ...], args: argparse.Namespace) -> int:
+def _options(args: argparse.Namespace) -> Options:
     from human_edge_detection.runner.attempts import Options
-    from human_edge_detection.runner.compare import write_comparison
-    from human_edge_detection.runner.report import show_report
-    from human_edge_detection.runner.sample_data import make_sample_data
-    from human_edge_detection.runner.supervise import supervise
 
-    if not args.skip_training:
-        make_sample_data(runs, args.output_dir)
-    options = Options(
+    return Options(
         output_dir=args.output_dir,
         export_onnx=args.export_onnx,
         skip_training=args.skip_training,
@@ -152,14 +165,45 @@ def _execute(runs: tuple[PlannedRun, ...], args: argparse.Namespace) -> int:
         retries=args.retries,
         hang_minutes=args.hang_minutes,
     )
-    outcomes, interrupt = supervise(runs, options)
+
+
+def _execute(runs: tuple[PlannedRun, ...], args: argparse.Namespace, sweep: Sweep | None) -> int:
+    from human_edge_detection.runner.compare import write_comparison
+    from human_edge_detection.runner.report import show_report
+    from human_edge_detection.runner.sample_data import make_sample_data
+    from human_edge_detection.runner.supervise import supervise
+    from human_edge_detection.runner.sweep_report import report_grid
+
+    if not args.skip_training:
+        make_sample_data(runs, args.output_dir)
+    outcomes, interrupt = supervise(runs, _options(args))
     rows, files = write_comparison(args.output_dir, extra=_not_in_folders(outcomes))
     show_report(rows, files, args.output_dir)
+    if sweep is not None:
+        report_grid(sweep, runs, rows)
     if interrupt is not None:
         if args.restart:
             logger.warning("to continue, leave out --restart: it would delete what was trained now")
         raise interrupt  # The report is out; main says how to continue.
     return 0 if all(outcome.good for outcome in outcomes) else 1
+
+
+def _search(sweep: Sweep, args: argparse.Namespace) -> int:
+    from human_edge_detection.runner.compare import write_comparison
+    from human_edge_detection.runner.report import show_report
+    from human_edge_detection.runner.search import pruned_runs, search
+    from human_edge_detection.runner.sweep_report import report_search
+
+    entries, problem, interrupt = search(sweep, _options(args))
+    pruned = dict.fromkeys(pruned_runs(entries, args.output_dir), ("pruned", None))
+    rows, files = write_comparison(args.output_dir, extra=pruned)
+    show_report(rows, files, args.output_dir)
+    report_search(sweep, entries)
+    if interrupt is not None:
+        raise interrupt
+    if problem is not None:
+        logger.error("the search stopped: %s; the same command goes on with it", problem)
+    return 0 if problem is None and any(entry.score is not None for entry in entries) else 1
 
 
 def _not_in_folders(outcomes: tuple[Outcome, ...]) -> dict[str, tuple[str, str | None]]:

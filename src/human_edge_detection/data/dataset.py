@@ -1,6 +1,6 @@
 """Photographs and annotations as training samples, and samples as batches."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -21,7 +21,10 @@ from human_edge_detection.data.augment import (
 )
 from human_edge_detection.data.coco import PeopleAnnotations, Photograph, decode_mask
 from human_edge_detection.data.photographs import read_photograph, resample, resize
-from human_edge_detection.structures import BACKGROUND, IGNORE, NON_TARGET, TARGET, Batch
+from human_edge_detection.structures import BACKGROUND, IGNORE, NON_TARGET, TARGET, Batch, SegmentationOutput
+
+StoredAnswers = Callable[[int, int, int], Mapping[str, NDArray[np.float16]]]
+"""(view, index, number of persons) -> a teacher's answer by head: ``(n, C, H, W)``, ``(1, ...)`` for the photograph."""
 
 
 class Sample(NamedTuple):
@@ -34,6 +37,8 @@ class Sample(NamedTuple):
         person_mask: ``(IH, IW)`` uint8.
         image_id: Image id of the annotation file.
         annotation_ids: The n annotation ids.
+        teacher_image: ``(3, TH, TW)``, the same view as ``image`` with more detail; None: nobody wants it.
+        teacher_answer: By head, see :data:`StoredAnswers`; None: none is stored.
     """
 
     image: NDArray[np.float32]
@@ -42,6 +47,8 @@ class Sample(NamedTuple):
     person_mask: NDArray[np.uint8]
     image_id: int
     annotation_ids: tuple[int, ...]
+    teacher_image: NDArray[np.float32] | None = None
+    teacher_answer: Mapping[str, NDArray[np.float16]] | None = None
 
 
 class Scene(NamedTuple):
@@ -70,6 +77,9 @@ class PeopleDataset(Dataset[Sample]):
         augmentation: Augmentation | None,
         max_rois: int | None,
         seed: int,
+        teacher_size: tuple[int, int] | None = None,
+        cache_views: int | None = None,
+        stored_answers: StoredAnswers | None = None,
     ) -> None:
         """Reads nothing yet.
 
@@ -80,6 +90,9 @@ class PeopleDataset(Dataset[Sample]):
             augmentation: Random changes, or None to take photographs and boxes as they are.
             max_rois: Most persons used of one photograph, drawn anew each epoch; None for all.
             seed: Seed of all randomness.
+            teacher_size: Height and width at which a teacher wants to see the same views; None for no such teacher.
+            cache_views: After so many epochs the same views come again; None for new ones in each epoch.
+            stored_answers: A teacher's answers to the views, which become part of the samples.
         """
         self.people = people
         self.image_size = image_size
@@ -87,6 +100,9 @@ class PeopleDataset(Dataset[Sample]):
         self.augmentation = augmentation
         self.max_rois = max_rois
         self.seed = seed
+        self.teacher_size = teacher_size
+        self.cache_views = cache_views
+        self.stored_answers = stored_answers
 
     def __len__(self) -> int:
         return len(self.people.photographs)
@@ -98,8 +114,9 @@ class PeopleDataset(Dataset[Sample]):
             DataError: The photograph is missing, damaged, or of another size than its annotation says.
         """
         epoch, index = key
+        view = epoch if self.cache_views is None else epoch % self.cache_views
         photograph = self.people.photographs[index]
-        geometry_seed, roi_seed = sample_seed(self.seed, epoch, index).spawn(2)
+        geometry_seed, roi_seed = sample_seed(self.seed, view, index).spawn(2)
         rng = np.random.default_rng(roi_seed)
         scene = read_scene(self.people, photograph)
         if self._transform is None or self.augmentation is None:
@@ -111,7 +128,10 @@ class PeopleDataset(Dataset[Sample]):
             boxes = mask_boxes(scene.persons)
             chosen = self._choose(np.flatnonzero(boxes[:, 2] > 0), rng)
             boxes = jitter_boxes(boxes[chosen], self.augmentation.box_jitter, scene.ignored.shape, rng)
-        return self._sample(photograph, scene, boxes, chosen)
+        sample = self._sample(photograph, scene, boxes, chosen)
+        if self.stored_answers is None:
+            return sample
+        return sample._replace(teacher_answer=self.stored_answers(view, index, len(boxes)))
 
     @cached_property
     def _transform(self) -> A.Compose | None:
@@ -126,15 +146,21 @@ class PeopleDataset(Dataset[Sample]):
         self, photograph: Photograph, scene: Scene, boxes: NDArray[np.float32], chosen: NDArray[np.intp]
     ) -> Sample:
         height, width = scene.ignored.shape
-        image = resize(scene.image, self.image_size).astype(np.float32) / 255
         return Sample(
-            image=np.ascontiguousarray(image.transpose(2, 0, 1)),
+            image=_planes(scene.image, self.image_size),
             boxes=(boxes / np.array([width, height, width, height])).astype(np.float32),
             roi_masks=roi_masks(scene, fit_boxes(boxes, (height, width)), chosen, self.mask_size),
             person_mask=person_mask(scene, self.image_size),
             image_id=photograph.id,
             annotation_ids=tuple(photograph.persons[number].id for number in chosen),
+            teacher_image=None if self.teacher_size is None else _planes(scene.image, self.teacher_size),
         )
+
+
+def _planes(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float32]:
+    """``(H, W, 3)`` uint8 as ``(3, height, width)`` in [0, 1]."""
+    resized = resize(image, size).astype(np.float32) / 255
+    return np.ascontiguousarray(resized.transpose(2, 0, 1))
 
 
 def read_scene(people: PeopleAnnotations, photograph: Photograph) -> Scene:
@@ -207,6 +233,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
     counts = [len(sample.boxes) for sample in samples]
     owners = np.repeat(np.arange(len(samples), dtype=np.float32), counts)[:, None]
     rois = np.concatenate([owners, np.concatenate([sample.boxes for sample in samples])], axis=1)
+    teacher_images = [sample.teacher_image for sample in samples if sample.teacher_image is not None]
     return Batch(
         images=torch.from_numpy(np.stack([sample.image for sample in samples])),
         rois=torch.from_numpy(rois.astype(np.float32)),
@@ -214,4 +241,14 @@ def collate(samples: Sequence[Sample]) -> Batch:
         person_masks=torch.from_numpy(np.stack([sample.person_mask for sample in samples])),
         image_ids=tuple(sample.image_id for sample in samples),
         annotation_ids=tuple(number for sample in samples for number in sample.annotation_ids),
+        teacher_images=torch.from_numpy(np.stack(teacher_images)) if teacher_images else None,
+        teacher_answer=_collate_answers([sample.teacher_answer for sample in samples]),
     )
+
+
+def _collate_answers(answers: Sequence[Mapping[str, NDArray[np.float16]] | None]) -> SegmentationOutput | None:
+    stored = [answer for answer in answers if answer is not None]
+    if not stored:
+        return None
+    heads = {head: torch.from_numpy(np.concatenate([answer[head] for answer in stored])) for head in stored[0]}
+    return SegmentationOutput(heads.pop("logits"), heads)

@@ -79,6 +79,25 @@ class PeopleAnnotations:
         return hashlib.sha256("\n".join([self.sha256, *names]).encode()).hexdigest()
 
 
+def split_off(people: PeopleAnnotations, share: float) -> tuple[PeopleAnnotations, PeopleAnnotations]:
+    """All photographs but ``share`` of them, and these: the same ones whatever their order in the file.
+
+    Raises:
+        DataError: Nothing would be left on one side, or nobody be on the photographs that are split off.
+    """
+    order = sorted(people.photographs, key=lambda photograph: hashlib.sha256(str(photograph.id).encode()).digest())
+    chosen = {photograph.id for photograph in order[: round(share * len(order))]}
+    parts = [
+        [photograph for photograph in people.photographs if (photograph.id in chosen) == off] for off in (False, True)
+    ]
+    rest, split = (replace(people, photographs=tuple(part)) for part in parts)
+    if not rest.photographs or not any(photograph.persons for photograph in split.photographs):
+        raise DataError(
+            f"{people.file}: {share:g} of {len(order)} photographs are too few to be split off; give a larger share"
+        )
+    return rest, split
+
+
 def without(people: PeopleAnnotations, bad: Sequence[BadSample]) -> PeopleAnnotations:
     """``people`` without the photographs in ``bad``, which are listed in ``skipped``, with one warning.
 

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
+from human_edge_detection.advanced.distillation_terms.terms import build_term
 from human_edge_detection.advanced.encoder_weights import load_encoder_weights
 from human_edge_detection.advanced.hierarchical_segmentation_rgb import ALIGNED_CHANNELS, RgbPersonSegmenter
 from human_edge_detection.advanced.hierarchical_segmentation_unet import HierarchicalHead, PersonUNet, PlainHead
 from human_edge_detection.advanced.knowledge_distillation import DistillationLoss
 from human_edge_detection.data.augment import Augmentation
 from human_edge_detection.data.coco import PeopleAnnotations, read_people
-from human_edge_detection.data.dataset import PeopleDataset
+from human_edge_detection.data.dataset import PeopleDataset, StoredAnswers
 from human_edge_detection.data.layout import SplitPaths, find_splits
 from human_edge_detection.data.people import refusal, without
 from human_edge_detection.data.sample_people import write_sample_people
 from human_edge_detection.data.scan import bad_samples
+from human_edge_detection.engine.unfreezing import encoder_stages, stage_scales
 from human_edge_detection.errors import ConfigError
+from human_edge_detection.experiments.distillation import DistillationConfig
 from human_edge_detection.experiments.schema import (
     DataConfig,
-    DistillationConfig,
     ExperimentConfig,
     ModelConfig,
     SampleDataConfig,
@@ -87,26 +90,47 @@ def build_distillation_loss(config: DistillationConfig) -> DistillationLoss:
         "target_nontarget": config.target_nontarget,
         "full_image": config.full_image,
     }
-    return DistillationLoss(temperature=config.temperature, alpha=config.alpha, weights=weights)
+    terms = tuple(build_term(term.model_dump()) for term in config.terms)
+    return DistillationLoss(temperature=config.temperature, alpha=config.alpha, weights=weights, terms=terms)
 
 
-def build_optimizer(model: RgbPersonSegmenter, config: TrainingConfig) -> torch.optim.AdamW:
-    """AdamW (arXiv:1711.05101); no decay on biases and normalisation, the encoder at its own learning rate."""
-    encoder = {id(parameter) for parameter in model.unet.unet.encoder.parameters()}
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for parameter in model.parameters():
-        groups.setdefault((id(parameter) in encoder, parameter.ndim > 1), []).append(parameter)
+def build_optimizer(
+    model: RgbPersonSegmenter, config: TrainingConfig, *, beside: Iterable[nn.Parameter] = ()
+) -> torch.optim.AdamW:
+    """AdamW (arXiv:1711.05101); no decay on biases and normalisation, the encoder at its own learning rate.
+
+    Args:
+        model: The student.
+        config: Learning rate and decay.
+        beside: What learns with the student and is no part of it.
+    """
+    scales = _encoder_scales(model, config)
+    groups: dict[tuple[float | None, bool], list[nn.Parameter]] = {}
+    for parameter in (*model.parameters(), *beside):
+        groups.setdefault((scales.get(id(parameter)), parameter.ndim > 1), []).append(parameter)
     return torch.optim.AdamW(
         [
             {
                 "params": parameters,
-                "base_lr": config.learning_rate * (config.encoder_lr_scale if in_encoder else 1.0),
+                "base_lr": config.learning_rate * (1.0 if scale is None else scale),
                 "lr": config.learning_rate,
                 "weight_decay": config.weight_decay if decays else 0.0,
             }
-            for (in_encoder, decays), parameters in groups.items()
+            for (scale, decays), parameters in groups.items()
         ]
     )
+
+
+def _encoder_scales(model: RgbPersonSegmenter, config: TrainingConfig) -> dict[int, float]:
+    """Factor of the learning rate by the identity of a parameter of the encoder."""
+    stages = encoder_stages(model.unet.unet.encoder)
+    scales = stage_scales(len(stages), config.unfreezing.lr_scale if config.unfreezing else 1.0)
+    return {
+        id(parameter): config.encoder_lr_scale * scale
+        for stage, scale in zip(stages, scales, strict=True)
+        for part in stage
+        for parameter in part.parameters()
+    }
 
 
 def split_paths(config: DataConfig, sample_root: Path) -> tuple[SplitPaths, SplitPaths]:
@@ -173,8 +197,17 @@ def read_split(paths: SplitPaths, scan_cache: Path | None = None, *, skip: bool)
     return without(people, bad)
 
 
-def build_training_set(config: ExperimentConfig, people: PeopleAnnotations) -> PeopleDataset:
-    """The training photographs, augmented, at the model's sizes."""
+def build_training_set(
+    config: ExperimentConfig,
+    people: PeopleAnnotations,
+    *,
+    teacher_size: tuple[int, int] | None = None,
+    stored_answers: StoredAnswers | None = None,
+) -> PeopleDataset:
+    """The training photographs, augmented, at the model's sizes; at ``teacher_size`` too when there is one.
+
+    With ``stored_answers`` each comes with a teacher's answer to it.
+    """
     augmentation = config.data.augmentation
     return PeopleDataset(
         people,
@@ -183,11 +216,16 @@ def build_training_set(config: ExperimentConfig, people: PeopleAnnotations) -> P
         augmentation=Augmentation(**augmentation.model_dump()) if augmentation else None,
         max_rois=config.data.max_rois_per_image,
         seed=config.training.seed,
+        teacher_size=teacher_size,
+        cache_views=config.data.cache_views,
+        stored_answers=stored_answers,
     )
 
 
-def build_validation_set(config: ModelConfig, people: PeopleAnnotations) -> PeopleDataset:
-    """The validation photographs as they are, every person of them, at the model's sizes."""
+def build_validation_set(
+    config: ModelConfig, people: PeopleAnnotations, *, teacher_size: tuple[int, int] | None = None
+) -> PeopleDataset:
+    """The photographs as they are, every person of them, at the model's sizes; at ``teacher_size`` too if given."""
     return PeopleDataset(
         people,
         image_size=config.image_size,
@@ -195,4 +233,5 @@ def build_validation_set(config: ModelConfig, people: PeopleAnnotations) -> Peop
         augmentation=None,
         max_rois=None,
         seed=0,
+        teacher_size=teacher_size,
     )

@@ -16,7 +16,6 @@ Answer = Callable[[Tensor, Tensor], SegmentationOutput]
 Metrics = dict[str, float | None]
 
 
-@torch.no_grad()
 def evaluate(
     answer: Answer,
     batches: Iterable[Batch],
@@ -27,7 +26,31 @@ def evaluate(
     after_batch: Callable[[], None] = lambda: None,
     coco_ap: CocoMaskAp | None = None,
 ) -> Metrics:
-    """Metrics of ``answer`` over all ``batches``.
+    """Metrics of ``answer`` over all ``batches``: those of :func:`measure`, and those of ``coco_ap`` when given."""
+    metrics = measure(
+        answer,
+        batches,
+        device=device,
+        precision=precision,
+        mask_size=mask_size,
+        after_batch=after_batch,
+        coco_ap=coco_ap,
+    )
+    return metrics.compute() | (coco_ap.compute() if coco_ap is not None else {})
+
+
+@torch.no_grad()
+def measure(
+    answer: Answer,
+    batches: Iterable[Batch],
+    *,
+    device: torch.device,
+    precision: Precision,
+    mask_size: tuple[int, int],
+    after_batch: Callable[[], None] = lambda: None,
+    coco_ap: CocoMaskAp | None = None,
+) -> SegmentationMetrics:
+    """The counts of ``answer`` over all ``batches``.
 
     Args:
         answer: A model in ``eval()`` mode, or a teacher.
@@ -37,9 +60,6 @@ def evaluate(
         mask_size: (height, width) of the masks.
         after_batch: Called after each batch (progress, interruption).
         coco_ap: Also collects COCO mask AP.
-
-    Returns:
-        The metrics of :class:`SegmentationMetrics`, and those of ``coco_ap`` when given.
     """
     metrics = SegmentationMetrics(mask_size)
     for batch in batches:
@@ -50,7 +70,7 @@ def evaluate(
         if coco_ap is not None and len(output.logits):
             coco_ap.update(output, batch)
         after_batch()
-    return metrics.compute() | (coco_ap.compute() if coco_ap is not None else {})
+    return metrics
 
 
 def monitored_metric(head: str) -> str:

@@ -33,9 +33,11 @@ from human_edge_detection.engine.device import (
 from human_edge_detection.engine.evaluation import Metrics
 from human_edge_detection.engine.progress import TrainingProgress
 from human_edge_detection.engine.saving import mend_best, newest_good_checkpoint
-from human_edge_detection.engine.teacher import Teacher, check_teacher, load_teacher
+from human_edge_detection.engine.soft_labels import SoftLabels, open_soft_labels, teacher_paths
+from human_edge_detection.engine.teacher import Teacher, check_teacher, load_teachers
 from human_edge_detection.engine.trainer import Parts, Trainer
 from human_edge_detection.engine.training_state import check_training_state
+from human_edge_detection.engine.tuning import hold_out, with_tuning
 from human_edge_detection.engine.writers import write_metrics
 from human_edge_detection.errors import CheckpointError
 from human_edge_detection.experiments.paths import RunPaths, scan_cache
@@ -76,16 +78,23 @@ def prepare_training(
     if start is not None and start.training is None:
         raise CheckpointError(f"--resume {resume}: holds weights only; use --init_from, or resume from latest.pth")
     teacher = _load_teacher(config, device)
-    splits = read_splits(config.data, sample_root, scan_cache=scan_cache(config.data))
+    splits, held_out = hold_out(config, read_splits(config.data, sample_root, scan_cache=scan_cache(config.data)))
+    soft_labels = open_soft_labels(config, splits)
     # Here, after the teacher has been built: with and without one, a student starts from the same weights.
     seed_everything(config.training.seed)
     student = _new_student(config, fresh=start is None, init_from=init_from)
-    trainer = Trainer(_parts(config, student, teacher, splits, device), paths)
+    parts = _parts(config, student, teacher or soft_labels, splits, device)
+    if teacher is not None and held_out is not None:
+        parts = with_tuning(parts, teacher, held_out)
+    trainer = Trainer(parts, paths)
     if start is not None:
         _restore(trainer, start, resume or paths.latest)
     else:
         _read_one_sample(trainer.parts.training_set)
-    teacher_metrics = None if teacher is None else _measure_teacher(teacher, trainer.parts, splits)
+    teacher_metrics: Metrics | None = soft_labels.metadata.teacher.metrics if soft_labels else None
+    if teacher is not None:
+        teacher_metrics = _measure_teacher(teacher, trainer.parts, splits)
+    trainer.teacher_score = teacher_metrics["miou"] if teacher_metrics else None
     write_metrics(paths.metrics, trainer.progress.history)
     if start is None:
         save_checkpoint(paths.untrained, Checkpoint(config, student.state_dict(), 0, {}, splits.val.fingerprint))
@@ -93,12 +102,22 @@ def prepare_training(
 
 
 def _parts(
-    config: ExperimentConfig, student: RgbPersonSegmenter, teacher: Teacher | None, splits: Splits, device: torch.device
+    config: ExperimentConfig,
+    student: RgbPersonSegmenter,
+    taught_by: Teacher | SoftLabels | None,
+    splits: Splits,
+    device: torch.device,
 ) -> Parts:
+    teacher = taught_by if isinstance(taught_by, Teacher) else None
+    soft_labels = taught_by if isinstance(taught_by, SoftLabels) else None
     settings = config.training
     precision = choose_precision(settings.precision, device)
+    distillation = build_distillation_loss(config.distillation) if config.distillation else None
+    if distillation is not None and distillation.adapter is not None:
+        distillation.adapter.to(device)
+    teacher_size = teacher.wanted_size(config.model.image_size) if teacher else None
     student.to(device).to(memory_format=torch.channels_last)
-    training_set = build_training_set(config, splits.train)
+    training_set = build_training_set(config, splits.train, teacher_size=teacher_size, stored_answers=soft_labels)
     validation_set = build_validation_set(config.model, splits.val)
     logger.info(
         "%s: %d training and %d validation images, %s, %s",
@@ -113,9 +132,9 @@ def _parts(
         device=device,
         precision=precision,
         student=student,
-        optimizer=build_optimizer(student, settings),
+        optimizer=build_optimizer(student, settings, beside=distillation.parameters() if distillation else ()),
         loss=build_loss(config),
-        distillation=build_distillation_loss(config.distillation) if config.distillation else None,
+        distillation=distillation,
         teacher=teacher,
         training_set=training_set,
         validation=validation_batches(
@@ -123,9 +142,12 @@ def _parts(
             batch_size=max(settings.batch_size, _MIN_VALIDATION_BATCH),
             num_workers=config.data.num_workers,
         ),
-        preview=_preview(validation_set, settings.visualize_images),
+        preview=_preview(
+            build_validation_set(config.model, splits.val, teacher_size=teacher_size), settings.visualize_images
+        ),
         skipped=(*splits.train.skipped, *splits.val.skipped),
         data_fingerprint=splits.val.fingerprint,
+        soft_labels=soft_labels,
     )
 
 
@@ -141,11 +163,12 @@ def _measure_teacher(teacher: Teacher, parts: Parts, splits: Splits) -> Metrics:
 
 
 def _load_teacher(config: ExperimentConfig, device: torch.device) -> Teacher | None:
-    if config.distillation is None:
+    distillation = config.distillation
+    if distillation is None or distillation.soft_labels is not None:
         return None
-    if config.distillation.teacher_checkpoint is None:
+    if distillation.teacher_checkpoint is None:
         raise CheckpointError(f"{config.name}: no teacher; give --teacher_checkpoint PATH")
-    return load_teacher(Path(config.distillation.teacher_checkpoint), device)
+    return load_teachers(teacher_paths(distillation), device)
 
 
 def _new_student(config: ExperimentConfig, *, fresh: bool, init_from: Path | None) -> RgbPersonSegmenter:
@@ -189,14 +212,16 @@ def _restore(trainer: Trainer, checkpoint: Checkpoint, path: Path) -> None:
     assert state is not None  # prepare_training has looked
     source = f"resume {path}: not the weights of {parts.config.name}"
     load_strictly(parts.student if trainer.ema is None else trainer.ema.model, checkpoint.model, source=source)
-    check_training_state(state, parts.optimizer, trainer.scaler, source=f"resume {path}")
+    adapter = parts.distillation.adapter if parts.distillation else None
+    check_training_state(state, parts.optimizer, trainer.scaler, source=f"resume {path}", adapter=adapter is not None)
+    if adapter is not None:
+        load_strictly(adapter, state["adapter"], source=f"resume {path}: not the adapter of {parts.config.name}")
     if trainer.ema is not None:
         load_strictly(parts.student, state["student"], source=source)
-    sha256 = parts.teacher.sha256 if parts.teacher else None
-    if state["teacher_sha256"] != sha256:
+    if state["teacher_sha256"] != parts.teacher_sha256:
         raise CheckpointError(
             f"resume {path}: was taught by another teacher (sha256 {str(state['teacher_sha256'])[:12]}, "
-            f"now {str(sha256)[:12]}); give that teacher again, or start anew with --run_name"
+            f"now {str(parts.teacher_sha256)[:12]}); give that teacher again, or start anew with --run_name"
         )
     fingerprints = (state["training_fingerprint"], checkpoint.data_fingerprint)
     if fingerprints != (parts.training_set.people.fingerprint, parts.data_fingerprint):

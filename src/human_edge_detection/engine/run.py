@@ -11,7 +11,9 @@ from pathlib import Path
 import torch
 
 from human_edge_detection.engine.evaluation import Metrics
+from human_edge_detection.engine.per_image import count_per_image
 from human_edge_detection.engine.preparation import prepare_training
+from human_edge_detection.engine.soft_labels import teacher_record
 from human_edge_detection.engine.status import StatusFile, now
 from human_edge_detection.engine.trainer import Parts, Trainer
 from human_edge_detection.engine.version import git_commit
@@ -20,7 +22,7 @@ from human_edge_detection.experiments.paths import RunPaths
 from human_edge_detection.experiments.result import RunResult, SkippedSample
 from human_edge_detection.experiments.schema import ExperimentConfig
 from human_edge_detection.log import log_to_file, stop_logging_to
-from human_edge_detection.storage import write_json
+from human_edge_detection.storage import write_atomically, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +68,7 @@ def execute_run(
         status.write("running", progress)
         trainer.on_progress = lambda: status.running(progress)
         stopped = trainer.fit()
+        _write_per_image(trainer)
         result = _result(trainer, teacher_metrics, early_stopped=stopped)
         write_json(paths.result, result.model_dump(mode="json"))
         status.write("finished", progress)
@@ -110,28 +113,42 @@ def _write_declaration(config: ExperimentConfig, paths: RunPaths, parts: Parts, 
             "device": str(parts.device),
             "precision": parts.precision,
             "threads": torch.get_num_threads(),
-            "teacher_sha256": parts.teacher.sha256 if parts.teacher else None,
+            "teacher_sha256": parts.teacher_sha256,
             "written": now(),
         },
     )
 
 
+def _write_per_image(trainer: Trainer) -> None:
+    parts = trainer.parts
+    counts = count_per_image(
+        trainer.paths.best,
+        parts.validation,
+        device=parts.device,
+        precision=parts.precision,
+        after_batch=trainer.on_progress,
+    )
+    write_atomically(trainer.paths.per_image, counts.model_dump_json().encode())
+
+
 def _result(trainer: Trainer, teacher_metrics: Metrics | None, *, early_stopped: bool) -> RunResult:
     parts, progress, config = trainer.parts, trainer.progress, trainer.parts.config
-    teacher, distillation = parts.teacher, config.distillation
+    distillation = config.distillation
     best = progress.history[progress.best_epoch - 1]
     metrics = {name.removeprefix("val/"): value for name, value in best.items() if name.startswith("val/")}
-    taught_by = teacher.checkpoint.config if teacher else None
+    teacher = parts.soft_labels.metadata.teacher if parts.soft_labels else None
+    if parts.teacher is not None:
+        teacher = teacher_record(parts.teacher, teacher_metrics or {})
     return RunResult(
         experiment=config.name,
         run_name=trainer.paths.root.name,
         seed=config.training.seed,
         encoder=config.model.encoder,
-        teacher_checkpoint=str(teacher.path) if teacher else None,
+        teacher_checkpoint=teacher.checkpoint if teacher else None,
         teacher_sha256=teacher.sha256 if teacher else None,
-        teacher_experiment=taught_by.name if taught_by else None,
-        teacher_encoder=taught_by.model.encoder if taught_by else None,
-        teacher_miou=teacher_metrics["miou"] if teacher_metrics else None,
+        teacher_experiment=teacher.experiment if teacher else None,
+        teacher_encoder=teacher.encoder if teacher else None,
+        teacher_miou=teacher.metrics["miou"] if teacher else None,
         teacher_parameters=teacher.parameters if teacher else None,
         temperature=distillation.temperature if distillation else None,
         alpha=distillation.alpha if distillation else None,
@@ -141,9 +158,11 @@ def _result(trainer: Trainer, teacher_metrics: Metrics | None, *, early_stopped:
         epochs=progress.epoch,
         metrics=metrics,
         seconds=progress.seconds,
+        images=progress.images,
         images_per_second=progress.images / progress.seconds if progress.seconds else None,
         best_checkpoint=str(trainer.paths.best),
         data_fingerprint=parts.data_fingerprint,
+        training_fingerprint=parts.training_set.people.fingerprint,
         early_stopped=early_stopped,
         skipped_samples=tuple(SkippedSample(**sample._asdict()) for sample in parts.skipped),
     )

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
-from human_edge_detection.advanced.knowledge_distillation import DISTILLATION_PREFIX, DistillationLoss
+from human_edge_detection.advanced.knowledge_distillation import DISTILLATION_PREFIX, DistillationLoss, over_images
 from human_edge_detection.data.dataset import PeopleDataset
 from human_edge_detection.data.loader import BatchLoader, batches_per_epoch, training_batches
 from human_edge_detection.data.people import BadSample
@@ -24,25 +24,28 @@ from human_edge_detection.engine.device import Precision, autocast, seed_everyth
 from human_edge_detection.engine.display import TrainingDisplay, training_display
 from human_edge_detection.engine.ema import MovingAverage
 from human_edge_detection.engine.evaluation import Metrics, answer_of, evaluate, monitored_metric
+from human_edge_detection.engine.guards import distillation_warnings
 from human_edge_detection.engine.interruption import Interruption
 from human_edge_detection.engine.progress import Record, TrainingProgress
 from human_edge_detection.engine.saving import Saver
 from human_edge_detection.engine.schedules import learning_rate_factor
+from human_edge_detection.engine.soft_labels import SoftLabels
+from human_edge_detection.engine.strength import TEACHER_TUNING_SCORE, TUNING_SCORE, Strength, strength_in
 from human_edge_detection.engine.teacher import Teacher
+from human_edge_detection.engine.truth import head_truths
+from human_edge_detection.engine.unfreezing import encoder_stages, open_stages
 from human_edge_detection.engine.visualize import draw_comparison, write_pictures
 from human_edge_detection.engine.writers import RunWriters, write_metrics
 from human_edge_detection.errors import DataError, StorageError, TrainingError
 from human_edge_detection.experiments.paths import RunPaths
 from human_edge_detection.experiments.schema import ExperimentConfig
-from human_edge_detection.losses.hierarchical import FULL_IMAGE_PREFIX, HierarchicalLoss, foreground_labels
+from human_edge_detection.losses.hierarchical import FULL_IMAGE_PREFIX, HierarchicalLoss
 from human_edge_detection.structures import Batch, LossOutput, SegmentationOutput
 
 logger = logging.getLogger(__name__)
 
 _DRAWN_EPOCHS = 20
 """Epochs of a run that are drawn, evenly spread: a picture is a megabyte, and a run may have hundreds of epochs."""
-_PER_IMAGE = (FULL_IMAGE_PREFIX, f"{DISTILLATION_PREFIX}full_image")
-"""Terms that average over images; the others average over rois."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,21 @@ class Parts:
     """The validation photographs that are drawn after each epoch, on the CPU."""
     data_fingerprint: str
     """Of the validation annotations."""
+    tuning: BatchLoader | None = None
+    """Training photographs that are held out, where alpha follows the student's score on them."""
+    teacher_tuning_score: float | None = None
+    """What the teacher scores on ``tuning``."""
     skipped: tuple[BadSample, ...] = ()
     """Photographs of both splits that were left out."""
+    soft_labels: SoftLabels | None = None
+    """Stored answers of a teacher, which come with the training samples; there is no ``teacher`` then."""
+
+    @property
+    def teacher_sha256(self) -> str | None:
+        """Tells the teacher, or the teachers, from any other, whether the answers are stored or not."""
+        if self.soft_labels is not None:
+            return self.soft_labels.metadata.key.teacher_sha256
+        return self.teacher.fingerprint if self.teacher else None
 
 
 class Trainer:
@@ -79,6 +95,11 @@ class Trainer:
         self.saver = Saver(paths, keep_last=self.settings.keep_last, minutes=self.settings.checkpoint_minutes)
         self.on_progress: Callable[[], None] = lambda: None
         """Called after each step and each validation batch."""
+        self.teacher_score: float | None = None
+        """The teacher's mIoU on the validation data, where it was measured."""
+        self._warned: set[str] = set()
+        self._frozen: Sequence[nn.Module] = ()
+        """Parts of the student that do not learn in the epoch under way, statistics of their normalisation included."""
         self.ema = MovingAverage(parts.student, self.settings.ema.decay) if self.settings.ema else None
         self.scaler = torch.amp.GradScaler(parts.device.type, enabled=parts.precision == "fp16")
         self.batches = batches_per_epoch(len(parts.training_set), self.settings.batch_size)
@@ -119,8 +140,10 @@ class Trainer:
         )
 
     def _train_epoch(self, stream: Iterator[Batch], writers: RunWriters, display: TrainingDisplay) -> None:
-        frozen = self.progress.epoch < self.parts.config.model.freeze_unet_epochs
-        self.parts.student.unet.requires_grad_(not frozen)
+        self._freeze()
+        strength = self._strength()
+        if strength is not None and self.parts.distillation is not None:
+            self.parts.distillation.temperature, self.parts.distillation.alpha = strength
         while self.progress.batch < self.batches:
             started = time.perf_counter()
             group = self._next_group(stream)
@@ -136,6 +159,25 @@ class Trainer:
             if self.interruption.requested or self.saver.due:
                 self.saver.save(self.checkpoint({}))
             self.interruption.check()
+
+    def _freeze(self) -> None:
+        """Decides which parts of the student learn in the epoch under way."""
+        unet, epoch, rule = self.parts.student.unet, self.progress.epoch, self.settings.unfreezing
+        self._frozen = ()
+        if epoch < self.parts.config.model.freeze_unet_epochs:
+            self._frozen = (unet,)
+        elif rule is not None:
+            stages = encoder_stages(unet.unet.encoder)
+            learning = open_stages(epoch, stages=len(stages), epochs_per_stage=rule.epochs_per_stage)
+            self._frozen = [part for stage in stages[: len(stages) - learning] for part in stage]
+        unet.requires_grad_(True)
+        for part in self._frozen:
+            part.requires_grad_(False)
+
+    def _strength(self) -> Strength | None:
+        """Temperature and alpha of the epoch under way."""
+        config = self.parts.config.distillation
+        return None if config is None else strength_in(config, self.progress.history, epochs=self.settings.epochs)
 
     def _next_group(self, stream: Iterator[Batch]) -> list[Batch]:
         """The batches of the next update."""
@@ -155,8 +197,8 @@ class Trainer:
         seed_everything(settings.seed, self.progress.step)
         factor = self._set_learning_rate()
         student.train()
-        if not student.unet.last_shared_weight().requires_grad:
-            student.unet.eval()
+        for part in self._frozen:
+            part.eval()
         self.parts.optimizer.zero_grad(set_to_none=True)
         rois, images = sum(len(batch.rois) for batch in group), sum(len(batch.images) for batch in group)
         values: dict[str, float] = {}
@@ -174,16 +216,19 @@ class Trainer:
         return values | {"gradient_norm": norm, "learning_rate": settings.learning_rate * factor}
 
     def batch_loss(self, batch: Batch) -> LossOutput:
-        """The loss of one batch, the teacher asked where there is one."""
+        """The loss of one batch, the teacher asked where there is one and its answer is not stored."""
         parts = self.parts
         with autocast(parts.device, parts.precision):
             images = batch.images.contiguous(memory_format=torch.channels_last)
-            output: SegmentationOutput = parts.student(images, batch.rois)
+            features = parts.distillation is not None and parts.distillation.needs_features
+            output: SegmentationOutput = parts.student(images, batch.rois, features=features)
             base = parts.loss(output, batch)
-            if parts.distillation is None or parts.teacher is None:
+            answer = batch.teacher_answer
+            if answer is None and parts.teacher is not None:
+                answer = parts.teacher.answer_to(batch, mask_size=parts.config.model.mask_size, features=features)
+            if parts.distillation is None or answer is None:
                 return base
-            answer = parts.teacher.answer(images, batch.rois, mask_size=parts.config.model.mask_size)
-            return parts.distillation(output, answer, foreground_labels(batch.roi_masks.long()) == 1, base)
+            return parts.distillation(output, answer, head_truths(batch), base)
 
     def _set_learning_rate(self) -> float:
         factor = learning_rate_factor(
@@ -251,7 +296,8 @@ class Trainer:
         progress, config = self.progress, self.parts.config
         training = progress.means() | progress.gradient_shares
         try:
-            metrics = self._validate(display)
+            metrics = self._validate(display, self.parts.validation)
+            tuning = self._validate(display, self.parts.tuning) if self.parts.tuning is not None else None
         except (KeyboardInterrupt, DataError):
             self.saver.save(self.checkpoint({}))
             raise
@@ -259,8 +305,12 @@ class Trainer:
         record: Record = {"epoch": progress.epoch + 1, "step": progress.step}
         record |= {f"train/{name}": value for name, value in training.items()}
         record |= {f"val/{name}": value for name, value in metrics.items()}
-        if config.distillation is not None:
-            record |= {"temperature": config.distillation.temperature, "alpha": config.distillation.alpha}
+        strength = self._strength()
+        if strength is not None:
+            record |= strength._asdict()
+            self._warn(training, strength.alpha, metrics["miou"])
+        if tuning is not None:
+            record |= {TUNING_SCORE: tuning["miou"], TEACHER_TUNING_SCORE: self.parts.teacher_tuning_score}
         is_best = progress.finish_epoch(record, score if score is not None else float("-inf"))
         self.saver.save_epoch(self.checkpoint(metrics), is_best=is_best)
         writers.epoch(record, progress.step)
@@ -271,7 +321,14 @@ class Trainer:
             logger.warning("%s; training goes on", error)
         logger.info(_epoch_line(progress, self.settings.epochs, training, metrics, is_best=is_best))
 
-    def _validate(self, display: TrainingDisplay) -> Metrics:
+    def _warn(self, training: Mapping[str, float], alpha: float, score: float | None) -> None:
+        found = distillation_warnings(training, alpha=alpha, student_score=score, teacher_score=self.teacher_score)
+        for name, text in found:
+            if name not in self._warned:
+                self._warned.add(name)
+                logger.warning("epoch %d: %s", self.progress.epoch + 1, text)
+
+    def _validate(self, display: TrainingDisplay, data: BatchLoader) -> Metrics:
         parts = self.parts
 
         def after_batch() -> None:
@@ -279,10 +336,10 @@ class Trainer:
             self.on_progress()
             self.interruption.check()
 
-        with display.validating(len(parts.validation)):
+        with display.validating(len(data)):
             return evaluate(
                 answer_of(self._model_in_use()),
-                parts.validation,
+                data,
                 device=parts.device,
                 precision=parts.precision,
                 mask_size=parts.config.model.mask_size,
@@ -295,15 +352,16 @@ class Trainer:
 
     def checkpoint(self, metrics: Metrics) -> Checkpoint:
         """The state as it is now."""
-        teacher = self.parts.teacher
         training: dict[str, Any] = {
             "student": self.parts.student.state_dict() if self.ema is not None else None,
             "optimizer": self.parts.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "progress": self.progress.to_state(),
-            "teacher_sha256": teacher.sha256 if teacher else None,
+            "teacher_sha256": self.parts.teacher_sha256,
             "training_fingerprint": self.parts.training_set.people.fingerprint,
         }
+        if self.parts.distillation is not None and self.parts.distillation.adapter is not None:
+            training["adapter"] = self.parts.distillation.adapter.state_dict()
         return Checkpoint(
             config=self.parts.config,
             model=self._model_in_use().state_dict(),
@@ -322,7 +380,7 @@ class Trainer:
         with torch.no_grad(), autocast(parts.device, parts.precision):
             student = answer_of(self._model_in_use())(batch.images, batch.rois)
             size = parts.config.model.mask_size
-            teacher = parts.teacher.answer(batch.images, batch.rois, mask_size=size) if parts.teacher else None
+            teacher = parts.teacher.answer_to(batch, mask_size=size) if parts.teacher else None
         pictures = draw_comparison(batch, student, teacher, max_images=len(batch.images))
         write_pictures(self.paths.visualizations(self.progress.epoch), pictures)
         for name, picture in pictures:
@@ -334,7 +392,7 @@ class Trainer:
 
 
 def _share(name: str, batch: Batch, rois: int, images: int) -> float:
-    if name.startswith(_PER_IMAGE):
+    if name.startswith(FULL_IMAGE_PREFIX) or over_images(name):
         return len(batch.images) / images
     return len(batch.rois) / max(rois, 1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any, Final
 
 import torch
@@ -20,7 +20,12 @@ _MOMENTS: Final = {"step", "exp_avg", "exp_avg_sq"}
 
 
 def check_training_state(
-    state: Mapping[str, Any], optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, *, source: str
+    state: Mapping[str, Any],
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    *,
+    source: str,
+    adapter: bool = False,
 ) -> None:
     """Refuses a state that is not whole, or is of other parameters, before any of it is put to use.
 
@@ -29,20 +34,21 @@ def check_training_state(
         optimizer: The AdamW that will take it over.
         scaler: The loss scaler that will.
         source: What is read, for the message.
+        adapter: Whether a term of the distillation has learnt weights of its own, ``adapter``.
 
     Raises:
         CheckpointError: ``<source>: <first problem>``.
     """
-    problem = next(_problems(state, optimizer, scaler), None)
+    problem = next(_problems(state, optimizer, scaler, _KEYS | ({"adapter"} if adapter else set())), None)
     if problem is not None:
         raise CheckpointError(f"{source}: {problem}; resume from another checkpoint, or start anew with --restart")
     TrainingProgress.from_state(state["progress"], source=source)
 
 
 def _problems(
-    state: Mapping[str, Any], optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
+    state: Mapping[str, Any], optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, keys: Set[str]
 ) -> Iterator[str]:
-    different = sorted(map(str, state.keys() ^ _KEYS))
+    different = sorted(map(str, state.keys() ^ keys))
     if different:
         yield f"not a state of training ({different[0]} missing or unknown)"
         return

@@ -32,6 +32,8 @@ def check_paths(config: ExperimentConfig, output_dir: Path) -> None:
         _check(f"data.{field}", getattr(data, field), kind="file")
     if distillation is not None:
         _check("distillation.teacher_checkpoint", distillation.teacher_checkpoint, kind="file", output_dir=output_dir)
+        for path in distillation.more_teacher_checkpoints:
+            _check("distillation.more_teacher_checkpoints", path, kind="file", output_dir=output_dir)
     _check("model.pretrained_unet", config.model.pretrained_unet, kind="file", output_dir=output_dir)
     if config.model.encoder_weights not in ("imagenet", "none"):
         _check("model.encoder_weights", config.model.encoder_weights, kind="file or folder")

@@ -76,6 +76,15 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first)
 
 
+class _Dumper(yaml.SafeDumper):
+    """Puts texts into quotes which :class:`_Loader` would take for something else."""
+
+    yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def parse_value(text: str) -> Any:
     """A value as YAML writes it: ``3``, ``1e-3``, ``null``, ``[96, 96]``, ``{decay: 0.99}``, anything else a string.
 
@@ -102,6 +111,11 @@ def read_config_file(path: Path) -> dict[str, Any]:
     if not isinstance(fields, Mapping):
         raise ConfigError(f"--config_file {path}: expected a mapping such as 'base: NAME', got {type(fields).__name__}")
     return dict(fields)
+
+
+def config_file_text(fields: Mapping[str, Any]) -> str:
+    """``fields`` as YAML that :func:`read_config_file` reads back as the same values."""
+    return yaml.dump(dict(fields), Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None)
 
 
 def problem_of(error: yaml.YAMLError) -> str:

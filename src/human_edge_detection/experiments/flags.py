@@ -43,6 +43,7 @@ TRAINING_FLAGS: Final = (
     Flag("--accumulation_steps", "training.accumulation_steps", int, "batches for one optimizer update"),
     Flag("--seed", "training.seed", int, "seed of weights, order and augmentation"),
     Flag("--num_workers", "data.num_workers", int, "processes that load photographs; results do not depend on it"),
+    Flag("--cache_views", "data.cache_views", int, "epochs after which the same views come again (default: never)"),
     Flag("--device", "training.device", str, "where to train", ("auto", "cpu", "cuda")),
     Flag("--precision", "training.precision", str, "arithmetic", ("auto", "fp32", "bf16", "fp16")),
     Flag("--deterministic", "training.deterministic", bool, "repeatable on a GPU too, slower (a CPU always is)"),
@@ -56,6 +57,7 @@ DISTILLATION_FLAGS: Final = (
         str,
         "checkpoint of the teacher; turns distillation on for any experiment",
     ),
+    Flag("--soft_labels", "distillation.soft_labels", str, "folder with the teacher's answers, from hed soft-labels"),
     Flag("--distillation_temperature", "distillation.temperature", float, "temperature (default: 4.0)"),
     Flag("--distillation_alpha", "distillation.alpha", float, "weight of the distillation term (default: 0.7)"),
 )

@@ -25,7 +25,7 @@ _REPLACES = {
     **dict.fromkeys(_FOUR_PATHS, ("data.root", "data.sample")),
 }
 """A data flag says where the data is, so it clears what said so before."""
-NAMES_TEACHER = ("distillation", TEACHER_CHECKPOINT, "distillation.teacher_config")
+NAMES_TEACHER = ("distillation", TEACHER_CHECKPOINT, "distillation.teacher_config", "distillation.soft_labels")
 """Changes that turn distillation on."""
 PRETRAINED_FIELDS = ("model.pretrained_unet", "model.pretrained_unet_config", "model.freeze_unet_epochs")
 _FOR_DEPENDENCIES = (
@@ -84,6 +84,7 @@ class Overrides:
     def for_dependency(self, preset: ExperimentConfig) -> Overrides:
         """What holds for ``preset`` too when a run with these overrides needs it trained first."""
         held = Overrides(tuple(change for change in self.changes if _below(change.path, _FOR_DEPENDENCIES)))
+        held = held.without("data.cache_views")  # a teacher has no teacher whose answers could be stored
         return held if has_pretraining(preset) else held.without(*PRETRAINED_FIELDS)
 
 
@@ -117,10 +118,10 @@ def collect(*, config_file: Path | None = None, sets: Sequence[str] = (), flags:
         if value is not None and not isinstance(value, str):
             raise ConfigError(f"--config_file {config_file}: {key}: expected a name, got {value!r}")
     from_file = [Change(path, value, f"--config_file {config_file}") for path, value in _leaves(fields)]
-    from_sets = [_parse_set(text) for text in sets]
-    from_flags = [Change(flag.path, flags[flag.name], flag.name) for flag in FLAGS if flags.get(flag.name) is not None]
-    for change in (*from_file, *from_sets):
+    for change in from_file:
         _check_path(change)
+    from_sets = [parse_change(text, "--set") for text in sets]
+    from_flags = [Change(flag.path, flags[flag.name], flag.name) for flag in FLAGS if flags.get(flag.name) is not None]
     four = [change.source for change in from_flags if change.path in _FOUR_PATHS]
     if four and flags.get("--data_root") is not None:
         raise ConfigError(f"--data_root and {four[0]} both say where the data is; give one")
@@ -185,6 +186,30 @@ def base_name(named: str | None, overrides: Overrides) -> str:
     return name
 
 
+def parse_change(text: str, source: str) -> Change:
+    """The change that ``section.field=value`` asks for; the value is YAML.
+
+    Args:
+        text: As typed.
+        source: The flag that it was given to.
+
+    Raises:
+        ConfigError: Not of this form, no such field, or a value that is not plain YAML.
+    """
+    path, equals, value = text.partition("=")
+    if not equals or not path:
+        raise ConfigError(f"{source} {_short(text)}: expected section.field=value, such as {source} training.epochs=20")
+    try:
+        change = Change(path.strip(), parse_value(value), source)
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            f"{source} {_short(text)}: the value is not YAML of plain values ({problem_of(error)}); "
+            "quote it, or write lists as [1, 2]"
+        ) from error
+    _check_path(change)
+    return change
+
+
 _FLAG_NAMES = frozenset(flag.name for flag in FLAGS)
 
 
@@ -194,19 +219,6 @@ def _leaves(fields: Mapping[str, Any], path: str = "") -> Iterable[tuple[str, An
             yield from _leaves(value, f"{path}{key}.")
         else:
             yield f"{path}{key}", value
-
-
-def _parse_set(text: str) -> Change:
-    path, equals, value = text.partition("=")
-    if not equals or not path:
-        raise ConfigError(f"--set {_short(text)}: expected section.field=value, such as --set training.epochs=20")
-    try:
-        return Change(path.strip(), parse_value(value), "--set")
-    except yaml.YAMLError as error:
-        raise ConfigError(
-            f"--set {_short(text)}: the value is not YAML of plain values ({problem_of(error)}); "
-            "quote it, or write lists as [1, 2]"
-        ) from error
 
 
 def _short(text: str) -> str:

@@ -15,6 +15,8 @@ from human_edge_detection.experiments.schema import DataConfig, ExperimentConfig
 RUNS_FILE = "experiment_runs.json"
 COMPARISON_FILE = "experiment_comparison.csv"
 COMPARISON_JSON_FILE = "experiment_comparison.json"
+PAIRED_FOLDER = "experiment_comparison"
+"""Reports of ``hed compare RUN...``, beside the folder of all runs."""
 
 _NOT_IDENTITY = (
     ("data", "num_workers"),
@@ -23,6 +25,11 @@ _NOT_IDENTITY = (
     ("training", "checkpoint_minutes"),
 )
 """Fields that do not change what a run computes, so they do not make it another run."""
+_FIRST_DISTILLATION_FIELDS = frozenset(
+    {"teacher_config", "teacher_checkpoint", "temperature", "alpha", "main", "bg_fg", "target_nontarget", "full_image"}
+)
+"""Those of the first named runs. A field that came later is left out at its default, which stands for what was done
+before, so that those runs keep their names; a new one needs such a default, and nothing here."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,11 @@ class RunPaths:
     @property
     def metrics(self) -> Path:
         return self.root / "metrics.jsonl"
+
+    @property
+    def per_image(self) -> Path:
+        """What the best model answered on each validation photograph."""
+        return self.root / "per_image.json"
 
     @property
     def parity(self) -> Path:
@@ -139,6 +151,11 @@ def identity(config: ExperimentConfig) -> dict[str, Any]:
     fields = config.model_dump(mode="json", exclude={"name", "description"})
     for section, field in _NOT_IDENTITY:
         fields[section].pop(field)
+    distillation = config.distillation
+    if distillation is not None:
+        for name, declared in type(distillation).model_fields.items():
+            if name not in _FIRST_DISTILLATION_FIELDS and getattr(distillation, name) == declared.default:
+                fields["distillation"].pop(name)
     return fields
 
 

@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from human_edge_detection.errors import CheckpointError
-from human_edge_detection.experiments.schema import Section
+from human_edge_detection.experiments.section import Section
 
 Kind = TypeVar("Kind", bound=Section)
 State = Literal["running", "finished", "interrupted", "failed"]
@@ -58,10 +58,16 @@ class RunResult(Section):
     metrics: dict[str, float | None]
     """Validation metrics of the best epoch."""
     seconds: float
+    """Spent in training steps and waiting for their data; validation and saving not counted."""
+    images: int | None = None
+    """Training images seen."""
     images_per_second: float | None
     """Training images a second, validation and saving not counted."""
     best_checkpoint: str
     data_fingerprint: str
+    """Of the validation annotations."""
+    training_fingerprint: str | None = None
+    """Of the training annotations."""
     early_stopped: bool = False
     skipped_samples: tuple[SkippedSample, ...] = ()
     """Of both splits, where ``data.on_bad_sample`` is ``skip``."""

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from human_edge_detection.errors import ConfigError, did_you_mean
+from human_edge_detection.experiments.distillation import TERM_CONFIGS
+from human_edge_detection.experiments.distillation import DistillationConfig as DistillationConfig
+from human_edge_detection.experiments.section import Fraction as Fraction
+from human_edge_detection.experiments.section import Section as Section
+from human_edge_detection.experiments.section import Weight as Weight
 
 SCHEMA_VERSION: Final = 1
 
@@ -26,16 +31,10 @@ Encoder = Literal[
     "resnet18",
     "resnet34",
 ]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Weight = Annotated[float, Field(ge=0.0)]
 Size = tuple[Annotated[int, Field(ge=8, le=4096)], Annotated[int, Field(ge=8, le=4096)]]
 """(height, width) in pixels."""
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen, strict, unknown fields refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
+_TERM_DEPTH = 3
+"""Parts of the path of a distillation term, its number included."""
 
 
 class SampleDataConfig(Section):
@@ -77,6 +76,9 @@ class DataConfig(Section):
     max_rois_per_image: int = Field(10, ge=1, le=100)
     """Persons used of one training photograph, drawn anew each epoch; validation uses all."""
     augmentation: AugmentationConfig | None = AugmentationConfig()
+    cache_views: int | None = Field(None, ge=1, le=9999)
+    """The training photographs look the same again after so many epochs; null: never. A teacher's answers can be stored
+    only for views that repeat."""
     num_workers: int = Field(1, ge=0, le=64)
     on_bad_sample: Literal["error", "skip"] = "error"
     """What a photograph that cannot be used does: stop the run before its first step, or be left out and listed."""
@@ -132,20 +134,6 @@ class LossConfig(Section):
     boundary: BoundaryLossConfig | None = None
 
 
-class DistillationConfig(Section):
-    """``L = alpha * L_distill + (1 - alpha) * L_base`` (Hinton et al., arXiv:1503.02531)."""
-
-    teacher_config: str | None = None
-    """Experiment that trains the teacher; used when ``teacher_checkpoint`` is not given."""
-    teacher_checkpoint: str | None = None
-    temperature: float = Field(4.0, gt=0.0, le=100.0)
-    alpha: Fraction = 0.7
-    main: Weight = 1.0
-    bg_fg: Weight = 0.3
-    target_nontarget: Weight = 0.3
-    full_image: Weight = 0.3
-
-
 class EmaConfig(Section):
     """Exponential moving average of the weights; when on, it is what is validated, kept as best and exported."""
 
@@ -157,6 +145,13 @@ class EarlyStoppingConfig(Section):
 
     patience: int = Field(20, ge=1)
     min_delta: float = Field(0.0, ge=0.0)
+
+
+class UnfreezingConfig(Section):
+    """The encoder learns from its last stage on, one stage more every few epochs (ULMFiT, arXiv:1801.06146)."""
+
+    epochs_per_stage: int = Field(2, ge=1)
+    lr_scale: float = Field(0.5, gt=0.0, le=1.0, description="Learning rate of a stage, relative to the one after it.")
 
 
 class TrainingConfig(Section):
@@ -175,6 +170,7 @@ class TrainingConfig(Section):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = Field(0, ge=0, lt=2**31)
+    unfreezing: UnfreezingConfig | None = None
     ema: EmaConfig | None = None
     early_stopping: EarlyStoppingConfig | None = None
     deterministic: bool = False
@@ -216,8 +212,9 @@ def _disagreements(config: ExperimentConfig) -> Iterator[str]:
         return
     if config.model.head == "none":
         yield "distillation: model.head 'none' has no roi logits to distil; use null"
-    if not (distillation.teacher_config or distillation.teacher_checkpoint):
-        yield "distillation: no teacher; give distillation.teacher_checkpoint or distillation.teacher_config"
+    yield from distillation.disagreements()
+    if distillation.soft_labels is not None and config.data.cache_views is None:
+        yield "data.cache_views: stored answers need views that repeat; give a number, such as 8"
     if distillation.teacher_config == config.name:
         yield f"distillation.teacher_config: {config.name!r} cannot be its own teacher"
 
@@ -302,16 +299,28 @@ def field_names(section: type[BaseModel], path: tuple[str, ...] = ()) -> list[st
 def _section_types(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
+    if get_origin(annotation) is tuple:
+        return  # a list of sections is one value: no path leads into it
     for argument in getattr(annotation, "__args__", ()):
         yield from _section_types(argument)
 
 
 def _describe(problem: ErrorDetails) -> str:
     path = tuple(str(part) for part in problem["loc"])
+    known: list[str] | None = None
+    if path[:2] == ("distillation", "terms") and len(path) > _TERM_DEPTH:
+        # pydantic names the kind of a term on the way to its fields; no user wrote it there.
+        known = list(TERM_CONFIGS[path[_TERM_DEPTH]].model_fields)
+        path = (*path[:_TERM_DEPTH], *path[_TERM_DEPTH + 1 :])
     dotted = ".".join(path)
     if problem["type"] == "extra_forbidden":
-        known = field_names(ExperimentConfig, path[:-1])
+        known = known or field_names(ExperimentConfig, path[:-1])
         return f"{dotted}: unknown field{did_you_mean(path[-1], known)}; known: {', '.join(known)}"
+    if problem["type"] == "union_tag_invalid":
+        kind = str(problem["ctx"]["tag"])
+        return f"{dotted}: unknown kind {kind!r}{did_you_mean(kind, TERM_CONFIGS)}; known: {', '.join(TERM_CONFIGS)}"
+    if problem["type"] == "union_tag_not_found":
+        return f"{dotted}: no kind, got {problem['input']!r}; known: {', '.join(TERM_CONFIGS)}"
     message = problem["msg"].removeprefix("Value error, ")
     if not path:
         return message

@@ -1,32 +1,43 @@
 """The validation metrics of a model over one data set."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from human_edge_detection.metrics.boundary import boundary_f1, boundary_tolerance
-from human_edge_detection.metrics.confusion import confusion_matrix, dice_per_class, iou_per_class, mean_iou
-from human_edge_detection.structures import (
-    BACKGROUND,
-    CLASS_NAMES,
-    IGNORE,
-    NON_TARGET,
-    TARGET,
-    Batch,
-    SegmentationOutput,
-)
+from human_edge_detection.metrics.confusion import confusion_matrices
+from human_edge_detection.metrics.scores import Sums, scores
+from human_edge_detection.structures import CLASS_NAMES, IGNORE, TARGET, Batch, SegmentationOutput
 
 
 class RoiScore(NamedTuple):
-    """How well one person was found. A value is NaN where the truth has nothing to find."""
+    """How well one person was found.
+
+    Attributes:
+        image_id: The photograph.
+        annotation_id: The person.
+        target_iou: NaN where the truth has nothing to find.
+        boundary_f1: NaN where the truth has no border to find.
+        confusion: The 3 x 3 counts of the roi, row by row; rows are the truth.
+    """
 
     image_id: int
     annotation_id: int
     target_iou: float
     boundary_f1: float
+    confusion: tuple[int, ...]
+
+
+class ImageScore(NamedTuple):
+    """How well the people of one photograph were found: its 2 x 2 counts, row by row; rows are the truth."""
+
+    image_id: int
+    confusion: tuple[int, ...]
 
 
 class SegmentationMetrics:
@@ -42,9 +53,8 @@ class SegmentationMetrics:
     def __init__(self, mask_size: tuple[int, int]) -> None:
         self.mask_size = mask_size
         self._tolerance = boundary_tolerance(mask_size)
-        self._roi_confusion = torch.zeros(len(CLASS_NAMES), len(CLASS_NAMES), dtype=torch.int64)
-        self._image_confusion = torch.zeros(2, 2, dtype=torch.int64)
         self._roi_scores: list[RoiScore] = []
+        self._image_scores: list[ImageScore] = []
 
     @torch.no_grad()
     def update(self, output: SegmentationOutput, batch: Batch) -> None:
@@ -57,21 +67,23 @@ class SegmentationMetrics:
             self._count_rois(output.logits, batch)
         full_image = output.aux.get("full_image_logits")
         if full_image is not None:
-            counts = confusion_matrix(full_image.squeeze(1) > 0, batch.person_masks, num_classes=2)
-            self._image_confusion += counts.cpu()
+            counts = confusion_matrices(full_image.squeeze(1) > 0, batch.person_masks, num_classes=2).flatten(1)
+            for image_id, confusion in zip(batch.image_ids, counts.tolist(), strict=True):
+                self._image_scores.append(ImageScore(image_id, tuple(confusion)))
 
     def _count_rois(self, logits: Tensor, batch: Batch) -> None:
         expected = (len(batch.rois), len(CLASS_NAMES), *self.mask_size)
         if tuple(logits.shape) != expected:
             raise ValueError(f"logits are {tuple(logits.shape)}, expected {expected}")
         classes = logits.argmax(1)
-        self._roi_confusion += confusion_matrix(classes, batch.roi_masks, len(CLASS_NAMES)).cpu()
+        counts = confusion_matrices(classes, batch.roi_masks, len(CLASS_NAMES)).flatten(1).tolist()
         ious = target_iou(classes, batch.roi_masks)
         boundaries = boundary_f1(classes, batch.roi_masks, self._tolerance)
         # One transfer from the device; a batch index is exact in float64.
         rows = torch.stack([batch.rois[:, 0].double(), ious, boundaries], dim=1).tolist()
-        for annotation_id, (image, iou, boundary) in zip(batch.annotation_ids, rows, strict=True):
-            self._roi_scores.append(RoiScore(batch.image_ids[int(image)], annotation_id, iou, boundary))
+        for annotation_id, (image, iou, boundary), confusion in zip(batch.annotation_ids, rows, counts, strict=True):
+            image_id = batch.image_ids[int(image)]
+            self._roi_scores.append(RoiScore(image_id, annotation_id, iou, boundary, tuple(confusion)))
 
     def merge(self, other: "SegmentationMetrics") -> None:
         """Adds the counts of ``other``, which has seen another part of the same data set.
@@ -81,25 +93,19 @@ class SegmentationMetrics:
         """
         if other.mask_size != self.mask_size:
             raise ValueError(f"mask size {other.mask_size} cannot be merged into {self.mask_size}")
-        self._roi_confusion += other._roi_confusion
-        self._image_confusion += other._image_confusion
         self._roi_scores += other._roi_scores
+        self._image_scores += other._image_scores
 
     def compute(self) -> dict[str, float | None]:
         """Every metric in [0, 1] by name; None for one that nothing was counted for."""
-        iou = iou_per_class(self._roi_confusion)
-        values: dict[str, Tensor | float] = {
-            "miou": mean_iou(self._roi_confusion),
-            "iou_background": iou[BACKGROUND],
-            "iou_target": iou[TARGET],
-            "iou_nontarget": iou[NON_TARGET],
-            "target_iou_per_roi": _exact_mean(score.target_iou for score in self._roi_scores),
-            "dice_target": dice_per_class(self._roi_confusion)[TARGET],
-            "boundary_f1": _exact_mean(score.boundary_f1 for score in self._roi_scores),
-            "full_image_iou": iou_per_class(self._image_confusion)[1],
-            "full_image_dice": dice_per_class(self._image_confusion)[1],
-        }
-        return _none_for_nan(values)
+        sums = Sums(
+            roi_confusion=_total((score.confusion for score in self._roi_scores), len(CLASS_NAMES)),
+            image_confusion=_total((score.confusion for score in self._image_scores), 2),
+            target_iou=_exact_sum(score.target_iou for score in self._roi_scores),
+            boundary_f1=_exact_sum(score.boundary_f1 for score in self._roi_scores),
+        )
+        values = {name: float(value) for name, value in scores(sums).items()}
+        return {name: None if math.isnan(value) else value for name, value in values.items()}
 
     @property
     def roi_scores(self) -> tuple[RoiScore, ...]:
@@ -107,9 +113,9 @@ class SegmentationMetrics:
         return tuple(self._roi_scores)
 
     @property
-    def target_ious(self) -> list[tuple[int, int, float]]:
-        """``(image_id, annotation_id, target IoU)`` of every roi whose true mask is not empty, in the order seen."""
-        return [score[:3] for score in self._roi_scores if not math.isnan(score.target_iou)]
+    def image_scores(self) -> tuple[ImageScore, ...]:
+        """Every photograph seen, in the order seen; none from a model without full-image answer."""
+        return tuple(self._image_scores)
 
 
 def target_iou(classes: Tensor, target: Tensor) -> Tensor:
@@ -129,12 +135,13 @@ def target_iou(classes: Tensor, target: Tensor) -> Tensor:
     return torch.where(true.any(2).any(1), intersection / union, torch.nan)
 
 
-def _exact_mean(values: Iterable[float]) -> float:
-    """Mean of the values that are numbers, rounded once, so that their order does not matter; NaN for none."""
+def _total(counts: Iterable[tuple[int, ...]], classes: int) -> NDArray[np.int64]:
+    """The sum of flat ``(C, C)`` counts."""
+    matrices = np.array(list(counts), np.int64).reshape(-1, classes, classes)
+    return np.asarray(matrices.sum(axis=0))
+
+
+def _exact_sum(values: Iterable[float]) -> NDArray[np.float64]:
+    """Sum, rounded once, so that the order does not matter, and number of the values that are numbers."""
     numbers = [value for value in values if not math.isnan(value)]
-    return math.fsum(numbers) / len(numbers) if numbers else math.nan
-
-
-def _none_for_nan(values: Mapping[str, Tensor | float]) -> dict[str, float | None]:
-    numbers = {name: float(value) for name, value in values.items()}
-    return {name: None if math.isnan(number) else number for name, number in numbers.items()}
+    return np.array([math.fsum(numbers), len(numbers)])

@@ -59,7 +59,7 @@ class Record:
 
 def read_records(output_dir: Path) -> list[Record]:
     """All runs below ``output_dir``; one whose files are damaged says so in its error."""
-    return [_read(run, run.root.relative_to(output_dir).as_posix()) for run in list_runs(output_dir)]
+    return [read_record(run, run.root.relative_to(output_dir).as_posix()) for run in list_runs(output_dir)]
 
 
 def comparison_rows(records: Sequence[Record]) -> list[Row]:
@@ -114,7 +114,8 @@ def _delete_leftovers(files: Iterable[Path]) -> None:
             delete(leftover)
 
 
-def _read(paths: RunPaths, name: str) -> Record:
+def read_record(paths: RunPaths, name: str) -> Record:
+    """The run in ``paths``, called ``name``; one whose files are damaged says so in its error."""
     try:
         status = read_section(RunStatus, paths.status)
         record = Record(
@@ -217,14 +218,15 @@ def _gain(record: Record, records: Sequence[Record]) -> float | None:
             and other.config is not None
             and other.config.distillation is None
             and other.result.data_fingerprint == record.result.data_fingerprint
-            and _without_distillation(other.config) == _without_distillation(record.config)
+            and without_distillation(other.config) == without_distillation(record.config)
         ):
             own, control = record.result.metrics.get("miou"), other.result.metrics.get("miou")
             return None if own is None or control is None else own - control
     return None
 
 
-def _without_distillation(config: ExperimentConfig) -> Row:
+def without_distillation(config: ExperimentConfig) -> Row:
+    """What must be equal in a run and its control."""
     fields = identity(config)
     fields.pop("distillation")
     return fields

@@ -37,12 +37,14 @@ class Ended(NamedTuple):
         returncode: Its exit code; minus the number of the signal that killed it.
         interrupt: What asked this process to end while the child ran; None when nothing did.
         hung: It was stopped because it showed no sign of life.
+        pruned: It was stopped because its scores fell behind those of others.
     """
 
     pid: int
     returncode: int
     interrupt: KeyboardInterrupt | None = None
     hung: bool = False
+    pruned: bool = False
 
 
 def never(seconds: float) -> bool:
@@ -76,7 +78,7 @@ def _wait(child: subprocess.Popen[bytes], signals: _HandedOn, is_hung: Hung) -> 
         signals.echo()
         # Not by the clock: a process that was halted with Ctrl-Z for a day is not hung.
         if is_hung(POLL_SECONDS):
-            logger.error("no sign of life: stopping process %d", child.pid)
+            logger.warning("stopping process %d", child.pid)
             child.terminate()
             if not _ends_within(child, STOP_SECONDS):
                 child.kill()

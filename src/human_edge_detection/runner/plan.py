@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,6 +48,8 @@ class BatchRequest:
         run_name: Folder of the run, when one experiment is named.
         init_from: Weights that new runs of the named experiments start from.
         restart: Train the named experiments anew.
+        grid: Each experiment is run with each of these combinations of changes, which do not reach what it depends on:
+            a teacher that is not named is trained once, for all of them.
     """
 
     names: tuple[str, ...]
@@ -57,6 +60,7 @@ class BatchRequest:
     run_name: str | None = None
     init_from: Path | None = None
     restart: bool = False
+    grid: tuple[tuple[Change, ...], ...] = ((),)
 
 
 @dataclass(frozen=True)
@@ -143,12 +147,16 @@ def train_command(run: PlannedRun, output_dir: Path) -> list[str]:
 
 
 class _Target(NamedTuple):
-    """A run before its dependencies are known; ``overrides`` are those that its dependencies may inherit."""
+    """A run before its dependencies are known.
+
+    ``overrides`` are those that its dependencies may inherit, ``combination`` those of the grid, which they do not.
+    """
 
     name: str
     preset: ExperimentConfig
     config: ExperimentConfig
     overrides: Overrides
+    combination: tuple[Change, ...] = ()
     named: bool = True
     reason: str = ""
 
@@ -164,14 +172,13 @@ class _Batch(NamedTuple):
 def _targets(request: BatchRequest, presets: Sequence[ExperimentConfig]) -> list[_Target]:
     targets = []
     several = request.seeds is not None
-    for preset in presets:
-        scoped = _scope(request.overrides, preset, presets)
-        for seed in request.seeds or (None,):
-            config = apply(preset, _with_seed(scoped, seed))
-            name = run_name(config, preset, init_from=request.init_from, seed_folder=several)
-            if request.run_name is not None:
-                name = f"{request.run_name}/seed_{seed}" if several else request.run_name
-            targets.append(_Target(name, preset, config, _with_seed(request.overrides, seed)))
+    for preset, combination, seed in product(presets, request.grid, request.seeds or (None,)):
+        swept = request.overrides.keep([*request.overrides.changes, *combination])
+        config = apply(preset, _with_seed(_scope(swept, preset, presets), seed))
+        name = run_name(config, preset, init_from=request.init_from, seed_folder=several)
+        if request.run_name is not None:
+            name = f"{request.run_name}/seed_{seed}" if several else request.run_name
+        targets.append(_Target(name, preset, config, _with_seed(request.overrides, seed), combination))
     return targets
 
 
@@ -236,9 +243,11 @@ def _find(dependency: Dependency, target: _Target, batch: _Batch) -> _Target | P
     """Where a dependency comes from: a named run, a finished one on disk, or a run to add."""
     seed = target.config.training.seed
     named = [other for other in batch.targets if other.preset.name == dependency.experiment]
-    own_seed = [other for other in named if other.config.training.seed == seed]
-    if own_seed or named:
-        return (own_seed or named)[0]
+    if named:
+        # The one with its seed and its combination; else with its seed; else the first.
+        return max(
+            named, key=lambda other: (other.config.training.seed == seed, other.combination == target.combination)
+        )
     seeds = batch.request.seeds
     overrides = target.overrides if seeds is None else _with_seed(target.overrides, seeds[0])
     config, preset = dependency_config(dependency, overrides)

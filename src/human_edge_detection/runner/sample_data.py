@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from human_edge_detection.experiments.paths import sample_data_dir
+from human_edge_detection.experiments.schema import SampleDataConfig
 from human_edge_detection.runner.plan import PlannedRun
 
 logger = logging.getLogger(__name__)
@@ -17,8 +18,17 @@ def make_sample_data(plan: Sequence[PlannedRun], output_dir: Path) -> None:
     samples = dict.fromkeys(run.config.data.sample for run in plan if not run.finished)
     for sample in samples:
         if sample is not None:
-            from human_edge_detection.data.sample_people import write_sample_people
+            draw_sample_data(sample, output_dir)
 
-            root = sample_data_dir(output_dir, sample)
-            logger.info("sample data: %s", root)
-            write_sample_people(root, **dict(sample))
+
+def draw_sample_data(sample: SampleDataConfig, output_dir: Path) -> Path:
+    """Draws ``sample`` to where runs below ``output_dir`` look for it, unless it is there; returns the folder.
+
+    Raises:
+        DataError: Something else is there.
+    """
+    from human_edge_detection.data.sample_people import write_sample_people
+
+    root = sample_data_dir(output_dir, sample)
+    logger.info("sample data: %s", root)
+    return write_sample_people(root, **dict(sample))

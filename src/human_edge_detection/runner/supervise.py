@@ -162,7 +162,8 @@ class _Batch:
             outcome = replace(outcome, error=error)
         self.outcomes[outcome.name] = outcome
         if not outcome.good:
-            logger.error("%s: %s%s", outcome.name, outcome.state, f": {outcome.error}" if outcome.error else "")
+            level = logging.INFO if outcome.state == "pruned" else logging.ERROR
+            logger.log(level, "%s: %s%s", outcome.name, outcome.state, f": {outcome.error}" if outcome.error else "")
         if self.options.fail_fast and not outcome.good:
             self.stop = f"--fail_fast: {outcome.name} {outcome.state}"
 

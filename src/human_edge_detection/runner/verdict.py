@@ -12,7 +12,7 @@ from human_edge_detection.experiments.paths import RunPaths
 from human_edge_detection.experiments.result import RunStatus, read_section
 from human_edge_detection.runner.launch import Ended
 
-Ending = Literal["finished", "failed", "killed", "hung", "interrupted", "skipped", "stale"]
+Ending = Literal["finished", "failed", "killed", "hung", "pruned", "interrupted", "skipped", "stale"]
 CONTINUES = "the same command again continues"
 
 
@@ -58,6 +58,8 @@ def judge(paths: RunPaths, ended: Ended, before: RunStatus | None) -> tuple[Endi
     own = status if is_own(status, ended, before) else None
     if own is not None and own.state == "failed":
         return "failed", own.error or "no reason given"
+    if ended.pruned and ended.interrupt is None:
+        return "pruned", "its scores fell behind those of other trials"
     if ended.interrupt is not None or (own is not None and own.state == "interrupted" and not ended.hung):
         return "interrupted", CONTINUES
     if ended.hung:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+
 from human_edge_detection.errors import CheckpointError
 from human_edge_detection.experiments.paths import RunPaths
 from human_edge_detection.experiments.result import RunStatus, read_section
+
+logger = logging.getLogger(__name__)
 
 
 def last_status(paths: RunPaths) -> RunStatus | None:
@@ -36,7 +40,10 @@ class Heartbeat:
         beat = self._beat()
         self._silent = 0.0 if beat != self._last else self._silent + seconds
         self._last = beat
-        return 0.0 < self._patience <= self._silent
+        hung = 0.0 < self._patience <= self._silent
+        if hung:
+            logger.error("no sign of life for %.0f s in %s", self._silent, self._paths.root)
+        return hung
 
     def _beat(self) -> tuple[int, int] | None:
         status = last_status(self._paths)

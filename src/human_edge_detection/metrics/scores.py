@@ -1,0 +1,87 @@
+"""Scores from counts, for one data set or for thousands of resampled ones at once. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Counts = NDArray[Any]
+Scores = NDArray[np.float64]
+
+ROI_METRICS = (
+    "miou",
+    "iou_background",
+    "iou_target",
+    "iou_nontarget",
+    "target_iou_per_roi",
+    "dice_target",
+    "boundary_f1",
+)
+IMAGE_METRICS = ("full_image_iou", "full_image_dice")
+METRICS = (*ROI_METRICS, *IMAGE_METRICS)
+"""All names of :func:`scores`, in its order; higher is better for each."""
+
+
+class Sums(NamedTuple):
+    """What adds up over rois and photographs; ``...`` is any shape, the same for all.
+
+    Attributes:
+        roi_confusion: ``(..., 3, 3)`` pixels of rois; rows are the truth, columns the answer.
+        image_confusion: ``(..., 2, 2)`` pixels of whole photographs, nobody or anybody.
+        target_iou: ``(..., 2)`` sum over the rois that have one, and their number.
+        boundary_f1: ``(..., 2)`` likewise.
+    """
+
+    roi_confusion: Counts
+    image_confusion: Counts
+    target_iou: Counts
+    boundary_f1: Counts
+
+
+def scores(sums: Sums) -> dict[str, Scores]:
+    """Every metric in [0, 1] by name, ``(...)`` float64; NaN where nothing was counted."""
+    background, target, nontarget = np.moveaxis(iou_per_class(sums.roi_confusion), -1, 0)
+    values = (
+        mean_iou(sums.roi_confusion),
+        background,
+        target,
+        nontarget,
+        _ratio(sums.target_iou[..., 0], sums.target_iou[..., 1]),
+        dice_per_class(sums.roi_confusion)[..., 1],
+        _ratio(sums.boundary_f1[..., 0], sums.boundary_f1[..., 1]),
+        iou_per_class(sums.image_confusion)[..., 1],
+        dice_per_class(sums.image_confusion)[..., 1],
+    )
+    return dict(zip(METRICS, values, strict=True))
+
+
+def iou_per_class(confusion: Counts) -> Scores:
+    """Intersection over union of each class: ``(..., C, C)`` to ``(..., C)``, NaN for a class absent in both."""
+    hits, both = _hits(confusion)
+    return _ratio(hits, both - hits)
+
+
+def dice_per_class(confusion: Counts) -> Scores:
+    """Dice coefficient of each class: ``(..., C, C)`` to ``(..., C)``, NaN for a class absent in both."""
+    hits, both = _hits(confusion)
+    return _ratio(2 * hits, both)
+
+
+def mean_iou(confusion: Counts) -> Scores:
+    """Mean IoU over the classes that occur in the truth or in the answer, ``(...)``; NaN when nothing was counted."""
+    iou = iou_per_class(confusion)
+    return _ratio(np.nansum(iou, axis=-1), np.isfinite(iou).sum(axis=-1))
+
+
+def _hits(confusion: Counts) -> tuple[Scores, Scores]:
+    """Pixels of each class that truth and answer agree on, and pixels of the truth plus pixels of the answer."""
+    counts = np.asarray(confusion, np.float64)
+    return np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(axis=-1) + counts.sum(axis=-2)
+
+
+def _ratio(part: Counts, whole: Counts) -> Scores:
+    """``part / whole``, NaN for 0 / 0."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.divide(part, whole, dtype=np.float64))

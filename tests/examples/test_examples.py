@@ -1,0 +1,44 @@
+"""The examples run as a newcomer runs them, on fewer pictures."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def run_example(name: str, folder: Path) -> str:
+    command = [sys.executable, str(EXAMPLES / name), "--quick"]
+    if name.startswith("compare"):
+        command += ["--epochs", "1"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=400, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_comparing_with_and_without_distillation(tmp_path: Path) -> None:
+    run_example("compare_with_without_distillation.py", tmp_path)
+    comparison = json.loads((tmp_path / "results" / "distillation_comparison.json").read_text())
+    teacher, student, distilled = comparison["experiments"].values()
+    assert teacher["parameters"] > student["parameters"] == distilled["parameters"]
+    assert all(len(experiment["curves"][0]) == 1 for experiment in comparison["experiments"].values())
+    gain = distilled["metrics"]["miou"][0] - student["metrics"]["miou"][0]
+    assert comparison["gain_in_miou"] == [pytest.approx(gain)]
+    assert (tmp_path / "results" / "distillation_comparison.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_training_with_distillation(tmp_path: Path) -> None:
+    shown = run_example("train_with_distillation.py", tmp_path)
+    (checkpoint,) = tmp_path.glob("**/my_student/checkpoints/best_model.pth")
+    assert str(checkpoint.relative_to(tmp_path)) in shown
+    assert json.loads((checkpoint.parents[1] / "result.json").read_text())["teacher_experiment"] == "my_teacher"
+
+
+def test_every_example_is_tried_here() -> None:
+    tried = Path(__file__).read_text()
+    assert all(f'"{example.name}"' in tried for example in EXAMPLES.glob("*.py"))

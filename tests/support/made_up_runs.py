@@ -1,0 +1,80 @@
+"""Runs that nobody trained: counts for photographs, drawn at random, and folders that hold them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from human_edge_detection.experiments.paths import RunPaths
+from human_edge_detection.experiments.per_image import PerImage, person_size
+from human_edge_detection.experiments.schema import ExperimentConfig
+from human_edge_detection.storage import write_atomically, write_json
+
+WriteRun = Callable[..., RunPaths]
+SHA256 = "c0ffee"
+PIXELS = 1000
+
+
+def made_up_counts(*, images: int = 60, skill: float = 0.8, noise: float = 0.02, seed: int = 0) -> PerImage:
+    """Counts on ``images`` photographs, the same photographs and persons at every call.
+
+    Args:
+        images: Their number; ids rise from 1.
+        skill: Share of pixels that are right, on the average photograph.
+        noise: What ``seed`` does to the skill on single photographs.
+        seed: Of the noise.
+    """
+    world, own = np.random.default_rng(7), np.random.default_rng((seed, 1))
+    persons = world.integers(0, 6, images)
+    hardness = world.normal(0.0, 0.1, images)
+    right = np.clip(skill - hardness + own.normal(0.0, noise, images), 0.02, 0.98)
+    image_of = np.repeat(np.arange(images), persons)
+    areas = world.choice([500.0, 5_000.0, 50_000.0], len(image_of))
+    shares = world.dirichlet((6, 3, 1), len(image_of))
+    confusion = [_confusion(share, right[image]) for share, image in zip(shares, image_of, strict=True)]
+    correct = right[image_of]
+    return PerImage.model_validate(
+        {
+            "checkpoint_sha256": SHA256,
+            "data_fingerprint": "data",
+            "images": {
+                "id": tuple(range(1, images + 1)),
+                "persons": tuple(map(int, persons)),
+                "confusion": tuple(_confusion((0.7, 0.3), skilled) for skilled in right),
+            },
+            "rois": {
+                "image": tuple(int(image) + 1 for image in image_of),
+                "annotation": tuple(range(1, len(image_of) + 1)),
+                "size": tuple(map(person_size, areas)),
+                "confusion": tuple(confusion),
+                "target_iou": tuple(float(value) for value in correct),
+                "boundary_f1": tuple(None if number % 9 == 0 else float(v) for number, v in enumerate(correct**2)),
+            },
+        }
+    )
+
+
+def _confusion(shares: Any, right: float) -> tuple[int, ...]:
+    """``right`` of each class's pixels are answered rightly, the others evenly as the other classes."""
+    classes = len(shares)
+    matrix = np.full((classes, classes), (1 - right) / (classes - 1)) + np.eye(classes) * (
+        right - (1 - right) / (classes - 1)
+    )
+    return tuple(int(count) for count in np.rint(PIXELS * np.asarray(shares)[:, None] * matrix).ravel())
+
+
+def write_counted_run(
+    write_run: WriteRun, root: Path, config: ExperimentConfig, counts: PerImage, **result: Any
+) -> RunPaths:
+    """A finished run folder with per_image.json, the summary of its best checkpoint and metrics.jsonl."""
+    fields = {"seconds": 100.0, "images": 960, "training_fingerprint": "training", **result}
+    paths = write_run(root, config, data_fingerprint=counts.data_fingerprint, **fields)
+    write_atomically(paths.per_image, counts.model_dump_json().encode())
+    write_json(paths.best.with_suffix(".json"), {"experiment": config.name, "sha256": SHA256, "epoch": 2})
+    epochs = [{"epoch": epoch, "val/miou": 0.1 * epoch} for epoch in range(1, 5)]
+    paths.metrics.write_text("".join(json.dumps(record) + "\n" for record in epochs), encoding="utf-8")
+    return paths
