@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
+from human_edge_detection.advanced.depthwise import replace_depthwise
 from human_edge_detection.advanced.hierarchical_segmentation_unet import (
     FEATURE_CHANNELS,
     HierarchicalHead,
@@ -41,6 +42,7 @@ class RgbPersonSegmenter(nn.Module):
         self.head = head
         self.roi_size = roi_size
         self.mask_size = mask_size
+        replace_depthwise(self)
 
     def forward(self, images: Tensor, rois: Tensor, *, features: bool = False) -> SegmentationOutput:
         """Masks for every roi.
