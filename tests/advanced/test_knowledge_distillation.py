@@ -302,3 +302,37 @@ def test_a_teacher_with_larger_photographs_answers_at_the_students_size() -> Non
     output = teacher(torch.rand(2, 3, 64, 96), torch.zeros(4, 5), mask_size=(12, 6), image_size=(32, 48))
     assert model.sizes == [(64, 96)]
     assert output.aux["full_image_logits"].shape == (2, 1, 32, 48)
+
+
+# --- a threshold of confidence -------------------------------------------------------------------------------------
+
+
+def test_only_sure_answers_count() -> None:
+    """The teacher is sure in the upper half: what student and teacher say below changes nothing."""
+    student, teacher = answer(1), answer(2)
+    teacher = teacher._replace(aux={name: logits.clone() for name, logits in teacher.aux.items()})
+    sure = torch.zeros(teacher.logits.shape[-2:], dtype=torch.bool)
+    sure[:2] = True
+    logits = torch.where(sure, torch.tensor([8.0, 0.0, 0.0]).view(1, 3, 1, 1), 0.1 * teacher.logits)
+    teacher = teacher._replace(logits=logits)
+    other = student._replace(logits=torch.where(sure, student.logits, torch.randn_like(student.logits)))
+    loss = DistillationLoss(temperature=4.0, alpha=1.0, weights={"main": 1.0}, confidence_threshold=0.9)
+    found = loss(student, teacher, truth(), base_loss())
+    assert float(found.terms["confident/main"]) == pytest.approx(float(sure.float().mean()))
+    expected = kl_divergence(student.logits, logits, 4.0, mask=sure.expand(len(logits), -1, -1))
+    torch.testing.assert_close(found.total, expected)
+    assert torch.equal(found.total, loss(other, teacher, truth(), base_loss()).total)
+
+
+@pytest.mark.parametrize("term", [KlTerm(), DkdTerm(), CwdTerm(), StdTerm()])
+def test_a_threshold_that_all_pass_changes_nothing_and_one_that_none_passes_leaves_nothing(term: Term) -> None:
+    def loss(threshold: float | None) -> LossOutput:
+        distillation = DistillationLoss(
+            temperature=4.0, alpha=1.0, weights=ALL_HEADS, terms=(term,), confidence_threshold=threshold
+        )
+        return distillation(answer(1), answer(2), truth(), base_loss())
+
+    assert torch.equal(loss(1e-6).total, loss(None).total)
+    assert float(loss(1.0).total) == 0.0
+    assert not any(name.startswith("confident/") for name in loss(None).terms)
+    assert {name for name in loss(1.0).terms if name.startswith("confident/")} == {f"confident/{x}" for x in ALL_HEADS}

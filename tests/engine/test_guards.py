@@ -19,6 +19,7 @@ def shares(distilled: float) -> dict[str, float]:
 def test_nothing_is_said_about_a_good_epoch() -> None:
     assert names(GOOD) == []
     assert names(GOOD, student_score=None, teacher_score=None) == []
+    assert names(GOOD | {"confident/main": 0.02, "confident/bg_fg": 0.0}) == []
     assert names(shares(0.011)) == names(shares(0.989)) == []
 
 
@@ -31,6 +32,7 @@ def test_nothing_is_said_about_a_good_epoch() -> None:
         ({"main/ce": 0.9}, {}, "no term"),
         (GOOD | {"distill/main": 1e-9}, {}, "no difference"),
         (GOOD, {"student_score": 0.51}, "teacher is worse"),
+        (GOOD | {"confident/main": 0.009, "confident/bg_fg": 0.002}, {}, "nothing confident"),
     ],
 )
 def test_what_people_get_wrong_is_said(training: dict[str, float], changes: dict[str, Any], name: str) -> None:

@@ -146,10 +146,11 @@ def test_a_whole_run_needs_no_teacher_and_reports_it(
         for name in ("online", "cached")
     )
     assert len(one) == 3
-    for epoch, again in zip(one, other, strict=True):
+    # Training amplifies the rounding of each step (which the test above bounds) from epoch to epoch.
+    for epoch, again, tolerance in zip(one, other, (5e-3, 2e-2, 1e-1), strict=True):
         assert epoch.keys() == again.keys()
-        assert again["train/distill/main"] == pytest.approx(epoch["train/distill/main"], rel=1e-2)
-        assert again["train/total"] == pytest.approx(epoch["train/total"], rel=1e-2)
+        assert again["train/distill/main"] == pytest.approx(epoch["train/distill/main"], rel=tolerance)
+        assert again["train/total"] == pytest.approx(epoch["train/total"], rel=tolerance)
 
 
 def test_a_resumed_run_ends_in_the_same_bits(
@@ -177,6 +178,18 @@ def _interrupted_after(steps: int, step: Callable[..., Any]) -> Callable[..., An
         return step(*args)
 
     return interrupted
+
+
+def test_a_folder_may_be_one_for_each_seed(
+    cached: ExperimentConfig, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = derive(cached, name="both", distillation={"soft_labels": str(tmp_path / "labels_{seed}")})
+    for seed in (3, 4):
+        assert write(derive(both, name="both", training={"seed": seed}), tmp_path).folder == tmp_path / f"labels_{seed}"
+    forbid_teachers(monkeypatch)
+    train(derive(both, name="both", training={"seed": 4, "epochs": 1}), RunPaths(tmp_path / "run"))
+    with pytest.raises(ConfigError, match=r"no soft labels in .*labels_5"):
+        train(derive(both, name="both", training={"seed": 5}), RunPaths(tmp_path / "other"))
 
 
 def test_views_come_again_in_another_order(online: ExperimentConfig, tmp_path: Path) -> None:

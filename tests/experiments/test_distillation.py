@@ -65,6 +65,17 @@ def test_a_bad_term_names_its_path_and_what_there_is(value: str, words: str) -> 
     assert "; distillation" not in str(caught.value), "one problem, one message"
 
 
+def test_a_threshold_of_confidence_is_for_logits() -> None:
+    threshold = "distillation.confidence_threshold=0.8"
+    section = set_terms("[{kind: kl}, {kind: feat}]", threshold).distillation
+    assert section is not None
+    assert section.confidence_threshold == 0.8
+    with pytest.raises(ConfigError, match="confidence_threshold: features have no confidence"):
+        set_terms("[{kind: feat}, {kind: at}]", threshold)
+    with pytest.raises(ConfigError, match="confidence_threshold: input should be less than 1"):
+        set_terms("[{kind: kl}]", "distillation.confidence_threshold=1")
+
+
 def test_no_path_leads_into_the_list() -> None:
     with pytest.raises(ConfigError, match=r"'distillation.terms.weight'; distillation.terms has no fields"):
         resolve(PRESET, sets=["distillation.terms.weight=1"])

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from human_edge_detection.advanced.distillation_terms.features import FeatureAdapter
 from human_edge_detection.advanced.distillation_terms.kl import SoftTargetLoss, kl_divergence
+from human_edge_detection.advanced.distillation_terms.positions import mean_over
 from human_edge_detection.advanced.distillation_terms.terms import (
     HEADS,
     FeatureTerm,
@@ -45,13 +46,14 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 DISTILLATION_PREFIX: Final = "distill/"
+CONFIDENT_PREFIX: Final = "confident/"
 _FULL_IMAGE: Final = "full_image"
 
 
 def over_images(name: str) -> bool:
-    """Whether the distillation term called ``name`` is a mean over images; the others are means over rois."""
+    """Whether what distillation reports as ``name`` is a mean over images; the others are means over rois."""
     last = name.rpartition("/")[2]
-    return name.startswith(DISTILLATION_PREFIX) and (last == _FULL_IMAGE or last not in HEADS)
+    return name.startswith((DISTILLATION_PREFIX, CONFIDENT_PREFIX)) and (last == _FULL_IMAGE or last not in HEADS)
 
 
 def two_class_logits(logit: Tensor) -> Tensor:
@@ -71,6 +73,8 @@ class DistillationLoss:
         alpha: Weight of the distillation in [0, 1].
         weights: Weight of each head of :data:`HEADS`; a head with weight 0 is left out.
         terms: What is distilled; plain KL by default.
+        confidence_threshold: Positions where the teacher gives its likeliest class less than this probability (at
+            temperature 1) do not count in any term of logits. None: all count.
         adapter: What the student's features go through before they are compared, where a term wants it: learns with the
             student and is no part of it.
     """
@@ -79,6 +83,7 @@ class DistillationLoss:
     alpha: float
     weights: Mapping[str, float]
     terms: tuple[Term, ...] = (KlTerm(),)
+    confidence_threshold: float | None = None
     adapter: FeatureAdapter | None = field(init=False, compare=False, repr=False)
     _skipped: set[str] = field(init=False, compare=False, repr=False, default_factory=set)
 
@@ -106,6 +111,7 @@ class DistillationLoss:
             "alpha": self.alpha,
             "weights": dict(self.weights),
             "terms": [term.to_config() for term in self.terms],
+            "confidence_threshold": self.confidence_threshold,
         }
 
     @classmethod
@@ -134,10 +140,18 @@ class DistillationLoss:
 
         Returns:
             Terms of ``base``; ``distill/<head>`` for plain KL, ``distill/<kind>/<head>`` for other terms of logits, for
-            each head that both have, and ``distill/<kind>`` for terms of features.
+            each head that both have, and ``distill/<kind>`` for terms of features. With a threshold also
+            ``confident/<head>``: the share of the head's positions that counts.
         """
         terms, weighted = dict(base.terms), {name: (1.0 - self.alpha) * term for name, term in base.weighted.items()}
-        for name, weight, term in self._terms(student, teacher, truth):
+        pairs = dict(self._pairs(student, teacher))
+        if self.confidence_threshold is not None:
+            sure = {head: _confident(pair[1], self.confidence_threshold) for head, pair in pairs.items()}
+            terms |= {
+                CONFIDENT_PREFIX + head: mean_over(mask.float(), truth[head].asked) for head, mask in sure.items()
+            }
+            truth = {head: truth[head].only(mask) for head, mask in sure.items()}
+        for name, weight, term in self._terms(pairs, student, teacher, truth):
             terms[DISTILLATION_PREFIX + name] = term.detach()
             weighted[DISTILLATION_PREFIX + name] = self.alpha * weight * term
         if not weighted:
@@ -145,9 +159,12 @@ class DistillationLoss:
         return LossOutput(torch.stack(list(weighted.values())).sum(), terms, weighted)
 
     def _terms(
-        self, student: SegmentationOutput, teacher: SegmentationOutput, truth: Mapping[str, HeadTruth]
+        self,
+        pairs: Mapping[str, tuple[Tensor, Tensor]],
+        student: SegmentationOutput,
+        teacher: SegmentationOutput,
+        truth: Mapping[str, HeadTruth],
     ) -> Iterator[tuple[str, float, Tensor]]:
-        pairs = dict(self._pairs(student, teacher))
         for term in self.terms:
             if isinstance(term, FeatureTerm):
                 yield term.kind, term.weight, self._of_features(term, student, teacher)
@@ -177,6 +194,11 @@ class DistillationLoss:
                 self._skipped.add(head)
                 lacking = "student" if own is None else "teacher"
                 logger.warning("distillation head %s is skipped: the %s has none", head, lacking)
+
+
+def _confident(teacher_logits: Tensor, threshold: float) -> Tensor:
+    """Boolean ``(N, H, W)``: the likeliest of the classes ``(N, C, H, W)`` is likely enough."""
+    return teacher_logits.float().softmax(dim=1).amax(dim=1) >= threshold
 
 
 def _head_logits(head: str, output: SegmentationOutput) -> Tensor | None:

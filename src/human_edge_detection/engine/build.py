@@ -91,7 +91,13 @@ def build_distillation_loss(config: DistillationConfig) -> DistillationLoss:
         "full_image": config.full_image,
     }
     terms = tuple(build_term(term.model_dump()) for term in config.terms)
-    return DistillationLoss(temperature=config.temperature, alpha=config.alpha, weights=weights, terms=terms)
+    return DistillationLoss(
+        temperature=config.temperature,
+        alpha=config.alpha,
+        weights=weights,
+        terms=terms,
+        confidence_threshold=config.confidence_threshold,
+    )
 
 
 def build_optimizer(

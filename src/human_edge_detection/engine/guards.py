@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from human_edge_detection.advanced.knowledge_distillation import DISTILLATION_PREFIX
+from human_edge_detection.advanced.knowledge_distillation import CONFIDENT_PREFIX, DISTILLATION_PREFIX
 
 _SMALLEST_SHARE: Final = 0.01
 """Of the gradient; what has less than this, distillation or truth, might as well be left out."""
@@ -36,6 +36,12 @@ def distillation_warnings(
         yield (
             "no difference",
             "student and teacher answer the same: is it the student itself? give another teacher",
+        )
+    kept = [value for name, value in training.items() if name.startswith(CONFIDENT_PREFIX)]
+    if kept and max(kept) < _SMALLEST_SHARE:
+        yield (
+            "nothing confident",
+            f"distillation.confidence_threshold keeps {max(kept):.1%} of the pixels or fewer; lower it",
         )
     yield from _share_warnings(training, alpha)
     if student_score is not None and teacher_score is not None and student_score > teacher_score:

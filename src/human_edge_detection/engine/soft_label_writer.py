@@ -39,6 +39,7 @@ from human_edge_detection.engine.soft_labels import (
     part_file,
     photographs_of,
     read_metadata,
+    soft_label_folder,
     soft_label_key,
     teacher_paths,
     teacher_record,
@@ -81,7 +82,8 @@ def write_soft_labels(config: ExperimentConfig, *, sample_root: Path) -> SoftLab
     make_deterministic(device, wanted=config.training.deterministic)
     teacher = load_teachers(paths, device)
     splits = read_splits(config.data, sample_root, scan_cache=scan_cache(config.data))
-    writer = _Writer(config, Path(distillation.soft_labels), teacher, splits, device)
+    folder = soft_label_folder(distillation.soft_labels, config.training.seed)
+    writer = _Writer(config, folder, teacher, splits, device)
     lock = writer.folder.with_name(f".{writer.folder.name}.lock")
     with hold(lock, f"soft labels {writer.folder}", advice="wait for it, or give another --soft_labels folder"):
         return writer.write()

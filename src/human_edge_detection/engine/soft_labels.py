@@ -142,6 +142,11 @@ def teacher_record(teacher: Teacher, metrics: Metrics) -> TeacherRecord:
     )
 
 
+def soft_label_folder(given: str, seed: int) -> Path:
+    """The folder that ``distillation.soft_labels`` stands for: ``{seed}`` in it is the seed, on which views depend."""
+    return Path(given.replace("{seed}", str(seed)))
+
+
 def soft_label_key(config: ExperimentConfig, splits: Splits, teacher_sha256: str) -> SoftLabelKey:
     """What the answers of this teacher to the views of ``config``, which names a folder for them, depend on."""
     assert config.data.cache_views is not None  # a rule of the schema
@@ -173,7 +178,7 @@ def open_soft_labels(config: ExperimentConfig, splits: Splits) -> SoftLabels | N
     distillation = config.distillation
     if distillation is None or distillation.soft_labels is None:
         return None
-    folder = Path(distillation.soft_labels)
+    folder = soft_label_folder(distillation.soft_labels, config.training.seed)
     metadata = read_metadata(folder)
     if metadata is None:
         raise ConfigError(f"distillation.soft_labels: no soft labels in {folder}; to make them {_AGAIN}")

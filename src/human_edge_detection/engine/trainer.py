@@ -204,7 +204,7 @@ class Trainer:
         values: dict[str, float] = {}
         for batch in group:
             loss = self.batch_loss(batch.to(self.parts.device))
-            shares = {name: _share(name, batch, rois, images) for name in loss.weighted}
+            shares = {name: _share(name, batch, rois, images) for name in loss.terms}
             terms = [term * shares[name] for name, term in loss.weighted.items()]
             total = torch.stack(terms).sum() if terms else loss.total
             self._add_values(values, loss, shares, total)

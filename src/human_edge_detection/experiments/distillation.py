@@ -129,12 +129,15 @@ class DistillationConfig(Section):
     more_teacher_checkpoints: tuple[str, ...] = ()
     """Further teachers; the student is taught the mean of all their probabilities."""
     soft_labels: str | None = None
-    """Folder that ``hed soft-labels`` stored the teacher's answers in; nobody asks the teacher then."""
+    """Folder that ``hed soft-labels`` stored the teacher's answers in; nobody asks the teacher then. ``{seed}`` in it
+    stands for ``training.seed``: the views, and so the answers, are others for each seed."""
     temperature: float = Field(4.0, gt=0.0, le=100.0)
     alpha: Fraction = 0.7
     temperature_schedule: TemperatureScheduleConfig | None = None
     alpha_schedule: AlphaScheduleConfig | None = None
     adaptive_alpha: AdaptiveAlphaConfig | None = None
+    confidence_threshold: float | None = Field(None, gt=0.0, lt=1.0)
+    """Pixels where the teacher is less sure of its likeliest class do not count in terms of logits; null: all do."""
     main: Weight = 1.0
     bg_fg: Weight = 0.3
     target_nontarget: Weight = 0.3
@@ -173,6 +176,8 @@ class DistillationConfig(Section):
     def _term_disagreements(self) -> Iterator[str]:
         if not self.terms:
             yield "distillation.terms: none; give one or more, such as [{kind: kl}], or turn distillation off with null"
+        elif self.confidence_threshold is not None and all(_heads_of(term) == _FEATURES for term in self.terms):
+            yield "distillation.confidence_threshold: features have no confidence; use null, or add a term of logits"
         seen: set[tuple[str, str]] = set()
         for number, term in enumerate(self.terms):
             path = f"distillation.terms.{number}"

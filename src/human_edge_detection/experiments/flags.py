@@ -57,7 +57,18 @@ DISTILLATION_FLAGS: Final = (
         str,
         "checkpoint of the teacher; turns distillation on for any experiment",
     ),
-    Flag("--soft_labels", "distillation.soft_labels", str, "folder with the teacher's answers, from hed soft-labels"),
+    Flag(
+        "--soft_labels",
+        "distillation.soft_labels",
+        str,
+        "folder with the teacher's answers, from hed soft-labels; {seed} in it stands for the seed",
+    ),
+    Flag(
+        "--confidence_threshold",
+        "distillation.confidence_threshold",
+        float,
+        "probability under which a teacher's answer does not count (default: all count)",
+    ),
     Flag("--distillation_temperature", "distillation.temperature", float, "temperature (default: 4.0)"),
     Flag("--distillation_alpha", "distillation.alpha", float, "weight of the distillation term (default: 0.7)"),
 )

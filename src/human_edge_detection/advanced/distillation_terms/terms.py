@@ -37,6 +37,11 @@ class HeadTruth(NamedTuple):
         """Boolean ``(N, H, W)``: neither ignored nor outside the question."""
         return self.labels != IGNORE
 
+    def only(self, mask: Tensor) -> HeadTruth:
+        """The same of fewer positions: those of ``mask``, boolean ``(N, H, W)``. Borders stay where they are."""
+        asked = mask if self.asked is None else self.asked & mask
+        return HeadTruth(self.labels.masked_fill(~mask, IGNORE), self.band, asked)
+
 
 @dataclass(frozen=True)
 class Term:
