@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from human_edge_detection.errors import ConfigError
+from human_edge_detection.experiments.overrides import collect
 from human_edge_detection.experiments.paths import RunPaths
 from human_edge_detection.experiments.registry import expand, get_config
-from human_edge_detection.runner.fresh import check_teachers, checkpoint_sha256
+from human_edge_detection.runner.fresh import check_teachers, checkpoint_sha256, stale_teacher
 from human_edge_detection.runner.plan import BatchRequest, plan
 from human_edge_detection.storage import write_json
 
@@ -47,6 +48,22 @@ def test_a_student_that_is_trained_anew_may_have_any_teacher(tmp_path: Path, wri
     with pytest.raises(ConfigError):
         distilled_runs(tmp_path, write_run, "old", "new", "finished")
     check_teachers(plan(BatchRequest(names=(DISTILLED,), output_dir=tmp_path, restart=True)))
+
+
+@pytest.mark.parametrize(("then", "stale"), [("first+second", False), ("first+other", True), ("other+second", True)])
+def test_each_of_several_teachers_counts(tmp_path: Path, write_run: WriteRun, then: str, stale: bool) -> None:
+    teachers = [tmp_path / f"{sha256}.pth" for sha256 in ("first", "second")]
+    for teacher in teachers:
+        write_json(teacher.with_suffix(".json"), {"sha256": teacher.stem})
+    overrides = collect(
+        sets=[f"distillation.more_teacher_checkpoints=['{teachers[1]}']"],
+        flags={"--teacher_checkpoint": str(teachers[0])},
+    )
+    request = BatchRequest(names=(DISTILLED,), output_dir=tmp_path / "runs", overrides=overrides)
+    (run,) = plan(request)
+    write_run(run.paths.root, run.full_config, teacher_checkpoint=str(teachers[0]), teacher_sha256=then)
+    (run,) = plan(request)
+    assert (stale_teacher(run) is not None) == stale
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"sha256": 7}', "{}"])

@@ -10,7 +10,7 @@ class DepthwiseConv2d(nn.Conv2d):
     """A depthwise convolution that computes in float32 where a CPU would autocast it; it returns its input's type.
 
     A depthwise convolution is bound by memory, so bf16 units gain nothing, and its backward pass in bf16 takes several
-    times as long as in float32 (``benchmarks/training_step.md``).
+    times as long as in float32 (``docs/decisions/0008``).
     """
 
     def forward(self, input: Tensor) -> Tensor:

@@ -145,7 +145,7 @@ def _result(trainer: Trainer, teacher_metrics: Metrics | None, *, early_stopped:
         seed=config.training.seed,
         encoder=config.model.encoder,
         teacher_checkpoint=teacher.checkpoint if teacher else None,
-        teacher_sha256=teacher.sha256 if teacher else None,
+        teacher_sha256=parts.teacher_sha256,
         teacher_experiment=teacher.experiment if teacher else None,
         teacher_encoder=teacher.encoder if teacher else None,
         teacher_miou=teacher.metrics["miou"] if teacher else None,

@@ -45,6 +45,7 @@ class RunResult(Section):
     encoder: str
     teacher_checkpoint: str | None = None
     teacher_sha256: str | None = None
+    """Of several teachers, joined by ``+``; the other fields are of the first, ``teacher_miou`` of them together."""
     teacher_experiment: str | None = None
     teacher_encoder: str | None = None
     teacher_miou: float | None = None

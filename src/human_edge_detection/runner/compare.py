@@ -201,6 +201,8 @@ def _teacher(result: RunResult | None, records: Sequence[Record]) -> tuple[float
     """
     if result is None or result.teacher_checkpoint is None:
         return None, None
+    if "+" in (result.teacher_sha256 or ""):  # the mean of several, of which the first run alone says nothing
+        return result.teacher_miou, result.teacher_parameters
     folder = run_paths_of_checkpoint(Path(result.teacher_checkpoint)).root
     own = next((record.result for record in records if record.paths.root.resolve() == folder), None)
     if own is not None and own.data_fingerprint == result.data_fingerprint:

@@ -45,17 +45,24 @@ def stale_teacher(run: PlannedRun) -> str | None:
     distillation, result = run.full_config.distillation, read_section(RunResult, run.paths.result)
     if distillation is None or distillation.teacher_checkpoint is None or result is None:
         return None
-    teacher = Path(distillation.teacher_checkpoint)
-    status = read_section(RunStatus, run_paths_of_checkpoint(teacher).status)
-    now = checkpoint_sha256(teacher)
-    in_training = status is not None and status.state != "finished"
-    if in_training or now is None or result.teacher_sha256 in (None, now):
+    teachers = [Path(path) for path in (distillation.teacher_checkpoint, *distillation.more_teacher_checkpoints)]
+    then = (result.teacher_sha256 or "").split("+")
+    if len(then) != len(teachers) or any(map(_is_in_training, teachers)):
         return None
-    return (
-        f"{run.paths.root} was distilled from another teacher than {teacher} is now (sha256 "
-        f"{str(result.teacher_sha256)[:_SHOWN_DIGITS]} then, {now[:_SHOWN_DIGITS]} now); train it anew with --restart "
-        f"--configs {run.preset.name}, or keep it and give this one another --run_name"
-    )
+    for teacher, old in zip(teachers, then, strict=True):
+        now = checkpoint_sha256(teacher)
+        if now is not None and old and now != old:
+            return (
+                f"{run.paths.root} was distilled from another teacher than {teacher} is now (sha256 "
+                f"{old[:_SHOWN_DIGITS]} then, {now[:_SHOWN_DIGITS]} now); train it anew with --restart --configs "
+                f"{run.preset.name}, or keep it and give this one another --run_name"
+            )
+    return None
+
+
+def _is_in_training(teacher: Path) -> bool:
+    status = read_section(RunStatus, run_paths_of_checkpoint(teacher).status)
+    return status is not None and status.state != "finished"
 
 
 def check_teachers(plan: Sequence[PlannedRun]) -> None:
