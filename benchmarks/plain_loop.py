@@ -1,0 +1,67 @@
+"""The training step as the field writes it: what ours is compared with. Nothing here is fast on purpose, nothing slow.
+
+float32, contiguous tensors, the teacher asked under ``no_grad`` in each step, one ``.item()`` for each term that is
+logged, PyTorch's default ``DataLoader`` in the same process. Model, losses and samples are those of the project, so
+that the two differ in how a step is done and in nothing else.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch.utils.data import DataLoader
+
+from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
+from human_edge_detection.advanced.knowledge_distillation import DistillationLoss
+from human_edge_detection.data.dataset import PeopleDataset, Sample, collate
+from human_edge_detection.engine.truth import head_truths
+from human_edge_detection.losses.hierarchical import HierarchicalLoss
+from human_edge_detection.structures import Batch
+
+
+class _FirstEpoch(torch.utils.data.Dataset[Sample]):
+    def __init__(self, dataset: PeopleDataset) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.dataset[(0, index)]
+
+
+def plain_batches(dataset: PeopleDataset, batch_size: int) -> Iterator[Batch]:
+    """Batches in the order of the file, made in this process while training waits."""
+    yield from DataLoader(_FirstEpoch(dataset), batch_size=batch_size, collate_fn=collate)
+
+
+def plain_step(
+    student: RgbPersonSegmenter,
+    teacher: RgbPersonSegmenter | None,
+    batch: Batch,
+    loss: HierarchicalLoss,
+    distillation: DistillationLoss | None,
+    optimizer: torch.optim.Optimizer,
+    clip: float,
+) -> dict[str, float]:
+    """One update; returns the value of each term.
+
+    Args:
+        student: In training mode, learns.
+        teacher: In evaluation mode; None: the student is not distilled.
+        batch: Photographs and truth; its ``images`` serve both models.
+        loss: On ground truth.
+        distillation: Adds the teacher's answers.
+        optimizer: Of the student's weights.
+        clip: Largest norm of the gradient.
+    """
+    optimizer.zero_grad()
+    output = student(batch.images, batch.rois)
+    answer = loss(output, batch)
+    if teacher is not None and distillation is not None:
+        with torch.no_grad():
+            taught = teacher(batch.images, batch.rois)
+        answer = distillation(output, taught, head_truths(batch), answer)
+    answer.total.backward()
+    torch.nn.utils.clip_grad_norm_(student.parameters(), clip)
+    optimizer.step()
+    return {name: term.item() for name, term in answer.terms.items()}

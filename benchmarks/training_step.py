@@ -1,0 +1,218 @@
+"""Images per second of a training step: ours, with its parts turned off one by one, and the plain loop of the field.
+
+    uv run python benchmarks/training_step.py --output training_step.json
+
+All variants take turns in one process, on the same batches of drawn people; a round is one step of each. The table has
+the median over the rounds, and the ratio to the plain loop as the median of the rounds' ratios.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from plain_loop import plain_step
+
+from human_edge_detection.data.loader import training_batches
+from human_edge_detection.engine.build import build_distillation_loss, build_loss, build_model, build_optimizer
+from human_edge_detection.engine.checkpoint import read_checkpoint, save_checkpoint
+from human_edge_detection.engine.device import autocast
+from human_edge_detection.engine.preparation import prepare_training
+from human_edge_detection.engine.trainer import Trainer
+from human_edge_detection.experiments.paths import RunPaths
+from human_edge_detection.experiments.schema import ExperimentConfig, build_config, derive
+from human_edge_detection.structures import Batch, SegmentationOutput
+
+_BATCHES = 4
+Step = Callable[[Batch], dict[str, float]]
+
+
+@dataclass
+class Variant:
+    """One way to do a step."""
+
+    name: str
+    step: Step
+    seconds: list[float]
+
+
+def configs(args: argparse.Namespace) -> tuple[ExperimentConfig, ExperimentConfig]:
+    """Teacher and distilled student."""
+    common = build_config(
+        {
+            "name": "step",
+            "data": {
+                "sample": {"train_images": 8 * args.batch_size, "val_images": 2, "image_size": [480, 640]},
+                "max_rois_per_image": args.rois,
+                "num_workers": 0,
+            },
+            "model": {
+                "encoder_weights": "none",
+                "image_size": [args.image_size, args.image_size],
+                "roi_size": [80, 60],
+                "mask_size": [160, 120],
+            },
+            "training": {"batch_size": args.batch_size, "visualize_images": 0},
+        }
+    )
+    return derive(common, name="teacher", model={"encoder": "timm-efficientnet-b3"}), common
+
+
+def make_trainer(config: ExperimentConfig, folder: Path) -> Trainer:
+    """A trainer before its first step."""
+    trainer = prepare_training(
+        config, RunPaths(folder / config.name), resume=None, init_from=None, sample_root=folder / "sample"
+    ).trainer
+    trainer.progress.batch = 1  # the first batch of an epoch also measures the shares of the gradient
+    return trainer
+
+
+def ours(config: ExperimentConfig, teacher: Path | None, precision: str, folder: Path) -> Step:
+    """The trainer's step at ``precision``."""
+    section = {} if teacher is None else {"distillation": {"teacher_checkpoint": str(teacher)}}
+    trainer = make_trainer(
+        derive(config, name=f"ours_{precision}_{teacher is not None}", training={"precision": precision}, **section),
+        folder,
+    )
+    return lambda batch: trainer.train_step([batch])
+
+
+def cached(config: ExperimentConfig, teacher: Path, precision: str, folder: Path) -> Step:
+    """The trainer's step with the teacher's answers at hand, as they come out of a soft-label cache."""
+    changes = {"training": {"precision": precision}, "distillation": {"teacher_checkpoint": str(teacher)}}
+    trainer = make_trainer(derive(config, name=f"cached_{precision}", **changes), folder)
+    answers: dict[tuple[int, ...], SegmentationOutput] = {}
+
+    def step(batch: Batch) -> dict[str, float]:
+        return trainer.train_step([batch._replace(teacher_answer=answers[batch.image_ids])])
+
+    def prepare(batch: Batch) -> None:
+        assert trainer.parts.teacher is not None
+        with autocast(trainer.parts.device, trainer.parts.precision):
+            answer = trainer.parts.teacher.answer_to(batch, mask_size=config.model.mask_size)
+        aux = {head: logits.half() for head, logits in answer.aux.items()}
+        answers[batch.image_ids] = SegmentationOutput(answer.logits.half(), aux)
+
+    for batch in batches_of(trainer):
+        prepare(batch)
+    return step
+
+
+def batches_of(trainer: Trainer) -> list[Batch]:
+    """The first batches of the first epoch."""
+    settings = trainer.parts.config.training
+    stream = training_batches(
+        trainer.parts.training_set,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        start_epoch=0,
+        start_batch=0,
+        epochs=1,
+        num_workers=0,
+    )
+    return list(islice(stream, _BATCHES))
+
+
+def plain(config: ExperimentConfig, teacher: Path | None) -> Step:
+    """The step of ``plain_loop.py``."""
+    torch.manual_seed(config.training.seed)
+    student = build_model(config.model).train()
+    optimizer = build_optimizer(student, config.training)
+    taught_by = distillation = None
+    if teacher is not None:
+        checkpoint = read_checkpoint(teacher)[0]
+        taught_by = build_model(checkpoint.config.model).eval()
+        taught_by.load_state_dict(checkpoint.model)
+        section = derive(config, name="taught", distillation={"teacher_checkpoint": str(teacher)}).distillation
+        assert section is not None
+        distillation = build_distillation_loss(section)
+    loss = build_loss(config)
+    clip = config.training.gradient_clip or float("inf")
+
+    def step(batch: Batch) -> dict[str, float]:
+        torch.use_deterministic_algorithms(False)  # PyTorch's default, which the field leaves as it is
+        values = plain_step(student, taught_by, batch, loss, distillation, optimizer, clip)
+        torch.use_deterministic_algorithms(True)
+        return values
+
+    return step
+
+
+def save_teacher(config: ExperimentConfig, folder: Path) -> Path:
+    """A checkpoint of the teacher with random weights: what they are makes no difference to the time."""
+    checkpoint = replace(make_trainer(config, folder).checkpoint({}), training=None)
+    path = folder / "teacher.pth"
+    save_checkpoint(path, checkpoint)
+    return path
+
+
+def measure(variants: list[Variant], batches: list[Batch], rounds: int) -> None:
+    """Times one step of each variant a round; the first round warms up."""
+    for number in range(rounds + 1):
+        for variant in variants:
+            started = time.perf_counter()
+            variant.step(batches[number % len(batches)])
+            if number:
+                variant.seconds.append(time.perf_counter() - started)
+
+
+def table(variants: list[Variant], images: int) -> list[dict[str, Any]]:
+    """A row a variant: images per second, and the ratio to the plain loop of the same kind."""
+    rows = []
+    for variant in variants:
+        reference = next(other for other in variants if other.name == f"plain, {variant.name.partition(', ')[2]}")
+        ratios = [one / other for one, other in zip(reference.seconds, variant.seconds, strict=True)]
+        rows.append(
+            {
+                "variant": variant.name,
+                "images_per_second": images / statistics.median(variant.seconds),
+                "times_the_plain_loop": statistics.median(ratios),
+            }
+        )
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--image_size", type=int, default=256)
+    parser.add_argument("--batch_size", type=int, default=8)
+    parser.add_argument("--rois", type=int, default=2, help="most persons used of a photograph")
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--output", type=Path, default=Path("training_step.json"))
+    args = parser.parse_args()
+    teacher_config, config = configs(args)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        teacher = save_teacher(teacher_config, folder)
+        steps = {
+            "plain, distilled": plain(config, teacher),
+            "ours fp32, distilled": ours(config, teacher, "fp32", folder),
+            "ours bf16, distilled": ours(config, teacher, "bf16", folder),
+            "ours bf16 from stored answers, distilled": cached(config, teacher, "bf16", folder),
+            "plain, student alone": plain(config, None),
+            "ours bf16, student alone": ours(config, None, "bf16", folder),
+        }
+        variants = [Variant(name, step, []) for name, step in steps.items()]
+        batches = batches_of(make_trainer(derive(config, name="batches"), folder))
+        measure(variants, batches, args.rounds)
+    rows = table(variants, args.batch_size)
+    for row in rows:
+        print(
+            f"{row['variant']:45} {row['images_per_second']:7.2f} images/s {row['times_the_plain_loop']:6.2f} x plain"
+        )
+    machine = {"processor": platform.processor(), "threads": torch.get_num_threads(), "torch": torch.__version__}
+    args.output.write_text(
+        json.dumps({"machine": machine, "arguments": vars(args), "rows": rows}, indent=1, default=str)
+    )
+
+
+if __name__ == "__main__":
+    main()
