@@ -30,7 +30,6 @@ METADATA = SoftLabelMetadata(
     key=SoftLabelKey(
         teacher_sha256="a",
         training_fingerprint="b",
-        validation_fingerprint="c",
         augmentation=AugmentationConfig(),
         image_size=(64, 64),
         mask_size=(32, 24),
@@ -39,7 +38,9 @@ METADATA = SoftLabelMetadata(
         cache_views=4,
         albumentations="2",
     ),
-    teacher=TeacherRecord(checkpoint="t", sha256="a", experiment="t", encoder="e", parameters=1, metrics={"miou": 0.5}),
+    teacher=TeacherRecord(
+        checkpoint="t", sha256="a", experiment="t", encoder="e", parameters=1, metrics={"c": {"miou": 0.5}}
+    ),
     heads={"logits": (3, 32, 24)},
     photographs=96,
     device="cpu",
@@ -78,7 +79,10 @@ def test_the_flags_of_a_training(
             ["--soft_labels", "labels", "--cache_views", "0"],
             "--cache_views (data.cache_views): input should be greater",
         ),
-        (["--confidence_threshold", "0.9"], "unknown argument --confidence_threshold"),
+        (
+            ["--confidence_threshold", "1.5"],
+            "--confidence_threshold (distillation.confidence_threshold): input should be",
+        ),
     ],
 )
 def test_mistakes_are_one_line(

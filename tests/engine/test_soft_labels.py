@@ -340,7 +340,7 @@ def test_another_training_is_refused(
 
 
 KEY_FIELDS = [
-    *("format_version", "teacher_sha256", "training_fingerprint", "validation_fingerprint", "augmentation"),
+    *("format_version", "teacher_sha256", "training_fingerprint", "augmentation"),
     *("image_size", "mask_size", "max_rois_per_image", "seed", "cache_views", "albumentations"),
 ]
 
@@ -365,6 +365,31 @@ def _another(value: Any) -> Any:
         case int():
             return value + 1
     return f"{value}0"
+
+
+def test_other_validation_data_need_the_teachers_score_and_no_new_answer(
+    cached: ExperimentConfig, tiny_coco: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = write(cached, tmp_path)
+    annotations = tiny_coco / "annotations"
+    validation = json.loads((annotations / "instances_val.json").read_text())
+    (tmp_path / "fewer.json").write_text(json.dumps({**validation, "info": {"description": "other"}}))
+    paths = {
+        "root": None,
+        "train_ann": str(annotations / "instances_train.json"),
+        "val_ann": str(tmp_path / "fewer.json"),
+        "train_images": str(tiny_coco / "images" / "train"),
+        "val_images": str(tiny_coco / "images" / "val"),
+    }
+    other = derive(cached, name="other", data=paths)
+    with pytest.raises(ConfigError, match=r"the teacher of .* was not measured on .*fewer\.json; give hed soft-labels"):
+        trainer_of(other, tmp_path)
+    monkeypatch.setattr(writer_module, "pack", lambda *_: pytest.fail("an answer was made anew"))
+    again = write(other, tmp_path)
+    assert len(again.metadata.teacher.metrics) == 2
+    assert again.metadata.parts == stored.metadata.parts
+    for config in (other, cached):
+        assert trainer_of(config, tmp_path).teacher_score is not None
 
 
 def test_a_teacher_trained_anew_is_refused(cached: ExperimentConfig, trained_teacher: RunPaths, tmp_path: Path) -> None:

@@ -91,7 +91,9 @@ def prepare_training(
         _restore(trainer, start, resume or paths.latest)
     else:
         _read_one_sample(trainer.parts.training_set)
-    teacher_metrics: Metrics | None = soft_labels.metadata.teacher.metrics if soft_labels else None
+    teacher_metrics: Metrics | None = None
+    if soft_labels is not None:
+        teacher_metrics = soft_labels.metadata.teacher.metrics[splits.val.fingerprint]
     if teacher is not None:
         teacher_metrics = _measure_teacher(teacher, trainer.parts, splits)
     trainer.teacher_score = teacher_metrics["miou"] if teacher_metrics else None

@@ -138,7 +138,7 @@ def _result(trainer: Trainer, teacher_metrics: Metrics | None, *, early_stopped:
     metrics = {name.removeprefix("val/"): value for name, value in best.items() if name.startswith("val/")}
     teacher = parts.soft_labels.metadata.teacher if parts.soft_labels else None
     if parts.teacher is not None:
-        teacher = teacher_record(parts.teacher, teacher_metrics or {})
+        teacher = teacher_record(parts.teacher, teacher_metrics or {}, parts.data_fingerprint)
     return RunResult(
         experiment=config.name,
         run_name=trainer.paths.root.name,
@@ -148,7 +148,7 @@ def _result(trainer: Trainer, teacher_metrics: Metrics | None, *, early_stopped:
         teacher_sha256=parts.teacher_sha256,
         teacher_experiment=teacher.experiment if teacher else None,
         teacher_encoder=teacher.encoder if teacher else None,
-        teacher_miou=teacher.metrics["miou"] if teacher else None,
+        teacher_miou=teacher.metrics[parts.data_fingerprint]["miou"] if teacher else None,
         teacher_parameters=teacher.parameters if teacher else None,
         temperature=distillation.temperature if distillation else None,
         alpha=distillation.alpha if distillation else None,

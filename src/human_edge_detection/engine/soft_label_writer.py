@@ -28,6 +28,7 @@ from human_edge_detection.engine.soft_labels import (
     SoftLabelKey,
     SoftLabelMetadata,
     SoftLabels,
+    TeacherRecord,
     all_parts,
     check_key,
     check_parts,
@@ -108,6 +109,7 @@ class _Writer:
         begun = read_metadata(self.folder)
         if begun is not None:
             check_key(self.folder, begun.key, key)
+            begun = self._measured_here(begun)
             if begun.parts is not None:
                 check_parts(self.folder, begun.parts, hashes=True)
                 logger.info("soft labels %s: written earlier, all %d parts verified", self.folder, len(begun.parts))
@@ -123,8 +125,17 @@ class _Writer:
         write_json(metadata_path(self.folder), metadata.model_dump(mode="json"))
         return SoftLabels(self.folder, metadata)
 
-    def _begin(self, key: SoftLabelKey, heads: Heads) -> SoftLabelMetadata:
-        """Says what the parts that follow are answers to, so that no other command adds to them."""
+    def _measured_here(self, metadata: SoftLabelMetadata) -> SoftLabelMetadata:
+        """With what the teacher scores on these validation data; the answers do not depend on them."""
+        known = metadata.teacher.metrics
+        if self.splits.val.fingerprint in known:
+            return metadata
+        teacher = metadata.teacher.model_copy(update={"metrics": {**known, **self._teacher_record().metrics}})
+        metadata = metadata.model_copy(update={"teacher": teacher})
+        write_json(metadata_path(self.folder), metadata.model_dump(mode="json"))
+        return metadata
+
+    def _teacher_record(self) -> TeacherRecord:
         metrics = check_teacher(
             self.teacher,
             self.splits.val,
@@ -133,9 +144,13 @@ class _Writer:
             batch_size=self.config.training.batch_size,
             num_workers=self.config.data.num_workers,
         )
+        return teacher_record(self.teacher, metrics, self.splits.val.fingerprint)
+
+    def _begin(self, key: SoftLabelKey, heads: Heads) -> SoftLabelMetadata:
+        """Says what the parts that follow are answers to, so that no other command adds to them."""
         metadata = SoftLabelMetadata(
             key=key,
-            teacher=teacher_record(self.teacher, metrics),
+            teacher=self._teacher_record(),
             heads=heads,
             photographs=self.photographs,
             device=str(self.device),

@@ -52,8 +52,6 @@ class SoftLabelKey(Section):
     teacher_sha256: str
     """Of the checkpoint's file; of several teachers, joined by ``+``."""
     training_fingerprint: str
-    validation_fingerprint: str
-    """Of the data that the teacher was measured on."""
     augmentation: AugmentationConfig | None
     image_size: Size
     mask_size: Size
@@ -72,8 +70,8 @@ class TeacherRecord(Section):
     experiment: str
     encoder: str
     parameters: int
-    metrics: dict[str, float | None]
-    """On the validation data."""
+    metrics: dict[str, dict[str, float | None]]
+    """By the fingerprint of the validation data that they were measured on."""
 
 
 class Part(Section):
@@ -130,15 +128,21 @@ class SoftLabels:
         return answer
 
 
-def teacher_record(teacher: Teacher, metrics: Metrics) -> TeacherRecord:
-    """What is remembered of ``teacher``, of several the first; ``metrics`` are of what teaches."""
+def teacher_record(teacher: Teacher, metrics: Metrics, fingerprint: str) -> TeacherRecord:
+    """What is remembered of ``teacher``, of several the first.
+
+    Args:
+        teacher: It.
+        metrics: Of what teaches, measured on validation data.
+        fingerprint: Of these data.
+    """
     return TeacherRecord(
         checkpoint=str(teacher.path),
         sha256=teacher.sha256,
         experiment=teacher.checkpoint.config.name,
         encoder=teacher.checkpoint.config.model.encoder,
         parameters=teacher.parameters,
-        metrics=dict(metrics),
+        metrics={fingerprint: dict(metrics)},
     )
 
 
@@ -153,7 +157,6 @@ def soft_label_key(config: ExperimentConfig, splits: Splits, teacher_sha256: str
     return SoftLabelKey(
         teacher_sha256=teacher_sha256,
         training_fingerprint=splits.train.fingerprint,
-        validation_fingerprint=splits.val.fingerprint,
         augmentation=config.data.augmentation,
         image_size=config.model.image_size,
         mask_size=config.model.mask_size,
@@ -186,6 +189,11 @@ def open_soft_labels(config: ExperimentConfig, splits: Splits) -> SoftLabels | N
     check_key(folder, metadata.key, soft_label_key(config, splits, sha256))
     if metadata.parts is None:
         raise ConfigError(f"distillation.soft_labels: {folder} is not finished; to go on {_AGAIN}")
+    if splits.val.fingerprint not in metadata.teacher.metrics:
+        raise ConfigError(
+            f"distillation.soft_labels: the teacher of {folder} was not measured on {splits.val.file}; {_AGAIN}: it "
+            "will be, and no answer is made anew"
+        )
     small = sum(part.bytes for part in metadata.parts) <= _HASHED_BYTES
     check_parts(folder, metadata.parts, hashes=small)
     return SoftLabels(folder, metadata)
