@@ -63,9 +63,9 @@ class SegmentationOutput(NamedTuple):
     aux: Mapping[str, Tensor]
 
     def to(self, device: torch.device) -> "SegmentationOutput":
-        """The same answer on ``device``."""
-        aux = {head: answer.to(device, non_blocking=True) for head, answer in self.aux.items()}
-        return SegmentationOutput(self.logits.to(device, non_blocking=True), aux)
+        """The same answer on ``device``, in float32 (which it travels there without)."""
+        aux = {head: answer.to(device, non_blocking=True).float() for head, answer in self.aux.items()}
+        return SegmentationOutput(self.logits.to(device, non_blocking=True).float(), aux)
 
 
 class LossOutput(NamedTuple):

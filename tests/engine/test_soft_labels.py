@@ -153,6 +153,12 @@ def test_a_whole_run_needs_no_teacher_and_reports_it(
         assert again["train/total"] == pytest.approx(epoch["train/total"], rel=tolerance)
 
 
+def test_stored_answers_teach_in_bf16_too(cached: ExperimentConfig, train: Train, tmp_path: Path) -> None:
+    half = derive(cached, name="half", training={"precision": "bf16", "epochs": 1})
+    write(half, tmp_path)
+    assert train(half, RunPaths(tmp_path / "run")).epochs == 1
+
+
 def test_a_resumed_run_ends_in_the_same_bits(
     cached: ExperimentConfig, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
