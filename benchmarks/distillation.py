@@ -34,11 +34,13 @@ METHODS: dict[str, tuple[str, list[str]]] = {
     "kl": (PLAIN, []),
     "kl_t2": (PLAIN, ["distillation.temperature=2"]),
     "kl_t1": (PLAIN, ["distillation.temperature=1"]),
-    "kl_t2_a03": (PLAIN, ["distillation.temperature=2", "distillation.alpha=0.3"]),
-    "kl_t2_a09": (PLAIN, ["distillation.temperature=2", "distillation.alpha=0.9"]),
+    "kl_t8": (PLAIN, ["distillation.temperature=8"]),
+    "kl_a05": (PLAIN, ["distillation.alpha=0.5"]),
+    "kl_a09": (PLAIN, ["distillation.alpha=0.9"]),
+    "feat_a09": (f"{PLAIN}_feat", ["distillation.alpha=0.9"]),
     **{name: (f"{PLAIN}_{name}", []) for name in ("dkd", "dist", "cwd", "std", "bpkd", "feat", "at", "temp_prog")},
 }
-NEEDS_TEACHER = ("feat", "at")  # stored answers have no features
+NEEDS_TEACHER = ("feat", "feat_a09", "at")  # stored answers have no features
 SMALL = ["model.roi_size=[32,24]", "model.mask_size=[64,48]", "data.max_rois_per_image=6", "training.ema.decay=0.99"]
 # What `hed prepare-data` suggests for the training photographs.
 SMALL.append("loss.class_weights=[0.604,0.529,1.868]")
