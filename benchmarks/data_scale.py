@@ -2,7 +2,7 @@
 
     uv run python benchmarks/data_scale.py --work_dir /tmp/data_scale --output data_scale.json
 
-Draws COCO files of made-up persons (as many to a photograph, points to a polygon and crowds as COCO has; the photographs
+Draws COCO files of made-up persons (as many to a photograph, points to a polygon and crowds as COCO has; photographs
 are empty files), and prints, each measured in a process of its own, in turn, median of ``--repeats``:
 
 json.load

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from human_edge_detection.data import coco
+from human_edge_detection.data import coco, persons
 from human_edge_detection.data.augment import Augmentation
 from human_edge_detection.data.coco import read_people
 from human_edge_detection.data.dataset import PeopleDataset
@@ -171,6 +171,28 @@ def test_cost_of_a_copy_and_number_of_objects_do_not_grow_with_the_data(
     assert packed[1] - packed[0] <= 8 * 3000 + 100
     assert max(blocks) < 1000
     assert abs(blocks[1] - blocks[0]) < 100
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 8192])
+@pytest.mark.parametrize("proven", [True, False])
+def test_how_annotations_are_checked_changes_nothing(
+    people: PeopleAnnotations, monkeypatch: pytest.MonkeyPatch, proven: bool, chunk: int
+) -> None:
+    proofs: list[int] = []
+    prove = persons.prove_boxes
+
+    def maybe(*arguments: Any, **options: Any) -> Any:
+        answer = prove(*arguments, **options) & proven
+        proofs.append(int(answer.sum()))
+        return answer
+
+    monkeypatch.setattr(persons, "prove_boxes", maybe)
+    monkeypatch.setattr(persons, "_CHUNK", chunk)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(people.file.with_name("other_cache")))
+    again = read_people(people.file, people.images_dir)
+    assert (sum(proofs) > 0) == proven
+    assert len(proofs) == -(-17 // chunk)
+    assert again == people
 
 
 def test_annotations_are_read_quietly_when_nothing_is_wrong(

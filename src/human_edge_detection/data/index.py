@@ -98,7 +98,7 @@ def write_index(sha256: str, index: Index) -> None:
     if path is None:
         return
     try:
-        write_atomically(path, _as_file(index))
+        write_atomically(path, _as_file(sha256, index))
         _delete_unused(path.parent)
     except StorageError as error:
         logger.warning("%s; the annotations will be read again next time", error)
@@ -109,10 +109,10 @@ def _path(sha256: str) -> Path | None:
     return folder and folder / "annotations" / f"{sha256}.index"
 
 
-def _as_file(index: Index) -> memoryview:
+def _as_file(sha256: str, index: Index) -> memoryview:
     arrays = {field.name: np.ascontiguousarray(getattr(index.packed, field.name)) for field in fields(PackedPeople)}
     shapes = {name: (values.dtype.str, values.shape) for name, values in arrays.items()}
-    head = json.dumps({"findings": index.findings, "arrays": shapes}).encode()
+    head = json.dumps({"annotations": sha256, "findings": index.findings, "arrays": shapes}).encode()
     places = dict(_places(shapes, _START + len(head)))
     content = np.zeros(max(place + arrays[name].nbytes for name, place in places.items()), np.uint8)
     for name, place in places.items():
@@ -150,6 +150,8 @@ def _map(path: Path, file: BufferedReader, digest: bytes) -> Index:
     mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     end = _START + int.from_bytes(mapped[_START - 8 : _START], "little")
     head = json.loads(mapped[_START:end])
+    if head["annotations"] != path.stem:
+        raise ValueError("it is of other annotations")
     arrays: dict[str, NDArray[Any]] = {
         name: np.ndarray(head["arrays"][name][1], head["arrays"][name][0], mapped, place)
         for name, place in _places(head["arrays"], end)
