@@ -223,7 +223,7 @@ def test_a_copy_is_the_same_even_when_its_index_is_gone(write_coco, cache: Path)
         if instead is not None:
             path.write_bytes(instead)
         assert pickle.loads(pickle.dumps(people)) == people
-        with pytest.raises(DataError, match="was deleted or replaced while it was in use"):
+        with pytest.raises(DataError, match="was lost while it was in use"):
             pickle.loads(pickled)
         read_people(people.file, people.images_dir)
         assert pickle.loads(pickled) == people

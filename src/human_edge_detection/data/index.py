@@ -62,7 +62,6 @@ class _MappedPeople(PackedPeople):
     """Arrays in a file that is mapped into memory. For another process it is pickled as its path."""
 
     path: Path
-    digest: bytes
     file: tuple[int, int]
     """Device and inode: the file that is mapped, whatever ``path`` leads to by now."""
 
@@ -70,7 +69,7 @@ class _MappedPeople(PackedPeople):
         with suppress(OSError):
             status = self.path.stat()
             if (status.st_dev, status.st_ino) == self.file:
-                return _map_again, (self.path, self.digest)
+                return _map_again, (self.path,)
         return PackedPeople, tuple(getattr(self, field.name) for field in fields(PackedPeople))
 
 
@@ -80,8 +79,7 @@ def open_index(sha256: str) -> Index | None:
     if path is None:
         return None
     try:
-        with open_regular_file(path, max_bytes=_MAX_BYTES) as file:
-            index = _map(path, file, _check(file))
+        index = _map(path)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -130,24 +128,12 @@ def _places(shapes: Mapping[str, tuple[str, Any]], start: int) -> Iterator[tuple
         start += np.dtype(dtype).itemsize * int(np.prod(shape))
 
 
-def _read_digest(file: BufferedReader) -> bytes:
-    """The checksum that an index says it has; leaves ``file`` at the first byte that it is of."""
-    if file.read(len(_MARK)) != _MARK:
-        raise ValueError("it is no index of this version")
-    return file.read(_DIGEST_BYTES)
-
-
-def _check(file: BufferedReader) -> bytes:
-    """The checksum of an index, compared with what it is of."""
-    digest = _read_digest(file)
-    if hashlib.file_digest(file, "sha256").digest() != digest:
-        raise ValueError("its checksum is wrong")
-    return digest
-
-
-def _map(path: Path, file: BufferedReader, digest: bytes) -> Index:
-    """The index in ``file``, which is sound."""
-    mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+def _map(path: Path) -> Index:
+    """The index at ``path``; refuses one that is not whole or of other annotations than its name says."""
+    with open_regular_file(path, max_bytes=_MAX_BYTES) as file:
+        _check(file)
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        status = os.fstat(file.fileno())
     end = _START + int.from_bytes(mapped[_START - 8 : _START], "little")
     head = json.loads(mapped[_START:end])
     if head["annotations"] != path.stem:
@@ -157,26 +143,30 @@ def _map(path: Path, file: BufferedReader, digest: bytes) -> Index:
         for name, place in _places(head["arrays"], end)
     }
     malformed, *counts = head["findings"]
-    status = os.fstat(file.fileno())
-    packed = _MappedPeople(**arrays, path=path, digest=digest, file=(status.st_dev, status.st_ino))
+    packed = _MappedPeople(**arrays, path=path, file=(status.st_dev, status.st_ino))
     return Index(packed, Findings(tuple(BadSample(*sample) for sample in malformed), *counts))
 
 
-def _map_again(path: Path, digest: bytes) -> PackedPeople:
-    """What another process had mapped, and had found sound, when it pickled it."""
+def _check(file: BufferedReader) -> None:
+    if file.read(len(_MARK)) != _MARK:
+        raise ValueError("it is no index of this version")
+    digest = file.read(_DIGEST_BYTES)
+    if hashlib.file_digest(file, "sha256").digest() != digest:
+        raise ValueError("its checksum is wrong")
+
+
+def _map_again(path: Path) -> PackedPeople:
+    """What another process had mapped when it pickled it."""
     try:
-        with open_regular_file(path, max_bytes=_MAX_BYTES) as file:
-            if _read_digest(file) == digest:
-                return _map(path, file, digest).packed
-    except (OSError, ValueError):
-        pass
-    raise DataError(f"index {path} was deleted or replaced while it was in use; start the same command again")
+        return _map(path).packed
+    except (OSError, ValueError) as error:
+        raise DataError(f"index {path} was lost while it was in use ({error}); start the same command again") from error
 
 
 def _delete_unused(folder: Path) -> None:
     """Also what a killed process left half written."""
     oldest = time.time() - _UNUSED_SECONDS
-    with suppress(OSError):
+    with suppress(OSError, StorageError):
         for path in folder.iterdir():
             if path.stat().st_mtime < oldest:
                 delete(path)
