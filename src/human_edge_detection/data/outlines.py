@@ -1,7 +1,7 @@
 """What can be said of the pixels inside polygons without drawing them.
 
-pycocotools takes 25 to 60 microseconds to draw a person, and only then says how many pixels it has and where they lie:
-ten seconds for COCO. Here that is proven for nearly all of them from where their outlines cross a few columns of
+pycocotools takes 30 microseconds to draw a person, and only then says how many pixels it has and where they lie: eight
+seconds for COCO. Here that is proven for nearly all of them from where their outlines cross a few columns of
 pixels, for thousands at once and in a tenth of the time. What cannot be proven has to be drawn.
 """
 

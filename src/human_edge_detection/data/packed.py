@@ -1,7 +1,7 @@
 """Photographs with the people on them, held as a dozen arrays whatever their number.
 
-A Python object for each coordinate of COCO's persons takes gigabytes, and a data worker that looks at them copies the
-pages that they lie in, as looking changes their reference counts. Arrays take 150 MB, can be mapped from a file, which
+A Python object for each coordinate of COCO's persons takes a gigabyte, and a data worker that looks at them copies the
+pages that they lie in, as looking changes their reference counts. Arrays take 170 MB, can be mapped from a file, which
 all processes share, and a photograph is made of them when somebody asks for it.
 """
 
