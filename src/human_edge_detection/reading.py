@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
 
 
@@ -15,10 +17,34 @@ def read_regular_file(path: Path, *, max_bytes: int) -> bytes:
         OSError: It is missing, no regular file (a folder, a pipe, a device), or larger than ``max_bytes``;
             ``strerror`` says which.
     """
+    _check(path, max_bytes)
+    return path.read_bytes()
+
+
+def open_regular_file(path: Path, *, max_bytes: int) -> BufferedReader:
+    """``path``, open for reading.
+
+    Raises:
+        OSError: As :func:`read_regular_file` does.
+    """
+    _check(path, max_bytes)
+    return path.open("rb")
+
+
+def hash_regular_file(path: Path, *, max_bytes: int) -> str:
+    """The sha256 of the bytes of ``path``, which are never all in memory.
+
+    Raises:
+        OSError: As :func:`read_regular_file` does.
+    """
+    with open_regular_file(path, max_bytes=max_bytes) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check(path: Path, max_bytes: int) -> None:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         number = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
         raise OSError(number, os.strerror(number) if number == errno.EISDIR else "Not a regular file", str(path))
     if status.st_size > max_bytes:
         raise OSError(errno.EFBIG, f"larger than {max_bytes} bytes, which is what is read", str(path))
-    return path.read_bytes()

@@ -1,6 +1,8 @@
 """A hand-made COCO data set whose every pixel is known, and the sample data in small."""
 
+import gc
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,3 +84,17 @@ def sample_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_sample_people(
         tmp_path_factory.mktemp("sample") / "people", train_images=8, val_images=3, image_size=(96, 128), seed=1
     )
+
+
+@pytest.fixture
+def allocated() -> Callable[[Callable[[], Any]], tuple[Any, int]]:
+    """Calls something and counts the blocks of memory that are in use afterwards and were not before."""
+
+    def count(call: Callable[[], Any]) -> tuple[Any, int]:
+        gc.collect()
+        before = sys.getallocatedblocks()
+        answer = call()
+        gc.collect()
+        return answer, sys.getallocatedblocks() - before
+
+    return count

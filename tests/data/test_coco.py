@@ -110,6 +110,46 @@ def test_skipping_does_not_hide_that_a_data_set_is_useless(write_coco, spoil):
         read_people(*write_coco(edit), skip_bad=True)
 
 
+@pytest.mark.parametrize("crowd", [None, "", [], 2, "0"])
+def test_a_crowd_is_one_or_is_none(write_coco, crowd):
+    def edit(data):
+        data["annotations"][0]["iscrowd"] = crowd
+
+    with pytest.raises(DataError, match=r"annotation 1 of image 7: iscrowd is .*, expected 0 or 1"):
+        read_people(*write_coco(edit))
+
+
+def test_what_is_malformed_leaves_the_others_alone(write_coco):
+    def edit(data):
+        _with_more(data)
+        polygon = data["annotations"][0]["segmentation"][0]
+        data["annotations"][0]["segmentation"] = [polygon, polygon, [*polygon[:-1], 10**400]]
+
+    file, images = write_coco(edit)
+    for name in ("c.png", "d.png"):
+        (images / name).touch()
+    people = read_people(file, images, skip_bad=True)
+    assert [sample.file_name for sample in people.skipped] == ["a.png"]
+    assert "has the coordinate 1000000" in people.skipped[0].problem
+    assert [len(photograph.persons) for photograph in people.photographs] == [1, 0, 1]
+    for photograph in (people.photographs[0], people.photographs[2]):
+        assert photograph.persons[0].segmentation == [[4, 4, 14, 4, 14, 14, 4, 14]]
+
+
+def test_the_first_invisible_person_is_that_of_the_first_photograph(write_coco, caplog):
+    def edit(data):
+        person = data["annotations"][0]
+        data["annotations"][:2] = [
+            {**person, "image_id": 8},
+            {**person, "id": 11, "bbox": [4, 4, 0, 10]},
+            {**person, "id": 12, "bbox": [4, 4, 0, 10], "image_id": 8},
+        ]
+
+    with caplog.at_level(logging.WARNING):
+        read_people(*write_coco(edit))
+    assert "2 of 4 person annotations have an empty mask or box and are left out (first: 12)" in caplog.text
+
+
 def test_missing_photographs_are_counted(write_coco):
     file, images = write_coco(lambda data: data["images"][0].update(file_name="c.png"))
     with pytest.raises(DataError, match=r"1 of 2 photographs are not in .*images \(first: 'c\.png'\)"):

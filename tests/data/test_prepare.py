@@ -30,6 +30,14 @@ def test_people_crowds_and_extra_fields_are_kept(splits, tmp_path):
     assert (counted.small, counted.medium, counted.large) == (2, 0, 0)
 
 
+def test_segmentations_are_written_as_they_stand_in_the_file(splits, tmp_path):
+    prepare(splits, tmp_path / "out", Preparation())
+    files = splits["val"].annotations, find_split(tmp_path / "out", "val").annotations
+    before, after = (json.loads(file.read_text()) for file in files)
+    written = {entry["id"]: json.dumps(entry["segmentation"]) for entry in after["annotations"]}
+    assert written == {entry["id"]: json.dumps(entry["segmentation"]) for entry in before["annotations"][:3]}
+
+
 def test_crowds_can_be_removed(splits, tmp_path):
     prepared = prepare(splits, tmp_path / "out", Preparation(crowds="remove"))
     assert prepared.statistics["val"].crowds == 0

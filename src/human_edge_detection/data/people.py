@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from human_edge_detection.data.segmentation import Box, Segmentation, shorten
+import numpy as np
+
+from human_edge_detection.data.packed import Photographs
+from human_edge_detection.data.segmentation import shorten
 from human_edge_detection.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -24,35 +27,6 @@ class BadSample(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PersonAnnotation:
-    """One person, or one crowd region.
-
-    Attributes:
-        id: Annotation id of the file.
-        box: ``x1, y1, x2, y2`` in pixels, clipped to the photograph, not empty.
-        segmentation: Polygons or run lengths, checked.
-        is_crowd: Whether this is a region with people not told apart.
-    """
-
-    id: int
-    box: Box
-    segmentation: Segmentation
-    is_crowd: bool
-
-
-@dataclass(frozen=True)
-class Photograph:
-    """One photograph with the people on it; ``file_name`` is relative to the folder of photographs."""
-
-    id: int
-    file_name: str
-    width: int
-    height: int
-    persons: tuple[PersonAnnotation, ...]
-    crowds: tuple[PersonAnnotation, ...]
-
-
-@dataclass(frozen=True)
 class PeopleAnnotations:
     """One annotation file, read and checked.
 
@@ -66,7 +40,7 @@ class PeopleAnnotations:
 
     file: Path
     images_dir: Path
-    photographs: tuple[Photograph, ...]
+    photographs: Photographs
     sha256: str
     skipped: tuple[BadSample, ...] = ()
 
@@ -85,13 +59,14 @@ def split_off(people: PeopleAnnotations, share: float) -> tuple[PeopleAnnotation
     Raises:
         DataError: Nothing would be left on one side, or nobody be on the photographs that are split off.
     """
-    order = sorted(people.photographs, key=lambda photograph: hashlib.sha256(str(photograph.id).encode()).digest())
-    chosen = {photograph.id for photograph in order[: round(share * len(order))]}
-    parts = [
-        [photograph for photograph in people.photographs if (photograph.id in chosen) == off] for off in (False, True)
-    ]
-    rest, split = (replace(people, photographs=tuple(part)) for part in parts)
-    if not rest.photographs or not any(photograph.persons for photograph in split.photographs):
+    ids = people.photographs.ids.tolist()
+    order = sorted(range(len(ids)), key=lambda index: hashlib.sha256(str(ids[index]).encode()).digest())
+    chosen = np.zeros(len(ids), bool)
+    chosen[order[: round(share * len(ids))]] = True
+    rest, split = (
+        replace(people, photographs=people.photographs.select(np.flatnonzero(part))) for part in (~chosen, chosen)
+    )
+    if not rest.photographs or not split.photographs.person_counts.any():
         raise DataError(
             f"{people.file}: {share:g} of {len(order)} photographs are too few to be split off; give a larger share"
         )
@@ -105,7 +80,9 @@ def without(people: PeopleAnnotations, bad: Sequence[BadSample]) -> PeopleAnnota
         DataError: More than half of the photographs would be gone, or every person.
     """
     names = {sample.file_name for sample in bad}
-    kept = tuple(photograph for photograph in people.photographs if photograph.file_name not in names)
+    kept = people.photographs
+    if names:
+        kept = kept.select([index for index, name in enumerate(kept.file_names) if name not in names])
     rest = replace(people, photographs=kept, skipped=(*people.skipped, *bad))
     total = len(kept) + len(rest.skipped)
     if len(rest.skipped) > len(kept):
@@ -113,7 +90,7 @@ def without(people: PeopleAnnotations, bad: Sequence[BadSample]) -> PeopleAnnota
             f"{people.file}: {len(rest.skipped)} of {total} photographs cannot be used, more than half: "
             f"{_named(rest.skipped)}; mend the data"
         )
-    if not any(photograph.persons for photograph in kept):
+    if not kept.person_counts.any():
         raise DataError(f"{people.file}: no annotated persons in {len(kept)} images; give a file that has some")
     if bad:
         logger.warning("%s: %d of %d photographs are left out: %s", people.file, len(bad), total, _named(bad))

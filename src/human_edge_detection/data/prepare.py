@@ -19,6 +19,8 @@ from human_edge_detection.data.augment import fit_boxes
 from human_edge_detection.data.coco import PeopleAnnotations, PersonAnnotation, Photograph, read_json, read_people
 from human_edge_detection.data.dataset import Scene, read_scene, roi_masks
 from human_edge_detection.data.layout import SplitPaths
+from human_edge_detection.data.packed import Photographs
+from human_edge_detection.data.persons import person_entries
 from human_edge_detection.data.photographs import resize
 from human_edge_detection.data.segmentation import Box, Segmentation, decode_mask, mask_area_and_box
 from human_edge_detection.data.statistics import Statistics, suggested_class_weights
@@ -143,6 +145,8 @@ def _write_split(
 ) -> Statistics:
     data = read_json(people.file, people.file.read_bytes())
     entries = {entry["id"]: entry for entry in data["images"]}
+    # As they stand in the file: packed, integers are fractions and run lengths compressed.
+    segmentations = {entry["id"]: entry["segmentation"] for _, entry in person_entries(data)}
     chosen = _choose(people.photographs, preparation)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -153,8 +157,8 @@ def _write_split(
         scene = read_scene(people, photograph)
         size = _shrunk_size(photograph, preparation.max_side)
         _place(people, photograph, scene.image, size, root / "images" / split / photograph.file_name)
-        persons = _annotations(photograph.persons, photograph, size)
-        crowds = _annotations(photograph.crowds, photograph, size)
+        persons = _annotations(photograph.persons, photograph, size, segmentations)
+        crowds = _annotations(photograph.crowds, photograph, size, segmentations)
         statistics.add([entry["area"] for entry in persons], len(crowds), _roi_masks(scene, photograph))
         images.append({**entries[photograph.id], "height": size[0], "width": size[1]})
         annotations += persons + crowds
@@ -171,11 +175,11 @@ def _write_split(
     return statistics
 
 
-def _choose(photographs: tuple[Photograph, ...], preparation: Preparation) -> list[Photograph]:
+def _choose(photographs: Photographs, preparation: Preparation) -> Photographs:
     if preparation.max_images is None or len(photographs) <= preparation.max_images:
-        return list(photographs)
+        return photographs
     order = np.random.default_rng(preparation.seed).permutation(len(photographs))
-    return [photographs[number] for number in sorted(order[: preparation.max_images].tolist())]
+    return photographs.select(np.sort(order[: preparation.max_images]))
 
 
 def _shrunk_size(photograph: Photograph, max_side: int | None) -> tuple[int, int]:
@@ -219,12 +223,15 @@ def _encode(image: NDArray[np.uint8], target: Path) -> None:
 
 
 def _annotations(
-    people: tuple[PersonAnnotation, ...], photograph: Photograph, size: tuple[int, int]
+    people: tuple[PersonAnnotation, ...],
+    photograph: Photograph,
+    size: tuple[int, int],
+    segmentations: Mapping[int, Segmentation],
 ) -> list[dict[str, Any]]:
     """COCO annotations in a photograph of ``size`` (height, width), without those that shrinking leaves no pixel of."""
     entries = []
     for person in people:
-        segmentation, box = person.segmentation, person.box
+        segmentation, box = segmentations[person.id], person.box
         if size != (photograph.height, photograph.width):
             segmentation, box = _scaled(person, photograph, size)
         area, _ = mask_area_and_box(segmentation, *size)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from human_edge_detection.data.people import BadSample, PeopleAnnotations, Photograph
+from human_edge_detection.data.people import BadSample, PeopleAnnotations
 from human_edge_detection.data.photographs import photograph_problem
 from human_edge_detection.errors import StorageError
 from human_edge_detection.reading import read_regular_file
@@ -42,20 +42,27 @@ def bad_samples(people: PeopleAnnotations, *, cache: Path | None = None) -> tupl
     """
     key = {"version": _VERSION, "annotations": people.sha256, "images_dir": str(people.images_dir.resolve())}
     known = {} if cache is None else _read_cache(cache, key)
+    photographs = people.photographs
     with ThreadPoolExecutor(_THREADS) as pool:
-        looks = list(pool.map(lambda photograph: _look(people.images_dir, photograph, known), people.photographs))
+        looks = list(
+            pool.map(
+                lambda name, size: _look(people.images_dir, name, (size[0], size[1]), known),
+                photographs.file_names,
+                photographs.sizes.tolist(),
+            )
+        )
     good = {look.file_name: look.stamp for look in looks if look.problem is None}
     if cache is not None and good != known:
         _write_cache(cache, {**key, "good": good})
     return tuple(BadSample(look.file_name, look.problem) for look in looks if look.problem is not None)
 
 
-def _look(folder: Path, photograph: Photograph, known: Mapping[str, Any]) -> _Look:
+def _look(folder: Path, name: str, size: tuple[int, int], known: Mapping[str, Any]) -> _Look:
     """What is wrong with one photograph; that something is wrong is not remembered, as mending may leave no trace."""
-    path, name = folder / photograph.file_name, photograph.file_name
+    path = folder / name
     stamp = _stamp(path)
     unchanged = stamp is not None and known.get(name) == stamp
-    return _Look(name, stamp, None if unchanged else photograph_problem(path, (photograph.height, photograph.width)))
+    return _Look(name, stamp, None if unchanged else photograph_problem(path, size))
 
 
 def _stamp(path: Path) -> str | None:

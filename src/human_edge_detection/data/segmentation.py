@@ -20,10 +20,13 @@ Segmentation = list[list[float]] | dict[str, Any]
 Box = tuple[float, float, float, float]
 """``x1, y1, x2, y2`` in pixels."""
 
-_MAX_OUTLINE = 2**22
-_MAX_POLYGONS = 2000
+MAX_OUTLINE = 2**22
+"""Longest outline of one annotation, pixels."""
+MAX_POLYGONS = 2000
+"""Most polygons of one annotation."""
 _MAX_SHIFT = 25
 """Six characters of five bits hold any run; pycocotools shifts 32-bit numbers and reads longer ones wrongly."""
+_INTEGERS = frozenset({int})
 _NUMBERS = frozenset({int, float})
 _brief = reprlib.Repr()
 _brief.maxstring = _brief.maxother = _brief.maxlong = 60
@@ -50,7 +53,7 @@ def decode_mask(segmentation: Segmentation, height: int, width: int) -> NDArray[
     """The pixels of a checked segmentation: ``(height, width)`` uint8, 1 inside and 0 outside."""
     if not segmentation:
         return np.zeros((height, width), np.uint8)
-    mask: NDArray[np.uint8] = coco_mask.decode(_compressed(segmentation, height, width))
+    mask: NDArray[np.uint8] = coco_mask.decode(compress(segmentation, height, width))
     return mask
 
 
@@ -58,12 +61,13 @@ def mask_area_and_box(segmentation: Segmentation, height: int, width: int) -> tu
     """Number of pixels and tight box of a checked segmentation, without unpacking it."""
     if not segmentation:
         return 0, (0.0, 0.0, 0.0, 0.0)
-    rle = _compressed(segmentation, height, width)
+    rle = compress(segmentation, height, width)
     x, y, box_width, box_height = (float(value) for value in coco_mask.toBbox(rle))
     return int(coco_mask.area(rle)), (x, y, x + box_width, y + box_height)
 
 
-def _compressed(segmentation: Segmentation, height: int, width: int) -> dict[str, Any]:
+def compress(segmentation: Segmentation, height: int, width: int) -> dict[str, Any]:
+    """A checked segmentation that is not empty, as compressed run lengths: ``counts`` is a string or ASCII bytes."""
     if isinstance(segmentation, list):
         parts = coco_mask.frPyObjects(segmentation, height, width)
         merged: dict[str, Any] = coco_mask.merge(parts) if len(parts) > 1 else parts[0]
@@ -72,6 +76,16 @@ def _compressed(segmentation: Segmentation, height: int, width: int) -> dict[str
         packed: dict[str, Any] = coco_mask.frPyObjects(segmentation, height, width)
         return packed
     return segmentation
+
+
+def is_plain(polygon: object) -> bool:
+    """Whether this is a list of numbers that has the length of a polygon, wherever its points may lie."""
+    return (
+        isinstance(polygon, list)
+        and len(polygon) >= 6
+        and len(polygon) % 2 == 0
+        and _NUMBERS.issuperset(map(type, polygon))
+    )
 
 
 def _check_polygon(polygon: object, number: int, height: int, width: int) -> None:
@@ -108,16 +122,16 @@ def _is_near(value: object, side: int) -> bool:
 
 def _check_outlines(polygons: list[list[float]], height: int, width: int) -> None:
     """Bounds the memory and time of pycocotools: five points for each pixel of outline, each polygon merged anew."""
-    if len(polygons) > _MAX_POLYGONS:
-        raise DataError(f"segmentation has {len(polygons)} polygons, expected at most {_MAX_POLYGONS}; write RLE")
-    if sum(map(len, polygons)) * 1.5 * max(height, width) <= _MAX_OUTLINE:  # no edge is longer than three sides
+    if len(polygons) > MAX_POLYGONS:
+        raise DataError(f"segmentation has {len(polygons)} polygons, expected at most {MAX_POLYGONS}; write RLE")
+    if sum(map(len, polygons)) * 1.5 * max(height, width) <= MAX_OUTLINE:  # no edge is longer than three sides
         return
     length = 0.0
     for polygon in polygons:
         points = np.asarray(polygon, np.float64).reshape(-1, 2)
         length += float(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum())
-    if length > _MAX_OUTLINE:
-        raise DataError(f"outlines are {length:.0f} pixels long, expected at most {_MAX_OUTLINE}; write RLE")
+    if length > MAX_OUTLINE:
+        raise DataError(f"outlines are {length:.0f} pixels long, expected at most {MAX_OUTLINE}; write RLE")
 
 
 def _check_run_lengths(rle: dict[str, Any], height: int, width: int) -> None:
@@ -131,7 +145,7 @@ def _check_run_lengths(rle: dict[str, Any], height: int, width: int) -> None:
         runs = counts
     else:
         raise DataError(f"RLE counts are a {type(counts).__name__}, expected a list of integers or a string")
-    if any(type(run) is not int or run < 0 for run in runs):
+    if not _INTEGERS.issuperset(map(type, runs)) or min(runs, default=0) < 0:
         raise DataError("RLE counts hold something else than integers from 0 up; write the annotation anew")
     if sum(runs) != height * width:
         raise DataError(f"RLE counts add up to {shorten(sum(runs))} pixels, expected {height} x {width}")

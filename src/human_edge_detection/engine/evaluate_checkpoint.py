@@ -109,7 +109,7 @@ def evaluate_checkpoint(
         images_dir=str(people.images_dir),
         data_fingerprint=people.fingerprint,
         images=len(people.photographs),
-        persons=sum(len(photograph.persons) for photograph in people.photographs),
+        persons=int(people.photographs.person_counts.sum()),
         device=str(device),
         precision=precision,
         metrics=metrics | {name: metrics.get(name) for name in COCO_METRICS},

@@ -67,12 +67,13 @@ def count_per_image(
 
 
 def _photographs(metrics: SegmentationMetrics, people: PeopleAnnotations) -> PhotographCounts:
+    ids = people.photographs.ids.tolist()
     confusion = {score.image_id: score.confusion for score in metrics.image_scores}
     return PhotographCounts.model_validate(
         {
-            "id": tuple(photograph.id for photograph in people.photographs),
-            "persons": tuple(len(photograph.persons) for photograph in people.photographs),
-            "confusion": tuple(confusion.get(photograph.id, _NO_ANSWER) for photograph in people.photographs),
+            "id": tuple(ids),
+            "persons": tuple(people.photographs.person_counts.tolist()),
+            "confusion": tuple(confusion.get(image_id, _NO_ANSWER) for image_id in ids),
         }
     )
 

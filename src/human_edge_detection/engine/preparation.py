@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
@@ -200,8 +201,7 @@ def _read_one_sample(training_set: PeopleDataset) -> None:
 
 
 def _preview(validation_set: PeopleDataset, count: int) -> Batch | None:
-    photographs = validation_set.people.photographs
-    with_people = [index for index, photograph in enumerate(photographs) if photograph.persons]
+    with_people = np.flatnonzero(validation_set.people.photographs.person_counts).tolist()
     count = min(count, len(with_people))
     # Evenly spread: files of one source often stand together.
     chosen = [with_people[number * len(with_people) // count] for number in range(count)]

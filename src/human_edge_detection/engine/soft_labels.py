@@ -303,7 +303,7 @@ def answer_bytes(persons: int, heads: Heads, *, images: int) -> int:
 
 def largest_bytes(people: PeopleAnnotations, max_rois: int, heads: Heads) -> int:
     """What one view of ``people`` takes at most; less where augmentation moves somebody out of the picture."""
-    persons = sum(min(len(photograph.persons), max_rois) for photograph in people.photographs)
+    persons = int(np.minimum(people.photographs.person_counts, max_rois).sum())
     images = len(people.photographs)
     return 8 * images + answer_bytes(persons, heads, images=images)
 

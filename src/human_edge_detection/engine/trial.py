@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from human_edge_detection.data.coco import PeopleAnnotations, Photograph, read_json
+import numpy as np
+
+from human_edge_detection.data.coco import PeopleAnnotations, read_json
+from human_edge_detection.data.packed import Photographs
 from human_edge_detection.engine.build import read_splits
 from human_edge_detection.experiments.registry import DEFAULT_NAME
 from human_edge_detection.experiments.schema import ExperimentConfig, SampleDataConfig, derive
@@ -46,7 +49,7 @@ def subset(people: PeopleAnnotations, count: int) -> dict[str, Any]:
         DataError: The file has changed and is no longer COCO.
     """
     data = read_json(people.file, people.file.read_bytes())
-    chosen = {photograph.id for photograph in _choose(people.photographs, count)}
+    chosen = {*_choose(people.photographs, count).ids.tolist()}
     images = [image for image in data["images"] if image["id"] in chosen]
     annotations = [annotation for annotation in data["annotations"] if annotation.get("image_id") in chosen]
     return {"images": images, "annotations": annotations, "categories": data["categories"]}
@@ -73,10 +76,10 @@ def _little_sample(sample: SampleDataConfig, train_count: int) -> dict[str, int]
     }
 
 
-def _choose(photographs: tuple[Photograph, ...], count: int) -> list[Photograph]:
+def _choose(photographs: Photographs, count: int) -> Photographs:
     """Evenly spread, as files of one source often stand together; those without people come last."""
-    with_people = [photograph for photograph in photographs if photograph.persons]
-    without = [photograph for photograph in photographs if not photograph.persons]
+    counts = photographs.person_counts
+    with_people, without = np.flatnonzero(counts), np.flatnonzero(counts == 0)
     if len(with_people) < count:
-        return with_people + without[: count - len(with_people)]
-    return [with_people[number * len(with_people) // count] for number in range(count)]
+        return photographs.select(np.concatenate([with_people, without[: count - len(with_people)]]))
+    return photographs.select(with_people[np.arange(count) * len(with_people) // count])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from human_edge_detection.caches import cache_folder
 from human_edge_detection.experiments.difference import compare_fields
 from human_edge_detection.experiments.schema import DataConfig, ExperimentConfig, SampleDataConfig
 
@@ -139,11 +139,11 @@ def sample_data_dir(output_dir: Path, sample: SampleDataConfig) -> Path:
     return output_dir.parent / "sample_data" / f"people_{_digest(sample.model_dump(mode='json'))}"
 
 
-def scan_cache(data: DataConfig) -> Path:
-    """Where it is remembered which photographs of ``data`` were found good: with the user's other caches."""
-    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+def scan_cache(data: DataConfig) -> Path | None:
+    """Where it is remembered which photographs of ``data`` were found good; None where there is no place for caches."""
+    caches = cache_folder()
     files = data.model_dump(mode="json", include={"root", "train_ann", "val_ann", "train_images", "val_images"})
-    return Path(caches) / "human-edge-detection" / "scans" / f"{_digest(files)}.json"
+    return caches and caches / "scans" / f"{_digest(files)}.json"
 
 
 def identity(config: ExperimentConfig) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def parity_inputs(dataset: PeopleDataset, *, with_rois: bool) -> list[Inputs]:
     Raises:
         DataError: A photograph cannot be read.
     """
-    with_people = [index for index, photo in enumerate(dataset.people.photographs) if photo.persons]
+    with_people = np.flatnonzero(dataset.people.photographs.person_counts).tolist()
     cases: list[Inputs] = []
     for count in IMAGE_COUNTS:
         batch = collate([dataset[(0, with_people[number % len(with_people)])] for number in range(count)])

@@ -29,7 +29,7 @@ def examine_dataset(root: Path) -> list[Finding]:
             read_photograph(people.images_dir / photograph.file_name)
     except DataError as error:
         return [problem(name, str(error), "mend it, or give another --data_root")]
-    persons = sum(len(photograph.persons) for photograph in people.photographs)
+    persons = people.photographs.person_counts.sum()
     found = ok(name, f"{root}: {len(people.photographs)} validation photographs with {persons} persons")
     return [found, check_reading(len(photographs), time.perf_counter() - started)]
 
