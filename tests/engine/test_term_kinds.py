@@ -33,4 +33,5 @@ def test_a_section_becomes_a_loss_whole() -> None:
             {"kind": "dkd", "weight": 2.0, "heads": ["main"], "target_weight": 1.0, "nontarget_weight": 8.0},
             {"kind": "feat", "weight": 1.0},
         ],
+        "confidence_threshold": None,
     }

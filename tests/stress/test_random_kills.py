@@ -288,7 +288,7 @@ def test_a_signal_saves_the_state_and_says_who_sent_it(
     plan = Plan(tmp_path, configs, workers)
     process = spawn(plan, "teacher")
     run = plan.run("teacher")
-    wait_for(lambda: run.latest.exists() and _step(run) >= 3)
+    wait_for(lambda: run.latest.with_suffix(".json").exists() and _step(run) >= 3)  # written after the checkpoint
     step = _step(run)
     assert send(process, 0.0, number, group=group) == code, (tmp_path / "output.txt").read_text()[-2000:]
     status = read_section(RunStatus, run.status)
