@@ -63,7 +63,7 @@ class SegmentationOutput(NamedTuple):
     aux: Mapping[str, Tensor]
 
     def to(self, device: torch.device) -> "SegmentationOutput":
-        """The same answer on ``device``, in float32 (which it travels there without)."""
+        """The same answer on ``device``, in float32: autocast does not take the float16 of stored answers."""
         aux = {head: answer.to(device, non_blocking=True).float() for head, answer in self.aux.items()}
         return SegmentationOutput(self.logits.to(device, non_blocking=True).float(), aux)
 

@@ -90,11 +90,7 @@ def make_trainer(tmp_path: Path) -> MakeTrainer:
         people = read_splits(config.data, tmp_path)
         section = config.distillation
         distillation = build_distillation_loss(section) if section else None
-        teacher = (
-            load_teachers([Path(str(section.teacher_checkpoint)), *map(Path, section.more_teacher_checkpoints)], device)
-            if section
-            else None
-        )
+        teacher = load_teachers(section.teacher_paths, device) if section else None
         parts = Parts(
             config=config,
             device=device,

@@ -34,7 +34,7 @@ from human_edge_detection.engine.device import (
 from human_edge_detection.engine.evaluation import Metrics
 from human_edge_detection.engine.progress import TrainingProgress
 from human_edge_detection.engine.saving import mend_best, newest_good_checkpoint
-from human_edge_detection.engine.soft_labels import SoftLabels, open_soft_labels, teacher_paths
+from human_edge_detection.engine.soft_labels import SoftLabels, open_soft_labels
 from human_edge_detection.engine.teacher import Teacher, check_teacher, load_teachers
 from human_edge_detection.engine.trainer import Parts, Trainer
 from human_edge_detection.engine.training_state import check_training_state
@@ -171,7 +171,7 @@ def _load_teacher(config: ExperimentConfig, device: torch.device) -> Teacher | N
         return None
     if distillation.teacher_checkpoint is None:
         raise CheckpointError(f"{config.name}: no teacher; give --teacher_checkpoint PATH")
-    return load_teachers(teacher_paths(distillation), device)
+    return load_teachers(distillation.teacher_paths, device)
 
 
 def _new_student(config: ExperimentConfig, *, fresh: bool, init_from: Path | None) -> RgbPersonSegmenter:

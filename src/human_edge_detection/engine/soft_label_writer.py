@@ -42,7 +42,6 @@ from human_edge_detection.engine.soft_labels import (
     read_metadata,
     soft_label_folder,
     soft_label_key,
-    teacher_paths,
     teacher_record,
 )
 from human_edge_detection.engine.teacher import Teacher, check_teacher, load_teachers
@@ -76,7 +75,7 @@ def write_soft_labels(config: ExperimentConfig, *, sample_root: Path) -> SoftLab
     distillation = config.distillation
     if distillation is None or distillation.soft_labels is None:
         raise ConfigError("distillation.soft_labels: nowhere to store the answers; give --soft_labels DIR")
-    paths = teacher_paths(distillation)
+    paths = distillation.teacher_paths
     if not paths:
         raise ConfigError(f"{config.name}: no teacher; give --teacher_checkpoint PATH")
     device = choose_device(config.training.device)

@@ -25,7 +25,6 @@ from human_edge_detection.engine.evaluation import Metrics
 from human_edge_detection.engine.teacher import Teacher
 from human_edge_detection.errors import CheckpointError, ConfigError, DataError
 from human_edge_detection.experiments.difference import compare_fields
-from human_edge_detection.experiments.distillation import DistillationConfig
 from human_edge_detection.experiments.result import read_section
 from human_edge_detection.experiments.schema import AugmentationConfig, ExperimentConfig, Size
 from human_edge_detection.experiments.section import Section
@@ -185,7 +184,7 @@ def open_soft_labels(config: ExperimentConfig, splits: Splits) -> SoftLabels | N
     metadata = read_metadata(folder)
     if metadata is None:
         raise ConfigError(f"distillation.soft_labels: no soft labels in {folder}; to make them {_AGAIN}")
-    sha256 = _fingerprint(teacher_paths(distillation)) or metadata.key.teacher_sha256
+    sha256 = _fingerprint(distillation.teacher_paths) or metadata.key.teacher_sha256
     check_key(folder, metadata.key, soft_label_key(config, splits, sha256))
     if metadata.parts is None:
         raise ConfigError(f"distillation.soft_labels: {folder} is not finished; to go on {_AGAIN}")
@@ -242,12 +241,6 @@ def metadata_path(folder: Path) -> Path:
 def read_metadata(folder: Path) -> SoftLabelMetadata | None:
     """What ``folder`` says of its answers; None when it holds none."""
     return read_section(SoftLabelMetadata, metadata_path(folder))
-
-
-def teacher_paths(distillation: DistillationConfig) -> list[Path]:
-    """Checkpoints of all teachers that are named."""
-    first = [] if distillation.teacher_checkpoint is None else [distillation.teacher_checkpoint]
-    return [Path(path) for path in (*first, *distillation.more_teacher_checkpoints)]
 
 
 def all_parts(photographs: int, views: int) -> Iterator[tuple[int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Field
@@ -144,6 +145,12 @@ class DistillationConfig(Section):
     full_image: Weight = 0.3
     terms: tuple[TermConfig, ...] = (KlConfig(),)
     """What is distilled; terms of logits are weighted by the heads' weights above too."""
+
+    @property
+    def teacher_paths(self) -> list[Path]:
+        """Checkpoints of all teachers that are named."""
+        first = () if self.teacher_checkpoint is None else (self.teacher_checkpoint,)
+        return [Path(path) for path in (*first, *self.more_teacher_checkpoints)]
 
     def disagreements(self) -> Iterator[str]:
         """Every rule that concerns more than one field, as ``path: problem``."""

@@ -45,7 +45,7 @@ def stale_teacher(run: PlannedRun) -> str | None:
     distillation, result = run.full_config.distillation, read_section(RunResult, run.paths.result)
     if distillation is None or distillation.teacher_checkpoint is None or result is None:
         return None
-    teachers = [Path(path) for path in (distillation.teacher_checkpoint, *distillation.more_teacher_checkpoints)]
+    teachers = distillation.teacher_paths
     then = (result.teacher_sha256 or "").split("+")
     if len(then) != len(teachers) or any(map(_is_in_training, teachers)):
         return None
