@@ -408,12 +408,17 @@ def test_a_teacher_trained_anew_is_refused(cached: ExperimentConfig, trained_tea
         trainer_of(gone, tmp_path)
 
 
-def test_several_teachers_are_one(cached: ExperimentConfig, trained_teacher: RunPaths, tmp_path: Path) -> None:
-    """Each is named in the key, whether loaded or not."""
+def test_several_teachers_are_one(
+    cached: ExperimentConfig, trained_teacher: RunPaths, train: Train, tmp_path: Path
+) -> None:
+    """Each is named in the key and in the result, whether loaded or not."""
     more = [str(trained_teacher.untrained)]
     both = derive(cached, name="both", distillation={"more_teacher_checkpoints": more})
     assert write(both, tmp_path).metadata.key.teacher_sha256.count("+") == 1
     assert trainer_of(both, tmp_path).parts.teacher is None
+    result = train(derive(both, name="both", training={"epochs": 1}), RunPaths(tmp_path / "run"))
+    assert result.teacher_sha256 is not None
+    assert result.teacher_sha256.count("+") == 1
     with pytest.raises(ConfigError, match="teacher_sha256 is"):
         trainer_of(cached, tmp_path)
 
