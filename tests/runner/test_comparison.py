@@ -70,6 +70,12 @@ def test_a_teacher_validated_on_other_data_counts_as_the_student_measured_it(run
     assert rows_of(runs)[DISTILLED]["teacher_miou_share"] == pytest.approx(0.7 / 0.1)
 
 
+def test_several_teachers_count_as_the_student_measured_them_together(runs: Path) -> None:
+    result = json.loads((runs / DISTILLED / "result.json").read_text())
+    write_json(runs / DISTILLED / "result.json", {**result, "teacher_sha256": "first+second"})
+    assert rows_of(runs)[DISTILLED]["teacher_miou_share"] == pytest.approx(0.7 / 0.1)
+
+
 @pytest.mark.parametrize("change", ["training.seed=1", "training.epochs=3", "model.contour={}"])
 def test_a_control_that_differs_in_anything_else_is_none(runs: Path, change: str, write_run: WriteRun) -> None:
     write_run(runs / STUDENT, apply(get_config(STUDENT), collect(sets=[change])), metrics=scores(0.6))
