@@ -63,6 +63,7 @@ def test_a_network_that_does_not_answer_is_not_waited_for(
 ) -> None:
     def hang(*_: object, **__: object) -> None:
         time.sleep(3.0)
+        raise TimeoutError
 
     if hangs == "name":
         monkeypatch.setattr("socket.getaddrinfo", hang)

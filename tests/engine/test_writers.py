@@ -6,9 +6,19 @@ from typing import Any
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
 from torch.utils.tensorboard import SummaryWriter
 
 from human_edge_detection.engine.writers import RunWriters, write_metrics
+
+
+@pytest.fixture(autouse=True)
+def files_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorBoard sorts files by name: second, process, then a counter without leading zeros, where 10 is before 9.
+
+    A run's processes differ in the second; the many writers of one test do not.
+    """
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(1_000_000))
 
 
 def read_events(folder: Path) -> Any:
