@@ -159,21 +159,6 @@ def test_normalisation_is_inside_the_model(unet: PersonUNet) -> None:
     torch.testing.assert_close(model(images(), ROIS).aux["full_image_logits"], raw)
 
 
-@pytest.mark.parametrize("side", [32, 64])
-def test_rois_are_fractions_of_the_image(side: int, unet: PersonUNet) -> None:
-    model = build("plain", unet)
-    maps = torch.zeros(2, 1, side, 2 * side)
-    maps[1, :, :, :side] = 1.0
-    halves = torch.tensor([[1.0, 0.05, 0.1, 0.4, 0.9], [1.0, 0.6, 0.1, 0.95, 0.9], [0.0, 0.05, 0.1, 0.4, 0.9]])
-    aligned = model._align(maps, halves)
-    assert aligned.shape == (3, 1, *ROI_SIZE)
-    torch.testing.assert_close(aligned.mean((1, 2, 3)), torch.tensor([1.0, 0.0, 0.0]))
-    ramp = torch.linspace(0, 1, 2 * side).expand(1, 1, side, 2 * side)
-    middle = model._align(ramp, torch.tensor([[0.0, 0.25, 0.25, 0.75, 0.75]]))
-    assert float(middle.mean()) == pytest.approx(0.5, abs=1e-3)
-    assert float(middle[0, 0, 0, 0]) == pytest.approx(0.25 + 0.25 / ROI_SIZE[1], abs=0.01)
-
-
 def test_what_a_roi_shows_decides_its_mask(unet: PersonUNet) -> None:
     model = build("plain", unet).eval()
     pictures = torch.zeros(1, 3, 64, 64)

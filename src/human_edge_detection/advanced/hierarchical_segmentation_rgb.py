@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
-from torchvision.ops import roi_align
 
-from human_edge_detection.advanced.depthwise import replace_depthwise
+from human_edge_detection.advanced.fast_layers import use_fast_layers
 from human_edge_detection.advanced.hierarchical_segmentation_unet import (
     FEATURE_CHANNELS,
     HierarchicalHead,
     PersonUNet,
     PlainHead,
 )
+from human_edge_detection.advanced.roi_align import align_rois
 from human_edge_detection.structures import DECODER_FEATURES, SegmentationOutput
 
 ALIGNED_CHANNELS = 3 + FEATURE_CHANNELS + 1
@@ -42,7 +41,7 @@ class RgbPersonSegmenter(nn.Module):
         self.head = head
         self.roi_size = roi_size
         self.mask_size = mask_size
-        replace_depthwise(self)
+        use_fast_layers(self)
 
     def forward(self, images: Tensor, rois: Tensor, *, features: bool = False) -> SegmentationOutput:
         """Masks for every roi.
@@ -61,13 +60,5 @@ class RgbPersonSegmenter(nn.Module):
         full_image = {"full_image_logits": person.float()} | ({DECODER_FEATURES: decoded.float()} if features else {})
         if self.head is None or rois.shape[0] == 0:
             return SegmentationOutput(images.new_zeros((0, 3, *self.mask_size)), full_image)
-        aligned = self._align(torch.cat([normalised, decoded, person], dim=1), rois)
-        logits, aux = self.head(aligned)
+        logits, aux = self.head(align_rois([normalised, decoded, person], rois, self.roi_size))
         return SegmentationOutput(logits.float(), full_image | {name: answer.float() for name, answer in aux.items()})
-
-    def _align(self, maps: Tensor, rois: Tensor) -> Tensor:
-        height, width = maps.shape[-2:]
-        boxes = rois * rois.new_tensor([1.0, width, height, width, height])
-        # A fixed sampling ratio: the adaptive one depends on the box, which no exported graph reproduces cheaply.
-        aligned: Tensor = roi_align(maps.float(), boxes, self.roi_size, sampling_ratio=2, aligned=True)
-        return aligned

@@ -54,19 +54,24 @@ def _conv_block(
     )
 
 
-class _Fuse(nn.Module):
-    """Upsample by two, join the skip connection, mix with a depthwise separable convolution."""
+def _separable(channels: int, *, kernel: int = 3) -> nn.Sequential:
+    """Depthwise separable convolution (MobileNets, Howard et al., arXiv:1704.04861)."""
+    return nn.Sequential(
+        _conv_block(channels, channels, groups=channels, kernel=kernel), _conv_block(channels, channels, kernel=1)
+    )
 
-    def __init__(self, channels_in: int, channels_skip: int, channels_out: int) -> None:
+
+class _Fuse(nn.Module):
+    """Fewer channels, then upsample by two, add the skip connection and mix (FPN, Lin et al., arXiv:1612.03144)."""
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
-        joined = channels_in + channels_skip
-        self.mix = nn.Sequential(
-            _conv_block(joined, joined, groups=joined), _conv_block(joined, channels_out, kernel=1)
-        )
+        self.reduce = nn.Conv2d(channels_in, channels_out, 1)
+        self.mix = _separable(channels_out)
 
     def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
-        deep = functional.interpolate(deep, scale_factor=2.0, mode="bilinear", align_corners=False)
-        mixed: Tensor = self.mix(torch.cat([deep, skip], dim=1))
+        deep = functional.interpolate(self.reduce(deep), scale_factor=2.0, mode="bilinear", align_corners=False)
+        mixed: Tensor = self.mix(deep + skip)
         return mixed
 
 
@@ -86,9 +91,9 @@ class RoiTrunk(nn.Module):
         self.stem = _conv_block(channels_in + 2, channels)
         self.down_half = _conv_block(channels, 2 * channels, stride=2)
         self.down_quarter = _conv_block(2 * channels, 4 * channels, stride=2)
-        self.middle = nn.Sequential(_conv_block(4 * channels, 4 * channels), _conv_block(4 * channels, 4 * channels))
-        self.up_half = _Fuse(4 * channels, 2 * channels, 2 * channels)
-        self.up_full = _Fuse(2 * channels, channels, channels)
+        self.middle = nn.Sequential(_separable(4 * channels, kernel=5), _separable(4 * channels, kernel=5))
+        self.up_half = _Fuse(4 * channels, 2 * channels)
+        self.up_full = _Fuse(2 * channels, channels)
 
     def forward(self, aligned: Tensor) -> Tensor:
         """``(N, C, H, W)`` aligned rois -> ``(N, channels, H, W)``; H and W multiples of 4."""
@@ -109,16 +114,15 @@ def _box_coordinates(aligned: Tensor) -> Tensor:
 
 
 class _Branch(nn.Module):
-    """Features of one question at mask size, and its answer."""
+    """Features of one question and its answer, both at the resolution of the roi."""
 
-    def __init__(self, channels_in: int, channels: int, answers: int, mask_size: tuple[int, int]) -> None:
+    def __init__(self, channels_in: int, channels: int, answers: int) -> None:
         super().__init__()
-        self.mask_size = mask_size
-        self.features = _conv_block(channels_in, channels)
+        self.features = _conv_block(channels_in, channels, kernel=1)
         self.answer = nn.Conv2d(channels, answers, 3, padding=1)
 
     def forward(self, trunk: Tensor) -> tuple[Tensor, Tensor]:
-        features = functional.interpolate(self.features(trunk), self.mask_size, mode="bilinear", align_corners=False)
+        features = self.features(trunk)
         return features, self.answer(features)
 
 
@@ -127,13 +131,14 @@ class PlainHead(nn.Module):
 
     def __init__(self, channels_in: int, channels: int, mask_size: tuple[int, int]) -> None:
         super().__init__()
+        self.mask_size = mask_size
         self.trunk = RoiTrunk(channels_in, channels)
-        self.classes = _Branch(channels, channels // 2, 3, mask_size)
+        self.classes = _Branch(channels, channels // 2, 3)
 
     def forward(self, aligned: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """``(N, C, h, w)`` -> logits ``(N, 3, H, W)`` and no further heads."""
         _, logits = self.classes(self.trunk(aligned))
-        return logits, {}
+        return functional.interpolate(logits, self.mask_size, mode="bilinear", align_corners=False), {}
 
 
 class HierarchicalHead(nn.Module):
@@ -155,11 +160,12 @@ class HierarchicalHead(nn.Module):
     ) -> None:
         super().__init__()
         width = channels // 2
+        self.mask_size = mask_size
         self.trunk = RoiTrunk(channels_in, channels)
-        self.bg_fg = _Branch(channels, width, 2, mask_size)
-        self.target_nontarget = _Branch(channels, width, 2, mask_size)
-        self.contour = _Branch(channels, width, 1, mask_size) if contour else None
-        self.distance = _Branch(channels, width, 1, mask_size) if distance else None
+        self.bg_fg = _Branch(channels, width, 2)
+        self.target_nontarget = _Branch(channels, width, 2)
+        self.contour = _Branch(channels, width, 1) if contour else None
+        self.distance = _Branch(channels, width, 1) if distance else None
         self.correction = nn.Conv2d(width * (2 + contour + distance), 3, 1)
         nn.init.zeros_(self.correction.weight)
         assert self.correction.bias is not None
@@ -168,19 +174,23 @@ class HierarchicalHead(nn.Module):
     def forward(self, aligned: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """``(N, C, h, w)`` -> logits ``(N, 3, H, W)`` and the answers of the branches by name."""
         trunk = self.trunk(aligned)
-        bg_fg_features, bg_fg = self.bg_fg(trunk)
-        target_features, target_nontarget = self.target_nontarget(trunk)
-        features = [bg_fg_features, target_features]
-        aux = {"bg_fg_logits": bg_fg, "target_nontarget_logits": target_nontarget}
-        if self.contour is not None:
-            contour_features, aux["contour_logits"] = self.contour(trunk)
-            features.append(contour_features)
-        if self.distance is not None:
-            distance_features, distance = self.distance(trunk)
-            aux["distance"] = torch.tanh(distance)
-            features.append(distance_features)
-        logits = compose_logits(bg_fg, target_nontarget) + self.correction(torch.cat(features, dim=1))
-        return logits, aux
+        branches = {
+            "bg_fg_logits": self.bg_fg,
+            "target_nontarget_logits": self.target_nontarget,
+            "contour_logits": self.contour,
+            "distance": self.distance,
+        }
+        asked = {name: branch(trunk) for name, branch in branches.items() if branch is not None}
+        correction = self.correction(torch.cat([features for features, _ in asked.values()], dim=1))
+        # The few channels of the answers are brought to mask size, not the many of the features.
+        answers = torch.cat([correction, *(answer for _, answer in asked.values())], dim=1)
+        answers = functional.interpolate(answers, self.mask_size, mode="bilinear", align_corners=False)
+        widths = [3, *(answer.shape[1] for _, answer in asked.values())]
+        correction, *parts = torch.split(answers.float(), widths, dim=1)
+        aux = dict(zip(asked, parts, strict=True))
+        if "distance" in aux:
+            aux["distance"] = torch.tanh(aux["distance"])
+        return compose_logits(aux["bg_fg_logits"], aux["target_nontarget_logits"]) + correction, aux
 
 
 def compose_logits(bg_fg: Tensor, target_nontarget: Tensor) -> Tensor:
@@ -195,6 +205,13 @@ def compose_logits(bg_fg: Tensor, target_nontarget: Tensor) -> Tensor:
     Returns:
         ``(N, 3, H, W)`` float32; the exponentials sum to one over the classes.
     """
-    background, foreground = functional.log_softmax(bg_fg.float(), dim=1).chunk(2, dim=1)
-    given_foreground = functional.log_softmax(target_nontarget.float(), dim=1)
-    return torch.cat([background, foreground + given_foreground], dim=1)
+    background, foreground = _log_probabilities(bg_fg.float())
+    target, nontarget = _log_probabilities(target_nontarget.float())
+    return torch.cat([background, foreground + target, foreground + nontarget], dim=1)
+
+
+def _log_probabilities(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Log softmax of two classes ``(N, 2, H, W)`` as two ``(N, 1, H, W)``: with one exponential for each position."""
+    first, second = logits.chunk(2, dim=1)
+    surplus = functional.softplus(second - first)  # log(1 + exp(second - first)), finite for any logits
+    return -surplus, second - first - surplus
