@@ -50,6 +50,7 @@ def whole_checkpoint() -> Checkpoint:
         "optimizer": optimizer.state_dict(),
         "scaler": {},
         "progress": progress.to_state(),
+        "precision": "fp32",
         "teacher_sha256": None,
         "training_fingerprint": "data",
     }

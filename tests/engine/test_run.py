@@ -109,6 +109,7 @@ def test_the_teacher_is_in_no_checkpoint_of_the_student(distilled: RunPaths, tin
         "optimizer",
         "scaler",
         "progress",
+        "precision",
         "teacher_sha256",
         "training_fingerprint",
     }

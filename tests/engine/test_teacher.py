@@ -41,9 +41,13 @@ def saved(path: Path, checkpoint: Checkpoint) -> Path:
 
 def test_a_teacher_is_built_from_its_own_checkpoint(trained_teacher: RunPaths, recorded: Checkpoint) -> None:
     teacher = load_teacher(trained_teacher.best, CPU)
-    model = teacher.answer.model
-    assert all(torch.equal(recorded.model[name], value) for name, value in model.state_dict().items())
-    assert not model.training
+    model = build_model(recorded.config.model)
+    model.load_state_dict(recorded.model)
+    images, rois = torch.rand(1, 3, 96, 96), torch.tensor([[0.0, 0.1, 0.1, 0.9, 0.8]])
+    with torch.no_grad():
+        expected = model.eval()(images, rois).logits
+    torch.testing.assert_close(teacher.answer.model(images, rois).logits, expected, atol=1e-4, rtol=1e-4)
+    assert not teacher.answer.model.training
     assert teacher.answer.image_size == (96, 96)
     assert teacher.sha256 == read_checkpoint(trained_teacher.best)[1]
     assert teacher.parameters == sum(parameter.numel() for parameter in model.parameters())

@@ -309,6 +309,17 @@ def test_bf16_trains(tiny_config: ExperimentConfig, train: Train, tmp_path: Path
     assert json.loads(paths.provenance.read_text())["precision"] == "bf16"
 
 
+def test_a_resumed_run_keeps_its_precision(
+    tiny_config: ExperimentConfig, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On another machine, or measured again, ``auto`` may come out differently."""
+    paths = RunPaths(tmp_path / "run")
+    for epochs, fastest in ((1, "bf16"), (2, "fp32")):
+        monkeypatch.setattr("human_edge_detection.engine.device.fastest_precision", lambda *_, fastest=fastest: fastest)
+        train(derive(tiny_config, name="auto", training={"epochs": epochs, "precision": "auto"}), paths)
+        assert json.loads(paths.provenance.read_text())["precision"] == "bf16"
+
+
 def test_weights_and_biases_decay_differently(tiny_config: ExperimentConfig, make_trainer: MakeTrainer) -> None:
     trainer = make_trainer(tiny_config)
     decayed = {

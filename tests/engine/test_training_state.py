@@ -37,3 +37,14 @@ def test_fp16_goes_on_with_a_loss_scale_only(tiny_config: ExperimentConfig, make
     with pytest.raises(CheckpointError, match=r"^here: no loss scale of fp16 in it"):
         check_training_state(state, trainer.parts.optimizer, scaler, source="here")
     check_training_state({**state, "scaler": scaler.state_dict()}, trainer.parts.optimizer, scaler, source="here")
+
+
+@pytest.mark.parametrize("precision", ["fp64", None, 16])
+def test_a_precision_that_there_is_not_is_refused(
+    precision: object, tiny_config: ExperimentConfig, make_trainer: MakeTrainer
+) -> None:
+    trainer = make_trainer(tiny_config)
+    state = trainer.checkpoint({}).training
+    assert state is not None
+    with pytest.raises(CheckpointError, match=r"^here: precision is .*, expected one of fp32, bf16, fp16;"):
+        check_training_state({**state, "precision": precision}, trainer.parts.optimizer, trainer.scaler, source="here")

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 import os
 import random
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import torch
 
+from human_edge_detection.engine.fastest_precision import fastest_precision
 from human_edge_detection.errors import ConfigError
 
 Precision = Literal["fp32", "bf16", "fp16"]
+# Of glibc's malloc.h.
+_M_TRIM_THRESHOLD: Final = -1
+_M_MMAP_THRESHOLD: Final = -3
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -29,26 +34,21 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def choose_precision(wanted: str, device: torch.device) -> Precision:
-    """The arithmetic for ``auto``: the fastest that is safe on the device.
+    """The arithmetic for ``auto``: the quickest on the device, float32 or half precision, as measured.
 
-    On a GPU bf16 where it has bf16 units, else fp16 with loss scaling. On a CPU bf16 only where it has AMX tiles;
-    elsewhere bf16 is emulated and slower than fp32.
+    On a GPU half precision is bf16 where it has bf16 units, else fp16 with loss scaling; on a CPU it is bf16.
 
     Raises:
         ConfigError: fp16 on a CPU, where its gradients underflow and it is not accelerated.
     """
     if wanted == "fp16" and device.type == "cpu":
         raise ConfigError("--precision fp16: not usable for training on a CPU; use bf16, fp32 or auto")
-    if wanted == "fp32":
-        return "fp32"
+    if wanted == "auto":
+        has_bf16 = device.type == "cpu" or torch.cuda.is_bf16_supported()
+        wanted = fastest_precision(device, "bf16" if has_bf16 else "fp16")
     if wanted == "bf16":
         return "bf16"
-    if wanted == "fp16":
-        return "fp16"
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return "bf16" if capabilities.get("amx_bf16") else "fp32"
+    return "fp16" if wanted == "fp16" else "fp32"
 
 
 def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager[object]:
@@ -56,6 +56,18 @@ def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractC
     if precision == "fp32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
+
+
+def keep_freed_memory() -> None:
+    """Lets this process keep the memory that it frees, for the tensors of the next step.
+
+    By default glibc hands large blocks back to the system, which fills them with zeros when they are asked for again: a
+    tenth of a step on a CPU (``benchmarks/training_step.md``). Other C libraries are left as they are.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, 2**30)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def make_deterministic(device: torch.device, *, wanted: bool) -> None:

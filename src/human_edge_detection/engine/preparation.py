@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -26,8 +26,10 @@ from human_edge_detection.engine.build import (
 )
 from human_edge_detection.engine.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from human_edge_detection.engine.device import (
+    Precision,
     choose_device,
     choose_precision,
+    keep_freed_memory,
     make_deterministic,
     seed_everything,
 )
@@ -74,6 +76,7 @@ def prepare_training(
         HumanEdgeDetectionError: As its subclasses say.
     """
     device = choose_device(config.training.device)
+    keep_freed_memory()
     make_deterministic(device, wanted=config.training.deterministic)
     start = newest_good_checkpoint(paths) if resume is None else read_checkpoint(resume)[0]
     if start is not None and start.training is None:
@@ -84,7 +87,8 @@ def prepare_training(
     # Here, after the teacher has been built: with and without one, a student starts from the same weights.
     seed_everything(config.training.seed)
     student = _new_student(config, fresh=start is None, init_from=init_from)
-    parts = _parts(config, student, teacher or soft_labels, splits, device)
+    precision = _precision(config.training.precision, device, start)
+    parts = _parts(config, student, teacher or soft_labels, splits, device, precision)
     if teacher is not None and held_out is not None:
         parts = with_tuning(parts, teacher, held_out)
     trainer = Trainer(parts, paths)
@@ -110,11 +114,11 @@ def _parts(
     taught_by: Teacher | SoftLabels | None,
     splits: Splits,
     device: torch.device,
+    precision: Precision,
 ) -> Parts:
     teacher = taught_by if isinstance(taught_by, Teacher) else None
     soft_labels = taught_by if isinstance(taught_by, SoftLabels) else None
     settings = config.training
-    precision = choose_precision(settings.precision, device)
     distillation = build_distillation_loss(config.distillation) if config.distillation else None
     if distillation is not None and distillation.adapter is not None:
         distillation.adapter.to(device)
@@ -152,6 +156,14 @@ def _parts(
         data_fingerprint=splits.val.fingerprint,
         soft_labels=soft_labels,
     )
+
+
+def _precision(wanted: str, device: torch.device, start: Checkpoint | None) -> Precision:
+    """For ``auto`` that of the run so far: on another machine another one may be the quickest."""
+    so_far = start.training.get("precision") if start is not None and start.training is not None else None
+    if wanted == "auto" and so_far in get_args(Precision):
+        wanted = str(so_far)
+    return choose_precision(wanted, device)
 
 
 def _measure_teacher(teacher: Teacher, parts: Parts, splits: Splits) -> Metrics:

@@ -357,6 +357,7 @@ class Trainer:
             "optimizer": self.parts.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "progress": self.progress.to_state(),
+            "precision": self.parts.precision,
             "teacher_sha256": self.parts.teacher_sha256,
             "training_fingerprint": self.parts.training_set.people.fingerprint,
         }

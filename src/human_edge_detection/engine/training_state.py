@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Set
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import torch
 from torch import Tensor
 
+from human_edge_detection.data.segmentation import shorten
 from human_edge_detection.engine.checkpoint import is_state_dict
+from human_edge_detection.engine.device import Precision
 from human_edge_detection.engine.progress import TrainingProgress
 from human_edge_detection.errors import CheckpointError
 
-_KEYS: Final = {"student", "optimizer", "scaler", "progress", "teacher_sha256", "training_fingerprint"}
+_KEYS: Final = {
+    "student",
+    "optimizer",
+    "scaler",
+    "progress",
+    "precision",
+    "teacher_sha256",
+    "training_fingerprint",
+}
 _NUMBERS: Final = ("lr", "base_lr", "eps", "weight_decay")
 _MOMENTS: Final = {"step", "exp_avg", "exp_avg_sq"}
 """What AdamW remembers of a parameter."""
@@ -57,6 +67,8 @@ def _problems(
     for name in ("teacher_sha256", "training_fingerprint"):
         if state[name] is not None and not isinstance(state[name], str):
             yield f"{name} is {type(state[name]).__name__}"
+    if state["precision"] not in get_args(Precision):
+        yield f"precision is {shorten(state['precision'])}, expected one of {', '.join(get_args(Precision))}"
     saved = state["scaler"]
     if not isinstance(saved, dict) or not all(map(_is_number, saved.values())):
         yield "scaler holds no numbers"
