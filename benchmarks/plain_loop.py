@@ -1,21 +1,47 @@
 """The training step as the field writes it: what ours is compared with. Nothing here is fast on purpose, nothing slow.
 
 float32, contiguous tensors, the teacher asked under ``no_grad`` in each step, one ``.item()`` for each term that is
-logged, PyTorch's default ``DataLoader`` in the same process. Model, losses and samples are those of the project, so
-that the two differ in how a step is done and in nothing else.
+logged, PyTorch's default ``DataLoader`` in the same process, layers as the libraries bring them. Architecture, losses
+and samples are those of the project, so that the two differ in how a step is done and in nothing else.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from unittest.mock import patch
 
 import torch
+from timm.layers.activations import Swish
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
+from torchvision.ops import roi_align
 
+from human_edge_detection.advanced import hierarchical_segmentation_rgb
+from human_edge_detection.advanced.fast_layers import DepthwiseConv2d
 from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
 from human_edge_detection.advanced.knowledge_distillation import DistillationLoss
 from human_edge_detection.data.dataset import PeopleDataset, Sample, collate
 from human_edge_detection.engine.truth import head_truths
 from human_edge_detection.losses.hierarchical import HierarchicalLoss
 from human_edge_detection.structures import Batch
+
+RGB = hierarchical_segmentation_rgb.__name__
+
+
+def with_plain_layers(model: RgbPersonSegmenter) -> RgbPersonSegmenter:
+    """The same weights in the layers of `timm` and PyTorch, in place."""
+    for module in model.modules():
+        if isinstance(module, DepthwiseConv2d):
+            module.__class__ = nn.Conv2d
+        elif isinstance(module, nn.SiLU):
+            module.__class__ = Swish  # type: ignore[assignment]
+    return model
+
+
+def plain_alignment(maps: Sequence[Tensor], rois: Tensor, size: tuple[int, int]) -> Tensor:
+    """RoIAlign as the operator of torchvision."""
+    height, width = maps[0].shape[-2:]
+    boxes = rois * rois.new_tensor([1.0, width, height, width, height])
+    aligned: Tensor = roi_align(torch.cat(list(maps), dim=1), boxes, size, sampling_ratio=2, aligned=True)
+    return aligned
 
 
 class _FirstEpoch(torch.utils.data.Dataset[Sample]):
@@ -55,10 +81,11 @@ def plain_step(
         clip: Largest norm of the gradient.
     """
     optimizer.zero_grad()
-    output = student(batch.images, batch.rois)
+    with patch(f"{RGB}.align_rois", plain_alignment):
+        output = student(batch.images, batch.rois)
     answer = loss(output, batch)
     if teacher is not None and distillation is not None:
-        with torch.no_grad():
+        with torch.no_grad(), patch(f"{RGB}.align_rois", plain_alignment):
             taught = teacher(batch.images, batch.rois)
         answer = distillation(output, taught, head_truths(batch), answer)
     answer.total.backward()

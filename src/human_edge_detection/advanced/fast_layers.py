@@ -5,7 +5,8 @@ Why each is there, and what it gains: ``docs/decisions/0008``.
 
 from __future__ import annotations
 
-from typing import Any
+from itertools import product
+from typing import Any, Final
 
 import torch
 from timm.layers.activations import Swish
@@ -14,6 +15,8 @@ from torch.nn import functional
 
 Geometry = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 """Stride, padding and dilation."""
+_PART: Final = 3
+"""Side of the largest depthwise weight whose gradient has a quick kernel."""
 
 
 def use_fast_layers(model: nn.Module) -> None:
@@ -43,9 +46,9 @@ class DepthwiseConv2d(nn.Conv2d):
 
 
 class _DepthwiseInBf16(torch.autograd.Function):
-    """In bfloat16 but for two gradients that are many times as slow there as in float32.
+    """A depthwise convolution in bfloat16 whose gradients take other ways where theirs are many times as slow.
 
-    These are the gradient of the input with a stride, and the gradient of a weight larger than 3x3.
+    The gradient of the images with a stride is computed in float32; that of a weight larger than 3x3 in parts of 3x3.
     """
 
     @staticmethod
@@ -57,40 +60,46 @@ class _DepthwiseInBf16(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         images, weight = ctx.saved_tensors
-        (stride, _, _), kernel = ctx.geometry, weight.shape[-2:]
-        of_images = of_weight = None
-        if ctx.needs_input_grad[0]:
-            precision = torch.bfloat16 if stride == (1, 1) else torch.float32
-            of_images = _backward(gradients[0], images, weight, ctx.geometry, precision, of_images=True)
-        if ctx.needs_input_grad[1]:
-            precision = torch.bfloat16 if max(kernel) <= 3 else torch.float32
-            of_weight = _backward(gradients[0], images, weight, ctx.geometry, precision, of_images=False)
+        of_images = _of_images(gradients[0], images, weight, ctx.geometry) if ctx.needs_input_grad[0] else None
+        of_weight = _of_weight(gradients[0], images, weight, ctx.geometry) if ctx.needs_input_grad[1] else None
         return of_images, of_weight, None
 
 
-def _backward(
-    gradient: Tensor, images: Tensor, weight: Tensor, geometry: Geometry, precision: torch.dtype, *, of_images: bool
-) -> Tensor:
-    """The gradient of the images or of the weight, computed in ``precision``, in the type of either."""
+def _of_images(gradient: Tensor, images: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+    precision = torch.bfloat16 if geometry[0] == (1, 1) else torch.float32
+    shape = torch.empty_like(images, dtype=precision)  # their values take no part
+    return _convolution_backward(gradient.to(precision), shape, weight.to(precision), geometry, 0).to(images.dtype)
+
+
+def _of_weight(gradient: Tensor, images: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
     stride, padding, dilation = geometry
-    # Of the images only the shape takes part in their own gradient.
-    seen = torch.empty_like(images, dtype=precision) if of_images else images.to(precision)
-    answer: Tensor
-    *_, answer = (
-        part
-        for part in torch.ops.aten.convolution_backward(
-            gradient.to(precision),
-            seen,
-            weight.to(precision),
-            None,
-            stride,
-            padding,
-            dilation,
-            False,
-            [0, 0],
-            len(weight),
-            [of_images, not of_images, False],
-        )
-        if part is not None
-    )
-    return answer.to(images.dtype if of_images else weight.dtype)
+    if max(weight.shape[-2:]) <= _PART:
+        return _convolution_backward(gradient, images, weight.bfloat16(), geometry, 1).to(weight.dtype)
+    padded = functional.pad(images, (padding[1], padding[1], padding[0], padding[0]))
+    answer = torch.empty_like(weight)
+    for rows, columns in product(*(_parts(size) for size in weight.shape[-2:])):
+        part = weight[:, :, rows, columns].bfloat16()
+        seen = [
+            slice(start * step, start * step + (count - 1) * by + (size - 1) * step + 1)
+            for start, step, count, by, size in zip(
+                (rows.start, columns.start), dilation, gradient.shape[-2:], stride, part.shape[-2:], strict=True
+            )
+        ]
+        window = padded[:, :, seen[0], seen[1]].contiguous(memory_format=torch.channels_last)
+        answer[:, :, rows, columns] = _convolution_backward(gradient, window, part, (stride, (0, 0), dilation), 1)
+    return answer
+
+
+def _parts(size: int) -> list[slice]:
+    """Slices of at most :data:`_PART` that cover ``range(size)``; they may overlap."""
+    last = max(size - _PART, 0)
+    return [slice(start, min(start + _PART, size)) for start in (*range(0, last, _PART), last)]
+
+
+def _convolution_backward(gradient: Tensor, images: Tensor, weight: Tensor, geometry: Geometry, wanted: int) -> Tensor:
+    """The gradient of the images (``wanted`` 0) or of the weight (1) of a depthwise convolution, all of one type."""
+    mask = [wanted == 0, wanted == 1, False]
+    answer: Tensor = torch.ops.aten.convolution_backward(
+        gradient, images, weight, None, *geometry, False, [0, 0], len(weight), mask
+    )[wanted]
+    return answer

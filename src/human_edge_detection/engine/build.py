@@ -123,7 +123,8 @@ def build_optimizer(
                 "weight_decay": config.weight_decay if decays else 0.0,
             }
             for (scale, decays), parameters in groups.items()
-        ]
+        ],
+        fused=True,
     )
 
 
