@@ -256,7 +256,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a third of a minute: 8000 photographs, reading only")
     args = parser.parse_args()
     if args.quick:
-        args.sizes = [8000]
+        args.sizes, args.repeats = [8000], 5
     with tempfile.TemporaryDirectory() as temporary:
         args.work_dir = args.work_dir or Path(temporary)
         result = measure(args)
