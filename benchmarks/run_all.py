@@ -19,7 +19,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from measuring import machine
 
@@ -28,6 +28,7 @@ FOLDER = Path(__file__).parent
 EXPECTED = FOLDER / "expected.json"
 TOLERANCE = 0.15
 _LONGEST_SECONDS = 3600
+Kind = TypeVar("Kind")
 
 
 class Measured(NamedTuple):
@@ -79,9 +80,14 @@ def ratios_of(script: str, result: Mapping[str, Any]) -> dict[str, Measured]:
     return {f"{script}: {name}": Measured(value, name in lower) for name, value in ratios.items()}
 
 
-def of_scripts(expected: Mapping[str, float], scripts: Sequence[str]) -> dict[str, float]:
-    """Those of the expected ratios that ``scripts`` measure."""
-    return {name: value for name, value in expected.items() if name.partition(": ")[0] in scripts}
+def of_script(ratios: Mapping[str, Kind], script: str) -> dict[str, Kind]:
+    """Those of the ratios that ``script`` measures."""
+    return {name: ratio for name, ratio in ratios.items() if name.startswith(f"{script}: ")}
+
+
+def silent(script: str) -> Row:
+    """The row of a benchmark that is not there, failed or measured nothing."""
+    return Row(f"{script}: no ratios", None, None, None, ok=False)
 
 
 def run_script(script: str, *, quick: bool) -> dict[str, Measured]:
@@ -103,9 +109,8 @@ def run_script(script: str, *, quick: bool) -> dict[str, Measured]:
 
 def measure(script: str, expected: Mapping[str, float], *, quick: bool) -> dict[str, Measured]:
     """The ratios of one benchmark; run again when one is missing or worse than it may be."""
-    own = of_scripts(expected, [script])
     measured = run_script(script, quick=quick)
-    if all(row.ok for row in compare(own, measured)):
+    if all(row.ok for row in compare(expected, measured)):
         return measured
     print(f"{script}: worse than expected; once more")
     return better(measured, run_script(script, quick=quick))
@@ -138,11 +143,13 @@ def main() -> int:
     kind, form = machine()["kind"], "quick" if args.quick else "full"
     all_expected = json.loads(EXPECTED.read_bytes()) if EXPECTED.is_file() else {}
     known = all_expected.get(form, {}).get(kind)
-    expected = {} if known is None or args.record else of_scripts(known["ratios"], args.only)
+    expected: dict[str, float] = {}
     measured: dict[str, Measured] = {}
     for script in args.only:
-        measured |= measure(script, expected, quick=args.quick)
-    rows = compare(expected, measured)
+        own = of_script(known["ratios"], script) if known is not None and not args.record else {}
+        expected |= own
+        measured |= measure(script, own, quick=args.quick)
+    rows = compare(expected, measured) + [silent(script) for script in args.only if not of_script(measured, script)]
     show(rows)
     if args.record:
         record(kind, form, measured, all_expected)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import run_all
-from run_all import Measured, Row, better, compare, of_scripts, ratios_of
+from run_all import Measured, Row, better, compare, of_script, ratios_of
 
 
 @pytest.mark.parametrize(
@@ -45,13 +45,13 @@ def test_ratios_are_named_after_their_benchmark() -> None:
     measured = ratios_of("step", {"ratios": {"a / b": 2.0, "c / d": 0.5}, "lower_is_better": ["c / d"]})
     assert measured == {"step: a / b": Measured(2.0), "step: c / d": Measured(0.5, lower_is_better=True)}
     assert ratios_of("step", {}) == {}
-    assert of_scripts({"step: a / b": 2.0, "other: c": 1.0}, ["step"]) == {"step: a / b": 2.0}
+    assert of_script({"step: a / b": 2.0, "other: c": 1.0}, "step") == {"step: a / b": 2.0}
 
 
 def test_a_bad_benchmark_is_run_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = [{"step: a": Measured(1.0)}, {"step: a": Measured(2.0)}, {"step: a": Measured(2.0)}]
     monkeypatch.setattr(run_all, "run_script", lambda *_, **__: answers.pop(0))
-    assert run_all.measure("step", {"step: a": 2.0, "other: b": 1.0}, quick=True) == {"step: a": Measured(2.0)}
+    assert run_all.measure("step", {"step: a": 2.0}, quick=True) == {"step: a": Measured(2.0)}
     assert len(answers) == 1
     run_all.measure("step", {"step: a": 2.0}, quick=True)
     assert not answers
@@ -79,6 +79,10 @@ def test_the_whole_of_it_with_benchmarks_that_answer_at_once(
     assert "NOT OK" in capsys.readouterr().out
     (tmp_path / "growth.py").write_text("raise SystemExit(3)")
     assert run(1.0) == 1
+    assert run(1.0, "--record") == 1
+    (tmp_path / "growth.py").unlink()
+    assert run(1.0) == 1
+    assert "there is no growth.py" in capsys.readouterr().out
 
 
 def test_wrong_use_ends_with_2() -> None:
