@@ -27,6 +27,7 @@ import random
 import shutil
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -35,6 +36,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from measuring import in_a_process, processor_line
 
 from human_edge_detection.data.coco import PeopleAnnotations, read_people
 
@@ -116,11 +118,6 @@ def draw_outline(rng: np.random.Generator, height: int, width: int) -> np.ndarra
     return np.stack([np.clip(x, 0, width), np.clip(y, 0, height)], axis=1).round(2)
 
 
-def in_a_process(measure: Callable[..., Any], *arguments: Any, method: str = "spawn") -> Any:
-    with ProcessPoolExecutor(1, mp_context=get_context(method)) as pool:
-        return pool.submit(measure, *arguments).result()
-
-
 def cost_of_loading(file: Path) -> Cost:
     def load() -> None:
         with file.open(encoding="utf-8") as opened:
@@ -198,9 +195,11 @@ def measure_reading(data: Data, cache: Path, repeats: int) -> dict[str, Cost]:
     return {name: Cost(*map(statistics.median, zip(*found, strict=True))) for name, found in costs.items()}
 
 
-def processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+def ratios_of(reading: dict[str, Cost]) -> dict[str, Any]:
+    """For ``run_all.py``: CPU seconds over those of ``json.load``."""
+    base = reading["json.load"].cpu_seconds
+    ratios = {f"{name} / json.load": reading[name].cpu_seconds / base for name in ("first reading", "opening")}
+    return {"ratios": ratios, "lower_is_better": list(ratios)}
 
 
 def show(result: dict[str, Any]) -> None:
@@ -219,13 +218,8 @@ def show(result: dict[str, Any]) -> None:
             print(f"worker, {method}: {name:16} {'  '.join(f'{taken[name]:10.1f}' for taken in passes)}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--work_dir", type=Path, required=True, help="folder for the data that are drawn")
-    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
-    parser.add_argument("--sizes", nargs="+", type=int, default=[1000, 8000, 64_000], help="photographs; last: most")
-    parser.add_argument("--repeats", type=int, default=3)
-    args = parser.parse_args()
+def measure(args: argparse.Namespace) -> dict[str, Any]:
+    """All that is shown, as plain data."""
     cache = args.work_dir / "cache"
     os.environ["XDG_CACHE_HOME"] = str(cache)  # of the processes, too
     data = {images: write_data(args.work_dir, images) for images in args.sizes}
@@ -234,7 +228,7 @@ def main() -> None:
     reading = measure_reading(largest, cache, args.repeats)
     index_bytes = sum(path.stat().st_size for path in cache.rglob("*.index"))
     result = {
-        "processor": processor(),
+        "processor": processor_line("model name") or platform.processor(),
         "cores": os.cpu_count(),
         "load": load,
         "python": platform.python_version(),
@@ -243,9 +237,29 @@ def main() -> None:
         "json_mb": largest.annotations.stat().st_size / 1e6,
         "index_mb": index_bytes / 1e6,
         "reading": {name: found._asdict() for name, found in reading.items()},
-        "microseconds_of_access": {n: in_a_process(microseconds_of_access, found) for n, found in data.items()},
-        "workers": in_a_process(measure_workers, largest),
+        "microseconds_of_access": {},
+        "workers": {},
+        **ratios_of(reading),
     }
+    if not args.quick:
+        result["microseconds_of_access"] = {n: in_a_process(microseconds_of_access, d) for n, d in data.items()}
+        result["workers"] = in_a_process(measure_workers, largest)
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--work_dir", type=Path, help="folder for the data that are drawn; default: one for now")
+    parser.add_argument("--output", type=Path, default=Path("data_scale.json"), help="JSON file to write")
+    parser.add_argument("--sizes", nargs="+", type=int, default=[1000, 8000, 64_000], help="photographs; last: most")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="a third of a minute: 8000 photographs, reading only")
+    args = parser.parse_args()
+    if args.quick:
+        args.sizes, args.repeats = [8000], 5
+    with tempfile.TemporaryDirectory() as temporary:
+        args.work_dir = args.work_dir or Path(temporary)
+        result = measure(args)
     args.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     show(result)
 

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import Tensor
 
 from human_edge_detection.metrics.confusion import confusion_matrices
 
@@ -10,6 +11,29 @@ def test_hand_computed_for_each_mask() -> None:
     confusion = confusion_matrices(answer, truth, 3)
     assert confusion.dtype == torch.int64
     assert confusion.tolist() == [[[1, 0, 0], [1, 1, 0], [0, 1, 1]], [[2, 0, 0], [1, 0, 0], [0, 0, 2]]]
+
+
+def plain(answer: Tensor, truth: Tensor, classes: int) -> list[list[list[int]]]:
+    """Each mask and each pair of classes by itself."""
+    return [
+        [[int(((t == row) & (a == column)).sum()) for column in range(classes)] for row in range(classes)]
+        for a, t in zip(answer, truth, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int64])
+def test_counts_are_those_of_each_pair_by_itself(classes: int, kind: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(classes)
+    truth = torch.randint(0, classes, (70, 9, 7), generator=generator).to(kind)
+    truth[torch.rand(truth.shape, generator=generator) < 0.3] = 255
+    truth[5], truth[6] = 255, 0
+    answer = torch.randint(0, classes, truth.shape, generator=generator)
+    expected = plain(answer, truth, classes)
+    assert confusion_matrices(answer, truth, classes).tolist() == expected
+    assert confusion_matrices(answer.to(kind), truth, classes).tolist() == expected
+    if classes == 2:
+        assert confusion_matrices(answer == 1, truth, classes).tolist() == expected
 
 
 def test_bool_answer_and_nothing_to_count() -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from human_edge_detection.metrics.confusion import confusion_matrices
 from human_edge_detection.metrics.segmentation import SegmentationMetrics, target_iou
 from human_edge_detection.structures import Batch, SegmentationOutput
 
@@ -125,7 +126,21 @@ def test_an_empty_true_mask_counts_in_the_matrix_but_not_per_roi() -> None:
 def test_target_iou_leaves_ignored_pixels_out() -> None:
     truth = torch.tensor([[[1, 1, 0, 255], [1, 2, 255, 255]]])
     answer = torch.tensor([[[1, 0, 1, 1], [1, 1, 1, 0]]])
-    assert target_iou(answer, truth).tolist() == [2 / 5]
+    assert target_iou(confusion_matrices(answer, truth, 3)).tolist() == [2 / 5]
+
+
+def test_target_iou_is_that_of_the_masks_to_the_last_bit() -> None:
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.randint(0, 4, (90, *SIZE), generator=generator).to(torch.uint8)
+    truth[truth == 3] = 255
+    truth[7][truth[7] == 1] = 2
+    answer = torch.randint(0, 3, truth.shape, generator=generator)
+    answered, true = (answer == 1) & (truth != 255), truth == 1
+    plain = (answered & true).sum((1, 2)).double() / (answered | true).sum((1, 2)).double()
+    plain[~true.any(2).any(1)] = torch.nan
+    iou = target_iou(confusion_matrices(answer, truth, 3))
+    assert iou.isnan().nonzero().flatten().tolist() == [7]
+    assert torch.equal(iou.nan_to_num(-1.0), plain.nan_to_num(-1.0))
 
 
 def test_records_name_the_image_of_the_roi() -> None:

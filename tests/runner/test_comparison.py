@@ -15,7 +15,14 @@ from rich.console import Console
 from human_edge_detection.experiments.overrides import apply, collect
 from human_edge_detection.experiments.paths import RunPaths
 from human_edge_detection.experiments.registry import expand, get_config
-from human_edge_detection.runner.compare import Row, comparison_rows, read_records, to_csv, write_comparison
+from human_edge_detection.runner.compare import (
+    Row,
+    comparison_rows,
+    read_records,
+    to_csv,
+    without_distillation,
+    write_comparison,
+)
 from human_edge_detection.runner.report import comparison_table
 from human_edge_detection.storage import write_json
 
@@ -80,6 +87,62 @@ def test_several_teachers_count_as_the_student_measured_them_together(runs: Path
 def test_a_control_that_differs_in_anything_else_is_none(runs: Path, change: str, write_run: WriteRun) -> None:
     write_run(runs / STUDENT, apply(get_config(STUDENT), collect(sets=[change])), metrics=scores(0.6))
     assert rows_of(runs)[DISTILLED]["gain_over_control"] is None
+
+
+@pytest.fixture
+def many_runs(tmp_path: Path, write_run: WriteRun) -> Path:
+    """Several controls for one student, a second teacher, other data, and a run that has not finished."""
+    output_dir = tmp_path / "many"
+    teachers = [write_run(output_dir / name, get_config(TEACHER), metrics=scores(0.8)) for name in ("t0", "t1")]
+    for number in range(6):
+        seed, data = f"training.seed={number % 3}", "other" if number == 4 else "data"
+        student = apply(get_config(STUDENT), collect(sets=[seed]))
+        state = "failed" if number == 2 else "finished"
+        write_run(output_dir / f"s{number}", student, state=state, metrics=scores(0.1 * number), data_fingerprint=data)
+        teacher = str(teachers[number % 2].best)
+        taught = apply(get_config(DISTILLED), collect(sets=[seed], flags={"--teacher_checkpoint": teacher}))
+        fields = {"metrics": scores(0.9), "data_fingerprint": data, "teacher_checkpoint": teacher, "teacher_miou": 0.3}
+        write_run(output_dir / f"d{number}", taught, **fields)
+    return output_dir
+
+
+def test_rows_are_those_of_looking_through_all_runs_for_each(many_runs: Path) -> None:
+    records = read_records(many_runs)
+    finished = [record for record in records if record.result and record.config]
+    rows = {row["run"]: row for row in comparison_rows(records)}
+    gains = []
+    for run in finished:
+        assert run.result is not None
+        assert run.config is not None
+        control = next(
+            (
+                other.result
+                for other in finished
+                if other.config.distillation is None
+                and other.result.data_fingerprint == run.result.data_fingerprint
+                and without_distillation(other.config) == without_distillation(run.config)
+            ),
+            None,
+        )
+        own = run.config.distillation is not None and control is not None
+        gain = run.result.metrics["miou"] - control.metrics["miou"] if own else None
+        assert rows[run.name]["gain_over_control"] == gain
+        gains.append(gain)
+    assert len(set(gains)) == 5
+    shares = {name: row["teacher_miou_share"] for name, row in rows.items() if name.startswith("d")}
+    assert shares == {name: pytest.approx(3.0 if name == "d4" else 0.9 / 0.8) for name in shares}
+
+
+def test_the_work_grows_with_the_runs_and_not_with_their_pairs(
+    many_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records, asked = read_records(many_runs), []
+    monkeypatch.setattr(
+        "human_edge_detection.runner.compare.without_distillation",
+        lambda config: asked.append(config) or without_distillation(config),
+    )
+    comparison_rows(records)
+    assert len(asked) <= len(records)
 
 
 def test_unfinished_and_damaged_runs_have_rows(runs: Path, write_run: WriteRun) -> None:

@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from human_edge_detection.metrics.confusion import confusion_matrices
 from human_edge_detection.metrics.paste import Value, paste_roi
 from human_edge_detection.metrics.segmentation import target_iou
 from human_edge_detection.storage import write_atomically
-from human_edge_detection.structures import IGNORE, NON_TARGET, TARGET, Batch, SegmentationOutput
+from human_edge_detection.structures import CLASS_NAMES, IGNORE, NON_TARGET, TARGET, Batch, SegmentationOutput
 
 Picture = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -115,7 +116,7 @@ def _person_row(
             continue
         classes = output.logits[chosen].argmax(1)
         maps = _paste_all(classes, boxes, photograph)
-        iou = float(target_iou(classes, truth).nanmean())
+        iou = float(target_iou(confusion_matrices(classes, truth, len(CLASS_NAMES))).nanmean())
         title = f"{name}, mean target IoU {iou:.2f}" if iou == iou else name
         row.append(_Panel(title, _draw_persons(photograph, maps)))
         if name == "student":

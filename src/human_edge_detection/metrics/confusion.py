@@ -24,11 +24,24 @@ def confusion_matrices(classes: Tensor, target: Tensor, num_classes: int, ignore
     if classes.shape != target.shape:
         raise ValueError(f"classes {tuple(classes.shape)} and target {tuple(target.shape)} must have one shape")
     valid = target != ignore
-    if (unknown := target[valid & ((target < 0) | (target >= num_classes))]).numel():
-        raise ValueError(f"target holds class {int(unknown.max())}, expected 0 to {num_classes - 1}")
+    known = torch.where(valid, target, 0)
+    _check(known, num_classes)
     masks, bins = len(target), 1 + num_classes**2
-    # Each mask has bins of its own; its first takes the ignored pixels.
-    pairs = torch.where(valid, 1 + num_classes * target.long() + classes.long(), 0).flatten(1)
-    pairs += bins * torch.arange(masks, device=target.device)[:, None]
+    # Each mask has bins of its own; its first takes the ignored pixels. int32: half the memory to go through.
+    pairs = known.to(torch.int32) * num_classes
+    pairs += classes.to(torch.int32)
+    pairs += 1
+    pairs *= valid
+    pairs = pairs.flatten(1)
+    pairs += bins * torch.arange(masks, dtype=torch.int32, device=target.device)[:, None]
     counts = torch.bincount(pairs.flatten(), minlength=masks * bins).reshape(masks, bins)
     return counts[:, 1:].reshape(masks, num_classes, num_classes)
+
+
+def _check(known: Tensor, num_classes: int) -> None:
+    """One look at the extremes: on a GPU every look waits for all work before it."""
+    if known.numel() == 0:
+        return
+    low, high = torch.stack(known.aminmax()).tolist()
+    if low < 0 or high >= num_classes:
+        raise ValueError(f"target holds class {int(low if low < 0 else high)}, expected 0 to {num_classes - 1}")

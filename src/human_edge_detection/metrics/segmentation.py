@@ -12,7 +12,7 @@ from torch import Tensor
 from human_edge_detection.metrics.boundary import boundary_f1, boundary_tolerance
 from human_edge_detection.metrics.confusion import confusion_matrices
 from human_edge_detection.metrics.scores import Sums, scores
-from human_edge_detection.structures import CLASS_NAMES, IGNORE, TARGET, Batch, SegmentationOutput
+from human_edge_detection.structures import CLASS_NAMES, TARGET, Batch, SegmentationOutput
 
 
 class RoiScore(NamedTuple):
@@ -76,12 +76,14 @@ class SegmentationMetrics:
         if tuple(logits.shape) != expected:
             raise ValueError(f"logits are {tuple(logits.shape)}, expected {expected}")
         classes = logits.argmax(1)
-        counts = confusion_matrices(classes, batch.roi_masks, len(CLASS_NAMES)).flatten(1).tolist()
-        ious = target_iou(classes, batch.roi_masks)
+        counts = confusion_matrices(classes, batch.roi_masks, len(CLASS_NAMES))
+        ious = target_iou(counts)
         boundaries = boundary_f1(classes, batch.roi_masks, self._tolerance)
         # One transfer from the device; a batch index is exact in float64.
         rows = torch.stack([batch.rois[:, 0].double(), ious, boundaries], dim=1).tolist()
-        for annotation_id, (image, iou, boundary), confusion in zip(batch.annotation_ids, rows, counts, strict=True):
+        for annotation_id, (image, iou, boundary), confusion in zip(
+            batch.annotation_ids, rows, counts.flatten(1).tolist(), strict=True
+        ):
             image_id = batch.image_ids[int(image)]
             self._roi_scores.append(RoiScore(image_id, annotation_id, iou, boundary, tuple(confusion)))
 
@@ -118,21 +120,19 @@ class SegmentationMetrics:
         return tuple(self._image_scores)
 
 
-def target_iou(classes: Tensor, target: Tensor) -> Tensor:
+def target_iou(confusion: Tensor) -> Tensor:
     """IoU of the target person in each roi.
 
     Args:
-        classes: ``(N, H, W)`` answered classes.
-        target: ``(N, H, W)`` true classes, 255 is ignored.
+        confusion: ``(N, 3, 3)`` counts of pixels; rows are the truth.
 
     Returns:
         ``(N,)`` float64 in [0, 1]; NaN where the true mask is empty.
     """
-    answered = (classes == TARGET) & (target != IGNORE)
-    true = target == TARGET
-    intersection = (answered & true).sum((1, 2)).double()
-    union = (answered | true).sum((1, 2)).double()
-    return torch.where(true.any(2).any(1), intersection / union, torch.nan)
+    true, answered = confusion[:, TARGET].sum(1), confusion[:, :, TARGET].sum(1)
+    intersection = confusion[:, TARGET, TARGET]
+    iou = intersection.double() / (true + answered - intersection).double()
+    return torch.where(true > 0, iou, torch.nan)
 
 
 def _total(counts: Iterable[tuple[int, ...]], classes: int) -> NDArray[np.int64]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from human_edge_detection.errors import CheckpointError
 from human_edge_detection.experiments.lock import hold
@@ -65,7 +66,8 @@ def read_records(output_dir: Path) -> list[Record]:
 def comparison_rows(records: Sequence[Record]) -> list[Row]:
     """One row for each record, all with the same columns; None where a run has no such number."""
     metrics = list(dict.fromkeys(name for record in records if record.result for name in record.result.metrics))
-    return [_row(record, records, metrics) for record in records]
+    others = _Others.of(records)
+    return [_row(record, others, metrics) for record in records]
 
 
 def write_comparison(
@@ -161,10 +163,39 @@ def _with_extra(
     return list(known.values())
 
 
-def _row(record: Record, records: Sequence[Record], metrics: Sequence[str]) -> Row:
+class _Others(NamedTuple):
+    """What a row says of other runs, to look up: a scan of all runs for each of them takes minutes for thousands.
+
+    Attributes:
+        by_folder: Folder -> its run's result.
+        controls: (data, what a run and its control share) -> result of the first run with that and no distillation.
+    """
+
+    by_folder: Mapping[Path, RunResult]
+    controls: Mapping[tuple[str, str], RunResult]
+
+    @classmethod
+    def of(cls, records: Sequence[Record]) -> Self:
+        """Of all runs that have finished."""
+        by_folder: dict[Path, RunResult] = {}
+        controls: dict[tuple[str, str], RunResult] = {}
+        for record in records:
+            if record.result is None:
+                continue
+            by_folder.setdefault(record.paths.root.resolve(), record.result)
+            if record.config is not None and record.config.distillation is None:
+                controls.setdefault(_shared_with_control(record.config, record.result), record.result)
+        return cls(by_folder, controls)
+
+
+def _shared_with_control(config: ExperimentConfig, result: RunResult) -> tuple[str, str]:
+    return result.data_fingerprint, json.dumps(without_distillation(config), sort_keys=True)
+
+
+def _row(record: Record, others: _Others, metrics: Sequence[str]) -> Row:
     result, parity, config = record.result, record.parity, record.config
     scores: Mapping[str, float | None] = result.metrics if result else {}
-    teacher_miou, teacher_parameters = _teacher(result, records)
+    teacher_miou, teacher_parameters = _teacher(result, others)
 
     def reported(field: str) -> Any:
         return getattr(result, field, None)
@@ -186,7 +217,7 @@ def _row(record: Record, records: Sequence[Record], metrics: Sequence[str]) -> R
         "epochs": reported("epochs"),
         **{name: scores.get(name) for name in metrics},
         "teacher_miou_share": _ratio(scores.get("miou"), teacher_miou),
-        "gain_over_control": _gain(record, records),
+        "gain_over_control": _gain(record, others),
         "seconds": reported("seconds"),
         "images_per_second": reported("images_per_second"),
         "onnx": getattr(parity, "onnx", None),
@@ -195,7 +226,7 @@ def _row(record: Record, records: Sequence[Record], metrics: Sequence[str]) -> R
     }
 
 
-def _teacher(result: RunResult | None, records: Sequence[Record]) -> tuple[float | None, float | None]:
+def _teacher(result: RunResult | None, others: _Others) -> tuple[float | None, float | None]:
     """MIoU and parameters of the teacher: from its own run when that was validated on the same data, else as the
     student's run measured them.
     """
@@ -203,28 +234,19 @@ def _teacher(result: RunResult | None, records: Sequence[Record]) -> tuple[float
         return None, None
     if "+" in (result.teacher_sha256 or ""):  # the mean of several, of which the first run alone says nothing
         return result.teacher_miou, result.teacher_parameters
-    folder = run_paths_of_checkpoint(Path(result.teacher_checkpoint)).root
-    own = next((record.result for record in records if record.paths.root.resolve() == folder), None)
+    own = others.by_folder.get(run_paths_of_checkpoint(Path(result.teacher_checkpoint)).root)
     if own is not None and own.data_fingerprint == result.data_fingerprint:
         return own.metrics.get("miou"), own.total_parameters
     return result.teacher_miou, result.teacher_parameters
 
 
-def _gain(record: Record, records: Sequence[Record]) -> float | None:
+def _gain(record: Record, others: _Others) -> float | None:
     """MIoU over that of the control: the run that differs in the distillation section and in nothing else."""
     if record.result is None or record.config is None or record.config.distillation is None:
         return None
-    for other in records:
-        if (
-            other.result is not None
-            and other.config is not None
-            and other.config.distillation is None
-            and other.result.data_fingerprint == record.result.data_fingerprint
-            and without_distillation(other.config) == without_distillation(record.config)
-        ):
-            own, control = record.result.metrics.get("miou"), other.result.metrics.get("miou")
-            return None if own is None or control is None else own - control
-    return None
+    control = others.controls.get(_shared_with_control(record.config, record.result))
+    own, its = record.result.metrics.get("miou"), control.metrics.get("miou") if control else None
+    return None if own is None or its is None else own - its
 
 
 def without_distillation(config: ExperimentConfig) -> Row:
