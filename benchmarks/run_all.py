@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from measuring import machine
 
-SCRIPTS = ("training_step", "data_pipeline", "data_scale", "validation", "startup", "growth")
+SCRIPTS = ("training_step", "inference", "data_pipeline", "data_scale", "validation", "startup", "growth")
 FOLDER = Path(__file__).parent
 EXPECTED = FOLDER / "expected.json"
 TOLERANCE = 0.15

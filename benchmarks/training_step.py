@@ -10,7 +10,6 @@ rounds, and the ratio to the plain loop as the median of the rounds' ratios.
 import argparse
 import json
 import multiprocessing
-import platform
 import statistics
 import tempfile
 import time
@@ -23,6 +22,7 @@ from typing import Any
 
 import torch
 from floor import answer_bytes, copy_bandwidth, matmul_rate, operations
+from measuring import machine
 from plain_loop import plain_step, with_plain_layers
 
 from human_edge_detection.data.loader import training_batches
@@ -196,11 +196,11 @@ def ratios(rows: list[dict[str, Any]], variants: list[Variant]) -> dict[str, flo
         return statistics.median(own / other for own, other in zip(alone, seconds[name], strict=True))
 
     return {
-        "training step: fp32 over plain, distilled": by_name["ours fp32, distilled"],
-        "training step: bf16 over plain, distilled": by_name["ours bf16, distilled"],
-        "training step: bf16 over plain, student alone": by_name["ours bf16, student alone"],
-        "training step: student alone over distilled": over_alone("ours bf16, distilled"),
-        "training step: student alone over stored answers": over_alone("ours bf16 from stored answers, distilled"),
+        "fp32 over plain, distilled": by_name["ours fp32, distilled"],
+        "bf16 over plain, distilled": by_name["ours bf16, distilled"],
+        "bf16 over plain, student alone": by_name["ours bf16, student alone"],
+        "student alone over distilled": over_alone("ours bf16, distilled"),
+        "student alone over stored answers": over_alone("ours bf16 from stored answers, distilled"),
     }
 
 
@@ -286,8 +286,7 @@ def main() -> None:
         f"({floor['bf16_operations_per_second'] / 1e12:.2f} TFLOP/s), {floor['memory_seconds']:.3f} s memory "
         f"({floor['bytes_per_second'] / 1e9:.1f} GB/s)"
     )
-    machine = {"processor": platform.processor(), "threads": torch.get_num_threads(), "torch": torch.__version__}
-    report = {"machine": machine, "arguments": vars(args), "rows": rows, "floor": floor}
+    report = {"machine": machine(), "arguments": vars(args), "rows": rows, "floor": floor}
     report["ratios"] = ratios(rows, variants)
     args.output.write_text(json.dumps(report, indent=1, default=str))
 
