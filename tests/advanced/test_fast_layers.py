@@ -29,7 +29,7 @@ def models() -> tuple[nn.Module, nn.Module]:
             nn.Conv2d(8, 8, 5, padding=2, groups=8, bias=False),
             nn.Conv2d(8, 8, 5, stride=2, groups=8, bias=False),
             nn.Conv2d(8, 8, 3, dilation=2, padding=2, groups=8),
-            nn.Conv2d(8, 8, (7, 4), dilation=(1, 2), padding=(3, 3), groups=8),
+            nn.Conv2d(8, 8, (7, 4), dilation=(1, 2), padding=(3, 2), groups=8),
             nn.Conv2d(8, 4, 3, padding=1, groups=2),
         )
         for _ in range(2)
