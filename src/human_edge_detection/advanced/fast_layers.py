@@ -37,7 +37,8 @@ class DepthwiseConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """As :class:`torch.nn.Conv2d`."""
-        if input.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+        learns = torch.is_grad_enabled() and (input.requires_grad or self.weight.requires_grad)
+        if not learns or input.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
             return super().forward(input)
         assert isinstance(self.padding, tuple)
         geometry = (self.stride, self.padding, self.dilation)
