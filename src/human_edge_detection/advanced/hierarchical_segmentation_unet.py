@@ -54,24 +54,24 @@ def _conv_block(
     )
 
 
-def _separable(channels: int, *, kernel: int = 3) -> nn.Sequential:
+def _separable(channels_in: int, channels_out: int, *, kernel: int = 3) -> nn.Sequential:
     """Depthwise separable convolution (MobileNets, Howard et al., arXiv:1704.04861)."""
     return nn.Sequential(
-        _conv_block(channels, channels, groups=channels, kernel=kernel), _conv_block(channels, channels, kernel=1)
+        _conv_block(channels_in, channels_in, groups=channels_in, kernel=kernel),
+        _conv_block(channels_in, channels_out, kernel=1),
     )
 
 
 class _Fuse(nn.Module):
-    """Fewer channels, then upsample by two, add the skip connection and mix (FPN, Lin et al., arXiv:1612.03144)."""
+    """Upsample by two, join the skip connection, mix with a depthwise separable convolution."""
 
-    def __init__(self, channels_in: int, channels_out: int) -> None:
+    def __init__(self, channels_in: int, channels_skip: int, channels_out: int) -> None:
         super().__init__()
-        self.reduce = nn.Conv2d(channels_in, channels_out, 1)
-        self.mix = _separable(channels_out)
+        self.mix = _separable(channels_in + channels_skip, channels_out)
 
     def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
-        deep = functional.interpolate(self.reduce(deep), scale_factor=2.0, mode="bilinear", align_corners=False)
-        mixed: Tensor = self.mix(deep + skip)
+        deep = functional.interpolate(deep, scale_factor=2.0, mode="bilinear", align_corners=False)
+        mixed: Tensor = self.mix(torch.cat([deep, skip], dim=1))
         return mixed
 
 
@@ -91,9 +91,9 @@ class RoiTrunk(nn.Module):
         self.stem = _conv_block(channels_in + 2, channels)
         self.down_half = _conv_block(channels, 2 * channels, stride=2)
         self.down_quarter = _conv_block(2 * channels, 4 * channels, stride=2)
-        self.middle = nn.Sequential(_separable(4 * channels, kernel=5), _separable(4 * channels, kernel=5))
-        self.up_half = _Fuse(4 * channels, 2 * channels)
-        self.up_full = _Fuse(2 * channels, channels)
+        self.middle = nn.Sequential(*(_separable(4 * channels, 4 * channels, kernel=5) for _ in range(2)))
+        self.up_half = _Fuse(4 * channels, 2 * channels, 2 * channels)
+        self.up_full = _Fuse(2 * channels, channels, channels)
 
     def forward(self, aligned: Tensor) -> Tensor:
         """``(N, C, H, W)`` aligned rois -> ``(N, channels, H, W)``; H and W multiples of 4."""
@@ -118,7 +118,7 @@ class _Branch(nn.Module):
 
     def __init__(self, channels_in: int, channels: int, answers: int) -> None:
         super().__init__()
-        self.features = _conv_block(channels_in, channels, kernel=1)
+        self.features = _conv_block(channels_in, channels)
         self.answer = nn.Conv2d(channels, answers, 3, padding=1)
 
     def forward(self, trunk: Tensor) -> tuple[Tensor, Tensor]:

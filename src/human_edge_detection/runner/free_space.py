@@ -27,7 +27,7 @@ UNET_PARAMETERS: Final[dict[Encoder, int]] = {
     "resnet34": 24_436_369,
 }
 """As ``hed describe`` counts them."""
-HEAD_PARAMETERS: Final = 159_081
+HEAD_PARAMETERS: Final = 177_481
 """Of the largest roi head with :data:`_HEAD_CHANNELS` channels; they grow with the square of the channels."""
 _HEAD_CHANNELS: Final = 32
 
