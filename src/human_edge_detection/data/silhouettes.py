@@ -19,6 +19,8 @@ FULL: Final = 255
 _HALF: Final = 128
 _SHIFT: Final = 6
 """Binary digits of a fraction of a pixel that OpenCV is given."""
+_RIM: Final = 2
+"""Pixels painted around what is asked for: OpenCV paints lines that lie outside along the border of its plane."""
 _FAR: Final = float(2**23)
 """Pixels; what lies farther away than that is drawn as if it lay there, so that OpenCV's 32 bits suffice."""
 
@@ -65,23 +67,25 @@ class Silhouettes:
         """Where ``matrix`` maps the points of all shapes; for the functions below."""
         return transform(self.points, matrix)
 
-    def paint(self, plane: NDArray[np.uint8], numbers: Iterable[int], points: Outline) -> None:
-        """Writes into ``plane`` how much of each pixel each of some shapes covers: 0, half of :data:`FULL`, or all.
+    def paint(self, numbers: Iterable[int], points: Outline, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """How much of each pixel any of some shapes covers: nothing, about half, or all, 0 to :data:`FULL`.
 
         A border of one shape inside another counts half, so a mean over pixels that are inside is one half at least.
 
         Args:
-            plane: ``(H, W)``.
             numbers: Of the shapes.
-            points: From :meth:`map`, in pixels of the plane.
+            points: From :meth:`map`, in pixels of the answer.
+            size: Height and width of the answer.
         """
+        plane = np.zeros((size[0] + 2 * _RIM, size[1] + 2 * _RIM), np.uint8)
         # OpenCV counts from the centre of a pixel.
-        fixed = np.rint(np.clip(points - 0.5, -_FAR, _FAR) * 2**_SHIFT).astype(np.int32, order="C")
+        fixed = np.rint(np.clip(points + (_RIM - 0.5), -_FAR, _FAR) * 2**_SHIFT).astype(np.int32, order="C")
         for part in chain.from_iterable(self._parts[number] for number in numbers):
             corners = [fixed[where] for where in part]
             # OpenCV also fills all pixels that an outline runs through; about half of each lies inside.
             cv2.fillPoly(plane, corners, FULL, shift=_SHIFT)
             cv2.polylines(plane, corners, True, _HALF, shift=_SHIFT)
+        return plane[_RIM:-_RIM, _RIM:-_RIM]
 
     def box(self, number: int, points: Outline, window: Outline) -> NDArray[np.float64] | None:
         """``(4,)`` x1, y1, x2, y2 around what is seen of a shape in a convex window; None: nothing is.

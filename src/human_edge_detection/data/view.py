@@ -127,20 +127,19 @@ class PeopleInView:
         matrix = scaling(fine[1] / extent[0], fine[0] / extent[1]) @ translation(-box[0], -box[1]) @ self._matrix
         points = self._silhouettes.map(matrix)
         meets = (np.maximum(self.boxes[:, :2], box[:2]) < np.minimum(self.boxes[:, 2:], box[2:])).all(axis=1)
-        anyone = np.zeros(fine, np.uint8)
-        self._silhouettes.paint(anyone, np.flatnonzero(meets).tolist(), points)
-        wanted = anyone
+        anyone = wanted = self._silhouettes.paint(np.flatnonzero(meets).tolist(), points, fine)
         if target is not None:
-            wanted = np.zeros(fine, np.uint8)
-            self._silhouettes.paint(wanted, [target], points)
+            wanted = self._silhouettes.paint([target], points, fine)
             np.maximum(anyone, wanted, out=anyone)
         on_photograph = self._lie_on(transform(_UNIT * extent + box[:2], self._back))
         if on_photograph and not self._crowds:
             return anyone, None, wanted
-        ignored = np.zeros(fine, np.uint8)
-        self._silhouettes.paint(ignored, self._crowds, points)
-        if not on_photograph:
-            self._leave_photograph_only(anyone, wanted, ignored, points)
+        ignored = self._silhouettes.paint(self._crowds, points, fine)
+        if not on_photograph:  # nobody is outside of it, and nothing counts there
+            inside = self._silhouettes.paint([self._frame], points, fine)
+            np.minimum(anyone, inside, out=anyone)
+            np.minimum(wanted, inside, out=wanted)
+            np.maximum(ignored, FULL - inside, out=ignored)
         return anyone, np.minimum(ignored, FULL - anyone), wanted
 
     def _window(self, points: Outline) -> Outline | None:
@@ -155,16 +154,6 @@ class PeopleInView:
             return None
         corners = np.asarray(window[:, 0], np.float64)
         return corners if cv2.contourArea(np.asarray(window), oriented=True) > 0 else corners[::-1]
-
-    def _leave_photograph_only(
-        self, anyone: NDArray[np.uint8], wanted: NDArray[np.uint8], ignored: NDArray[np.uint8], points: Outline
-    ) -> None:
-        """Nobody is outside the photograph, and nothing counts there."""
-        inside = np.zeros_like(ignored)
-        self._silhouettes.paint(inside, [self._frame], points)
-        np.minimum(anyone, inside, out=anyone)
-        np.minimum(wanted, inside, out=wanted)
-        np.maximum(ignored, FULL - inside, out=ignored)
 
 
 def _labels(ignored: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
