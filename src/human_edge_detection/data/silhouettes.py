@@ -19,6 +19,7 @@ FULL: Final = 255
 _HALF: Final = 128
 _SHIFT: Final = 6
 """Binary digits of a fraction of a pixel that OpenCV is given."""
+_TWO_BY_TWO: Final = np.ones((2, 2), np.uint8)
 _RIM: Final = 2
 """Pixels painted around what is asked for: OpenCV paints lines that lie outside along the border of its plane."""
 _FAR: Final = float(2**23)
@@ -42,11 +43,11 @@ def shape_of(segmentation: Segmentation, height: int, width: int) -> Shape:
     x, y, box_width, box_height = coco_mask.toBbox(runs).astype(int).tolist()
     mask = coco_mask.decode(runs).T[x : x + box_width, y : y + box_height]  # x is the row, as it lies in memory
     # On a grid twice as fine, pixels with all of their border: its outlines run along the border, not through centres.
-    doubled = cv2.resize(mask, (2 * box_height, 2 * box_width), interpolation=cv2.INTER_NEAREST)
-    closed = cv2.dilate(cv2.copyMakeBorder(doubled, 0, 1, 0, 1, cv2.BORDER_CONSTANT), np.ones((2, 2), np.uint8))
-    borders, _ = cv2.findContours(closed, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    middles = [border[:, 0][(border[:, 0].sum(axis=1) & 1).astype(bool)] for border in borders]
-    return [[middle[:, ::-1] / 2.0 + (x, y) for middle in middles]]
+    rimmed = cv2.copyMakeBorder(mask, 0, 1, 0, 1, cv2.BORDER_CONSTANT)
+    doubled = cv2.resize(rimmed, (0, 0), fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+    borders, _ = cv2.findContours(cv2.dilate(doubled, _TWO_BY_TWO), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    outlines = (np.asarray(border[:, 0], np.int32) for border in borders)
+    return [[outline[(outline[:, 0] ^ outline[:, 1]) & 1 == 1, ::-1] / 2.0 + (x, y) for outline in outlines]]
 
 
 class Silhouettes:

@@ -1,7 +1,7 @@
 """A training sample's picture, boxes and masks, made at the sizes that are wanted and nowhere larger.
 
-The exact path in ``dataset.py``, which validation takes, changes masks as large as the photograph and averages them.
-Here polygons are mapped and filled on a grid twice as fine as the answer. Labels follow the same rules.
+The exact path in ``dataset.py``, which validation takes, averages masks as large as the photograph. Here outlines are
+mapped and filled on a grid twice as fine as the answer. Labels follow the same rules.
 """
 
 from __future__ import annotations
@@ -131,16 +131,16 @@ class PeopleInView:
         if target is not None:
             wanted = self._silhouettes.paint([target], points, fine)
             np.maximum(anyone, wanted, out=anyone)
-        on_photograph = self._lie_on(transform(_UNIT * extent + box[:2], self._back))
-        if on_photograph and not self._crowds:
-            return anyone, None, wanted
-        ignored = self._silhouettes.paint(self._crowds, points, fine)
-        if not on_photograph:  # nobody is outside of it, and nothing counts there
+        ignored = self._silhouettes.paint(self._crowds, points, fine) if self._crowds else None
+        if not self._lie_on(transform(_UNIT * extent + box[:2], self._back)):
             inside = self._silhouettes.paint([self._frame], points, fine)
-            np.minimum(anyone, inside, out=anyone)
+            np.minimum(anyone, inside, out=anyone)  # nobody is outside of the photograph, and nothing counts there
             np.minimum(wanted, inside, out=wanted)
-            np.maximum(ignored, FULL - inside, out=ignored)
-        return anyone, np.minimum(ignored, FULL - anyone), wanted
+            outside = np.subtract(FULL, inside, out=inside)
+            ignored = outside if ignored is None else np.maximum(ignored, outside, out=ignored)
+        if ignored is not None and self._crowds:
+            np.minimum(ignored, FULL - anyone, out=ignored)
+        return anyone, ignored, wanted
 
     def _window(self, points: Outline) -> Outline | None:
         """What of the view people can be seen in: where the photograph is; None: nowhere."""
