@@ -1,83 +1,124 @@
+import albumentations as A
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from human_edge_detection.data.augment import (
-    FILL_COLOR,
     Augmentation,
-    apply_transform,
-    build_transform,
+    ColorChange,
+    draw_view,
     jitter_boxes,
-    mask_boxes,
     sample_seed,
 )
 
 NOTHING = Augmentation(0.0, (1.0, 1.0), 0.0, 0.0, 0.0, 0.0, 0.0)
+SIZE = (60, 80)
 
 
-@pytest.fixture
-def picture():
-    image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
-    masks = np.zeros((2, 60, 80), np.uint8)
-    masks[0, 10:30, 20:50] = 1
-    masks[1] = 1
-    return image, masks
+def draw(augmentation, key=(0, 0, 0), size=SIZE):
+    return draw_view(augmentation, size, np.random.default_rng(sample_seed(*key)))
 
 
-def _apply(augmentation, picture, key=(0, 0, 0)):
-    return apply_transform(build_transform(augmentation), *picture, sample_seed(*key))
+def in_pixels(view, size=SIZE):
+    """From pixels to those of a view as large as the photograph: the linear part, and where the centre goes."""
+    matrix = np.diag([size[1], size[0], 1.0]) @ view.matrix
+    centre = matrix[:2, :2] @ (np.array(size[::-1]) / 2) + matrix[:2, 2]
+    return matrix[:2, :2], centre - np.array(size[::-1]) / 2
 
 
-def test_equal_keys_give_equal_changes_whatever_was_drawn_before(picture):
-    transform = build_transform(Augmentation())
-    first = apply_transform(transform, *picture, sample_seed(3, 1, 4))
-    apply_transform(transform, *picture, sample_seed(3, 1, 5))
-    again = apply_transform(transform, *picture, sample_seed(3, 1, 4))
-    for a, b in zip(first, again, strict=True):
-        np.testing.assert_array_equal(a, b)
+def test_equal_keys_give_equal_views():
+    one, other = draw(Augmentation(), (3, 1, 4)), draw(Augmentation(), (3, 1, 4))
+    np.testing.assert_array_equal(one.matrix, other.matrix)
+    assert (one.color, one.blur) == (other.color, other.blur)
 
 
 @pytest.mark.parametrize("other", [(4, 1, 4), (3, 2, 4), (3, 1, 5)])
-def test_seed_epoch_and_index_each_change_it(picture, other):
-    assert (_apply(Augmentation(), picture, (3, 1, 4))[0] != _apply(Augmentation(), picture, other)[0]).any()
+def test_seed_epoch_and_index_each_change_it(other):
+    one, other = draw(Augmentation(), (3, 1, 4)), draw(Augmentation(), other)
+    assert (one.matrix != other.matrix).any()
+    assert one.color != other.color
 
 
-def test_zero_strength_changes_nothing(picture):
-    image, masks = _apply(NOTHING, picture)
-    np.testing.assert_array_equal(image, picture[0])
-    np.testing.assert_array_equal(masks, picture[1])
+def test_zero_strength_changes_nothing():
+    view = draw(NOTHING)
+    np.testing.assert_allclose(view.matrix, np.diag([1 / 80, 1 / 60, 1]), atol=1e-15)
+    assert view.color is None
+    assert view.blur == 0
 
 
-def test_photograph_and_masks_move_together(picture):
-    image, masks = picture
-    image[:] = 0
-    image[10:30, 20:50] = 255
-    for index in range(8):
-        moved, changed = _apply(
-            Augmentation(color=0.0, blur=0.0, translate=0.3, rotate=30), (image, masks), (0, 0, index)
-        )
-        bright = (moved > 128).all(axis=2)
-        assert (bright != changed[0].astype(bool)).sum() < 0.1 * bright.sum()
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**32),
+    st.tuples(st.integers(8, 500), st.integers(8, 500)),
+    st.tuples(st.floats(0.2, 1.0), st.floats(1.0, 4.0)),
+    st.floats(0.0, 1.0),
+    st.floats(0.0, 180.0),
+    st.floats(0.0, 1.0),
+)
+def test_what_is_drawn_is_what_the_strengths_allow(seed, size, scale, translate, rotate, color):
+    view = draw(Augmentation(0.5, scale, translate, rotate, color, 0.5, 0.0), (seed, 0, 0), size)
+    turn, shift = in_pixels(view, size)
+    zoom = np.sqrt(abs(np.linalg.det(turn)))
+    assert scale[0] - 1e-9 <= zoom <= scale[1] + 1e-9
+    np.testing.assert_allclose(turn @ turn.T, zoom**2 * np.eye(2), atol=1e-9)  # angles and the ratio of sides stay
+    turn[:, 0] *= np.sign(np.linalg.det(turn))
+    assert abs(np.degrees(np.arctan2(turn[0, 1], turn[0, 0]))) <= rotate + 1e-6
+    assert (np.abs(shift) <= translate * np.array(size[::-1]) + 1e-6).all()
+    assert view.blur == 0 or 0.3 <= view.blur <= 1.2
+    if view.color is None:
+        assert color == 0
+    else:
+        factors = view.color.brightness, view.color.contrast, view.color.saturation
+        assert all(1 - color <= factor <= 1 + color for factor in factors)
+        assert abs(view.color.hue) <= color / 5
+        assert sorted(view.color.order) == [0, 1, 2, 3]
 
 
-def test_what_comes_from_outside_is_filled_and_marked(picture):
-    image, masks = _apply(Augmentation(0.0, (0.5, 0.5), 0.0, 0.0, 0.0, 0.0, 0.0), picture)
-    assert masks[1].sum() == pytest.approx(60 * 80 / 4, rel=0.1)
-    assert (image[masks[1] == 0] == FILL_COLOR).all()
-    assert image.shape == (60, 80, 3)
-
-
-def test_steps_do_not_share_their_random_numbers(picture):
+def test_whole_ranges_are_drawn_evenly_and_independently():
     """With one seed for all steps every mirrored picture would be drawn at the lower half of the scales."""
-    augmentation = Augmentation(0.5, (0.5, 1.5), 0.0, 0.0, 0.0, 0.0, 0.0)
-    image, masks = picture
-    masks[0] = 0
-    masks[0, 28:32, 38:40] = 1  # left of the middle
-    mirrored = {True: [], False: []}
-    for index in range(60):
-        changed = _apply(augmentation, (image, masks), (0, 0, index))[1][0]
-        mirrored[bool(np.nonzero(changed)[1].mean() > 39.5)].append(changed.sum() > 8)
-    assert 0.2 < np.mean(mirrored[True]) < 0.8
-    assert 0.2 < np.mean(mirrored[False]) < 0.8
+    drawn = [draw(Augmentation(0.5, (0.8, 1.2), 0.1, 10.0, 0.2, 0.3, 0.0), (0, 0, index)) for index in range(2000)]
+    turns, shifts = zip(*map(in_pixels, drawn), strict=True)
+    signs = np.sign([np.linalg.det(turn) for turn in turns])
+    numbers = np.array(
+        [
+            signs,
+            [np.sqrt(abs(np.linalg.det(turn))) for turn in turns],
+            [np.arctan2(turn[0, 1], sign * turn[0, 0]) for turn, sign in zip(turns, signs, strict=True)],
+            *np.transpose(shifts),
+            *np.transpose(
+                [
+                    (v.color.brightness, v.color.contrast, v.color.saturation, v.color.hue, v.color.order[0])
+                    for v in drawn
+                ]
+            ),
+            [view.blur > 0 for view in drawn],
+        ]
+    )
+    assert np.abs(np.corrcoef(numbers) - np.eye(len(numbers))).max() < 0.1
+    np.testing.assert_allclose(numbers.mean(axis=1), [0, 1, 0, 0, 0, 1, 1, 1, 0, 1.5, 0.3], atol=0.3)
+    assert abs(numbers[0].mean()) < 0.08 and abs(numbers[-1].mean() - 0.3) < 0.04
+    spread = np.array([0.4, np.radians(20), 16, 12, 0.4, 0.4, 0.4, 0.08])
+    np.testing.assert_allclose(np.ptp(numbers[1:9], axis=1), spread, rtol=0.02)
+    np.testing.assert_allclose(numbers[1:9].std(axis=1), spread / np.sqrt(12), rtol=0.06)
+
+
+def test_one_strength_more_changes_nothing_else():
+    one, other = draw(Augmentation()), draw(Augmentation(color=0.0, blur=1.0))
+    np.testing.assert_array_equal(one.matrix, other.matrix)
+    assert one.color is not None and other.color is None and other.blur > 0
+
+
+def test_colours_change_as_albumentations_changes_them():
+    image = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
+    step = A.ColorJitter((1.1, 1.1), (0.9, 0.9), (1.2, 1.2), (0.03, 0.03), p=1.0)
+    answers = [ColorChange(1.1, 0.9, 1.2, 0.03, order).apply(image) for order in ((0, 1, 2, 3), (3, 2, 1, 0))]
+    assert (answers[0] != answers[1]).any()
+    step.set_random_seed(4)
+    order = step.get_params()["order"]
+    step.set_random_seed(4)
+    expected = step(image=image)["image"]
+    np.testing.assert_array_equal(ColorChange(1.1, 0.9, 1.2, 0.03, tuple(order)).apply(image), expected)
 
 
 def test_jittered_boxes_stay_near_and_inside():
@@ -88,8 +129,3 @@ def test_jittered_boxes_stay_near_and_inside():
     assert np.abs(jittered[::2] - boxes[::2]).max() <= 10
     assert np.ptp(jittered[::2, 2]) > 10
     np.testing.assert_array_equal(jitter_boxes(boxes, 0.0, (30, 50), np.random.default_rng(0)), boxes)
-
-
-def test_mask_boxes_are_tight(picture):
-    masks = np.concatenate([picture[1], np.zeros((1, 60, 80), np.uint8)])
-    assert mask_boxes(masks).tolist() == [[20, 10, 50, 30], [0, 0, 80, 60], [0, 0, 0, 0]]

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from human_edge_detection.data.photographs import read_photograph, resample, resize
+from human_edge_detection.data.photographs import read_photograph, read_shrunk, resample, resize
 from human_edge_detection.errors import DataError
 
 
@@ -69,6 +69,29 @@ def test_damaged_photographs_are_named(tmp_path, jpeg):
         assert str(tmp_path / "bad.jpg") in str(error.value)
     with pytest.raises(DataError, match="cannot be read"):
         read_photograph(tmp_path / "none.jpg")
+
+
+def test_jpegs_come_smaller_where_that_is_enough(tmp_path, jpeg):
+    (tmp_path / "a.jpg").write_bytes(_oriented(jpeg, 6))
+    whole = read_photograph(tmp_path / "a.jpg")
+    for most, factor in ((0.2, 1), (1.9, 1), (2.0, 2), (7.9, 4), (100.0, 8)):
+        image, shrunk_by = read_shrunk(tmp_path / "a.jpg", (96, 64), most)
+        assert shrunk_by == factor
+        assert image.shape == (96 // factor, 64 // factor, 3)
+        assert np.abs(image.astype(float) - resize(whole, image.shape[:2])).mean() < 12  # of noise
+    cv2.imwrite(str(tmp_path / "a.png"), whole[..., ::-1])
+    image, shrunk_by = read_shrunk(tmp_path / "a.png", None, 8.0)
+    assert shrunk_by == 1
+    np.testing.assert_array_equal(image, whole)
+
+
+def test_what_is_read_smaller_is_judged_as_what_is_read_whole(tmp_path, jpeg):
+    (tmp_path / "a.jpg").write_bytes(jpeg[: len(jpeg) // 2])
+    with pytest.raises(DataError, match="is cut off"):
+        read_shrunk(tmp_path / "a.jpg", (64, 96), 8.0)
+    (tmp_path / "a.jpg").write_bytes(jpeg)
+    with pytest.raises(DataError, match="is 96 x 64"):
+        read_shrunk(tmp_path / "a.jpg", (8, 12), 8.0)
 
 
 def test_resize_averages_where_it_shrinks():

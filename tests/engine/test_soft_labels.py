@@ -347,7 +347,7 @@ def test_another_training_is_refused(
 
 KEY_FIELDS = [
     *("format_version", "teacher_sha256", "training_fingerprint", "augmentation"),
-    *("image_size", "mask_size", "max_rois_per_image", "seed", "cache_views", "albumentations"),
+    *("image_size", "mask_size", "max_rois_per_image", "seed", "cache_views", "albumentations", "view_version"),
 ]
 
 
@@ -360,6 +360,15 @@ def test_every_field_of_the_key_refuses(cached: ExperimentConfig, tmp_path: Path
         write_json(metadata_path(stored.folder), changed)
         with pytest.raises(ConfigError, match=f"soft labels in .* are of another training: {field} is "):
             trainer_of(cached, tmp_path)
+
+
+def test_answers_from_before_views_had_a_version_are_refused(cached: ExperimentConfig, tmp_path: Path) -> None:
+    stored = write(cached, tmp_path)
+    metadata = stored.metadata.model_dump(mode="json")
+    del metadata["key"]["view_version"]
+    write_json(metadata_path(stored.folder), metadata)
+    with pytest.raises(ConfigError, match="are of another training: view_version is 1 there, 2 here"):
+        trainer_of(cached, tmp_path)
 
 
 def _another(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """Random changes of a training photograph, each a function of (seed, epoch, sample index) and of nothing else."""
 
+import math
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,15 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # importing it would ask
 
 import albumentations as A
 
+from human_edge_detection.data.warp import scaling, translation
+
+VIEW_VERSION = 2
+"""To be raised when equal seeds give other views, so that answers stored for the older ones are refused."""
 FILL_COLOR = (124, 116, 104)
 """Colour of what lies outside the photograph: the mean of ImageNet, so that it is near zero after normalisation."""
+_BLUR = (0.3, 1.2)
+_COLOR_JITTER = A.ColorJitter()
+"""For its arithmetic; what it does is drawn here, as it has to be the same for a view at two sizes."""
 
 
 @dataclass(frozen=True)
@@ -43,52 +50,62 @@ def sample_seed(seed: int, epoch: int, index: int) -> np.random.SeedSequence:
     return np.random.SeedSequence((seed, epoch, index))
 
 
-def build_transform(augmentation: Augmentation) -> A.Compose:
-    """The albumentations pipeline; slow to build, so build it once and seed it anew for each sample."""
-    color = augmentation.color
-    steps: list[A.BasicTransform] = [
-        A.HorizontalFlip(p=augmentation.horizontal_flip),
-        A.Affine(
-            scale=augmentation.scale,
-            translate_percent=(-augmentation.translate, augmentation.translate),
-            rotate=(-augmentation.rotate, augmentation.rotate),
-            keep_ratio=True,
-            fill=FILL_COLOR,
-            fill_mask=0,
-            p=1.0,
-        ),
-        A.ColorJitter(
-            brightness=(1 - color, 1 + color),
-            contrast=(1 - color, 1 + color),
-            saturation=(1 - color, 1 + color),
-            hue=(-color / 5, color / 5),
-            p=1.0 if color else 0.0,
-        ),
-        A.GaussianBlur(sigma_limit=(0.3, 1.2), p=augmentation.blur),
-    ]
-    return A.Compose(steps)
+@dataclass(frozen=True)
+class ColorChange:
+    """Factors of brightness, contrast and saturation, shift of the hue (1 is the whole circle), and their order."""
+
+    brightness: float
+    contrast: float
+    saturation: float
+    hue: float
+    order: tuple[int, ...]
+
+    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """``(H, W, 3)`` uint8 RGB with other colours."""
+        changed: NDArray[np.uint8] = _COLOR_JITTER.apply(image, **vars(self))
+        return changed
 
 
-def apply_transform(
-    transform: A.Compose, image: NDArray[np.uint8], masks: NDArray[np.uint8], seed: np.random.SeedSequence
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Photograph and masks changed together; the size stays.
+@dataclass(frozen=True)
+class View:
+    """One random look at a photograph.
 
-    Args:
-        transform: From :func:`build_transform`.
-        image: ``(H, W, 3)`` uint8.
-        masks: ``(M, H, W)`` uint8, M at least 1.
-        seed: Decides the change; equal seeds give equal changes.
-
-    Returns:
-        Image and masks of the same shapes. What comes from outside is ``FILL_COLOR`` and 0.
+    Attributes:
+        matrix: ``(3, 3)``, from pixels of the photograph (pixel i covers i to i + 1) to fractions of what is seen.
+        color: Change of colours; None: none.
+        blur: Standard deviation of a Gaussian, in pixels of a view of the photograph's size; 0: none.
     """
-    # One seed for all steps, as Compose.set_random_seed gives, would couple them: their first draws would be equal,
-    # so that for example every mirrored photograph were also made smaller.
-    for step, state in zip(transform.transforms, seed.generate_state(len(transform.transforms)), strict=True):
-        step.set_random_seed(int(state))
-    changed = transform(image=image, masks=masks)
-    return changed["image"], changed["masks"]
+
+    matrix: NDArray[np.float64]
+    color: ColorChange | None
+    blur: float
+
+
+def draw_view(augmentation: Augmentation, size: tuple[int, int], rng: np.random.Generator) -> View:
+    """A view of a photograph of ``size`` (height, width): mirrored, zoomed and turned round its centre, shifted.
+
+    Every number is drawn whatever the strengths are, so one strength more or less changes nothing else.
+    """
+    height, width = size
+    mirrored = rng.random() < augmentation.horizontal_flip
+    zoom = rng.uniform(*augmentation.scale)
+    shift_x, shift_y = rng.uniform(-augmentation.translate, augmentation.translate, 2).tolist()
+    angle = math.radians(rng.uniform(-augmentation.rotate, augmentation.rotate))
+    across, down = zoom * math.cos(angle), zoom * math.sin(angle)
+    centred = translation(-width / 2, -height / 2)
+    mirror = scaling(-1.0 if mirrored else 1.0, 1.0)
+    turn = np.array([[across, down, 0.0], [-down, across, 0.0], [0.0, 0.0, 1.0]])
+    back = translation(width * (0.5 + shift_x), height * (0.5 + shift_y))
+    matrix = scaling(1 / width, 1 / height) @ back @ turn @ mirror @ centred
+    color = _draw_color(augmentation.color, rng)
+    blurred, sigma = rng.random() < augmentation.blur, rng.uniform(*_BLUR)
+    return View(matrix, color if augmentation.color else None, sigma if blurred else 0.0)
+
+
+def _draw_color(strength: float, rng: np.random.Generator) -> ColorChange:
+    brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, 3).tolist()
+    hue = rng.uniform(-strength / 5, strength / 5)
+    return ColorChange(brightness, contrast, saturation, hue, tuple(rng.permutation(4).tolist()))
 
 
 def jitter_boxes(
@@ -113,13 +130,3 @@ def fit_boxes(boxes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.f
     low = np.clip(boxes[:, :2], 0, limits - 1)
     high = np.clip(boxes[:, 2:], low + 1, limits)
     return np.concatenate([low, high], axis=1).astype(np.float32)
-
-
-def mask_boxes(masks: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Tight boxes ``(N, 4)`` in pixels of N masks; all zeros for an empty mask."""
-    boxes = np.zeros((len(masks), 4), np.float32)
-    for box, mask in zip(boxes, masks, strict=True):
-        columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-        if len(rows):
-            box[:] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-    return boxes

@@ -1,26 +1,18 @@
 """Photographs and annotations as training samples, and samples as batches."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from typing import NamedTuple
 
-import albumentations as A
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from human_edge_detection.data.augment import (
-    Augmentation,
-    apply_transform,
-    build_transform,
-    fit_boxes,
-    jitter_boxes,
-    mask_boxes,
-    sample_seed,
-)
+from human_edge_detection.data.augment import Augmentation, draw_view, fit_boxes, jitter_boxes, sample_seed
 from human_edge_detection.data.coco import PeopleAnnotations, Photograph, decode_mask
 from human_edge_detection.data.photographs import read_photograph, resample, resize
+from human_edge_detection.data.view import PeopleInView, view_images
 from human_edge_detection.structures import BACKGROUND, IGNORE, NON_TARGET, TARGET, Batch, SegmentationOutput
 
 StoredAnswers = Callable[[int, int, int], Mapping[str, NDArray[np.float16]]]
@@ -57,7 +49,7 @@ class Scene(NamedTuple):
     Attributes:
         image: ``(H, W, 3)`` uint8 RGB.
         persons: ``(P, H, W)`` uint8, 1 where a person is; persons may overlap.
-        ignored: ``(H, W)`` uint8, 1 in a crowd region or outside the photograph; a person wins over it.
+        ignored: ``(H, W)`` uint8, 1 in a crowd region; a person wins over it.
     """
 
     image: NDArray[np.uint8]
@@ -116,26 +108,55 @@ class PeopleDataset(Dataset[Sample]):
         epoch, index = key
         view = epoch if self.cache_views is None else epoch % self.cache_views
         photograph = self.people.photographs[index]
-        geometry_seed, roi_seed = sample_seed(self.seed, view, index).spawn(2)
-        rng = np.random.default_rng(roi_seed)
-        scene = read_scene(self.people, photograph)
-        if self._transform is None or self.augmentation is None:
-            boxes = np.array([person.box for person in photograph.persons], np.float32).reshape(-1, 4)
-            chosen = self._choose(np.arange(len(boxes)), rng)
-            boxes = boxes[chosen]
+        view_rng, roi_rng = map(np.random.default_rng, sample_seed(self.seed, view, index).spawn(2))
+        if self.augmentation is None:
+            sample = self._plain_sample(photograph, roi_rng)
         else:
-            scene = augment_scene(scene, self._transform, geometry_seed)
-            boxes = mask_boxes(scene.persons)
-            chosen = self._choose(np.flatnonzero(boxes[:, 2] > 0), rng)
-            boxes = jitter_boxes(boxes[chosen], self.augmentation.box_jitter, scene.ignored.shape, rng)
-        sample = self._sample(photograph, scene, boxes, chosen)
+            sample = self._augmented_sample(photograph, self.augmentation, view_rng, roi_rng)
         if self.stored_answers is None:
             return sample
-        return sample._replace(teacher_answer=self.stored_answers(view, index, len(boxes)))
+        return sample._replace(teacher_answer=self.stored_answers(view, index, len(sample.boxes)))
 
-    @cached_property
-    def _transform(self) -> A.Compose | None:
-        return None if self.augmentation is None else build_transform(self.augmentation)
+    def _plain_sample(self, photograph: Photograph, roi_rng: np.random.Generator) -> Sample:
+        """The photograph as it is: what scores are measured on."""
+        scene = read_scene(self.people, photograph)
+        boxes = np.array([person.box for person in photograph.persons], np.float32).reshape(-1, 4)
+        chosen = self._choose(np.arange(len(boxes)), roi_rng)
+        return self._sample(
+            photograph,
+            [resize(scene.image, size) for size in self._sizes],
+            boxes[chosen],
+            roi_masks(scene, fit_boxes(boxes[chosen], scene.ignored.shape), chosen, self.mask_size),
+            person_mask(scene, self.image_size),
+            chosen,
+        )
+
+    def _augmented_sample(
+        self,
+        photograph: Photograph,
+        augmentation: Augmentation,
+        view_rng: np.random.Generator,
+        roi_rng: np.random.Generator,
+    ) -> Sample:
+        """A random view of the photograph; boxes are in pixels of a view that is as large as the photograph."""
+        size = (photograph.height, photograph.width)
+        view = draw_view(augmentation, size, view_rng)
+        shown = PeopleInView(photograph, view.matrix)
+        boxes = (shown.boxes * _extent(size)).astype(np.float32)
+        chosen = self._choose(np.flatnonzero(boxes[:, 2] > 0), roi_rng)
+        boxes = jitter_boxes(boxes[chosen], augmentation.box_jitter, size, roi_rng)
+        return self._sample(
+            photograph,
+            view_images(self.people, photograph, view, self._sizes),
+            boxes,
+            shown.roi_masks(boxes / _extent(size), chosen, self.mask_size),
+            shown.person_mask(self.image_size),
+            chosen,
+        )
+
+    @property
+    def _sizes(self) -> list[tuple[int, int]]:
+        return [self.image_size] if self.teacher_size is None else [self.image_size, self.teacher_size]
 
     def _choose(self, visible: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:
         if self.max_rois is None or len(visible) <= self.max_rois:
@@ -143,24 +164,36 @@ class PeopleDataset(Dataset[Sample]):
         return np.sort(rng.permutation(visible)[: self.max_rois])
 
     def _sample(
-        self, photograph: Photograph, scene: Scene, boxes: NDArray[np.float32], chosen: NDArray[np.intp]
+        self,
+        photograph: Photograph,
+        images: list[NDArray[np.uint8]],
+        boxes: NDArray[np.float32],
+        masks: NDArray[np.uint8],
+        people: NDArray[np.uint8],
+        chosen: NDArray[np.intp],
     ) -> Sample:
-        height, width = scene.ignored.shape
         return Sample(
-            image=_planes(scene.image, self.image_size),
-            boxes=(boxes / np.array([width, height, width, height])).astype(np.float32),
-            roi_masks=roi_masks(scene, fit_boxes(boxes, (height, width)), chosen, self.mask_size),
-            person_mask=person_mask(scene, self.image_size),
+            image=_planes(images[0]),
+            boxes=(boxes / _extent((photograph.height, photograph.width))).astype(np.float32),
+            roi_masks=masks,
+            person_mask=people,
             image_id=photograph.id,
             annotation_ids=tuple(photograph.persons[number].id for number in chosen),
-            teacher_image=None if self.teacher_size is None else _planes(scene.image, self.teacher_size),
+            teacher_image=_planes(images[1]) if len(images) > 1 else None,
         )
 
 
-def _planes(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float32]:
-    """``(H, W, 3)`` uint8 as ``(3, height, width)`` in [0, 1]."""
-    resized = resize(image, size).astype(np.float32) / 255
-    return np.ascontiguousarray(resized.transpose(2, 0, 1))
+def _extent(size: tuple[int, int]) -> NDArray[np.float64]:
+    """What x1, y1, x2, y2 in pixels are fractions of, when all is of ``size`` (height, width)."""
+    return np.array([size[1], size[0], size[1], size[0]], np.float64)
+
+
+def _planes(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """``(H, W, 3)`` uint8 as ``(3, H, W)`` in [0, 1]."""
+    planes = np.empty((3, *image.shape[:2]), np.float32)
+    for plane, channel in zip(planes, cv2.split(image), strict=True):
+        np.divide(channel, np.float32(255), out=plane)
+    return planes
 
 
 def read_scene(people: PeopleAnnotations, photograph: Photograph) -> Scene:
@@ -178,14 +211,6 @@ def read_scene(people: PeopleAnnotations, photograph: Photograph) -> Scene:
     for crowd in photograph.crowds:
         ignored |= decode_mask(crowd.segmentation, height, width)
     return Scene(image, persons, ignored)
-
-
-def augment_scene(scene: Scene, transform: A.Compose, seed: np.random.SeedSequence) -> Scene:
-    """The scene changed at random; what comes from outside the photograph is ignored."""
-    # Counted pixels, not ignored ones: what comes from outside is filled with 0.
-    counted = 1 - scene.ignored
-    image, masks = apply_transform(transform, scene.image, np.concatenate([scene.persons, counted[None]]), seed)
-    return Scene(image, masks[:-1], 1 - masks[-1])
 
 
 def roi_masks(

@@ -19,6 +19,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from human_edge_detection.data.augment import VIEW_VERSION
 from human_edge_detection.data.coco import PeopleAnnotations
 from human_edge_detection.engine.build import Splits
 from human_edge_detection.engine.evaluation import Metrics
@@ -58,7 +59,9 @@ class SoftLabelKey(Section):
     seed: int
     cache_views: int
     albumentations: str
-    """Version of the library that makes the views."""
+    """Version of the library that changes colours."""
+    view_version: int = 1
+    """Of the code that draws and makes the views; files from before it was counted do not name it."""
 
 
 class TeacherRecord(Section):
@@ -163,6 +166,7 @@ def soft_label_key(config: ExperimentConfig, splits: Splits, teacher_sha256: str
         seed=config.training.seed,
         cache_views=config.data.cache_views,
         albumentations=version("albumentations"),
+        view_version=VIEW_VERSION,
     )
 
 
