@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import io
 import json
-import platform
 import statistics
 import tempfile
 import time
@@ -23,6 +22,7 @@ import albumentations as A
 import cv2
 import numpy as np
 import torch
+from measuring import machine
 from plain_data import PlainData, changes, exact_sample
 
 from human_edge_detection.data.augment import FILL_COLOR, Augmentation, draw_view
@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument("--loader_photographs", type=int, default=400)
     parser.add_argument("--workers", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--max_side", type=int, default=384, help="of the shrunk copy")
-    parser.add_argument("--quick", action="store_true", help="a tenth of it, for a first look")
+    parser.add_argument("--quick", action="store_true", help="20 photographs, once")
     parser.add_argument("--output", type=Path, default=Path("data_pipeline.json"))
     args = parser.parse_args()
     if args.quick:
@@ -172,10 +172,15 @@ def main() -> None:
         prepare({"train": split}, folder / "shrunk", Preparation(max_side=args.max_side))
         measured["shrunk"] = measure(find_split(folder / "shrunk", "train"), args)
         show(f"longest side {args.max_side}", measured["shrunk"])
-    machine = {"processor": platform.processor(), "cv2": cv2.__version__, "albumentations": A.__version__}
-    args.output.write_text(
-        json.dumps({"machine": machine, "arguments": vars(args), "measured": measured}, indent=1, default=str)
-    )
+    versions = {"cv2": cv2.__version__, "albumentations": A.__version__}
+    ratios = {
+        f"{name}: {variant} / ours": times
+        for name, of_data in measured.items()
+        for variant, times in of_data["times_ours"].items()
+        if variant != OURS
+    }
+    report = {"machine": machine() | versions, "arguments": vars(args), "measured": measured, "ratios": ratios}
+    args.output.write_text(json.dumps(report, indent=1, default=str))
 
 
 if __name__ == "__main__":
