@@ -2,18 +2,19 @@
 
     uv run python benchmarks/training_step.py --output training_step.json
 
-All variants take turns, on the same batches of drawn people; a round is one step of each. The plain loop runs in a
-process of its own, since some of what makes ours fast is set for a whole process. The table has the median over the
-rounds, and the ratio to the plain loop as the median of the rounds' ratios.
+All variants take turns, on the same batches of drawn people; a round is one step of each. Each runs in a process of
+its own, as in training: some of what makes ours fast is set for a whole process, and trainers in one process disturb
+each other. The table has the median over the rounds, and the ratio to the plain loop as the median of their ratios.
 """
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from multiprocessing.connection import Connection
@@ -143,13 +144,22 @@ def plain(config: ExperimentConfig, teacher: Path | None) -> Step:
     return lambda batch: plain_step(student, taught_by, batch, loss, distillation, optimizer, clip)
 
 
-def serve_plain_steps(config: ExperimentConfig, teacher: Path, asked: Connection) -> None:
-    """Does the plain steps that ``asked`` names, one at a time, and answers with the seconds of each."""
-    steps = {"plain, distilled": plain(config, teacher), "plain, student alone": plain(config, None)}
-    while (request := asked.recv()) is not None:
-        name, batch = request
+VARIANTS: dict[str, Callable[[ExperimentConfig, Path, Path], Step]] = {
+    "plain, distilled": lambda config, teacher, folder: plain(config, teacher),
+    "plain, student alone": lambda config, teacher, folder: plain(config, None),
+    "ours fp32, distilled": lambda config, teacher, folder: ours(config, teacher, "fp32", folder),
+    "ours bf16, distilled": lambda config, teacher, folder: ours(config, teacher, "bf16", folder),
+    "ours bf16 from stored answers, distilled": lambda config, teacher, folder: cached(config, teacher, "bf16", folder),
+    "ours bf16, student alone": lambda config, teacher, folder: ours(config, None, "bf16", folder),
+}
+
+
+def serve(name: str, config: ExperimentConfig, teacher: Path, folder: Path, asked: Connection) -> None:
+    """Does a step of one variant for each batch that it is sent, and answers with its seconds."""
+    step = VARIANTS[name](config, teacher, folder)
+    while (batch := asked.recv()) is not None:
         started = time.perf_counter()
-        steps[name](batch)
+        step(batch)
         asked.send(time.perf_counter() - started)
 
 
@@ -223,26 +233,22 @@ def floor_of(config: ExperimentConfig, teacher_config: ExperimentConfig, batch: 
     }
 
 
-def timed(step: Step) -> Callable[[Batch], float]:
-    """Seconds of one step in this process."""
+@contextlib.contextmanager
+def variant_process(name: str, config: ExperimentConfig, teacher: Path, folder: Path) -> Iterator[Variant]:
+    """A process that does the steps of one variant."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    worker = context.Process(target=serve, args=(name, config, teacher, folder, there), daemon=True)
+    worker.start()
 
-    def run(batch: Batch) -> float:
-        started = time.perf_counter()
-        step(batch)
-        return time.perf_counter() - started
-
-    return run
-
-
-def elsewhere(name: str, worker: Connection) -> Callable[[Batch], float]:
-    """Seconds of one step in the other process, without the way there and back."""
-
-    def run(batch: Batch) -> float:
-        worker.send((name, batch))
-        seconds: float = worker.recv()
+    def seconds_of(batch: Batch) -> float:
+        here.send(batch)
+        seconds: float = here.recv()
         return seconds
 
-    return run
+    yield Variant(name, seconds_of)
+    here.send(None)
+    worker.join()
 
 
 def main() -> None:
@@ -257,24 +263,15 @@ def main() -> None:
     if args.quick:
         args.image_size, args.rounds = 128, 5
     teacher_config, config = configs(args)
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as processes:
         folder = Path(name)
         teacher = save_teacher(teacher_config, folder)
-        worker = context.Process(target=serve_plain_steps, args=(config, teacher, there), daemon=True)
-        worker.start()
         batches = batches_of(make_trainer(derive(config, name="batches"), folder))
-        variants = [
-            *(Variant(name, elsewhere(name, here)) for name in ("plain, distilled", "plain, student alone")),
-            Variant("ours fp32, distilled", timed(ours(config, teacher, "fp32", folder))),
-            Variant("ours bf16, distilled", timed(ours(config, teacher, "bf16", folder))),
-            Variant("ours bf16 from stored answers, distilled", timed(cached(config, teacher, "bf16", folder))),
-            Variant("ours bf16, student alone", timed(ours(config, None, "bf16", folder))),
-        ]
+        variants = []
+        for name in VARIANTS:
+            variants.append(processes.enter_context(variant_process(name, config, teacher, folder)))
+            variants[-1].timed_step(batches[0])  # it is ready before the next one starts
         measure(variants, batches, args.rounds)
-        here.send(None)
-        worker.join()
     rows = table(variants, args.batch_size)
     for row in rows:
         print(
