@@ -6,16 +6,22 @@ and samples are those of the project, so that the two differ in how a step is do
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from unittest.mock import patch
 
 import torch
+from segmentation_models_pytorch.decoders.unet import decoder
 from timm.layers.activations import Swish
+from timm.models import _efficientnet_blocks as efficientnet
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.data import DataLoader
 from torchvision.ops import roi_align
 
-from human_edge_detection.advanced import hierarchical_segmentation_rgb
-from human_edge_detection.advanced.fast_layers import DepthwiseConv2d
+from human_edge_detection.advanced import hierarchical_segmentation_rgb, hierarchical_segmentation_unet
+from human_edge_detection.advanced.fast_layers.decoder_block import UnetDecoderBlock
+from human_edge_detection.advanced.fast_layers.depthwise import DepthwiseConv2d
+from human_edge_detection.advanced.fast_layers.squeeze_excite import SqueezeExcite
 from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
 from human_edge_detection.advanced.knowledge_distillation import DistillationLoss
 from human_edge_detection.data.dataset import PeopleDataset, Sample, collate
@@ -24,15 +30,22 @@ from human_edge_detection.losses.hierarchical import HierarchicalLoss
 from human_edge_detection.structures import Batch
 
 RGB = hierarchical_segmentation_rgb.__name__
+UNET = hierarchical_segmentation_unet.__name__
+PLAIN: dict[type[nn.Module], type[nn.Module]] = {
+    DepthwiseConv2d: nn.Conv2d,
+    SqueezeExcite: efficientnet.SqueezeExcite,
+    UnetDecoderBlock: decoder.UnetDecoderBlock,
+}
 
 
 def with_plain_layers(model: RgbPersonSegmenter) -> RgbPersonSegmenter:
     """The same weights in the layers of `timm` and PyTorch, in place."""
     for module in model.modules():
-        if isinstance(module, DepthwiseConv2d):
-            module.__class__ = nn.Conv2d
+        if type(module) in PLAIN:
+            module.__class__ = PLAIN[type(module)]
         elif isinstance(module, nn.SiLU):
             module.__class__ = Swish  # type: ignore[assignment]
+            module.inplace = True
     return model
 
 
@@ -53,6 +66,19 @@ class _FirstEpoch(torch.utils.data.Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         return self.dataset[(0, index)]
+
+
+def plain_enlargement(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear, as the operator of PyTorch."""
+    return functional.interpolate(images, size, mode="bilinear", align_corners=False)
+
+
+def plain_operators() -> ExitStack:
+    """While it is open, models use the operators of the libraries."""
+    stack = ExitStack()
+    stack.enter_context(patch(f"{RGB}.align_rois", plain_alignment))
+    stack.enter_context(patch(f"{UNET}.enlarge", plain_enlargement))
+    return stack
 
 
 def plain_batches(dataset: PeopleDataset, batch_size: int) -> Iterator[Batch]:
@@ -81,11 +107,11 @@ def plain_step(
         clip: Largest norm of the gradient.
     """
     optimizer.zero_grad()
-    with patch(f"{RGB}.align_rois", plain_alignment):
+    with plain_operators():
         output = student(batch.images, batch.rois)
     answer = loss(output, batch)
     if teacher is not None and distillation is not None:
-        with torch.no_grad(), patch(f"{RGB}.align_rois", plain_alignment):
+        with torch.no_grad(), plain_operators():
             taught = teacher(batch.images, batch.rois)
         answer = distillation(output, taught, head_truths(batch), answer)
     answer.total.backward()

@@ -5,7 +5,8 @@ import torch
 from timm.layers.activations import Swish
 from torch import Tensor, nn
 
-from human_edge_detection.advanced.fast_layers import DepthwiseConv2d, use_fast_layers
+from human_edge_detection.advanced.fast_layers.depthwise import DepthwiseConv2d
+from human_edge_detection.advanced.fast_layers.replace import use_fast_layers
 
 
 def _answer_and_gradients(model: nn.Module, images: Tensor, *, bf16: bool) -> list[Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from human_edge_detection.advanced.fast_layers import use_fast_layers
+from human_edge_detection.advanced.fast_layers.replace import use_fast_layers
 from human_edge_detection.advanced.hierarchical_segmentation_unet import (
     FEATURE_CHANNELS,
     HierarchicalHead,

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from human_edge_detection.advanced.fast_layers.bilinear import enlarge
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 FEATURE_CHANNELS = 16
@@ -70,7 +72,7 @@ class _Fuse(nn.Module):
         self.mix = _separable(channels_in + channels_skip, channels_out)
 
     def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
-        deep = functional.interpolate(deep, scale_factor=2.0, mode="bilinear", align_corners=False)
+        deep = enlarge(deep, (2 * deep.shape[-2], 2 * deep.shape[-1]))
         mixed: Tensor = self.mix(torch.cat([deep, skip], dim=1))
         return mixed
 
@@ -138,7 +140,7 @@ class PlainHead(nn.Module):
     def forward(self, aligned: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """``(N, C, h, w)`` -> logits ``(N, 3, H, W)`` and no further heads."""
         _, logits = self.classes(self.trunk(aligned))
-        return functional.interpolate(logits, self.mask_size, mode="bilinear", align_corners=False), {}
+        return enlarge(logits, self.mask_size), {}
 
 
 class HierarchicalHead(nn.Module):
@@ -184,7 +186,7 @@ class HierarchicalHead(nn.Module):
         correction = self.correction(torch.cat([features for features, _ in asked.values()], dim=1))
         # The few channels of the answers are brought to mask size, not the many of the features.
         answers = torch.cat([correction, *(answer for _, answer in asked.values())], dim=1)
-        answers = functional.interpolate(answers, self.mask_size, mode="bilinear", align_corners=False)
+        answers = enlarge(answers, self.mask_size)
         widths = [3, *(answer.shape[1] for _, answer in asked.values())]
         correction, *parts = torch.split(answers.float(), widths, dim=1)
         aux = dict(zip(asked, parts, strict=True))

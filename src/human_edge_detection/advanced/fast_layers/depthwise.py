@@ -1,7 +1,4 @@
-"""Layers that compute what others do in less time, put in their place once a network is built.
-
-Why each is there, and what it gains: ``docs/decisions/0008``.
-"""
+"""Depthwise convolutions, trained in bfloat16 on a CPU."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ from itertools import product
 from typing import Any, Final
 
 import torch
-from timm.layers.activations import Swish
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -17,19 +13,6 @@ Geometry = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 """Stride, padding and dilation."""
 _PART: Final = 3
 """Side of the largest depthwise weight whose gradient has a quick kernel."""
-
-
-def use_fast_layers(model: nn.Module) -> None:
-    """Makes each depthwise ``nn.Conv2d`` of ``model`` a :class:`DepthwiseConv2d`, each Swish PyTorch's own SiLU.
-
-    Weights, their names and the random numbers drawn so far stay: classes are changed in place, as new modules would
-    draw random weights and so change those of all that is built after them.
-    """
-    for module in model.modules():
-        if type(module) is nn.Conv2d and module.groups == module.in_channels == module.out_channels > 1:
-            module.__class__ = DepthwiseConv2d
-        elif type(module) is Swish:
-            module.__class__ = nn.SiLU  # type: ignore[assignment]  # it has the same one attribute, `inplace`
 
 
 class DepthwiseConv2d(nn.Conv2d):

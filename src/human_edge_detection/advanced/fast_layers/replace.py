@@ -1,0 +1,32 @@
+"""Puts the quick layers in the place of those that the libraries build."""
+
+from __future__ import annotations
+
+from segmentation_models_pytorch.decoders.unet import decoder
+from timm.layers.activations import Swish
+from timm.models import _efficientnet_blocks as efficientnet
+from torch import nn
+
+from human_edge_detection.advanced.fast_layers.decoder_block import UnetDecoderBlock
+from human_edge_detection.advanced.fast_layers.depthwise import DepthwiseConv2d
+from human_edge_detection.advanced.fast_layers.squeeze_excite import SqueezeExcite
+
+
+def use_fast_layers(model: nn.Module) -> None:
+    """Makes layers of ``model`` quick ones: depthwise convolutions, squeeze-and-excitation, blocks of a U-Net's decoder.
+
+    Each Swish becomes PyTorch's own SiLU, which does not overwrite its input: training would first copy it.
+
+    Weights, their names and the random numbers drawn so far stay: classes are changed in place, as new modules would
+    draw random weights and so change those of all that is built after them.
+    """
+    for module in model.modules():
+        if type(module) is nn.Conv2d and module.groups == module.in_channels == module.out_channels > 1:
+            module.__class__ = DepthwiseConv2d
+        elif type(module) is Swish:
+            module.__class__ = nn.SiLU  # type: ignore[assignment]  # it has the same one attribute, `inplace`
+            module.inplace = False
+        elif type(module) is efficientnet.SqueezeExcite:
+            module.__class__ = SqueezeExcite
+        elif type(module) is decoder.UnetDecoderBlock and module.interpolation_mode == "nearest":
+            module.__class__ = UnetDecoderBlock
