@@ -21,7 +21,7 @@ from torchvision.ops import roi_align
 from human_edge_detection.advanced import hierarchical_segmentation_rgb, hierarchical_segmentation_unet
 from human_edge_detection.advanced.fast_layers.decoder_block import UnetDecoderBlock
 from human_edge_detection.advanced.fast_layers.depthwise import DepthwiseConv2d
-from human_edge_detection.advanced.fast_layers.squeeze_excite import SqueezeExcite
+from human_edge_detection.advanced.fast_layers.squeeze_excite import PointwiseConv2d, SqueezeExcite
 from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
 from human_edge_detection.advanced.knowledge_distillation import DistillationLoss
 from human_edge_detection.data.dataset import PeopleDataset, Sample, collate
@@ -33,6 +33,7 @@ RGB = hierarchical_segmentation_rgb.__name__
 UNET = hierarchical_segmentation_unet.__name__
 PLAIN: dict[type[nn.Module], type[nn.Module]] = {
     DepthwiseConv2d: nn.Conv2d,
+    PointwiseConv2d: nn.Conv2d,
     SqueezeExcite: efficientnet.SqueezeExcite,
     UnetDecoderBlock: decoder.UnetDecoderBlock,
 }

@@ -6,12 +6,30 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from human_edge_detection.losses.segmentation import binary_cross_entropy, binary_dice_loss, cross_entropy, dice_loss
+from human_edge_detection.losses.segmentation import balanced_cross_entropy, binary_losses, class_losses
 from human_edge_detection.structures import IGNORE
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    return class_losses(logits, target).cross_entropy
+
+
+def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
+    return class_losses(logits, target).dice
+
+
+def binary_cross_entropy(logit: Tensor, target: Tensor) -> Tensor:
+    return binary_losses(logit, target).cross_entropy
+
+
+def binary_dice_loss(logit: Tensor, target: Tensor) -> Tensor:
+    return binary_losses(logit, target).dice
+
+
 MULTI_CLASS: list[Loss] = [cross_entropy, dice_loss]
-BINARY: list[Loss] = [binary_cross_entropy, binary_dice_loss]
+BINARY: list[Loss] = [binary_cross_entropy, binary_dice_loss, balanced_cross_entropy]
 
 
 def three_classes(rois: int = 2, size: tuple[int, int] = (6, 4), seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -113,10 +131,10 @@ def test_cross_entropy_by_hand() -> None:
     # Class weights 3 and 1 make it a weighted mean, not a larger one: (3 ln 4 + ln 4/3) / 4.
     weights = torch.tensor([3.0, 1.0])
     expected = (3 * math.log(4) + math.log(4 / 3)) / 4
-    assert float(cross_entropy(logits, target, class_weights=weights)) == pytest.approx(expected)
+    assert float(class_losses(logits, target, class_weights=weights).cross_entropy) == pytest.approx(expected)
     # So do pixel weights, here the same ones.
     pixels = torch.tensor([[[3.0, 1.0]]])
-    assert float(cross_entropy(logits, target, pixel_weights=pixels)) == pytest.approx(expected)
+    assert float(class_losses(logits, target, pixel_weights=pixels).cross_entropy) == pytest.approx(expected)
 
 
 def test_class_weights_are_those_of_torch() -> None:
@@ -124,7 +142,26 @@ def test_class_weights_are_those_of_torch() -> None:
     target[1, :3] = IGNORE
     weights = torch.tensor([0.5, 2.0, 1.0])
     expected = functional.cross_entropy(logits, target, weight=weights, ignore_index=IGNORE)
-    torch.testing.assert_close(cross_entropy(logits, target, class_weights=weights), expected)
+    torch.testing.assert_close(class_losses(logits, target, class_weights=weights).cross_entropy, expected)
+
+
+def test_dice_is_that_of_one_class_after_the_other() -> None:
+    logits, target = three_classes()
+    target[1, :3] = IGNORE
+    probabilities, valid, losses = logits.softmax(dim=1), target != IGNORE, []
+    for number in range(3):
+        answer, truth = probabilities[:, number][valid], (target == number)[valid].float()
+        losses.append(1 - (2 * (answer * truth).sum() + 1) / (answer.sum() + truth.sum() + 1))
+    torch.testing.assert_close(dice_loss(logits, target), torch.stack(losses).mean())
+
+
+def test_bytes_are_as_good_as_long_integers() -> None:
+    logits, target = three_classes()
+    target[1, :3] = IGNORE
+    assert class_losses(logits, target.byte()) == class_losses(logits, target)
+    logit, target = two_classes()
+    target[1, :3] = IGNORE
+    assert binary_losses(logit, target.byte()) == binary_losses(logit, target)
 
 
 def test_dice_is_taken_over_the_batch_not_roi_by_roi() -> None:
@@ -143,7 +180,7 @@ def test_balanced_cross_entropy_weighs_both_kinds_the_same() -> None:
     target = torch.zeros(1, 6, 4)
     target[0, 2, 1] = 1
     logit = torch.zeros(1, 1, 6, 4, requires_grad=True)
-    value = binary_cross_entropy(logit, target, balanced=True)
+    value = balanced_cross_entropy(logit, target)
     (gradient,) = torch.autograd.grad(value, logit)
     assert float(value.detach()) == pytest.approx(math.log(2))
     assert float(gradient.sum()) == pytest.approx(0.0, abs=1e-6)

@@ -188,7 +188,8 @@ class HierarchicalHead(nn.Module):
         answers = torch.cat([correction, *(answer for _, answer in asked.values())], dim=1)
         answers = enlarge(answers, self.mask_size)
         widths = [3, *(answer.shape[1] for _, answer in asked.values())]
-        correction, *parts = torch.split(answers.float(), widths, dim=1)
+        # Losses look at one channel after the other, so each is brought together in memory.
+        correction, *parts = torch.split(answers.float().contiguous(), widths, dim=1)
         aux = dict(zip(asked, parts, strict=True))
         if "distance" in aux:
             aux["distance"] = torch.tanh(aux["distance"])

@@ -37,14 +37,14 @@ def run(args: argparse.Namespace) -> int:
     from human_edge_detection.storage import write_json
 
     device = choose_device(args.device)
-    precision = choose_precision(args.precision, device)
     trained = load_trained(checkpoint)
+    people = read_people_for(trained, args.split, data)
     evaluation = evaluate_checkpoint(
         trained,
-        read_people_for(trained, args.split, data),
+        people,
         batch_size=args.batch_size,
         device=device,
-        precision=precision,
+        precision=choose_precision(args.precision, device),  # measured the first time, so mistakes are found before
         num_workers=args.num_workers,
     )
     _show(evaluation)

@@ -10,12 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from human_edge_detection.losses.boundary import border, border_band, signed_distance
-from human_edge_detection.losses.segmentation import (
-    binary_cross_entropy,
-    binary_dice_loss,
-    cross_entropy,
-    dice_loss,
-)
+from human_edge_detection.losses.segmentation import balanced_cross_entropy, binary_losses, class_losses
 from human_edge_detection.structures import (
     BACKGROUND,
     IGNORE,
@@ -90,13 +85,12 @@ class HierarchicalLoss:
 
     def _terms(self, output: SegmentationOutput, batch: Batch) -> Iterator[tuple[str, float, Tensor]]:
         weights, aux = self.weights, output.aux
-        logit = aux["full_image_logits"]
-        yield f"{FULL_IMAGE_PREFIX}bce", weights.full_image, binary_cross_entropy(logit, batch.person_masks)
-        dice = binary_dice_loss(logit, batch.person_masks)
-        yield f"{FULL_IMAGE_PREFIX}dice", weights.full_image * self.dice_weight, dice
+        of_image = binary_losses(aux["full_image_logits"], batch.person_masks)
+        yield f"{FULL_IMAGE_PREFIX}bce", weights.full_image, of_image.cross_entropy
+        yield f"{FULL_IMAGE_PREFIX}dice", weights.full_image * self.dice_weight, of_image.dice
         if len(output.logits) == 0:
             return
-        masks = batch.roi_masks.long()
+        masks = batch.roi_masks
         yield from self._class_terms("main", weights.main, output.logits, masks)
         for name, truth in (("bg_fg", foreground_labels(masks)), ("target_nontarget", target_labels(masks))):
             if f"{name}_logits" in aux:
@@ -104,7 +98,7 @@ class HierarchicalLoss:
         target = (masks == TARGET)[:, None].float()
         if "contour_logits" in aux:
             truth = border(target)[:, 0].where(masks != IGNORE, float(IGNORE))
-            yield "contour/bce", weights.contour, binary_cross_entropy(aux["contour_logits"], truth, balanced=True)
+            yield "contour/bce", weights.contour, balanced_cross_entropy(aux["contour_logits"], truth)
         if "distance" in aux:
             error = functional.smooth_l1_loss(
                 aux["distance"], signed_distance(target, DISTANCE_LIMIT), reduction="none", beta=0.1
@@ -120,17 +114,17 @@ class HierarchicalLoss:
         if main and self.boundary_weight:
             pixel_weights = 1.0 + self.boundary_weight * border_band(truth, self.boundary_width)
         class_weights = self.class_weights if main else None
-        loss = cross_entropy(logits, truth, class_weights=class_weights, pixel_weights=pixel_weights)
-        yield f"{name}/ce", weight, loss
-        yield f"{name}/dice", weight * self.dice_weight, dice_loss(logits, truth)
+        losses = class_losses(logits, truth, class_weights=class_weights, pixel_weights=pixel_weights)
+        yield f"{name}/ce", weight, losses.cross_entropy
+        yield f"{name}/dice", weight * self.dice_weight, losses.dice
 
 
 def foreground_labels(masks: Tensor) -> Tensor:
-    """``(N, H, W)`` long: 0 background, 1 any person, 255 ignore."""
+    """``(N, H, W)`` as ``masks``: 0 background, 1 any person, 255 ignore."""
     return masks.where((masks == BACKGROUND) | (masks == IGNORE), masks.new_ones(()))
 
 
 def target_labels(masks: Tensor) -> Tensor:
-    """``(N, H, W)`` long: 0 this person, 1 other people, 255 where there is no person at all."""
+    """``(N, H, W)`` as ``masks``: 0 this person, 1 other people, 255 where there is no person at all."""
     ignore = masks.new_full((), IGNORE)
     return (masks - TARGET).where((masks == TARGET) | (masks == NON_TARGET), ignore)

@@ -2,84 +2,91 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import torch
 from torch import Tensor
 from torch.nn import functional
 
 from human_edge_detection.structures import IGNORE
 
+_OVER_POSITIONS = (0, 2, 3)
 
-def cross_entropy(
-    logits: Tensor, target: Tensor, *, class_weights: Tensor | None = None, pixel_weights: Tensor | None = None
-) -> Tensor:
-    """Weighted mean cross-entropy.
+
+class RegionLosses(NamedTuple):
+    """How far an answer is from the truth, in two ways that share most of their arithmetic.
+
+    Attributes:
+        cross_entropy: Scalar, nats: the (weighted) mean over the positions.
+        dice: Scalar in [0, 1]: one minus the soft Dice coefficient over the whole batch, mean over the classes that
+            occur in it. Over the batch, not over each roi, as a roi without other people has no Dice for them
+            (V-Net, Milletari et al., arXiv:1606.04797; batch Dice as in nnU-Net).
+    """
+
+    cross_entropy: Tensor
+    dice: Tensor
+
+
+def class_losses(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    class_weights: Tensor | None = None,
+    pixel_weights: Tensor | None = None,
+    smooth: float = 1.0,
+) -> RegionLosses:
+    """The losses of classes that exclude each other; both 0 when nothing counts.
 
     Args:
         logits: ``(N, C, H, W)``.
         target: ``(N, H, W)`` integer classes; 255 is ignored.
-        class_weights: ``(C,)``.
-        pixel_weights: ``(N, H, W)`` >= 0.
-
-    Returns:
-        Scalar, nats; 0 when nothing counts.
+        class_weights: ``(C,)``, of the cross-entropy.
+        pixel_weights: ``(N, H, W)`` >= 0, of the cross-entropy.
+        smooth: Added to both sides of the fraction of Dice, pixels.
     """
-    labels = target.long()
-    losses = functional.cross_entropy(logits.float(), labels, reduction="none", ignore_index=IGNORE)
-    weights = (labels != IGNORE).float()
+    log_probabilities = functional.log_softmax(logits.float(), dim=1)
+    classes = torch.arange(logits.shape[1], dtype=target.dtype, device=target.device).view(1, -1, 1, 1)
+    truth = (target[:, None] == classes).to(log_probabilities.dtype)
+    size = truth.sum(_OVER_POSITIONS)
+
+    weighted = truth if pixel_weights is None else truth * pixel_weights[:, None]
+    counted = size if pixel_weights is None else weighted.sum(_OVER_POSITIONS)
+    surprise = -(log_probabilities * weighted).sum(_OVER_POSITIONS)
     if class_weights is not None:
-        weights = weights * class_weights.to(weights)[labels.where(labels != IGNORE, labels.new_zeros(()))]
-    if pixel_weights is not None:
-        weights = weights * pixel_weights
-    return (losses * weights).sum() / weights.sum().clamp(min=1e-6)
+        surprise, counted = surprise * class_weights.to(surprise), counted * class_weights.to(counted)
+    cross_entropy = surprise.sum() / counted.sum().clamp(min=1e-6)
+
+    probabilities = log_probabilities.exp() * (target != IGNORE)[:, None]
+    overlap = (probabilities * truth).sum(_OVER_POSITIONS)
+    dice = (2.0 * overlap + smooth) / (probabilities.sum(_OVER_POSITIONS) + size + smooth)
+    present = (size > 0).to(dice.dtype)
+    return RegionLosses(cross_entropy, ((1.0 - dice) * present).sum() / present.sum().clamp(min=1.0))
 
 
-def dice_loss(logits: Tensor, target: Tensor, *, smooth: float = 1.0) -> Tensor:
-    """One minus the soft Dice coefficient over the whole batch, mean over the classes that occur in it.
-
-    Dice over the batch, not over each roi, as a roi without other people has no Dice for them
-    (V-Net, Milletari et al., arXiv:1606.04797; batch Dice as in nnU-Net).
-
-    Args:
-        logits: ``(N, C, H, W)``.
-        target: ``(N, H, W)`` integer classes; 255 is ignored.
-        smooth: Added to both sides of the fraction, pixels.
-
-    Returns:
-        Scalar in [0, 1]; 0 when nothing counts.
-    """
-    probabilities = functional.softmax(logits.float(), dim=1)
-    labels = target.long()
-    valid = labels != IGNORE
-    truth = functional.one_hot(labels.where(valid, labels.new_zeros(())), logits.shape[1]).movedim(-1, 1)
-    truth = truth.to(probabilities.dtype) * valid[:, None]
-    probabilities = probabilities * valid[:, None]
-    overlap = (probabilities * truth).sum(dim=(0, 2, 3))
-    total = (probabilities + truth).sum(dim=(0, 2, 3))
-    present = (truth.sum(dim=(0, 2, 3)) > 0).to(total.dtype)
-    dice = (2.0 * overlap + smooth) / (total + smooth)
-    return ((1.0 - dice) * present).sum() / present.sum().clamp(min=1.0)
-
-
-def binary_cross_entropy(logit: Tensor, target: Tensor, *, balanced: bool = False) -> Tensor:
-    """Mean binary cross-entropy of ``(N, 1, H, W)`` logits with ``(N, H, W)`` targets in {0, 1, 255 ignore}.
+def binary_losses(logit: Tensor, target: Tensor, *, smooth: float = 1.0) -> RegionLosses:
+    """The losses of one class, Dice that of the positive pixels; 0 when nothing counts.
 
     Args:
         logit: ``(N, 1, H, W)``.
-        target: ``(N, H, W)``.
-        balanced: Let positive and negative pixels weigh the same in sum; for thin structures such as contours.
+        target: ``(N, H, W)`` in {0, 1, 255 ignore}.
+        smooth: Added to both sides of the fraction of Dice, pixels.
     """
-    valid = (target != IGNORE).float()
-    positive = (target == 1).float()
-    losses = functional.binary_cross_entropy_with_logits(logit[:, 0].float(), positive, reduction="none")
-    if balanced:
-        share = (positive * valid).sum() / valid.sum().clamp(min=1.0)
-        valid = valid * (positive * (1.0 - share) + (1.0 - positive) * share)
-    return (losses * valid).sum() / valid.sum().clamp(min=1e-6)
-
-
-def binary_dice_loss(logit: Tensor, target: Tensor, *, smooth: float = 1.0) -> Tensor:
-    """One minus the soft Dice of the positive class over the batch; shapes as :func:`binary_cross_entropy`."""
-    valid = (target != IGNORE).float()
-    positive = (target == 1).float() * valid
-    probability = logit[:, 0].float().sigmoid() * valid
+    valid, positive = (target != IGNORE).float(), (target == 1).float()
+    logit = logit[:, 0].float()
+    losses = functional.binary_cross_entropy_with_logits(logit, positive, weight=valid, reduction="sum")
+    probability = logit.sigmoid() * valid
     overlap = (probability * positive).sum()
-    return 1.0 - (2.0 * overlap + smooth) / (probability.sum() + positive.sum() + smooth)
+    dice = (2.0 * overlap + smooth) / (probability.sum() + positive.sum() + smooth)
+    return RegionLosses(losses / valid.sum().clamp(min=1e-6), 1.0 - dice)
+
+
+def balanced_cross_entropy(logit: Tensor, target: Tensor) -> Tensor:
+    """Mean cross-entropy in which positive and negative pixels weigh the same in sum; for thin structures as contours.
+
+    Shapes are those of :func:`binary_losses`.
+    """
+    valid, positive = (target != IGNORE).float(), (target == 1).float()
+    share = positive.sum() / valid.sum().clamp(min=1.0)
+    weight = valid * (positive * (1.0 - share) + (1.0 - positive) * share)
+    losses = functional.binary_cross_entropy_with_logits(logit[:, 0].float(), positive, weight=weight, reduction="sum")
+    return losses / weight.sum().clamp(min=1e-6)

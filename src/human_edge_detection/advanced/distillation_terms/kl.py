@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -56,9 +57,30 @@ def kl_divergence(
 
 def kl_per_position(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """KL(teacher || student) of softened logits ``(N, C, ...)``, summed over classes: ``(N, ...)``."""
-    log_student = functional.log_softmax(student / temperature, dim=1)
-    log_teacher = functional.log_softmax(teacher / temperature, dim=1)
-    return functional.kl_div(log_student, log_teacher, reduction="none", log_target=True).sum(dim=1)
+    divergence: Tensor = _SoftenedKl.apply(student, teacher, temperature)
+    return divergence
+
+
+class _SoftenedKl(torch.autograd.Function):
+    """The divergence with its gradient in closed form, which takes one pass where that of its parts takes four.
+
+    The teacher's logits are constants.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+        log_student = functional.log_softmax(student / temperature, dim=1)
+        log_teacher = functional.log_softmax(teacher / temperature, dim=1)
+        taught = log_teacher.exp()
+        ctx.temperature = temperature
+        ctx.save_for_backward(log_student, taught)
+        return log_teacher.sub_(log_student).mul_(taught).sum(dim=1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        log_student, taught = ctx.saved_tensors
+        surplus = log_student.exp().sub_(taught)
+        return surplus.mul_(gradients[0][:, None] / ctx.temperature), None, None
 
 
 def standardised_kl(

@@ -14,7 +14,7 @@ _LEAST_PIXELS: Final = 2048
 """Pixels of a batch below which a convolution spends its time on weights, of which the quick way has more."""
 
 
-class UnetDecoderBlock(decoder.UnetDecoderBlock):
+class UnetDecoderBlock(decoder.UnetDecoderBlock):  # type: ignore[misc]  # that package has no types
     """That of `segmentation_models_pytorch` for enlargement by two without attention; the names of its weights stay."""
 
     def forward(
@@ -29,7 +29,8 @@ class UnetDecoderBlock(decoder.UnetDecoderBlock):
             or (target_height, target_width) != (2 * height, 2 * width)
             or batch * height * width < _LEAST_PIXELS
         ):
-            return super().forward(feature_map, target_height, target_width, skip_connection)
+            plain: Tensor = super().forward(feature_map, target_height, target_width, skip_connection)
+            return plain
         answer = enlarged_convolution(feature_map, skip_connection, convolution)
         for layer in (*rest, self.conv2):
             answer = layer(answer)
@@ -78,15 +79,15 @@ def _sums(weight: Tensor, axis: int) -> tuple[Tensor, Tensor]:
 
     Pixel 2i sees the small pixels i - 1, i, i; pixel 2i + 1 sees i, i, i + 1.
     """
-    first, middle, last = weight.split(1, dim=axis)
+    first, middle, last = weight.tensor_split(3, dim=axis)
     return torch.cat([first, middle + last], dim=axis), torch.cat([first + middle, last], dim=axis)
 
 
 def _rows_in(answer: Tensor, odd: int) -> Tensor:
     """A view ``(B, H, 2 W O)`` of the even or the odd rows in an answer ``(B, 2 O, H + 1, W + 1)``, channels last.
 
-    Window k begins one pixel before small pixel k: it answers for odd pixel 2k - 1, then for even pixel 2k, so in memory
-    a row lies in one piece. The odd one of the first window and the even one of the last lie outside.
+    Window k begins one pixel before small pixel k: it answers for odd pixel 2k - 1, then for even pixel 2k, so a row
+    lies in memory in one piece. The odd one of the first window and the even one of the last lie outside.
     """
     batch, channels, rows, columns = answer.shape
     row, outside = columns * channels, channels // 2

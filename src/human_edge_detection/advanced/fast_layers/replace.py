@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from segmentation_models_pytorch.decoders.unet import decoder
 from timm.layers.activations import Swish
 from timm.models import _efficientnet_blocks as efficientnet
@@ -9,11 +11,11 @@ from torch import nn
 
 from human_edge_detection.advanced.fast_layers.decoder_block import UnetDecoderBlock
 from human_edge_detection.advanced.fast_layers.depthwise import DepthwiseConv2d
-from human_edge_detection.advanced.fast_layers.squeeze_excite import SqueezeExcite
+from human_edge_detection.advanced.fast_layers.squeeze_excite import PointwiseConv2d, SqueezeExcite
 
 
 def use_fast_layers(model: nn.Module) -> None:
-    """Makes layers of ``model`` quick ones: depthwise convolutions, squeeze-and-excitation, blocks of a U-Net's decoder.
+    """Makes layers of ``model`` quick ones: depthwise convolutions, squeeze-and-excitation, a U-Net's decoder blocks.
 
     Each Swish becomes PyTorch's own SiLU, which does not overwrite its input: training would first copy it.
 
@@ -26,7 +28,9 @@ def use_fast_layers(model: nn.Module) -> None:
         elif type(module) is Swish:
             module.__class__ = nn.SiLU  # type: ignore[assignment]  # it has the same one attribute, `inplace`
             module.inplace = False
-        elif type(module) is efficientnet.SqueezeExcite:
-            module.__class__ = SqueezeExcite
         elif type(module) is decoder.UnetDecoderBlock and module.interpolation_mode == "nearest":
             module.__class__ = UnetDecoderBlock
+        for layer, following in pairwise(module.children()):
+            if type(layer) is efficientnet.SqueezeExcite and type(following) is nn.Conv2d and following.groups == 1:
+                assert following.kernel_size == (1, 1)
+                layer.__class__, following.__class__ = SqueezeExcite, PointwiseConv2d

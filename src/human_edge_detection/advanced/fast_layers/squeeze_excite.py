@@ -1,24 +1,63 @@
-"""Squeeze-and-excitation (Hu et al., arXiv:1709.01507) with one pass over the images where PyTorch needs several."""
+"""Squeeze-and-excitation (Hu et al., arXiv:1709.01507) with fewer passes over the images."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import torch
 from timm.models import _efficientnet_blocks as efficientnet
-from torch import Tensor
+from torch import Tensor, nn
+
+_LEAST_PIXELS: Final = 512
+"""Pixels of an image below which weights of its own cost a convolution more than weighing its input."""
+
+
+class Weighted(NamedTuple):
+    """Images whose channels are still to be multiplied.
+
+    Attributes:
+        images: ``(B, C, H, W)``.
+        weights: ``(B, C, 1, 1)``.
+    """
+
+    images: Tensor
+    weights: Tensor
 
 
 class SqueezeExcite(efficientnet.SqueezeExcite):
-    """That of `timm`, with other means."""
+    """That of `timm`, which leaves the multiplication to the convolution that follows."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor | Weighted:
         """``(B, C, H, W)``, each channel weighted by what the means of all channels say."""
         if x.device.type != "cpu" or torch.compiler.is_exporting():
-            return super().forward(x)
+            product: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
+            return product
         images, means = _Squeeze.apply(x)
-        weights: Tensor = self.gate(self.conv_expand(self.act1(self.conv_reduce(means))))
-        return images * weights
+        weights = self.gate(self.conv_expand(self.act1(self.conv_reduce(means))))
+        return Weighted(images, weights)
+
+
+class PointwiseConv2d(nn.Conv2d):
+    """A 1x1 convolution after squeeze-and-excitation.
+
+    The weights of an image's channels go into weights of the convolution for this image, which are few, instead of into
+    its pixels, which are many.
+    """
+
+    def forward(self, input: Tensor | Weighted) -> Tensor:
+        """As :class:`torch.nn.Conv2d`."""
+        if isinstance(input, Tensor):
+            return super().forward(input)
+        images, channel_weights = input
+        batch, channels, height, width = images.shape
+        if height * width < _LEAST_PIXELS:
+            return super().forward(images * channel_weights)
+        weight = self.weight.view(1, -1, channels) * channel_weights.view(batch, 1, channels)
+        pixels = images.permute(0, 2, 3, 1).reshape(batch, -1, channels)
+        answer: Tensor = pixels @ weight.transpose(1, 2).to(images.dtype)
+        if self.bias is not None:
+            answer = answer + self.bias.to(answer.dtype)
+        return answer.reshape(batch, height, width, self.out_channels).permute(0, 3, 1, 2)
 
 
 class _Squeeze(torch.autograd.Function):
@@ -39,4 +78,5 @@ class _Squeeze(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         of_images, of_means = gradients
-        return of_images + of_means / ctx.pixels
+        total: Tensor = of_images + of_means / ctx.pixels
+        return total

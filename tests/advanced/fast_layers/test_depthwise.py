@@ -1,22 +1,13 @@
-"""Fast layers: the same answers and gradients as plain ones, in bf16 to its precision."""
+"""Depthwise convolutions and what is put in place of what: answers and gradients of plain layers."""
 
 import pytest
 import torch
+from tests.support.plain_layers import answer_and_gradients, assert_same
 from timm.layers.activations import Swish
-from torch import Tensor, nn
+from torch import nn
 
 from human_edge_detection.advanced.fast_layers.depthwise import DepthwiseConv2d
 from human_edge_detection.advanced.fast_layers.replace import use_fast_layers
-
-
-def _answer_and_gradients(model: nn.Module, images: Tensor, *, bf16: bool) -> list[Tensor]:
-    images = images.clone().requires_grad_()
-    model.zero_grad()
-    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        answer = model(images)
-    answer.float().square().sum().backward()
-    gradients = [images.grad, *(parameter.grad for parameter in model.parameters())]
-    return [answer.detach().float(), *(gradient for gradient in gradients if gradient is not None)]
 
 
 @pytest.fixture
@@ -60,18 +51,10 @@ def test_weights_and_random_numbers_stay() -> None:
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-def test_float32_is_the_same(models: tuple[nn.Module, nn.Module]) -> None:
+@pytest.mark.parametrize("bf16", [False, True])
+def test_answer_and_gradients_are_the_same(models: tuple[nn.Module, nn.Module], bf16: bool) -> None:
     images = torch.randn(2, 3, 27, 23)
-    plain, replaced = (_answer_and_gradients(model, images, bf16=False) for model in models)
-    for one, other in zip(plain, replaced, strict=True):
-        torch.testing.assert_close(one, other)
-
-
-def test_bf16_is_the_same_to_its_precision(models: tuple[nn.Module, nn.Module]) -> None:
-    images = torch.randn(2, 3, 27, 23)
-    plain, replaced = (_answer_and_gradients(model, images, bf16=True) for model in models)
-    for one, other in zip(plain, replaced, strict=True):
-        assert (one - other).norm() <= 0.02 * one.norm()
+    assert_same(*(answer_and_gradients(model, [images], bf16=bf16) for model in models), bf16=bf16)
 
 
 def test_autocast_to_bf16_is_heeded() -> None:

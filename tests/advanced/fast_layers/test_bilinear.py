@@ -1,0 +1,28 @@
+"""Bilinear enlargement: as PyTorch computes it."""
+
+import pytest
+import torch
+from tests.support.plain_layers import answer_and_gradients, assert_same
+from torch import Tensor
+from torch.nn import functional
+
+from human_edge_detection.advanced.fast_layers.bilinear import enlarge
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("size", [(10, 14), (13, 7)])
+def test_answer_and_gradient_are_the_same(size: tuple[int, int], bf16: bool) -> None:
+    def plain(images: Tensor) -> Tensor:
+        return functional.interpolate(images, size, mode="bilinear", align_corners=False)
+
+    def quick(images: Tensor) -> Tensor:
+        return enlarge(images, size)
+
+    images = torch.randn(2, 3, 5, 7, generator=torch.Generator().manual_seed(0))
+    assert_same(*(answer_and_gradients(one, [images], bf16=bf16) for one in (plain, quick)), bf16=bf16)
+
+
+def test_the_gradient_lies_in_memory_as_the_images_do() -> None:
+    images = torch.randn(2, 3, 5, 7).contiguous(memory_format=torch.channels_last).requires_grad_()
+    (gradient,) = torch.autograd.grad(enlarge(images, (10, 14)), images, torch.ones(2, 3, 10, 14))
+    assert gradient.is_contiguous(memory_format=torch.channels_last)
