@@ -45,4 +45,7 @@ def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
 def _after(norm: nn.BatchNorm2d) -> nn.Module:
     """What the layer does besides normalising: `timm` has normalisation and activation in one."""
     rest = [part for part in norm.children() if not isinstance(part, nn.Identity)]
+    for part in rest:
+        if isinstance(part, nn.SiLU):
+            part.inplace = True  # no gradient will ask for its input
     return nn.Sequential(*rest)

@@ -57,6 +57,9 @@ def _sample_weights(start: Tensor, end: Tensor, length: int, count: int) -> Tens
     step = (end - start) / (count * SAMPLES)
     points = start[:, None] - 0.5 + (torch.arange(count * SAMPLES) + 0.5) * step[:, None]
     inside = (points >= -1) & (points <= length)  # as the operator has it: further out is 0
-    pixels = torch.arange(length)
-    weights = (1 - (points.clamp(0, length - 1)[..., None] - pixels).abs()).clamp(min=0) * inside[..., None]
-    return weights.view(len(start), count, SAMPLES, length).mean(2)
+    points = points.clamp(0, length - 1)
+    before = points.floor().clamp(max=max(length - 2, 0))
+    share = torch.stack([1 - points + before, points - before], dim=2) * inside[..., None] / SAMPLES
+    pixels = torch.stack([before, (before + 1).clamp(max=length - 1)], dim=2).long()
+    cells = (len(start), count, 2 * SAMPLES)
+    return torch.zeros(len(start), count, length).scatter_add_(2, pixels.view(cells), share.view(cells))

@@ -40,8 +40,8 @@ class SqueezeExcite(efficientnet.SqueezeExcite):
 class PointwiseConv2d(nn.Conv2d):
     """A 1x1 convolution after squeeze-and-excitation.
 
-    The weights of an image's channels go into weights of the convolution for this image, which are few, instead of into
-    its pixels, which are many.
+    Where it learns, the weights of an image's channels go into weights of the convolution for this image, which are
+    few, instead of into its pixels, which are many and would have to be kept.
     """
 
     def forward(self, input: Tensor | Weighted) -> Tensor:
@@ -50,14 +50,12 @@ class PointwiseConv2d(nn.Conv2d):
             return super().forward(input)
         images, channel_weights = input
         batch, channels, height, width = images.shape
-        if height * width < _LEAST_PIXELS:
+        if height * width < _LEAST_PIXELS or not torch.is_grad_enabled() or self.bias is not None:
             return super().forward(images * channel_weights)
         weight = self.weight.view(1, -1, channels) * channel_weights.view(batch, 1, channels)
         pixels = images.permute(0, 2, 3, 1).reshape(batch, -1, channels)
         answer: Tensor = pixels @ weight.transpose(1, 2).to(images.dtype)
-        if self.bias is not None:
-            answer = answer + self.bias.to(answer.dtype)
-        return answer.reshape(batch, height, width, self.out_channels).permute(0, 3, 1, 2)
+        return answer.view(batch, height, width, -1).permute(0, 3, 1, 2)
 
 
 class _Squeeze(torch.autograd.Function):
