@@ -127,5 +127,5 @@ def test_a_teacher_sees_the_same_view_with_more_detail(make_dataset):
     assert torch.equal(batch.images, without.images)
     shrunk = torch.nn.functional.interpolate(batch.teacher_images, (15, 20), mode="area")
     torch.testing.assert_close(shrunk, batch.images, atol=0.2, rtol=0.0)
-    assert (shrunk - batch.images).abs().mean() < 0.02
+    assert (shrunk - batch.images).abs().mean() < 0.03
     assert torch.equal(batch.to(torch.device("cpu")).teacher_images, batch.teacher_images)

@@ -124,7 +124,7 @@ def test_what_is_no_index_is_not_used(write_coco, cache: Path, packings: list[Pa
                 "empty": b"",
                 "cut off": content[:-1],
                 "longer": content + b"\0",
-                "other version": content.replace(b"people 0001", b"people 0000"),
+                "other version": content.replace(b"people 0002", b"people 0000"),
                 "zeros": content[:32] + bytes(len(content) - 32),
                 "of others": content,
             }[damage]

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pycocotools import mask as coco_mask
 
 from human_edge_detection.data import coco, persons
 from human_edge_detection.data.augment import Augmentation
 from human_edge_detection.data.coco import read_people
+from human_edge_detection.data.contours import trace
 from human_edge_detection.data.dataset import PeopleDataset
 from human_edge_detection.data.layout import find_split
 from human_edge_detection.data.people import BadSample, PeopleAnnotations, split_off, without
@@ -95,6 +97,41 @@ def test_what_is_packed_is_what_the_file_says(people: PeopleAnnotations) -> None
     assert people.photographs.file_names == [photograph[1] for photograph in expected]
     assert people.photographs.sizes.tolist() == [[*photograph[2]] for photograph in expected]
     assert people.photographs.person_counts.tolist() == [len(photograph[3]) for photograph in expected]
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_run_lengths_are_traced_once_and_where_there_is_no_room_whenever_they_are_seen(
+    write_coco: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, indexed: bool
+) -> None:
+    def edit(data: dict[str, Any]) -> None:
+        for entry in data["annotations"][:2]:  # the second one touches itself and has a hole
+            mask = decode_mask(entry["segmentation"], 30, 40)
+            mask[12:14, 16:18] = mask[16:, 18:] = 0
+            counts = coco_mask.encode(np.asfortranarray(mask))["counts"].decode()
+            entry["segmentation"] = {"size": [30, 40], "counts": counts}
+        data["annotations"].insert(1, data["annotations"][0] | {"id": 9, "segmentation": [[5, 5, 25, 6, 18, 20]]})
+
+    def samples(people: PeopleAnnotations) -> list[Any]:
+        sizes: dict[str, Any] = {"image_size": (48, 64), "mask_size": (32, 24)}
+        dataset = PeopleDataset(people, **sizes, augmentation=Augmentation(), max_rois=None, seed=0)
+        return [dataset[(epoch, index)] for epoch in range(3) for index in range(2)]
+
+    monkeypatch.setattr(coco, "_WORTH_AN_INDEX", 0 if indexed else 2**20)
+    paths, found = write_coco(edit), []
+    for room, traced in ((2**24, [True, True, True]), (1, [True, True, False]), (0, [False, True, False])):
+        monkeypatch.setattr(persons, "_MAX_TRACED", room)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / f"cache_{room}"))
+        people = read_people(*paths)
+        assert [bool(person.outlines) for person in people.photographs[0].persons] == traced
+        found.append((people, samples(people)))
+    for people, made in found[1:]:
+        assert people == found[0][0]
+        for one, other in zip(made, found[0][1], strict=True):
+            assert all(map(np.array_equal, one, other))
+    first, polygon, second = found[0][0].photographs[0].persons
+    np.testing.assert_array_equal(polygon.outlines[0], [[5, 5], [25, 6], [18, 20]])
+    assert len(second.outlines) == 2
+    assert all(map(np.array_equal, first.outlines, trace(first.segmentation)))  # type: ignore[arg-type]
 
 
 def test_parts_are_selections_in_their_order(people: PeopleAnnotations) -> None:

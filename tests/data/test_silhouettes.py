@@ -6,17 +6,31 @@ from hypothesis import strategies as st
 from plain_views import iou, mask_boxes
 from pycocotools import mask as coco_mask
 
+from human_edge_detection.data.packed import PersonAnnotation
 from human_edge_detection.data.segmentation import decode_mask
-from human_edge_detection.data.silhouettes import FULL, Silhouettes, shape_of
+from human_edge_detection.data.silhouettes import FULL, Silhouettes, for_painting, shape_of
 from human_edge_detection.data.warp import scaling, transform, translation
 
 SIZE = (60, 80)
 UNIT = np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]])
 
 
+def silhouettes(segmentation):
+    """Of one person on a photograph of ``SIZE`` whose run lengths are still to be traced."""
+    polygons = segmentation if isinstance(segmentation, list) else []
+    outlines = tuple(np.reshape(polygon, (-1, 2)).astype(float) for polygon in polygons)
+    return Silhouettes([shape_of(PersonAnnotation(1, (0.0, 0.0, 1.0, 1.0), segmentation, outlines, False), *SIZE)])
+
+
 def painted(segmentation, matrix=None, size=SIZE):
-    shapes = Silhouettes([shape_of(segmentation, *SIZE)])
-    return shapes.paint([0], shapes.map(np.eye(3) if matrix is None else matrix), size)
+    shapes = silhouettes(segmentation)
+    return shapes.paint([0], for_painting(shapes.map(np.eye(3) if matrix is None else matrix)), size)
+
+
+def box_of(shapes, matrix):
+    """What is seen of the only shape through the unit square; None: nothing."""
+    box = shapes.boxes(1, shapes.map(matrix), UNIT)[0]
+    return box if (box[:2] <= box[2:]).all() else None
 
 
 def as_runs(mask):
@@ -75,8 +89,8 @@ def test_run_lengths_at_every_border():
     mask = np.ones(SIZE, np.uint8)
     plane = painted(as_runs(mask), scaling(2, 2), (120, 160))
     assert (plane[2:-2, 2:-2] == FULL).all()
-    shapes = Silhouettes([shape_of(as_runs(mask), *SIZE)])
-    box = shapes.box(0, shapes.map(scaling(1 / 80, 1 / 60)), UNIT)
+    shapes = silhouettes(as_runs(mask))
+    box = box_of(shapes, scaling(1 / 80, 1 / 60))
     np.testing.assert_allclose(box, [0, 0, 1, 1], atol=1e-12)
 
 
@@ -127,9 +141,9 @@ def convex_polygon_and_view(seed):
 @given(st.integers(0, 2**32))
 def test_boxes_of_polygons_are_those_of_what_is_seen(seed):
     hull, matrix = convex_polygon_and_view(seed)
-    shapes = Silhouettes([shape_of([hull.astype(float).ravel().tolist()], *SIZE)])
+    shapes = silhouettes([hull.astype(float).ravel().tolist()])
     points = shapes.map(matrix)
-    box = shapes.box(0, points, UNIT)
+    box = box_of(shapes, matrix)
     area, seen = cv2.intersectConvexConvex(points.astype(np.float32), UNIT.astype(np.float32))
     if area > 1e-6:
         np.testing.assert_allclose(box, np.concatenate([seen[:, 0].min(axis=0), seen[:, 0].max(axis=0)]), atol=1e-4)
@@ -150,8 +164,8 @@ def test_boxes_of_run_lengths_are_those_of_what_is_seen(seed):
     moved = cv2.warpAffine(large, enlarged[:2], (704, 544), flags=cv2.INTER_NEAREST)  # with a rim of 32 pixels
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (21, 21))
     least, most = (mask_boxes(change(moved, disc)[None, 32:-32, 32:-32])[0] for change in (cv2.erode, cv2.dilate))
-    shapes = Silhouettes([shape_of(as_runs(mask), *SIZE)])
-    box = shapes.box(0, shapes.map(matrix), UNIT)
+    shapes = silhouettes(as_runs(mask))
+    box = box_of(shapes, matrix)
     if box is None:
         assert not least.any()
         return
@@ -161,13 +175,28 @@ def test_boxes_of_run_lengths_are_those_of_what_is_seen(seed):
         assert (box[:2] <= least[:2] + 0.01).all() and (box[2:] >= least[2:] - 0.01).all()
 
 
+def test_boxes_of_several_shapes_are_those_of_each():
+    """Inside, crossing, outside, with two parts, around the whole window; all of them at once and alone."""
+    rng = np.random.default_rng(0)
+    window = np.array([[0.1, 0.0], [1, 0.2], [0.8, 1], [0, 0.9]])
+    shapes = [[[rng.uniform(-0.5, 1.5, (corners, 2))] for _ in range(parts)] for corners, parts in ((3, 1), (9, 2))]
+    shapes += [[[rng.uniform(0.3, 0.6, (4, 2))]], [[rng.uniform(2, 3, (4, 2))]], [[5 * UNIT - 2]]]
+    together = Silhouettes(shapes)
+    got = together.boxes(len(shapes), together.points, window)
+    for box, shape in zip(got, shapes, strict=True):
+        alone = Silhouettes([shape])
+        np.testing.assert_allclose(alone.boxes(1, alone.points, window)[0], box, atol=1e-12)
+    assert (got[3, :2] > got[3, 2:]).all()
+    np.testing.assert_allclose(got[4], [0, 0, 1, 1])
+
+
 def test_a_box_ends_where_the_window_cuts_a_corner_off():
     shapes = Silhouettes([[[np.array([[0.5, -1.0], [2.0, 0.5], [2.0, 2.0], [-1.0, 2.0], [0.5, 0.5]])]]])
-    np.testing.assert_allclose(shapes.box(0, shapes.map(np.eye(3)), UNIT), [0, 0, 1, 1])
+    np.testing.assert_allclose(box_of(shapes, np.eye(3)), [0, 0, 1, 1])
     outside = Silhouettes([[[np.array([[2.0, 2.0], [3.0, 2.0], [3.0, 3.0]])]]])
-    assert outside.box(0, outside.map(np.eye(3)), UNIT) is None
+    assert box_of(outside, np.eye(3)) is None
     around = Silhouettes([[[np.array([[-1.0, -1.0], [2.0, -1.0], [2.0, 2.0], [-1.0, 2.0]])]]])
-    np.testing.assert_allclose(around.box(0, around.map(np.eye(3)), UNIT), [0, 0, 1, 1])
+    np.testing.assert_allclose(box_of(around, np.eye(3)), [0, 0, 1, 1])
 
 
 def test_shapes_far_larger_than_the_plane_fit_into_opencvs_numbers():

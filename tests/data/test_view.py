@@ -153,6 +153,20 @@ def test_people_end_where_the_photograph_ends(write_coco):
     assert (roi[:, :4] == 255).all() and (roi[3:9, 6:16] == 1).all()
 
 
+def test_a_pixel_half_of_a_person_and_half_beyond_the_photograph_is_the_persons(write_coco):
+    def edit(data):
+        everything = {"size": [30, 40], "counts": [0, 1200]}  # an outline of short lines
+        data["annotations"] = [data["annotations"][0] | {"segmentation": everything, "bbox": [0, 0, 40, 30]}]
+
+    turn = np.array([[0.98, 0.2, 0.0], [-0.2, 0.98, 0.0], [0.0, 0.0, 1.0]])
+    view = scaling(1 / 80, 1 / 60) @ translation(20, 15) @ turn
+    shown = PeopleInView(read_people(*write_coco(edit)).photographs[0], view)
+    mask, roi = shown.person_mask((60, 80)), shown.roi_masks(np.array([[0, 0, 1, 1.0]]), np.array([0]), (60, 80))[0]
+    assert {*np.unique(mask).tolist()} == {1, 255} and (mask == 1).sum() > 900
+    np.testing.assert_array_equal(roi == 255, mask == 255)
+    assert (roi > 0).all()
+
+
 @pytest.mark.parametrize("index", [0, 1])
 def test_the_identity_is_the_exact_path_where_pixels_are_whole(small, index):
     """Squares of whole pixels, a crowd as run lengths, and a photograph without anybody."""

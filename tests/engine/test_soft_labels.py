@@ -367,7 +367,7 @@ def test_answers_from_before_views_had_a_version_are_refused(cached: ExperimentC
     metadata = stored.metadata.model_dump(mode="json")
     del metadata["key"]["view_version"]
     write_json(metadata_path(stored.folder), metadata)
-    with pytest.raises(ConfigError, match="are of another training: view_version is 1 there, 2 here"):
+    with pytest.raises(ConfigError, match="are of another training: view_version is 1 there, 3 here"):
         trainer_of(cached, tmp_path)
 
 

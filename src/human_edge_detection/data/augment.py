@@ -1,25 +1,20 @@
 """Random changes of a training photograph, each a function of (seed, epoch, sample index) and of nothing else."""
 
 import math
-import os
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # importing it would ask the network for a newer version
-
-import albumentations as A
-
-from human_edge_detection.data.warp import scaling, translation
-
-VIEW_VERSION = 2
+VIEW_VERSION = 3
 """To be raised when equal seeds give other views, so that answers stored for the older ones are refused."""
 FILL_COLOR = (124, 116, 104)
 """Colour of what lies outside the photograph: the mean of ImageNet, so that it is near zero after normalisation."""
 _BLUR = (0.3, 1.2)
-_COLOR_JITTER = A.ColorJitter()
-"""For its arithmetic; what it does is drawn here, as it has to be the same for a view at two sizes."""
+_TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
+"""From RGB to brightness and two axes of colour, in which hue is an angle and saturation a length."""
+_FROM_YIQ = np.linalg.inv(_TO_YIQ)
 
 
 @dataclass(frozen=True)
@@ -52,18 +47,33 @@ def sample_seed(seed: int, epoch: int, index: int) -> np.random.SeedSequence:
 
 @dataclass(frozen=True)
 class ColorChange:
-    """Factors of brightness, contrast and saturation, shift of the hue (1 is the whole circle), and their order."""
+    """Factors of brightness, contrast (around the mean brightness) and saturation, turn of the hue (1: a whole circle).
+
+    Each is an affine map of a pixel, so all are one; and as hue and saturation leave the brightness in YIQ alone, they
+    are the same in any order.
+    """
 
     brightness: float
     contrast: float
     saturation: float
     hue: float
-    order: tuple[int, ...]
 
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """``(H, W, 3)`` uint8 RGB with other colours."""
-        changed: NDArray[np.uint8] = _COLOR_JITTER.apply(image, **vars(self))
-        return changed
+        mean = cv2.mean(image)[:3] @ _TO_YIQ[0]
+        matrix = np.empty((3, 4))
+        matrix[:, :3] = self.brightness * self.contrast * self._turn()
+        matrix[:, 3] = self.brightness * (1 - self.contrast) * mean
+        return np.asarray(cv2.transform(image, matrix), np.uint8)
+
+    def _turn(self) -> NDArray[np.float64]:
+        """``(3, 3)``, from RGB to RGB with another hue and saturation."""
+        angle = -2 * math.pi * self.hue  # from red to yellow is backwards in YIQ
+        across, along = self.saturation * math.cos(angle), self.saturation * math.sin(angle)
+        turn: NDArray[np.float64] = (
+            _FROM_YIQ @ np.array([[1.0, 0.0, 0.0], [0.0, across, -along], [0.0, along, across]]) @ _TO_YIQ
+        )
+        return turn
 
 
 @dataclass(frozen=True)
@@ -92,11 +102,11 @@ def draw_view(augmentation: Augmentation, size: tuple[int, int], rng: np.random.
     shift_x, shift_y = rng.uniform(-augmentation.translate, augmentation.translate, 2).tolist()
     angle = math.radians(rng.uniform(-augmentation.rotate, augmentation.rotate))
     across, down = zoom * math.cos(angle), zoom * math.sin(angle)
-    centred = translation(-width / 2, -height / 2)
-    mirror = scaling(-1.0 if mirrored else 1.0, 1.0)
-    turn = np.array([[across, down, 0.0], [-down, across, 0.0], [0.0, 0.0, 1.0]])
-    back = translation(width * (0.5 + shift_x), height * (0.5 + shift_y))
-    matrix = scaling(1 / width, 1 / height) @ back @ turn @ mirror @ centred
+    mirror = -1.0 if mirrored else 1.0
+    turn = np.array([[across * mirror / width, down / width], [-down * mirror / height, across / height]])
+    matrix = np.eye(3)
+    matrix[:2, :2] = turn
+    matrix[:2, 2] = (0.5 + shift_x, 0.5 + shift_y) - turn @ (width / 2, height / 2)  # round the centre
     color = _draw_color(augmentation.color, rng)
     blurred, sigma = rng.random() < augmentation.blur, rng.uniform(*_BLUR)
     return View(matrix, color if augmentation.color else None, sigma if blurred else 0.0)
@@ -104,8 +114,7 @@ def draw_view(augmentation: Augmentation, size: tuple[int, int], rng: np.random.
 
 def _draw_color(strength: float, rng: np.random.Generator) -> ColorChange:
     brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, 3).tolist()
-    hue = rng.uniform(-strength / 5, strength / 5)
-    return ColorChange(brightness, contrast, saturation, hue, tuple(rng.permutation(4).tolist()))
+    return ColorChange(brightness, contrast, saturation, hue=rng.uniform(-strength / 5, strength / 5))
 
 
 def jitter_boxes(

@@ -108,20 +108,20 @@ class PeopleDataset(Dataset[Sample]):
         epoch, index = key
         view = epoch if self.cache_views is None else epoch % self.cache_views
         photograph = self.people.photographs[index]
-        view_rng, roi_rng = map(np.random.default_rng, sample_seed(self.seed, view, index).spawn(2))
+        rng = np.random.default_rng(sample_seed(self.seed, view, index))
         if self.augmentation is None:
-            sample = self._plain_sample(photograph, roi_rng)
+            sample = self._plain_sample(photograph, rng)
         else:
-            sample = self._augmented_sample(photograph, self.augmentation, view_rng, roi_rng)
+            sample = self._augmented_sample(photograph, self.augmentation, rng)
         if self.stored_answers is None:
             return sample
         return sample._replace(teacher_answer=self.stored_answers(view, index, len(sample.boxes)))
 
-    def _plain_sample(self, photograph: Photograph, roi_rng: np.random.Generator) -> Sample:
+    def _plain_sample(self, photograph: Photograph, rng: np.random.Generator) -> Sample:
         """The photograph as it is: what scores are measured on."""
         scene = read_scene(self.people, photograph)
         boxes = np.array([person.box for person in photograph.persons], np.float32).reshape(-1, 4)
-        chosen = self._choose(np.arange(len(boxes)), roi_rng)
+        chosen = self._choose(np.arange(len(boxes)), rng)
         return self._sample(
             photograph,
             [resize(scene.image, size) for size in self._sizes],
@@ -131,20 +131,14 @@ class PeopleDataset(Dataset[Sample]):
             chosen,
         )
 
-    def _augmented_sample(
-        self,
-        photograph: Photograph,
-        augmentation: Augmentation,
-        view_rng: np.random.Generator,
-        roi_rng: np.random.Generator,
-    ) -> Sample:
+    def _augmented_sample(self, photograph: Photograph, augmentation: Augmentation, rng: np.random.Generator) -> Sample:
         """A random view of the photograph; boxes are in pixels of a view that is as large as the photograph."""
         size = (photograph.height, photograph.width)
-        view = draw_view(augmentation, size, view_rng)
+        view = draw_view(augmentation, size, rng)
         shown = PeopleInView(photograph, view.matrix)
         boxes = (shown.boxes * _extent(size)).astype(np.float32)
-        chosen = self._choose(np.flatnonzero(boxes[:, 2] > 0), roi_rng)
-        boxes = jitter_boxes(boxes[chosen], augmentation.box_jitter, size, roi_rng)
+        chosen = self._choose(np.flatnonzero(boxes[:, 2] > 0), rng)
+        boxes = jitter_boxes(boxes[chosen], augmentation.box_jitter, size, rng)
         return self._sample(
             photograph,
             view_images(self.people, photograph, view, self._sizes),

@@ -39,7 +39,7 @@ from human_edge_detection.storage import delete, write_atomically
 
 logger = logging.getLogger(__name__)
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 """To be raised when annotations are judged or packed otherwise, so that older indexes do not count."""
 _MARK: Final = b"human-edge-detection people %04d" % _VERSION
 _DIGEST_BYTES: Final = hashlib.sha256().digest_size

@@ -8,7 +8,7 @@ all processes share, and a photograph is made of them when somebody asks for it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import overload
 
@@ -26,12 +26,15 @@ class PersonAnnotation:
         id: Annotation id of the file.
         box: ``x1, y1, x2, y2`` in pixels, clipped to the photograph, not empty.
         segmentation: Polygons or compressed run lengths, checked.
+        outlines: ``(P, 2)`` x and y of the corners of each polygon, or around the pixels of run lengths, see
+            :func:`~human_edge_detection.data.contours.trace`; empty when these are still to be traced.
         is_crowd: Whether this is a region with people not told apart.
     """
 
     id: int
     box: Box
     segmentation: Segmentation
+    outlines: tuple[NDArray[np.float64], ...] = field(compare=False, repr=False)
     is_crowd: bool
 
 
@@ -61,9 +64,9 @@ class PackedPeople:
         first_crowds: ``(n,)`` int64: the first annotation of photograph i that is a crowd, or the end of them all.
         annotation_ids: ``(m,)`` int64.
         boxes: ``(m, 4)`` float64, see :class:`PersonAnnotation`.
-        polygons: ``(m, 2)`` int64: number of the first polygon of an annotation, and of the one after its last. Equal:
-            its segmentation is one of run lengths.
-        runs: ``(m, 2)`` int64: where its run lengths start and end.
+        polygons: ``(m, 2)`` int64: number of the first polygon of an annotation, and of the one after its last: those
+            of its segmentation, or the outlines around its run lengths, if these were traced.
+        runs: ``(m, 2)`` int64: where its run lengths start and end. Equal: its segmentation is one of polygons.
         polygon_offsets: ``(q + 1,)`` int64, into ``points``.
         points: ``(P, 2)`` float64, x and y in pixels.
         run_lengths: COCO's compressed run lengths, one after the other; uint8.
@@ -101,15 +104,16 @@ class PackedPeople:
     def _annotation(self, number: int, height: int, width: int, *, is_crowd: bool) -> PersonAnnotation:
         x1, y1, x2, y2 = self.boxes[number].tolist()
         first, end = self.polygons[number].tolist()
+        offsets = self.polygon_offsets[first : end + 1].tolist()
+        outlines = tuple(self.points[a:b] for a, b in pairwise(offsets))
+        start, stop = self.runs[number].tolist()
         segmentation: Segmentation
-        if first < end:
-            offsets = self.polygon_offsets[first : end + 1].tolist()
-            segmentation = [self.points[a:b].ravel().tolist() for a, b in pairwise(offsets)]
+        if start == stop:
+            segmentation = [outline.ravel().tolist() for outline in outlines]
         else:
-            start, stop = self.runs[number].tolist()
             counts = self.run_lengths[start:stop].tobytes().decode("ascii")
             segmentation = {"size": [height, width], "counts": counts}
-        return PersonAnnotation(int(self.annotation_ids[number]), (x1, y1, x2, y2), segmentation, is_crowd)
+        return PersonAnnotation(int(self.annotation_ids[number]), (x1, y1, x2, y2), segmentation, outlines, is_crowd)
 
 
 class Photographs(Sequence[Photograph]):

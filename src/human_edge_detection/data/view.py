@@ -6,7 +6,7 @@ mapped and filled on a grid twice as fine as the answer. Labels follow the same 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Final
 
@@ -18,16 +18,16 @@ from human_edge_detection.data.augment import FILL_COLOR, View
 from human_edge_detection.data.packed import Photograph
 from human_edge_detection.data.people import PeopleAnnotations
 from human_edge_detection.data.photographs import read_shrunk
-from human_edge_detection.data.silhouettes import FULL, Outline, Silhouettes, shape_of
-from human_edge_detection.data.warp import ENOUGH, Matrix, inverse, scaling, strides, transform, translation, warp
-from human_edge_detection.structures import BACKGROUND, IGNORE, NON_TARGET, TARGET
+from human_edge_detection.data.silhouettes import FULL, Outline, Silhouettes, for_painting, shape_of
+from human_edge_detection.data.warp import ENOUGH, Matrix, inverse, scaling, strides, warp
+from human_edge_detection.structures import IGNORE, NON_TARGET, TARGET
 
 _FINER: Final = 2
 _LEAST: Final = 0.5
 """Pixels of the photograph; of whom less is seen in width or height is not seen."""
 _ROUNDING: Final = 1e-6
 _UNIT: Final = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float64)
-_WHOLE: Final = np.array([0.0, 0.0, 1.0, 1.0])
+_WHOLE: Final = (0.0, 0.0, 1.0, 1.0)
 
 
 def view_images(
@@ -64,32 +64,27 @@ class PeopleInView:
         """``matrix`` maps pixels of the photograph to fractions of the view."""
         height, width = photograph.height, photograph.width
         annotations = (*photograph.persons, *photograph.crowds)
-        shapes = [shape_of(annotation.segmentation, height, width) for annotation in annotations]
+        shapes = [shape_of(annotation, height, width) for annotation in annotations]
         frame = _UNIT * (width, height)
-        self._matrix = matrix
-        self._extent = frame[2]
+        self._extent = frame[2].tolist()
         self._silhouettes = Silhouettes([*shapes, [[frame]]])
-        self._persons = range(len(photograph.persons))
-        self._crowds = range(len(photograph.persons), len(shapes))
+        self._persons = len(photograph.persons)
+        self._crowds = range(self._persons, len(shapes))
         self._frame = len(shapes)
-        self._on_photograph = self._lie_on(self._silhouettes.points)
-        self._back = inverse(matrix)
-
-    def _lie_on(self, points: Outline) -> bool:
-        """Whether all of these, in pixels of the photograph, lie on it."""
-        return bool((points >= -_ROUNDING).all() and (points <= self._extent + _ROUNDING).all())
+        own = self._silhouettes.points
+        self._on_photograph = bool((own.min(axis=0) >= -_ROUNDING).all() and (own <= frame[2] + _ROUNDING).all())
+        self._points = self._silhouettes.map(matrix)
+        self._back = inverse(matrix)[:2].tolist()
 
     @cached_property
     def boxes(self) -> NDArray[np.float64]:
         """``(P, 4)`` tight boxes of what is seen of each person; zeros for one of whom nothing is."""
-        boxes = np.zeros((len(self._persons), 4))
-        points = self._silhouettes.map(self._matrix)
-        window = self._window(points)
-        for number, box in enumerate(boxes):
-            seen = None if window is None else self._silhouettes.box(number, points, window)
-            if seen is not None and ((seen[2:] - seen[:2]) * self._extent >= _LEAST).all():
-                box[:] = seen
-        return boxes
+        window = self._window()
+        if window is None or not self._persons:
+            return np.zeros((self._persons, 4))
+        boxes = self._silhouettes.boxes(self._persons, self._points, window)
+        seen = ((boxes[:, 2:] - boxes[:, :2]) * self._extent >= _LEAST).all(axis=1, keepdims=True)
+        return np.where(seen, boxes, 0.0)
 
     def roi_masks(
         self, boxes: NDArray[np.float64], targets: NDArray[np.intp], size: tuple[int, int]
@@ -102,52 +97,73 @@ class PeopleInView:
             size: Height and width of a mask.
         """
         masks = np.empty((len(boxes), *size), np.uint8)
-        for mask, box, number in zip(masks, boxes, targets.tolist(), strict=True):
-            anyone, ignored, target = self._paint(box, size, number)
-            person, own = _mean(anyone, size), _mean(target, size)
+        meets = self._meet(boxes)
+        meets[range(len(boxes)), targets] = False
+        for mask, box, target, others in zip(masks, boxes.tolist(), targets.tolist(), meets, strict=True):
+            grid = _Grid(self._silhouettes, self._points, box, size)
+            inside = self._photograph_on(grid, box)
+            own = self._people_on(grid, [target], inside)
+            anyone = np.maximum(own, self._people_on(grid, np.flatnonzero(others), inside)) if others.any() else own
+            person, own = grid.mean(anyone), grid.mean(own)
             covered = person > FULL // 2
-            mask[:] = BACKGROUND if ignored is None else _labels(ignored, size)
-            np.copyto(mask, np.uint8(NON_TARGET), where=covered)
-            np.copyto(mask, np.uint8(TARGET), where=covered & (own >= person - own))
+            is_target = own >= person - own
+            np.add(_label(covered & is_target, TARGET), _label(covered & ~is_target, NON_TARGET), out=mask)
+            ignored = self._ignored_on(grid, anyone, inside)
+            if ignored is not None:
+                mask += _label(ignored & ~covered, IGNORE)
         return masks
 
     def person_mask(self, size: tuple[int, int]) -> NDArray[np.uint8]:
         """As :func:`~human_edge_detection.data.dataset.person_mask`, within a tolerance that tests state."""
-        anyone, ignored, _ = self._paint(_WHOLE, size, None)
-        mask = np.zeros(size, np.uint8) if ignored is None else _labels(ignored, size)
-        np.copyto(mask, np.uint8(1), where=_mean(anyone, size) > FULL // 2)
-        return mask
+        grid = _Grid(self._silhouettes, self._points, _WHOLE, size)
+        inside = self._photograph_on(grid, _WHOLE)
+        anyone = self._people_on(grid, np.flatnonzero(self.boxes[:, 2]), inside)
+        covered = grid.mean(anyone) > FULL // 2
+        mask = _label(covered, 1)
+        ignored = self._ignored_on(grid, anyone, inside)
+        return mask if ignored is None else mask + _label(ignored & ~covered, IGNORE)
 
-    def _paint(
-        self, box: NDArray[np.float64], size: tuple[int, int], target: int | None
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None, NDArray[np.uint8]]:
-        """How much of each fine pixel in ``box`` anyone covers, is to be ignored (None: nothing), ``target`` covers."""
-        fine = (size[0] * _FINER, size[1] * _FINER)
-        extent = box[2:] - box[:2]
-        matrix = scaling(fine[1] / extent[0], fine[0] / extent[1]) @ translation(-box[0], -box[1]) @ self._matrix
-        points = self._silhouettes.map(matrix)
-        meets = (np.maximum(self.boxes[:, :2], box[:2]) < np.minimum(self.boxes[:, 2:], box[2:])).all(axis=1)
-        anyone = wanted = self._silhouettes.paint(np.flatnonzero(meets).tolist(), points, fine)
-        if target is not None:
-            wanted = self._silhouettes.paint([target], points, fine)
-            np.maximum(anyone, wanted, out=anyone)
-        ignored = self._silhouettes.paint(self._crowds, points, fine) if self._crowds else None
-        if not self._lie_on(transform(_UNIT * extent + box[:2], self._back)):
-            inside = self._silhouettes.paint([self._frame], points, fine)
-            np.minimum(anyone, inside, out=anyone)  # nobody is outside of the photograph, and nothing counts there
-            np.minimum(wanted, inside, out=wanted)
-            outside = np.subtract(FULL, inside, out=inside)
-            ignored = outside if ignored is None else np.maximum(ignored, outside, out=ignored)
-        if ignored is not None and self._crowds:
-            np.minimum(ignored, FULL - anyone, out=ignored)
-        return anyone, ignored, wanted
+    def _meet(self, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """``(n, P)`` which persons' boxes overlap which ``boxes``."""
+        starts = np.maximum(self.boxes[:, :2], boxes[:, None, :2])
+        ends = np.minimum(self.boxes[:, 2:], boxes[:, None, 2:])
+        return np.asarray((starts < ends).all(axis=2))
 
-    def _window(self, points: Outline) -> Outline | None:
+    def _photograph_on(self, grid: _Grid, box: Sequence[float]) -> NDArray[np.uint8] | None:
+        """How much of each fine pixel the photograph covers; None: all of them."""
+        x1, y1, x2, y2 = box
+        width, height = self._extent
+        (a, b, c), (d, e, f) = self._back
+        for x, y in ((x1, y1), (x2, y1), (x1, y2), (x2, y2)):
+            across, down = a * x + b * y + c, d * x + e * y + f
+            if not (-_ROUNDING <= across <= width + _ROUNDING and -_ROUNDING <= down <= height + _ROUNDING):
+                return grid.paint([self._frame])
+        return None
+
+    def _people_on(self, grid: _Grid, numbers: Iterable[int], inside: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+        """How much of each fine pixel these persons cover. Nobody is outside of the photograph."""
+        plane = grid.paint(numbers)
+        if inside is not None and not self._on_photograph:
+            np.minimum(plane, inside, out=plane)
+        return plane
+
+    def _ignored_on(
+        self, grid: _Grid, anyone: NDArray[np.uint8], inside: NDArray[np.uint8] | None
+    ) -> NDArray[np.bool_] | None:
+        """Which pixels do not count, for a crowd or the end of the photograph, unless anyone is there; None: all do."""
+        if not self._crowds:
+            return None if inside is None else grid.mean(inside) <= FULL // 2
+        ignored = grid.paint(self._crowds)
+        if inside is not None:
+            np.maximum(ignored, FULL - inside, out=ignored)
+        return grid.mean(np.minimum(ignored, FULL - anyone, out=ignored)) > FULL // 2
+
+    def _window(self) -> Outline | None:
         """What of the view people can be seen in: where the photograph is; None: nowhere."""
         if self._on_photograph:
             return _UNIT
         area, window = cv2.intersectConvexConvex(
-            points[-4:].astype(np.float32),  # the frame comes last
+            self._points[-4:].astype(np.float32),  # the frame comes last
             _UNIT.astype(np.float32),
         )
         if area <= 0 or window is None:
@@ -156,10 +172,28 @@ class PeopleInView:
         return corners if cv2.contourArea(np.asarray(window), oriented=True) > 0 else corners[::-1]
 
 
-def _labels(ignored: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """``IGNORE`` where one half or more is to be ignored, else 0."""
-    return np.asarray(cv2.threshold(_mean(ignored, size), FULL // 2, IGNORE, cv2.THRESH_BINARY)[1], np.uint8)
+class _Grid:
+    """Fine pixels of a box, in which shapes are painted."""
+
+    def __init__(self, silhouettes: Silhouettes, points: Outline, box: Sequence[float], size: tuple[int, int]) -> None:
+        """``points`` are those of ``silhouettes`` in fractions of the view, as ``box``; ``size`` is of the answer."""
+        x1, y1, x2, y2 = box
+        self._size = size
+        self._fine = (size[0] * _FINER, size[1] * _FINER)
+        scale = np.array([self._fine[1] / (x2 - x1), self._fine[0] / (y2 - y1)])
+        self._points = for_painting((points - (x1, y1)) * scale)
+        self._silhouettes = silhouettes
+
+    def paint(self, numbers: Iterable[int]) -> NDArray[np.uint8]:
+        """How much of each fine pixel any of these shapes covers."""
+        return self._silhouettes.paint(numbers, self._points, self._fine)
+
+    def mean(self, plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Fine pixels as pixels of the answer."""
+        return np.asarray(cv2.resize(plane, self._size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _mean(plane: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    return np.asarray(cv2.resize(plane, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+def _label(where: NDArray[np.bool_], label: int) -> NDArray[np.uint8]:
+    """``label`` there and 0 elsewhere; quicker than a copy under a mask."""
+    labels: NDArray[np.uint8] = where.view(np.uint8) * np.uint8(label)
+    return labels
