@@ -22,7 +22,7 @@ MAY_IMPORT = {
 }
 """Part -> parts that it may import, beside itself and the modules that everything may use."""
 QUICK = ("experiments", "runner", "cli")
-HEAVY = {"torch", "torchvision", "segmentation_models_pytorch", "timm", "albumentations", "cv2", "onnx", "onnxruntime"}
+HEAVY = {"torch", "torchvision", "segmentation_models_pytorch", "timm", "cv2", "onnx", "onnxruntime"}
 
 
 def part(file: Path) -> str:

@@ -25,7 +25,7 @@ def test_a_good_machine_is_0_and_nothing_is_left(tmp_path: Path, capsys: pytest.
     shown = capsys.readouterr().out
     for expected in (
         "torch ",
-        "albumentations ",
+        "segmentation-models-pytorch ",
         "cores ",
         "memory ",
         "free disk ",

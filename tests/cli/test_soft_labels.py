@@ -36,7 +36,7 @@ METADATA = SoftLabelMetadata(
         max_rois_per_image=3,
         seed=0,
         cache_views=4,
-        albumentations="2",
+        view_version=3,
     ),
     teacher=TeacherRecord(
         checkpoint="t", sha256="a", experiment="t", encoder="e", parameters=1, metrics={"c": {"miou": 0.5}}

@@ -26,7 +26,13 @@ from human_edge_detection.storage import write_atomically, write_json
 
 logger = logging.getLogger(__name__)
 
-_REPORTED_PACKAGES = ("human-edge-detection", "torch", "torchvision", "segmentation-models-pytorch", "albumentations")
+_REPORTED_PACKAGES = (
+    "human-edge-detection",
+    "torch",
+    "torchvision",
+    "segmentation-models-pytorch",
+    "opencv-python-headless",
+)
 
 
 def execute_run(

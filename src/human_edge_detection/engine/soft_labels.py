@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from math import prod
 from pathlib import Path
 from typing import Final, Literal
@@ -48,7 +47,7 @@ Heads = dict[str, tuple[int, int, int]]
 class SoftLabelKey(Section):
     """All that a stored answer depends on. An answer to anything else would be one to another picture."""
 
-    format_version: Literal[1] = 1
+    format_version: Literal[2] = 2
     teacher_sha256: str
     """Of the checkpoint's file; of several teachers, joined by ``+``."""
     training_fingerprint: str
@@ -58,10 +57,8 @@ class SoftLabelKey(Section):
     max_rois_per_image: int
     seed: int
     cache_views: int
-    albumentations: str
-    """Version of the library that changes colours."""
-    view_version: int = 1
-    """Of the code that draws and makes the views; files from before it was counted do not name it."""
+    view_version: int
+    """Of the code that draws and makes the views."""
 
 
 class TeacherRecord(Section):
@@ -165,7 +162,6 @@ def soft_label_key(config: ExperimentConfig, splits: Splits, teacher_sha256: str
         max_rois_per_image=config.data.max_rois_per_image,
         seed=config.training.seed,
         cache_views=config.data.cache_views,
-        albumentations=version("albumentations"),
         view_version=VIEW_VERSION,
     )
 

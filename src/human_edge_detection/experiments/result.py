@@ -111,5 +111,5 @@ def read_section(kind: type[Kind], path: Path) -> Kind | None:
         first = error.errors()[0]
         raise CheckpointError(
             f"{path}: not a valid {kind.__name__} ({'.'.join(map(str, first['loc']))}: {first['msg']}); "
-            "move the file away to start this run anew"
+            "it is damaged or of another version of this tool; move it away and start anew"
         ) from error

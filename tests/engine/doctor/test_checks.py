@@ -37,7 +37,7 @@ CASES: Sequence[tuple[Any, tuple[Any, ...], str, str]] = [
     (check_requirement, ("torch>=2.11,<2.16", "2.15.0+cu130"), "ok", "2.15.0+cu130"),
     (check_requirement, ("torch>=2.11,<2.16", "2.10.1"), "problem", "uv sync, or pip install 'torch<2.16,>=2.11'"),
     (check_requirement, ("torch>=2.11,<2.16", "2.16.0"), "problem", "needs <2.16,>=2.11"),
-    (check_requirement, ("albumentations==2.0.8", "2.0.9"), "problem", "albumentations==2.0.8"),
+    (check_requirement, ("onnxsim==0.4.36", "0.4.37"), "problem", "onnxsim==0.4.36"),
     (check_requirement, ("numpy>=2.0", "1.26.4"), "problem", "1.26.4, needs >=2.0"),
     (check_requirement, ("onnx>=1.21", "1.20.1"), "problem", "onnx>=1.21"),
     (check_requirement, ("onnx>=1.21", None), "problem", "not installed"),
