@@ -88,3 +88,10 @@ def test_only_the_gradients_that_are_asked_for_are_computed() -> None:
     assert images.grad is not None
     assert skip.grad is None
     assert convolution.weight.grad is None
+
+
+@pytest.mark.parametrize("setting", [{"attention_type": "scse"}, {"interpolation_mode": "bilinear"}])
+def test_other_blocks_stay(setting: dict[str, str]) -> None:
+    other = decoder.UnetDecoderBlock(32, 16, 16, **setting)
+    use_fast_layers(other)
+    assert type(other) is decoder.UnetDecoderBlock

@@ -28,9 +28,15 @@ def use_fast_layers(model: nn.Module) -> None:
         elif type(module) is Swish:
             module.__class__ = nn.SiLU  # type: ignore[assignment]  # it has the same one attribute, `inplace`
             module.inplace = False
-        elif type(module) is decoder.UnetDecoderBlock and module.interpolation_mode == "nearest":
+        elif type(module) is decoder.UnetDecoderBlock and _is_plain(module):
             module.__class__ = UnetDecoderBlock
         for layer, following in pairwise(module.children()):
             if type(layer) is efficientnet.SqueezeExcite and type(following) is nn.Conv2d and following.groups == 1:
                 assert following.kernel_size == (1, 1)
                 layer.__class__, following.__class__ = SqueezeExcite, PointwiseConv2d
+
+
+def _is_plain(block: decoder.UnetDecoderBlock) -> bool:
+    """Nearest pixel, no attention."""
+    attention = (block.attention1.attention, block.attention2.attention)
+    return block.interpolation_mode == "nearest" and all(isinstance(one, nn.Identity) for one in attention)
