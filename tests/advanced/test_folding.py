@@ -4,28 +4,13 @@ from typing import get_args
 
 import pytest
 import torch
+from tests.support.networks import with_statistics
 from torch import nn
 
 from human_edge_detection.advanced.folding import fold_normalisation
-from human_edge_detection.engine.build import build_model
 from human_edge_detection.experiments.schema import Encoder, ModelConfig
 
 QUICK = {"mobilenet_v2", "resnet18", "timm-efficientnet-b0", "timm-efficientnet-b3"}
-
-
-def with_statistics(config: ModelConfig) -> nn.Module:
-    """A model whose normalisation does something."""
-    torch.manual_seed(0)
-    model = build_model(config)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            assert module.running_mean is not None
-            assert module.running_var is not None
-            module.running_mean.normal_(0.0, 0.1)
-            module.running_var.uniform_(0.5, 2.0)
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, 0.0, 0.1)
-    return model.eval()
 
 
 @pytest.mark.parametrize(

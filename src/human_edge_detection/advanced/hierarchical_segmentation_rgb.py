@@ -7,9 +7,7 @@ from torch import Tensor, nn
 from human_edge_detection.advanced.fast_layers.replace import use_fast_layers
 from human_edge_detection.advanced.hierarchical_segmentation_unet import (
     FEATURE_CHANNELS,
-    HierarchicalHead,
     PersonUNet,
-    PlainHead,
 )
 from human_edge_detection.advanced.roi_align import align_rois
 from human_edge_detection.structures import DECODER_FEATURES, SegmentationOutput
@@ -23,7 +21,7 @@ class RgbPersonSegmenter(nn.Module):
 
     Args:
         unet: The body.
-        head: Answers for aligned rois; None for the U-Net alone, which answers for no roi.
+        head: `HierarchicalHead` or `PlainHead`; None for the U-Net alone, which answers for no roi.
         roi_size: (height, width) of an aligned roi.
         mask_size: (height, width) of a mask.
     """
@@ -31,7 +29,7 @@ class RgbPersonSegmenter(nn.Module):
     def __init__(
         self,
         unet: PersonUNet,
-        head: HierarchicalHead | PlainHead | None,
+        head: nn.Module | None,
         *,
         roi_size: tuple[int, int],
         mask_size: tuple[int, int],

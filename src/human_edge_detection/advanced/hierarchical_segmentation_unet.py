@@ -64,11 +64,12 @@ def _separable(channels_in: int, channels_out: int, *, kernel: int = 3) -> nn.Se
     )
 
 
-class _Fuse(nn.Module):
+class Fuse(nn.Module):
     """Upsample by two, join the skip connection, mix with a depthwise separable convolution."""
 
     def __init__(self, channels_in: int, channels_skip: int, channels_out: int) -> None:
         super().__init__()
+        self.channels_in = channels_in
         self.mix = _separable(channels_in + channels_skip, channels_out)
 
     def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
@@ -77,11 +78,33 @@ class _Fuse(nn.Module):
         return mixed
 
 
+class Stem(nn.Sequential):
+    """A convolution over the aligned roi and two channels with the position inside the box.
+
+    The box says which person is meant, and a convolution alone cannot tell the middle of a box from its side
+    (CoordConv, Liu et al., arXiv:1807.03247).
+    """
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__(*_conv_block(channels_in + 2, channels_out))
+
+    def forward(self, aligned: Tensor) -> Tensor:
+        features = torch.cat([aligned, *box_coordinates(aligned)], dim=1)
+        for layer in self:
+            features = layer(features)
+        return features
+
+
+def box_coordinates(aligned: Tensor) -> tuple[Tensor, Tensor]:
+    """Y and x inside the box for ``(N, C, H, W)``, each ``(N, 1, H, W)``: -1 at one side and 1 at the other."""
+    count, _, height, width = aligned.shape
+    y = torch.linspace(-1.0, 1.0, height, dtype=aligned.dtype, device=aligned.device).view(1, 1, height, 1)
+    x = torch.linspace(-1.0, 1.0, width, dtype=aligned.dtype, device=aligned.device).view(1, 1, 1, width)
+    return y.expand(count, 1, height, width), x.expand(count, 1, height, width)
+
+
 class RoiTrunk(nn.Module):
     """A small U-Net over the aligned roi: sees the whole box, answers at its resolution.
-
-    Two channels with the position inside the box are added to the input: the box says which person is meant, and a
-    convolution alone cannot tell the middle of a box from its side (CoordConv, Liu et al., arXiv:1807.03247).
 
     Args:
         channels_in: Channels of the aligned roi.
@@ -90,16 +113,16 @@ class RoiTrunk(nn.Module):
 
     def __init__(self, channels_in: int, channels: int) -> None:
         super().__init__()
-        self.stem = _conv_block(channels_in + 2, channels)
+        self.stem = Stem(channels_in, channels)
         self.down_half = _conv_block(channels, 2 * channels, stride=2)
         self.down_quarter = _conv_block(2 * channels, 4 * channels, stride=2)
         self.middle = nn.Sequential(*(_separable(4 * channels, 4 * channels, kernel=5) for _ in range(2)))
-        self.up_half = _Fuse(4 * channels, 2 * channels, 2 * channels)
-        self.up_full = _Fuse(2 * channels, channels, channels)
+        self.up_half = Fuse(4 * channels, 2 * channels, 2 * channels)
+        self.up_full = Fuse(2 * channels, channels, channels)
 
     def forward(self, aligned: Tensor) -> Tensor:
         """``(N, C, H, W)`` aligned rois -> ``(N, channels, H, W)``; H and W multiples of 4."""
-        full = self.stem(torch.cat([aligned, _box_coordinates(aligned)], dim=1))
+        full = self.stem(aligned)
         half = self.down_half(full)
         quarter = self.down_quarter(half)
         quarter = quarter + self.middle(quarter)
@@ -107,15 +130,7 @@ class RoiTrunk(nn.Module):
         return mixed
 
 
-def _box_coordinates(aligned: Tensor) -> Tensor:
-    """``(N, 2, H, W)``: y and x inside the box, -1 at one side and 1 at the other."""
-    count, _, height, width = aligned.shape
-    y = torch.linspace(-1.0, 1.0, height, dtype=aligned.dtype, device=aligned.device).view(1, 1, height, 1)
-    x = torch.linspace(-1.0, 1.0, width, dtype=aligned.dtype, device=aligned.device).view(1, 1, 1, width)
-    return torch.cat([y.expand(count, 1, height, width), x.expand(count, 1, height, width)], dim=1)
-
-
-class _Branch(nn.Module):
+class Branch(nn.Module):
     """Features of one question and its answer, both at the resolution of the roi."""
 
     def __init__(self, channels_in: int, channels: int, answers: int) -> None:
@@ -135,7 +150,7 @@ class PlainHead(nn.Module):
         super().__init__()
         self.mask_size = mask_size
         self.trunk = RoiTrunk(channels_in, channels)
-        self.classes = _Branch(channels, channels // 2, 3)
+        self.classes = Branch(channels, channels // 2, 3)
 
     def forward(self, aligned: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """``(N, C, h, w)`` -> logits ``(N, 3, H, W)`` and no further heads."""
@@ -164,25 +179,30 @@ class HierarchicalHead(nn.Module):
         width = channels // 2
         self.mask_size = mask_size
         self.trunk = RoiTrunk(channels_in, channels)
-        self.bg_fg = _Branch(channels, width, 2)
-        self.target_nontarget = _Branch(channels, width, 2)
-        self.contour = _Branch(channels, width, 1) if contour else None
-        self.distance = _Branch(channels, width, 1) if distance else None
+        self.bg_fg = Branch(channels, width, 2)
+        self.target_nontarget = Branch(channels, width, 2)
+        self.contour = Branch(channels, width, 1) if contour else None
+        self.distance = Branch(channels, width, 1) if distance else None
         self.correction = nn.Conv2d(width * (2 + contour + distance), 3, 1)
         nn.init.zeros_(self.correction.weight)
         assert self.correction.bias is not None
         nn.init.zeros_(self.correction.bias)
 
-    def forward(self, aligned: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """``(N, C, h, w)`` -> logits ``(N, 3, H, W)`` and the answers of the branches by name."""
-        trunk = self.trunk(aligned)
+    @property
+    def branches(self) -> dict[str, Branch]:
+        """Those that the head has, by the names of their answers, in the order in which ``correction`` takes them."""
         branches = {
             "bg_fg_logits": self.bg_fg,
             "target_nontarget_logits": self.target_nontarget,
             "contour_logits": self.contour,
             "distance": self.distance,
         }
-        asked = {name: branch(trunk) for name, branch in branches.items() if branch is not None}
+        return {name: branch for name, branch in branches.items() if branch is not None}
+
+    def forward(self, aligned: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """``(N, C, h, w)`` -> logits ``(N, 3, H, W)`` and the answers of the branches by name."""
+        trunk = self.trunk(aligned)
+        asked = {name: branch(trunk) for name, branch in self.branches.items()}
         correction = self.correction(torch.cat([features for features, _ in asked.values()], dim=1))
         # The few channels of the answers are brought to mask size, not the many of the features.
         answers = torch.cat([correction, *(answer for _, answer in asked.values())], dim=1)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from human_edge_detection import __version__
+from human_edge_detection.advanced.deployed_head import deployed
 from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
 from human_edge_detection.data.layout import SplitPaths
 from human_edge_detection.engine.build import build_validation_set
@@ -22,6 +23,7 @@ from human_edge_detection.engine.trained import TrainedModel, load_trained, read
 from human_edge_detection.errors import ConfigError, ExportError
 from human_edge_detection.experiments.paths import run_paths_of_checkpoint
 from human_edge_detection.experiments.result import ParityReport
+from human_edge_detection.export.graph import resize_by_factors
 from human_edge_detection.export.parity import Inputs, compare, parity_inputs, require_passed, summarise
 from human_edge_detection.storage import write_atomically, write_json
 from human_edge_detection.structures import CLASS_NAMES
@@ -165,7 +167,7 @@ def to_onnx(student: ExportableStudent, example: Inputs, metadata: Mapping[str, 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            student,
+            _deployed(student),
             kwargs=dict(example),
             dynamo=True,
             opset_version=OPSET,
@@ -175,7 +177,9 @@ def to_onnx(student: ExportableStudent, example: Inputs, metadata: Mapping[str, 
             verbose=False,
         )
     assert program is not None
-    model, agrees = onnxsim.simplify(program.model_proto)
+    traced = program.model_proto
+    resize_by_factors(traced)
+    model, agrees = onnxsim.simplify(traced)
     if not agrees:
         raise ExportError(f"onnxsim {onnxsim.__version__} changed what the model answers; install another version")
     for node in model.graph.node:
@@ -184,6 +188,15 @@ def to_onnx(student: ExportableStudent, example: Inputs, metadata: Mapping[str, 
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString()
     return content
+
+
+def _deployed(student: ExportableStudent) -> ExportableStudent:
+    """``student`` with the head that answers soonest; what it exports is compared with ``student`` itself."""
+    model = student.model
+    if model.head is None:
+        return student
+    quick = RgbPersonSegmenter(model.unet, deployed(model.head), roi_size=model.roi_size, mask_size=model.mask_size)
+    return ExportableStudent(quick).eval()
 
 
 def _write(destination: Destination, content: bytes, report: ParityReport) -> None:
