@@ -50,9 +50,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--image_size", type=int, default=320)
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--quick", action="store_true", help="the student alone")
+    parser.add_argument("--quick", action="store_true", help="the student alone, 10 rounds")
     parser.add_argument("--output", type=Path, default=Path("inference.json"))
     args = parser.parse_args()
+    args.rounds = 10 if args.quick else args.rounds
     rows, ratios = [], {}
     for encoder in ("b0",) if args.quick else ("b0", "b3"):
         size = (args.image_size, args.image_size)

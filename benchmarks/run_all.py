@@ -17,6 +17,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -100,10 +101,12 @@ def run_script(script: str, *, quick: bool) -> dict[str, Measured]:
         output = Path(folder) / "result.json"
         command = [sys.executable, str(path), "--output", str(output), *(["--quick"] if quick else [])]
         print(f"== {script}", flush=True)
+        started = time.monotonic()
         done = subprocess.run(command, cwd=folder, check=False, stderr=subprocess.PIPE, timeout=_LONGEST_SECONDS)
         if done.returncode != 0:
             print(f"{script} ended with {done.returncode}:\n{done.stderr.decode(errors='replace')}", flush=True)
             return {}
+        print(f"{script} took {time.monotonic() - started:.0f} s", flush=True)
         return ratios_of(script, json.loads(output.read_bytes()))
 
 

@@ -2,8 +2,8 @@
 
     uv run python benchmarks/startup.py --output startup.json
 
-Each in a process of its own, median of the rounds; what is compared takes turns. What a start costs depends on disk and
-processor, and most of it is imports: so a ratio is to an import in the same round, of pydantic or of torch.
+Each in a process of its own, the least of the rounds; what is compared takes turns. What a start costs depends on disk
+and processor, and most of it is imports: so a ratio is to an import, of pydantic or of torch.
 
 help, list_configs, typo
     CPU seconds of the commands. The typo is in the name of an experiment.
@@ -18,7 +18,6 @@ import argparse
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,7 +26,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from measuring import Seconds, cpu_seconds, machine, median_ratio
+from measuring import Seconds, cpu_seconds, machine
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = {
@@ -122,19 +121,18 @@ def wall_tasks(folder: Folder, *, quick: bool) -> dict[str, Task]:
 
 
 def measure(tasks: Mapping[str, Task], rounds: int) -> Seconds:
-    """Like ``take_turns``, for tasks that measure themselves; the first, which is the base, warms up."""
-    next(iter(tasks.values()))()
+    """Like ``take_turns``, for tasks that measure themselves."""
     taken = [[task() for task in tasks.values()] for _ in range(rounds)]
     return dict(zip(tasks, map(list, zip(*taken, strict=True)), strict=True))
 
 
 def show(seconds: Seconds, kind: str) -> dict[str, float]:
-    """Prints the medians; returns the ratios to the first, the base."""
+    """Prints the least, as other work only ever adds; returns the ratios to the first, the base."""
     base = next(iter(seconds))
-    ratios = {name: median_ratio(taken, seconds[base]) for name, taken in seconds.items()}
+    ratios = {name: min(taken) / min(seconds[base]) for name, taken in seconds.items()}
     print(f"{'':40}{kind:>12}{'x ' + base:>18}")
     for name, taken in seconds.items():
-        print(f"{name:40}{statistics.median(taken):12.2f}{ratios[name]:18.2f}")
+        print(f"{name:40}{min(taken):12.2f}{ratios[name]:18.2f}")
     return {f"{name} / {base}": ratio for name, ratio in ratios.items() if name != base}
 
 
@@ -153,15 +151,15 @@ def main() -> None:
         folder = Folder(Path(name), few_pictures=args.quick)
         if not args.quick:
             folder.save_untrained()
-        of_commands = measure(cpu, 3 * args.rounds)
+        of_commands = measure(cpu, 2 * args.rounds)
         folder.first_step(STUDENT, cached=False)
         of_runs = measure(wall_tasks(folder, quick=args.quick), args.rounds)
     ratios = show(of_commands, "CPU seconds") | show(of_runs, "seconds")
     result = {
         "machine": machine(),
         "arguments": vars(args),
-        "cpu_seconds": {name: statistics.median(taken) for name, taken in of_commands.items()},
-        "seconds": {name: statistics.median(taken) for name, taken in of_runs.items()},
+        "cpu_seconds": {name: min(taken) for name, taken in of_commands.items()},
+        "seconds": {name: min(taken) for name, taken in of_runs.items()},
         "ratios": ratios,
         "lower_is_better": list(ratios),
     }
