@@ -9,7 +9,9 @@ import pytest
 
 from human_edge_detection.cli.main import COMMANDS
 
-CPU_SECONDS = 0.5
+CPU_SECONDS, TIMES_PYDANTIC = 0.5, 5
+"""What help and lists may take; where the processor is slow or shared, so many times the import of pydantic."""
+
 STUDENT = "quickstart_student_b0"
 
 
@@ -62,16 +64,19 @@ def test_a_users_error_is_one_line_and_exit_code_2(tmp_path: Path, arguments: li
     ids=" ".join,
 )
 def test_help_and_lists_answer_at_once(tmp_path: Path, arguments: list[str]) -> None:
-    seconds = []
-    for _ in range(3):
+    def seconds(*command: str) -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        ended = hed(*arguments, folder=tmp_path)
+        subprocess.run([sys.executable, *command], capture_output=True, check=True, cwd=tmp_path)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert ended.returncode == 0, ended.stderr
-        seconds.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
-        if min(seconds) < CPU_SECONDS:
+        return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+    taken, base = [], []
+    for _ in range(3):
+        taken.append(seconds("-m", "human_edge_detection", *arguments))
+        if min(taken) < CPU_SECONDS:
             return
-    assert min(seconds) < CPU_SECONDS
+        base.append(seconds("-c", "import pydantic"))
+    assert min(taken) < TIMES_PYDANTIC * min(base)
 
 
 def test_lists_show_every_experiment_with_its_description(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Real processes, killed at random moments: the same command again ends in the same bits.
 
-The fast part runs with the other tests. The long one is ``uv run pytest -m slow tests/stress -s``; it says what it did.
+The fast part runs with the other tests; ``uv run pytest -m slow -n 0 -s tests/stress`` is the long one, which says what
+it did.
 A run is ``hed train`` with small networks, in a process forked from a server that has imported everything, so that a
 kill hits the work and not the start of Python.
 """
