@@ -129,10 +129,12 @@ def show(rows: Sequence[Row]) -> None:
 
 
 def record(kind: str, form: str, measured: Mapping[str, Measured], all_expected: dict[str, Any]) -> None:
-    """Replaces what is expected of the ratios that were measured, and keeps the others."""
-    kept = all_expected.setdefault(form, {}).setdefault(kind, {"ratios": {}})
-    kept["machine"] = machine()
-    kept["ratios"] |= {name: round(ratio.value, 4) for name, ratio in measured.items()}
+    """Replaces what is expected of the benchmarks that were run, and keeps the others."""
+    known = all_expected.setdefault(form, {}).get(kind, {"ratios": {}})["ratios"]
+    run = {name.partition(": ")[0] for name in measured}
+    kept = {name: ratio for name, ratio in known.items() if name.partition(": ")[0] not in run}
+    now = {name: round(ratio.value, 4) for name, ratio in measured.items()}
+    all_expected[form][kind] = {"machine": machine(), "ratios": kept | now}
     EXPECTED.write_text(json.dumps(all_expected, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 

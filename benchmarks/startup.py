@@ -3,7 +3,7 @@
     uv run python benchmarks/startup.py --output startup.json
 
 Each in a process of its own, the least of the rounds; what is compared takes turns. What a start costs depends on disk
-and processor, and most of it is imports: so a ratio is to an import, of pydantic or of torch.
+and processor, and most of it is imports: so a ratio is to an import, of pydantic or of all that models need.
 
 help, list_configs, typo
     CPU seconds of the commands. The typo is in the name of an experiment.
@@ -52,7 +52,7 @@ def first_step(*arguments):
 Trainer.train_step = first_step
 sys.exit(main(sys.argv[1:]))
 """
-SMALL_BASE, LARGE_BASE = "import pydantic", "import torch"
+SMALL_BASE, LARGE_BASE = "import pydantic", "import segmentation_models_pytorch"
 STUDENT, DISTILLED, TEACHER = "quickstart_student_b0", "quickstart_distilled_b0_from_b3", "quickstart_teacher_b3"
 SAVE_UNTRAINED = """
 import sys
@@ -130,9 +130,9 @@ def show(seconds: Seconds, kind: str) -> dict[str, float]:
     """Prints the least, as other work only ever adds; returns the ratios to the first, the base."""
     base = next(iter(seconds))
     ratios = {name: min(taken) / min(seconds[base]) for name, taken in seconds.items()}
-    print(f"{'':40}{kind:>12}{'x ' + base:>18}")
+    print(f"{'':40}{kind:>12}  x {base}")
     for name, taken in seconds.items():
-        print(f"{name:40}{min(taken):12.2f}{ratios[name]:18.2f}")
+        print(f"{name:40}{min(taken):12.2f}{ratios[name]:10.2f}")
     return {f"{name} / {base}": ratio for name, ratio in ratios.items() if name != base}
 
 

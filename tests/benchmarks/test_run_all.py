@@ -66,8 +66,8 @@ def test_the_whole_of_it_with_benchmarks_that_answer_at_once(
     monkeypatch.setattr(run_all, "FOLDER", tmp_path)
     monkeypatch.setattr(run_all, "EXPECTED", tmp_path / "expected.json")
 
-    def run(ratio: float, *flags: str) -> int:
-        answer.write_text(json.dumps({"ratios": {"exponent": ratio}, "lower_is_better": ["exponent"]}))
+    def run(ratio: float, *flags: str, name: str = "exponent") -> int:
+        answer.write_text(json.dumps({"ratios": {name: ratio}, "lower_is_better": [name]}))
         monkeypatch.setattr(sys, "argv", ["run_all.py", "--quick", "--only", "growth", *flags])
         return run_all.main()
 
@@ -77,6 +77,9 @@ def test_the_whole_of_it_with_benchmarks_that_answer_at_once(
     assert run(1.1) == 0
     assert run(2.0) == 1
     assert "NOT OK" in capsys.readouterr().out
+    assert run(1.0, name="slope") == 1  # the exponent is missing
+    assert run(1.0, "--record", name="slope") == 0
+    assert run(1.0, name="slope") == 0  # and is asked for no more
     (tmp_path / "growth.py").write_text("raise SystemExit(3)")
     assert run(1.0) == 1
     assert run(1.0, "--record") == 1
