@@ -26,6 +26,22 @@ def resizing(channels: int, height: int, width: int) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
 
+def test_sizes_that_nobody_knows_are_let_be() -> None:
+    model = resizing(16, 12, 8)
+    nodes = [node for node in model.graph.node if node.op_type != "Relu"]
+    nodes[-1].output[0] = "answer"
+    sizes = helper.make_tensor_value_info("size", TensorProto.INT64, [2])
+    small, answer = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (("small", ["N", 16, 6, 4]), ("answer", None))
+    )
+    open_model = helper.make_model(
+        helper.make_graph(nodes, "open", [small, sizes], [answer]), opset_imports=model.opset_import, ir_version=10
+    )
+    resize_by_factors(open_model)
+    assert factors(open_model) is None
+
+
 def answer(model: onnx.ModelProto, channels: int) -> np.ndarray:
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     (answer,) = session.run(None, {"small": np.random.default_rng(0).random((3, channels, 6, 4), np.float32)})

@@ -18,9 +18,10 @@ def resize_by_factors(model: onnx.ModelProto) -> None:
     channels stay as they are, and leaves its blocked memory layout for the operation and the ones around it. Few
     channels are let be: there the layout, of sixteen at a time, is mostly filling.
     """
+    graph = onnx.shape_inference.infer_shapes(model).graph
     shapes = {
         value.name: [size.dim_value for size in value.type.tensor_type.shape.dim]
-        for value in onnx.shape_inference.infer_shapes(model).graph.value_info
+        for value in (*graph.input, *graph.value_info, *graph.output)
     }
     for node in model.graph.node:
         if node.op_type == "Resize" and len(node.input) == 4:
@@ -33,8 +34,8 @@ def resize_by_factors(model: onnx.ModelProto) -> None:
 
 def _factors(small: Sequence[int], large: Sequence[int]) -> list[int]:
     """Of height and width, if both are whole; sizes are ``(N, C, H, W)``, 0 where they are not fixed."""
-    if len(small) != 4 or small[1] < _LEAST_CHANNELS:
+    if len(small) != 4 or len(large) != 4 or small[1] < _LEAST_CHANNELS:
         return []
     sizes = list(zip(small[2:], large[2:], strict=True))
-    fixed = all(before and after % before == 0 for before, after in sizes)
-    return [after // before for before, after in sizes] if fixed else []
+    whole = all(before and after and after % before == 0 for before, after in sizes)
+    return [after // before for before, after in sizes] if whole else []
