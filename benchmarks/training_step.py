@@ -237,7 +237,7 @@ def floor_of(config: ExperimentConfig, teacher_config: ExperimentConfig, batch: 
 def variant_process(name: str, config: ExperimentConfig, teacher: Path, folder: Path) -> Iterator[Variant]:
     """A process that does the steps of one variant."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["human_edge_detection.engine.preparation"])  # once for all
+    context.set_forkserver_preload(["human_edge_detection.engine.preparation"])  # once for all variants
     here, there = context.Pipe()
     worker = context.Process(target=serve, args=(name, config, teacher, folder, there), daemon=True)
     worker.start()

@@ -107,6 +107,14 @@ def test_the_file_explains_itself_and_tells_nothing_of_the_machine(run: RunPaths
     assert b"site-packages" not in run.onnx.read_bytes()
 
 
+def test_the_graph_is_the_quick_one(run: RunPaths, exported: Export) -> None:
+    nodes = onnx.load(run.onnx).graph.node
+    assert not [node for node in nodes if node.op_type == "Softplus"]
+    by_factors = [len(node.input) == 3 for node in nodes if node.op_type == "Resize"]
+    assert by_factors.count(False) == 1  # the answers, of few channels
+    assert by_factors.count(True) >= 2
+
+
 def test_a_model_that_answers_otherwise_is_not_written(
     run: RunPaths, exported: Export, write_checkpoint: WriteCheckpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
