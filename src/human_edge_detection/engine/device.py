@@ -65,8 +65,9 @@ def keep_freed_memory() -> None:
     tenth of a step on a CPU (``benchmarks/training_step.md``). Other C libraries are left as they are.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, 2**30)
+    # Old versions of glibc refuse a threshold above 32 MiB; to set the other one alone would make things worse, as it
+    # ends the threshold's growth from its 128 KiB.
+    if mallopt is not None and (mallopt(_M_MMAP_THRESHOLD, 2**30) or mallopt(_M_MMAP_THRESHOLD, 2**25)):
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
