@@ -30,7 +30,7 @@ from human_edge_detection.data.coco import read_people
 from human_edge_detection.data.dataset import PeopleDataset
 from human_edge_detection.data.layout import SplitPaths, find_split
 from human_edge_detection.data.loader import training_batches
-from human_edge_detection.data.photographs import read_photograph
+from human_edge_detection.data.photographs import read_shrunk
 from human_edge_detection.data.prepare import Preparation, prepare
 from human_edge_detection.data.sample_people import write_sample_people
 from human_edge_detection.data.view import PeopleInView, view_images
@@ -76,7 +76,7 @@ def parts_of(dataset: PeopleDataset, index: int) -> dict[str, float]:
     path = dataset.people.images_dir / photograph.file_name
     matrix = scaling(*dataset.image_size[::-1]) @ view.matrix
     times = [time.thread_time()]
-    image = read_photograph(path, size)
+    image, _ = read_shrunk(path, size, 1)
     times.append(time.thread_time())
     warp(image, matrix, dataset.image_size, FILL_COLOR)
     times.append(time.thread_time())

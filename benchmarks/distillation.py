@@ -47,7 +47,7 @@ SMALL.append("loss.class_weights=[0.604,0.529,1.868]")
 TEACHER_SETS = ["model.image_size=[192,192]", "model.pretrained_unet_config=null", *SMALL]
 STUDENT_SETS = ["model.image_size=[128,128]", *SMALL]
 TEACHER_FLAGS = ["--batch_size", "16", "--learning_rate", "0.001", "--epochs", "24"]
-STUDENT_EPOCHS = 10
+STUDENT_EPOCHS = 20
 STUDENT_FLAGS = ["--batch_size", "8", "--learning_rate", "0.001", "--epochs", str(STUDENT_EPOCHS)]
 STUDENT_FLAGS += ["--cache_views", str(STUDENT_EPOCHS), "--num_workers", "0"]
 

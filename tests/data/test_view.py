@@ -7,7 +7,7 @@ import pytest
 from plain_views import iou, mask_boxes, plain_view
 from pycocotools import mask as coco_mask
 
-from human_edge_detection.data.augment import Augmentation, View, draw_view, fit_boxes
+from human_edge_detection.data.augment import FILL_COLOR, Augmentation, View, draw_view, fit_boxes
 from human_edge_detection.data.coco import read_people
 from human_edge_detection.data.dataset import Scene, person_mask, read_scene, roi_masks
 from human_edge_detection.data.layout import find_splits
@@ -190,6 +190,13 @@ def test_an_image_has_the_size_it_is_asked_for_and_its_colours(drawn):
     expected = resize(read_scene(drawn, photograph).image, IMAGE)
     difference = np.abs(image.astype(float) - expected)
     assert difference.mean() < 1.5 and np.sqrt((difference**2).mean()) < 3
+
+
+def test_what_a_view_shows_beside_the_photograph_has_the_fill_colour(drawn):
+    photograph = drawn.photographs[0]
+    matrix = translation(0.5, 0) @ scaling(1 / photograph.width, 1 / photograph.height)
+    (image,) = view_images(drawn, photograph, View(matrix, None, 0.0), [IMAGE])
+    assert (image[:, : IMAGE[1] // 2 - 1] == FILL_COLOR).all()
 
 
 def test_large_photographs_are_decoded_smaller_with_little_loss(write_coco):

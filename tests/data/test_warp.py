@@ -54,6 +54,16 @@ def test_random_views_are_as_warped_at_full_size(picture, size, seed):
     assert abs(got.astype(float).mean() - expected.mean()) < 0.3
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_colours_are_warped_as_each_alone_would_be(picture, seed):
+    """Three channels take another way than one."""
+    matrix = scaling(256, 256) @ draw_view(Augmentation(), (480, 640), np.random.default_rng(seed)).matrix
+    together = warp(picture, matrix, (256, 256), FILL_COLOR)
+    alone = [warp(picture[..., channel], matrix, (256, 256), (FILL_COLOR[channel],)) for channel in range(3)]
+    assert together.flags.c_contiguous
+    assert np.abs(together.astype(int) - np.stack(alone, axis=-1)).max() <= 1  # of rounding
+
+
 def test_half_a_pixel_would_be_seen(picture):
     """The bounds above are tight enough to notice a view that is shifted by half a pixel."""
     matrix = scaling(256 / 640, 256 / 480)

@@ -22,6 +22,7 @@ from human_edge_detection.data.silhouettes import FULL, Outline, Silhouettes, fo
 from human_edge_detection.data.warp import ENOUGH, Matrix, inverse, scaling, strides, warp
 from human_edge_detection.structures import IGNORE, NON_TARGET, TARGET
 
+_FILL_BGR: Final = FILL_COLOR[::-1]
 _FINER: Final = 2
 _LEAST: Final = 0.5
 """Pixels of the photograph; of whom less is seen in width or height is not seen."""
@@ -43,12 +44,13 @@ def view_images(
     most = min(min(strides(matrix)) for matrix in matrices) / ENOUGH
     image, factor = read_shrunk(people.images_dir / photograph.file_name, full_size, most)
     return [
-        _finish(warp(image, matrix @ scaling(factor, factor), size, FILL_COLOR), view, full_size)
+        _finish(warp(image, matrix @ scaling(factor, factor), size, _FILL_BGR), view, full_size)
         for matrix, size in zip(matrices, sizes, strict=True)
     ]
 
 
 def _finish(image: NDArray[np.uint8], view: View, full_size: tuple[int, int]) -> NDArray[np.uint8]:
+    image = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)  # here, where it has the fewest pixels
     if view.color is not None:
         image = view.color.apply(image)
     if view.blur:

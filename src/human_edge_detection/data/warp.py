@@ -68,8 +68,11 @@ def warp(image: NDArray[np.uint8], matrix: Matrix, size: tuple[int, int], fill: 
     if len(x) > 1 or len(y) > 1:
         part = np.asarray(cv2.sepFilter2D(part, -1, x, y, borderType=cv2.BORDER_REPLICATE), np.uint8)
     centred = translation(-0.5, -0.5) @ matrix @ translation(0.5, 0.5)  # OpenCV counts from the centre of a pixel
+    colours = part.ndim == 3 and part.shape[2] == 3
+    if colours:  # OpenCV warps four channels in half the time that it takes for three
+        part = np.asarray(cv2.cvtColor(part, cv2.COLOR_BGR2BGRA), np.uint8)
     warped = cv2.warpAffine(part, centred[:2], size[::-1], flags=cv2.INTER_LINEAR, borderValue=tuple(fill))
-    return np.asarray(warped, np.uint8)
+    return np.asarray(cv2.cvtColor(warped, cv2.COLOR_BGRA2BGR) if colours else warped, np.uint8)
 
 
 def _visible_part(image: NDArray[np.uint8], matrix: Matrix, size: tuple[int, int]) -> tuple[NDArray[np.uint8], Matrix]:

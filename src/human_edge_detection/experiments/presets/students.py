@@ -9,6 +9,8 @@ the gain over the student is the gain of distillation.
         --configs rgb_hierarchical_unet_v2_student_b0 rgb_hierarchical_unet_v2_distillation_b0_from_b3
 
 trains the B3 teacher (and its pre-training) first, unless it is there; ``--teacher_checkpoint PATH`` uses another.
+
+Recorded, at 128x128 on photographs (``benchmarks/distillation.md``): mIoU 0.507 distilled, 0.493 without a teacher.
 """
 
 from typing import Any
