@@ -151,7 +151,7 @@ def main() -> None:
         folder = Folder(Path(name), few_pictures=args.quick)
         if not args.quick:
             folder.save_untrained()
-        of_commands = measure(cpu, 2 * args.rounds)
+        of_commands = measure(cpu, args.rounds + 1)
         folder.first_step(STUDENT, cached=False)
         of_runs = measure(wall_tasks(folder, quick=args.quick), args.rounds)
     ratios = show(of_commands, "CPU seconds") | show(of_runs, "seconds")

@@ -55,7 +55,7 @@ def configs(args: argparse.Namespace) -> tuple[ExperimentConfig, ExperimentConfi
         {
             "name": "step",
             "data": {
-                "sample": {"train_images": 8 * args.batch_size, "val_images": 2, "image_size": [480, 640]},
+                "sample": {"train_images": _BATCHES * args.batch_size, "val_images": 2, "image_size": [480, 640]},
                 "max_rois_per_image": args.rois,
                 "num_workers": 0,
             },
