@@ -25,16 +25,16 @@ import torch
 from measuring import machine
 from plain_data import PlainData, changes, exact_sample
 
-from human_edge_detection.data.augment import FILL_COLOR, Augmentation, draw_view
-from human_edge_detection.data.coco import read_people
+from human_edge_detection.data.annotations.coco import read_people
+from human_edge_detection.data.annotations.layout import SplitPaths, find_split
 from human_edge_detection.data.dataset import PeopleDataset
-from human_edge_detection.data.layout import SplitPaths, find_split
+from human_edge_detection.data.drawn.data_set import write_sample_people
+from human_edge_detection.data.images.read import read_shrunk
 from human_edge_detection.data.loader import training_batches
-from human_edge_detection.data.photographs import read_shrunk
 from human_edge_detection.data.prepare import Preparation, prepare
-from human_edge_detection.data.sample_people import write_sample_people
-from human_edge_detection.data.view import PeopleInView, view_images
-from human_edge_detection.data.warp import scaling, warp
+from human_edge_detection.data.views.augment import FILL_COLOR, Augmentation, draw_view
+from human_edge_detection.data.views.view import PeopleInView, view_images
+from human_edge_detection.data.views.warp import scaling, warp
 
 OURS = "ours"
 PARTS = ("decode", "warp", "colours and blur", "people: boxes and masks")

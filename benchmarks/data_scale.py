@@ -38,7 +38,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from measuring import in_a_process, processor_line
 
-from human_edge_detection.data.coco import PeopleAnnotations, read_people
+from human_edge_detection.data.annotations.coco import PeopleAnnotations, read_people
 
 PERSONS_PER_IMAGE = 262_465 / 64_115
 CROWDS = 5_212 / 262_465

@@ -24,7 +24,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from human_edge_detection.runner.tuning_split import split
+from human_edge_detection.runner.sweep.tuning_split import split
 
 TEACHER = "rgb_hierarchical_unet_v2_fullimage_pretrained_peopleseg_r64x48m128x96_disttrans_contdet_baware"
 CONTROL = "rgb_hierarchical_unet_v2_student_b0"

@@ -12,8 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from human_edge_detection.engine.describe import describe_model
-from human_edge_detection.experiments.schema import ModelConfig
+from human_edge_detection.engine.model_cost import describe_model
+from human_edge_detection.experiments.schema.experiment import ModelConfig
 
 _SIDE = 2048
 _COPIED = 2**28

@@ -39,15 +39,15 @@ from validation import plausible
 from human_edge_detection.cli.main import main as main_of_hed
 from human_edge_detection.data.loader import validation_batches
 from human_edge_detection.engine.build import build_validation_set, read_splits
-from human_edge_detection.engine.evaluation import evaluate
-from human_edge_detection.engine.preparation import prepare_training
-from human_edge_detection.engine.trainer import Trainer
-from human_edge_detection.experiments.paths import RunPaths
+from human_edge_detection.engine.evaluation.evaluate import evaluate
+from human_edge_detection.engine.session.prepare import prepare_training
+from human_edge_detection.engine.training.trainer import Trainer
 from human_edge_detection.experiments.registry import get_config
-from human_edge_detection.experiments.result import RunResult, RunStatus
-from human_edge_detection.experiments.schema import ExperimentConfig, build_config, derive
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config, derive
 from human_edge_detection.metrics.coco_ap import CocoMaskAp
-from human_edge_detection.runner.compare import write_comparison
+from human_edge_detection.runner.comparison.table import write_comparison
+from human_edge_detection.runs.paths import RunPaths
+from human_edge_detection.runs.records import RunResult, RunStatus
 from human_edge_detection.structures import NON_TARGET, TARGET, Batch, SegmentationOutput
 
 STUDENT, DISTILLED, TEACHER = "quickstart_student_b0", "quickstart_distilled_b0_from_b3", "quickstart_teacher_b3"

@@ -19,8 +19,8 @@ import torch
 from measuring import machine, take_turns
 
 from human_edge_detection.engine.build import build_model
-from human_edge_detection.engine.describe import describe_model
-from human_edge_detection.experiments.schema import ModelConfig
+from human_edge_detection.engine.model_cost import describe_model
+from human_edge_detection.experiments.schema.experiment import ModelConfig
 from human_edge_detection.export.onnx import ExportableStudent, to_onnx
 
 _FEW, _MANY = 1, 11

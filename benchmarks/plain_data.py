@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from pycocotools.coco import COCO
 
-from human_edge_detection.data.augment import FILL_COLOR, Augmentation, fit_boxes
-from human_edge_detection.data.coco import PeopleAnnotations
+from human_edge_detection.data.annotations.coco import PeopleAnnotations
 from human_edge_detection.data.dataset import Scene, person_mask, read_scene, roi_masks
-from human_edge_detection.data.photographs import resize
+from human_edge_detection.data.images.read import resize
+from human_edge_detection.data.views.augment import FILL_COLOR, Augmentation, fit_boxes
 
 Array = NDArray[Any]
 

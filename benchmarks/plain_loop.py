@@ -25,7 +25,7 @@ from human_edge_detection.advanced.fast_layers.squeeze_excite import PointwiseCo
 from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
 from human_edge_detection.advanced.knowledge_distillation import DistillationLoss
 from human_edge_detection.data.dataset import PeopleDataset, Sample, collate
-from human_edge_detection.engine.truth import head_truths
+from human_edge_detection.engine.teaching.head_targets import head_truths
 from human_edge_detection.losses.hierarchical import HierarchicalLoss
 from human_edge_detection.structures import Batch
 

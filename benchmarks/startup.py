@@ -44,7 +44,7 @@ COMMANDS = {
 FIRST_STEP = """
 import os, sys
 from human_edge_detection.cli.main import main
-from human_edge_detection.engine.trainer import Trainer
+from human_edge_detection.engine.training.trainer import Trainer
 step = Trainer.train_step
 def first_step(*arguments):
     step(*arguments)
@@ -59,7 +59,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from human_edge_detection.engine.build import build_model
-from human_edge_detection.engine.checkpoint import Checkpoint, save_checkpoint
+from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from human_edge_detection.experiments.registry import get_config
 config = get_config(sys.argv[1])
 save_checkpoint(Path(sys.argv[2]), Checkpoint(config, build_model(config.model).state_dict(), 0, {}, "untrained"))

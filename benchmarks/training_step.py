@@ -28,12 +28,12 @@ from plain_loop import plain_step, with_plain_layers
 
 from human_edge_detection.data.loader import training_batches
 from human_edge_detection.engine.build import build_distillation_loss, build_loss, build_model
-from human_edge_detection.engine.checkpoint import read_checkpoint, save_checkpoint
+from human_edge_detection.engine.checkpoints.checkpoint import read_checkpoint, save_checkpoint
 from human_edge_detection.engine.device import autocast
-from human_edge_detection.engine.preparation import prepare_training
-from human_edge_detection.engine.trainer import Trainer
-from human_edge_detection.experiments.paths import RunPaths
-from human_edge_detection.experiments.schema import ExperimentConfig, build_config, derive
+from human_edge_detection.engine.session.prepare import prepare_training
+from human_edge_detection.engine.training.trainer import Trainer
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config, derive
+from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.structures import Batch, SegmentationOutput
 
 _BATCHES = 4
@@ -237,7 +237,7 @@ def floor_of(config: ExperimentConfig, teacher_config: ExperimentConfig, batch: 
 def variant_process(name: str, config: ExperimentConfig, teacher: Path, folder: Path) -> Iterator[Variant]:
     """A process that does the steps of one variant."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["human_edge_detection.engine.preparation"])  # once for all variants
+    context.set_forkserver_preload(["human_edge_detection.engine.session.prepare"])  # once for all variants
     here, there = context.Pipe()
     worker = context.Process(target=serve, args=(name, config, teacher, folder, there), daemon=True)
     worker.start()

@@ -30,12 +30,12 @@ from measuring import machine, median_ratio, take_turns
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from human_edge_detection.data.annotations.annotation_set import PeopleAnnotations
 from human_edge_detection.data.loader import validation_batches
-from human_edge_detection.data.people import PeopleAnnotations
 from human_edge_detection.engine.build import build_model, build_validation_set, read_splits
 from human_edge_detection.engine.device import autocast, choose_device, choose_precision
-from human_edge_detection.engine.evaluation import Answer, answer_of, evaluate
-from human_edge_detection.experiments.schema import ExperimentConfig, build_config
+from human_edge_detection.engine.evaluation.evaluate import Answer, answer_of, evaluate
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config
 from human_edge_detection.metrics.coco_ap import CocoMaskAp
 from human_edge_detection.structures import IGNORE, Batch, SegmentationOutput
 

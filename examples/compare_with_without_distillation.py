@@ -20,11 +20,11 @@ import matplotlib.pyplot as plt
 
 from human_edge_detection.experiments.overrides import collect
 from human_edge_detection.log import setup_logging
-from human_edge_detection.runner.attempts import Options
-from human_edge_detection.runner.compare import write_comparison
-from human_edge_detection.runner.plan import BatchRequest, check_plan, plan
-from human_edge_detection.runner.sample_data import make_sample_data
-from human_edge_detection.runner.supervise import supervise
+from human_edge_detection.runner.comparison.table import write_comparison
+from human_edge_detection.runner.execution.plan import BatchRequest, check_plan, plan
+from human_edge_detection.runner.execution.retry import Options
+from human_edge_detection.runner.execution.sample_data import make_sample_data
+from human_edge_detection.runner.execution.supervise import supervise
 
 # Student and distilled student differ in the distillation section alone: the gain is that of distillation.
 EXPERIMENTS = {

@@ -10,12 +10,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from human_edge_detection.engine.run import execute_run
+from human_edge_detection.engine.session.execute import execute_run
 from human_edge_detection.experiments.config_manager import derive, get_config
-from human_edge_detection.experiments.paths import RunPaths
-from human_edge_detection.experiments.result import RunResult
-from human_edge_detection.experiments.schema import ExperimentConfig
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.log import setup_logging
+from human_edge_detection.runs.paths import RunPaths
+from human_edge_detection.runs.records import RunResult
 
 
 def train(config: ExperimentConfig, folder: Path) -> RunResult:

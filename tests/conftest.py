@@ -15,10 +15,12 @@ import cv2
 import numpy as np
 import pytest
 
-from human_edge_detection.experiments.paths import RunPaths
-from human_edge_detection.experiments.result import RunResult, RunStatus
-from human_edge_detection.experiments.schema import ExperimentConfig, build_config
-from human_edge_detection.storage import write_json
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config
+from human_edge_detection.files.write import write_json
+from human_edge_detection.runs.paths import RunPaths
+from human_edge_detection.runs.records import RunResult, RunStatus
+
+pytest_plugins = ["run_fixtures"]
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """One thread: sums do not depend on the machine, and many small tests are quicker."""

@@ -10,18 +10,21 @@ PACKAGE = Path(__file__).parents[1] / "src" / "human_edge_detection"
 FILES = sorted(PACKAGE.rglob("*.py"))
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 500, 60
 MAY_IMPORT = {
-    "experiments": set(),
-    "advanced": set(),
+    "files": set(),
+    "experiments": {"files"},
+    "runs": {"files", "experiments"},
+    "advanced": {"files"},
     "losses": set(),
     "metrics": set(),
-    "data": set(),
-    "engine": {"experiments", "advanced", "losses", "metrics", "data"},
-    "export": {"experiments", "advanced", "data", "engine"},
-    "runner": {"experiments", "metrics", "data", "engine", "export"},
-    "cli": {"experiments", "advanced", "metrics", "data", "engine", "export", "runner"},
+    "data": {"files"},
+    "engine": {"files", "experiments", "runs", "advanced", "losses", "metrics", "data"},
+    "export": {"files", "experiments", "runs", "advanced", "data", "engine"},
+    "runner": {"files", "experiments", "runs", "metrics", "data"},
+    "selfcheck": {"files", "experiments", "runs", "data", "engine", "runner"},
+    "cli": {"files", "experiments", "runs", "advanced", "data", "engine", "export", "runner", "selfcheck"},
 }
 """Part -> parts that it may import, beside itself and the modules that everything may use."""
-QUICK = ("experiments", "runner", "cli")
+QUICK = ("files", "experiments", "runs", "runner", "cli")
 HEAVY = {"torch", "torchvision", "segmentation_models_pytorch", "timm", "cv2", "onnx", "onnxruntime"}
 
 

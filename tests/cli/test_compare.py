@@ -13,8 +13,8 @@ from made_up_runs import made_up_counts, write_counted_run
 
 from human_edge_detection.cli.main import main
 from human_edge_detection.experiments.overrides import apply, collect
-from human_edge_detection.experiments.paths import RunPaths
 from human_edge_detection.experiments.registry import get_config
+from human_edge_detection.runs.paths import RunPaths
 
 FILES = ["bars.png", "comparison.csv", "comparison.json", "curves.png", "gains.png"]
 

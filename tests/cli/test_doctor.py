@@ -7,9 +7,9 @@ import pytest
 
 from human_edge_detection.cli.doctor import conclusion, lines_of
 from human_edge_detection.cli.main import main
-from human_edge_detection.engine.doctor.finding import ok, problem, warning
 from human_edge_detection.errors import TrainingError
-from human_edge_detection.runner import self_test
+from human_edge_detection.selfcheck import self_test
+from human_edge_detection.selfcheck.machine.finding import ok, problem, warning
 
 FINE, SO_SO, BAD = ok("disk", "61 GiB"), warning("threads", "64", "use 8"), problem("GPU", "lost", "find it")
 

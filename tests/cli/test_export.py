@@ -9,8 +9,8 @@ import torch
 
 from human_edge_detection.cli.main import main
 from human_edge_detection.engine.build import build_model
-from human_edge_detection.engine.checkpoint import Checkpoint, save_checkpoint
-from human_edge_detection.experiments.schema import ExperimentConfig, derive
+from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, save_checkpoint
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 
 Damage = Callable[[bytes], bytes]
 

@@ -5,9 +5,15 @@ from pathlib import Path
 import pytest
 
 from human_edge_detection.cli.main import main
-from human_edge_detection.engine import soft_label_writer as engine
-from human_edge_detection.engine.soft_labels import Part, SoftLabelKey, SoftLabelMetadata, SoftLabels, TeacherRecord
-from human_edge_detection.experiments.schema import AugmentationConfig, ExperimentConfig
+from human_edge_detection.engine.teaching import soft_label_writer as engine
+from human_edge_detection.engine.teaching.soft_labels import (
+    Part,
+    SoftLabelKey,
+    SoftLabelMetadata,
+    SoftLabels,
+    TeacherRecord,
+)
+from human_edge_detection.experiments.schema.experiment import AugmentationConfig, ExperimentConfig
 
 STUDENT = ("--config", "quickstart_distilled_b0_from_b3", "--cache_views", "4")
 

@@ -7,11 +7,11 @@ import pytest
 
 from human_edge_detection.cli.main import main
 from human_edge_detection.cli.verify_resume import verdict
-from human_edge_detection.engine import verify_resume as engine
-from human_edge_detection.engine.verify_resume import Verification
 from human_edge_detection.errors import TrainingError
-from human_edge_detection.experiments.paths import RunPaths
-from human_edge_detection.experiments.schema import ExperimentConfig
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig
+from human_edge_detection.runs.paths import RunPaths
+from human_edge_detection.selfcheck import verify_resume as engine
+from human_edge_detection.selfcheck.verify_resume import Verification
 
 SAME = Verification(RunPaths(Path("run")), 8, (2, 6), 99, None, "cpu")
 OTHER = SAME._replace(difference="latest.pth: model/x differs in 1 of 4 elements, by 1e-07 at most")

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from human_edge_detection.data.coco import read_people
-from human_edge_detection.data.segmentation import decode_mask
+from human_edge_detection.data.annotations.coco import read_people
+from human_edge_detection.data.annotations.polygons_and_rle import decode_mask
 from human_edge_detection.errors import DataError
 
 HEIGHT, WIDTH = 20, 30

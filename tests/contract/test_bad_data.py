@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from human_edge_detection.data.coco import read_people
-from human_edge_detection.data.photographs import photograph_problem, read_photograph
+from human_edge_detection.data.annotations.coco import read_people
+from human_edge_detection.data.images.read import photograph_problem, read_photograph
 from human_edge_detection.errors import DataError
 
 SECONDS = 2.0
@@ -30,11 +30,11 @@ HEIGHT, WIDTH = 64, 96
 CHILD = """
 import json, sys, time, traceback
 from pathlib import Path
-from human_edge_detection.data.coco import decode_mask, read_people
-from human_edge_detection.data.people import refusal
-from human_edge_detection.data.coco import read_people
-from human_edge_detection.data.photographs import read_photograph
-from human_edge_detection.data.scan import bad_samples
+from human_edge_detection.data.annotations.coco import decode_mask, read_people
+from human_edge_detection.data.annotations.annotation_set import refusal
+from human_edge_detection.data.annotations.coco import read_people
+from human_edge_detection.data.images.read import read_photograph
+from human_edge_detection.data.annotations.scan import bad_samples
 from human_edge_detection.errors import DataError
 
 def use(folder):

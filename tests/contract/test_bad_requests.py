@@ -14,13 +14,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from human_edge_detection import storage
 from human_edge_detection.cli.main import main
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.config_file import MAX_BYTES, read_config_file
 from human_edge_detection.experiments.config_manager import get_config, list_configs
 from human_edge_detection.experiments.overrides import resolve
-from human_edge_detection.experiments.schema import build_config
+from human_edge_detection.experiments.schema.experiment import build_config
+from human_edge_detection.files import write
 
 SECONDS = 2.0
 STUDENT = "quickstart_student_b0"
@@ -56,7 +56,13 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module", autouse=True)
 def everything_imported() -> None:
     """Imports take seconds once; what is measured is the time to say what is wrong."""
-    for module in ("engine.run", "engine.evaluate_checkpoint", "export.onnx", "runner.supervise", "runner.report"):
+    for module in (
+        "engine.session.execute",
+        "engine.evaluation.evaluate_checkpoint",
+        "export.onnx",
+        "runner.execution.supervise",
+        "runner.execution.report",
+    ):
         __import__(f"human_edge_detection.{module}")
 
 
@@ -300,8 +306,8 @@ def test_a_folder_that_cannot_be_written(
         raise PermissionError(13, "Permission denied")
 
     (tmp_path / "experiments").mkdir()
-    monkeypatch.setattr(storage.os, "makedirs", read_only)
-    monkeypatch.setattr(storage.os, "open", read_only)
+    monkeypatch.setattr(write.os, "makedirs", read_only)
+    monkeypatch.setattr(write.os, "open", read_only)
     refused((*TRAIN, "--data_root", str(tiny_coco), "--encoder_weights", "none"), "Permission denied", capsys)
 
 

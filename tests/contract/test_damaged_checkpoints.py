@@ -19,8 +19,8 @@ import pytest
 import torch
 from torch import nn
 
-from human_edge_detection.engine.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
-from human_edge_detection.engine.progress import TrainingProgress
+from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
+from human_edge_detection.engine.checkpoints.counters import TrainingProgress
 from human_edge_detection.errors import CheckpointError
 from human_edge_detection.experiments.config_manager import get_config
 
@@ -303,9 +303,9 @@ import json, sys, time
 from pathlib import Path
 import torch
 from torch import nn
-from human_edge_detection.advanced.state_dict import load_strictly
-from human_edge_detection.engine.checkpoint import read_checkpoint
-from human_edge_detection.engine.training_state import check_training_state
+from human_edge_detection.advanced.weights.state_dict import load_strictly
+from human_edge_detection.engine.checkpoints.checkpoint import read_checkpoint
+from human_edge_detection.engine.checkpoints.resume_state import check_training_state
 from human_edge_detection.errors import CheckpointError
 
 for path in map(Path, json.load(sys.stdin)):
@@ -377,7 +377,7 @@ def test_weights_of_another_experiment_do_not_fit(good: bytes, tmp_path: Path) -
     checkpoint = replace(whole_checkpoint(), config=get_config("quickstart_student_b0"))
     path = tmp_path / "a.pth"
     save_checkpoint(path, checkpoint)
-    from human_edge_detection.engine.trained import load_trained
+    from human_edge_detection.engine.checkpoints.load import load_trained
 
     with pytest.raises(CheckpointError, match=r"not a whole quickstart_student_b0: \d+ tensors missing"):
         load_trained(path)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from human_edge_detection.data.sample_people import write_sample_people
+from human_edge_detection.data.drawn.data_set import write_sample_people
 
 Edit = Callable[[dict[str, Any]], None]
 

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 import torch
 
-from human_edge_detection.data.augment import Augmentation
-from human_edge_detection.data.coco import read_people
+from human_edge_detection.data.annotations.coco import read_people
 from human_edge_detection.data.dataset import PeopleDataset, collate
+from human_edge_detection.data.views.augment import Augmentation
 from human_edge_detection.errors import DataError
 
 

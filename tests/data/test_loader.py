@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from human_edge_detection.data.augment import Augmentation
-from human_edge_detection.data.coco import read_people
+from human_edge_detection.data.annotations.coco import read_people
+from human_edge_detection.data.annotations.layout import find_splits
 from human_edge_detection.data.dataset import PeopleDataset
-from human_edge_detection.data.layout import find_splits
 from human_edge_detection.data.loader import batches_per_epoch, epoch_order, training_batches, validation_batches
+from human_edge_detection.data.views.augment import Augmentation
 from human_edge_detection.errors import DataError
 
 

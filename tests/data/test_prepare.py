@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from human_edge_detection.data.coco import decode_mask, read_people
-from human_edge_detection.data.layout import SplitPaths, find_split
+from human_edge_detection.data.annotations.coco import decode_mask, read_people
+from human_edge_detection.data.annotations.layout import SplitPaths, find_split
+from human_edge_detection.data.annotations.statistics import suggested_class_weights
 from human_edge_detection.data.prepare import Preparation, prepare
-from human_edge_detection.data.statistics import suggested_class_weights
 from human_edge_detection.errors import DataError
 
 

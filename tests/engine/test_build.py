@@ -13,7 +13,7 @@ from human_edge_detection.engine.build import (
     read_splits,
 )
 from human_edge_detection.errors import ConfigError
-from human_edge_detection.experiments.schema import DataConfig, DistillationConfig, ExperimentConfig, derive
+from human_edge_detection.experiments.schema.experiment import DataConfig, DistillationConfig, ExperimentConfig, derive
 from human_edge_detection.losses.hierarchical import HeadWeights
 
 

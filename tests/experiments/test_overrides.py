@@ -10,7 +10,7 @@ from human_edge_detection.experiments.config_file import MAX_BYTES
 from human_edge_detection.experiments.difference import difference
 from human_edge_detection.experiments.flags import FLAGS
 from human_edge_detection.experiments.overrides import collect, resolve
-from human_edge_detection.experiments.schema import ExperimentConfig, field_names
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig, field_names
 
 STUDENT = "quickstart_student_b0"
 DISTILLED = "quickstart_distilled_b0_from_b3"

@@ -5,7 +5,7 @@ import pytest
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments import config_manager
 from human_edge_detection.experiments.difference import difference
-from human_edge_detection.experiments.schema import ExperimentConfig, derive
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 
 FAMILY = "rgb_hierarchical_unet_v2_fullimage_pretrained_peopleseg_{}_disttrans_contdet_baware{}"
 PROMISED = {

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from human_edge_detection.data.coco import read_people
+from human_edge_detection.data.annotations.coco import read_people
 from human_edge_detection.data.dataset import PeopleDataset
 from human_edge_detection.errors import ExportError
-from human_edge_detection.experiments.result import ParityCase
 from human_edge_detection.export.parity import (
     agreement,
     max_difference,
@@ -16,6 +15,7 @@ from human_edge_detection.export.parity import (
     summarise,
     take_rois,
 )
+from human_edge_detection.runs.records import ParityCase
 
 
 def rois_of(*rows: tuple[float, ...]) -> torch.Tensor:

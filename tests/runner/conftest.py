@@ -10,19 +10,19 @@ from textwrap import dedent
 
 import pytest
 
-from human_edge_detection.experiments.paths import RunPaths
 from human_edge_detection.experiments.registry import get_config
-from human_edge_detection.runner.attempts import Options
-from human_edge_detection.runner.launch import Ended, Hung, launch, never
-from human_edge_detection.runner.plan import BatchRequest, plan
-from human_edge_detection.runner.supervise import BatchEnd, supervise
+from human_edge_detection.runner.execution.launch import Ended, Hung, launch, never
+from human_edge_detection.runner.execution.plan import BatchRequest, plan
+from human_edge_detection.runner.execution.retry import Options
+from human_edge_detection.runner.execution.supervise import BatchEnd, supervise
+from human_edge_detection.runs.paths import RunPaths
 
 CHILD = dedent(
     """
     import json, os, signal, sys, time
     from pathlib import Path
     from human_edge_detection.errors import BusyError
-    from human_edge_detection.experiments.lock import hold
+    from human_edge_detection.files.lock import hold
 
     behaviour, root, result = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     if behaviour == "ignore signals":
@@ -160,8 +160,8 @@ class Workshop:
 
 @pytest.fixture
 def workshop(tmp_path: Path, write_run: Callable[..., RunPaths], monkeypatch: pytest.MonkeyPatch) -> Workshop:
-    monkeypatch.setattr("human_edge_detection.runner.launch.POLL_SECONDS", 0.1)
-    monkeypatch.setattr("human_edge_detection.runner.launch.STOP_SECONDS", 0.5)
-    monkeypatch.setattr("human_edge_detection.runner.claims._PROBE_SECONDS", 0.2)
+    monkeypatch.setattr("human_edge_detection.runner.execution.launch.POLL_SECONDS", 0.1)
+    monkeypatch.setattr("human_edge_detection.runner.execution.launch.STOP_SECONDS", 0.5)
+    monkeypatch.setattr("human_edge_detection.runner.execution.ownership._PROBE_SECONDS", 0.2)
     template = write_run(tmp_path / "template", get_config("quickstart_student_b0"))
     return Workshop(tmp_path / "experiments", template.result)

@@ -26,13 +26,13 @@ import pytest
 import torch
 from small_networks import hed
 
-from human_edge_detection.engine.checkpoint import read_checkpoint, save_checkpoint
-from human_edge_detection.engine.compare_runs import first_difference
-from human_edge_detection.engine.trial import as_config_file
-from human_edge_detection.experiments.paths import RunPaths
-from human_edge_detection.experiments.result import RunStatus, read_section
-from human_edge_detection.experiments.schema import ExperimentConfig, derive
-from human_edge_detection.storage import write_json
+from human_edge_detection.engine.checkpoints.checkpoint import read_checkpoint, save_checkpoint
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
+from human_edge_detection.files.write import write_json
+from human_edge_detection.runs.paths import RunPaths
+from human_edge_detection.runs.records import RunStatus, read_section
+from human_edge_detection.selfcheck.bitwise import first_difference
+from human_edge_detection.selfcheck.small_run import as_config_file
 
 WORKERS = (0, 1, 2)
 PATIENCE = 120.0
@@ -66,7 +66,7 @@ class Tally:
 @pytest.fixture(scope="session")
 def server() -> Any:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["small_networks", "human_edge_detection.engine.run"])
+    context.set_forkserver_preload(["small_networks", "human_edge_detection.engine.session.execute"])
     return context
 
 
@@ -249,7 +249,7 @@ def send(process: subprocess.Popen[bytes], seconds: float, number: signal.Signal
 
 COMMAND = """
 import sys
-from human_edge_detection.stopping import exit_code, heed_signals
+from human_edge_detection.signals import exit_code, heed_signals
 
 heed_signals()  # what main() does first: all that takes time is imported after it
 try:

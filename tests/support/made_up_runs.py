@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from human_edge_detection.experiments.paths import RunPaths
-from human_edge_detection.experiments.per_image import PerImage, person_size
-from human_edge_detection.experiments.schema import ExperimentConfig
-from human_edge_detection.storage import write_atomically, write_json
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig
+from human_edge_detection.files.write import write_atomically, write_json
+from human_edge_detection.runs.paths import RunPaths
+from human_edge_detection.runs.per_image import PerImage, person_size
 
 WriteRun = Callable[..., RunPaths]
 SHA256 = "c0ffee"

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from human_edge_detection.data.augment import FILL_COLOR, View
 from human_edge_detection.data.dataset import Scene
-from human_edge_detection.data.warp import scaling, translation
+from human_edge_detection.data.views.augment import FILL_COLOR, View
+from human_edge_detection.data.views.warp import scaling, translation
 
 
 def plain_view(scene: Scene, view: View, times: int = 1) -> Scene:

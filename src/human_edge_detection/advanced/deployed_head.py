@@ -11,8 +11,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from human_edge_detection.advanced.fast_layers.batch_norm_folding import fold_normalisation
 from human_edge_detection.advanced.fast_layers.bilinear import enlarge
-from human_edge_detection.advanced.folding import fold_normalisation
 from human_edge_detection.advanced.hierarchical_segmentation_unet import (
     Fuse,
     HierarchicalHead,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from human_edge_detection.cli.arguments import output_folder, text_argument
+from human_edge_detection.cli.arguments.experiment import output_folder, text_argument
 from human_edge_detection.errors import ConfigError
 
 
@@ -47,9 +47,9 @@ def run(args: argparse.Namespace) -> int:
     for flag in ("against", "output"):
         if getattr(args, flag) is not None:
             raise ConfigError(f"--{flag} {getattr(args, flag)}: compare what? name at least one RUN")
-    from human_edge_detection.experiments.paths import list_runs
-    from human_edge_detection.runner.compare import write_comparison
-    from human_edge_detection.runner.report import show_report
+    from human_edge_detection.runner.comparison.table import write_comparison
+    from human_edge_detection.runner.execution.report import show_report
+    from human_edge_detection.runs.paths import list_runs
 
     if not args.output_dir.is_dir():
         raise ConfigError(f"--output_dir: no such folder: {args.output_dir}")
@@ -61,11 +61,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _compare_runs(args: argparse.Namespace) -> int:
-    from human_edge_detection.runner.deviations import notes_on
-    from human_edge_detection.runner.methods import find_method, report_folder
-    from human_edge_detection.runner.paired import compare_methods
-    from human_edge_detection.runner.paired_pictures import draw_pictures
-    from human_edge_detection.runner.paired_report import show_paired_report, write_report
+    from human_edge_detection.runner.comparison.caveats import notes_on
+    from human_edge_detection.runner.comparison.paired import compare_methods
+    from human_edge_detection.runner.comparison.paired_pictures import draw_pictures
+    from human_edge_detection.runner.comparison.paired_report import show_paired_report, write_report
+    from human_edge_detection.runner.comparison.runs_by_seed import find_method, report_folder
 
     found = (find_method(given, args.output_dir) for given in args.runs)
     methods = list({method.name: method for method in found}.values())

@@ -9,15 +9,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from human_edge_detection.cli.arguments import path_argument
+from human_edge_detection.cli.arguments.experiment import path_argument
 from human_edge_detection.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from human_edge_detection.engine.describe import Shape
+    from human_edge_detection.engine.model_cost import Shape
     from human_edge_detection.experiments.overrides import Overrides
-    from human_edge_detection.experiments.schema import ExperimentConfig
+    from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 
 _OPERATIONS = "convolutions and matrix products, a multiply-add counted as 2"
 
@@ -59,18 +59,18 @@ def _teacher_config(config: ExperimentConfig, overrides: Overrides) -> Experimen
     if config.distillation is None:
         return None
     if config.distillation.teacher_checkpoint is not None:
-        from human_edge_detection.engine.checkpoint import read_checkpoint
+        from human_edge_detection.engine.checkpoints.checkpoint import read_checkpoint
 
         return read_checkpoint(Path(config.distillation.teacher_checkpoint))[0].config
-    from human_edge_detection.experiments.dependencies import dependencies, dependency_config
     from human_edge_detection.experiments.flags import TEACHER_CHECKPOINT
+    from human_edge_detection.runs.dependencies import dependencies, dependency_config
 
     dependency = next(needed for needed in dependencies(config) if needed.field == TEACHER_CHECKPOINT)
     return dependency_config(dependency, overrides)[0]
 
 
 def _describe(config: ExperimentConfig, teacher: ExperimentConfig | None) -> dict[str, Any]:
-    from human_edge_detection.engine.describe import compression, describe_model
+    from human_edge_detection.engine.model_cost import compression, describe_model
 
     model = describe_model(config.model)
     description: dict[str, Any] = {

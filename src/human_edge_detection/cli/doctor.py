@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from human_edge_detection.errors import HumanEdgeDetectionError
 
 if TYPE_CHECKING:
-    from human_edge_detection.engine.doctor.finding import Finding
+    from human_edge_detection.selfcheck.machine.finding import Finding
 
 _WIDTH: Final = 100
 
@@ -30,10 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Shows every finding; returns 0 when there is no problem, 1 when there is one."""
-    from human_edge_detection.engine.doctor.disk import examine_disk, existing_folder
-    from human_edge_detection.engine.doctor.memory import examine_memory
-    from human_edge_detection.engine.doctor.packages import examine_packages
-    from human_edge_detection.engine.doctor.processor import examine_processor
+    from human_edge_detection.files.write import existing_folder
+    from human_edge_detection.selfcheck.machine.disk import examine_disk
+    from human_edge_detection.selfcheck.machine.memory import examine_memory
+    from human_edge_detection.selfcheck.machine.packages import examine_packages
+    from human_edge_detection.selfcheck.machine.processor import examine_processor
 
     found = _show("versions", examine_packages())
     found += _show("machine", [*examine_processor(), *examine_memory(), *_accelerator()])
@@ -79,30 +80,30 @@ def _show(title: str, findings: list[Finding]) -> list[Finding]:
 
 
 def _accelerator() -> list[Finding]:
-    from human_edge_detection.engine.doctor.finding import problem
+    from human_edge_detection.selfcheck.machine.finding import problem
 
     try:
-        from human_edge_detection.engine.doctor.accelerator import examine_accelerator
+        from human_edge_detection.selfcheck.machine.accelerator import examine_accelerator
     except (ImportError, OSError) as error:  # OSError: a library of it is missing or of another machine
         return [problem("torch", f"cannot be imported: {error}", "install torch again (uv sync)")]
     return examine_accelerator()
 
 
 def _dataset(root: Path) -> list[Finding]:
-    from human_edge_detection.engine.doctor.finding import problem
+    from human_edge_detection.selfcheck.machine.finding import problem
 
     try:
-        from human_edge_detection.engine.doctor.dataset import examine_dataset
+        from human_edge_detection.selfcheck.machine.dataset import examine_dataset
     except (ImportError, OSError) as error:
         return [problem("data", f"cannot be read: {error}", "install the packages again (uv sync)")]
     return examine_dataset(root)
 
 
 def _self_test(folder: Path) -> Finding:
-    from human_edge_detection.engine.doctor.finding import ok, problem
+    from human_edge_detection.selfcheck.machine.finding import ok, problem
 
     try:
-        from human_edge_detection.runner.self_test import self_test
+        from human_edge_detection.selfcheck.self_test import self_test
 
         return ok("training", self_test(folder))
     except HumanEdgeDetectionError as error:

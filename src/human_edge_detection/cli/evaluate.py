@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from human_edge_detection.cli.arguments import output_file
-from human_edge_detection.cli.checkpoint_arguments import add_checkpoint_arguments, given_checkpoint, given_split
+from human_edge_detection.cli.arguments.checkpoint import add_checkpoint_arguments, given_checkpoint, given_split
+from human_edge_detection.cli.arguments.experiment import output_file
 from human_edge_detection.errors import ConfigError
 
 if TYPE_CHECKING:
-    from human_edge_detection.engine.evaluate_checkpoint import Evaluation
+    from human_edge_detection.engine.evaluation.evaluate_checkpoint import Evaluation
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,10 +31,10 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     checkpoint = given_checkpoint(args)
     data = given_split(args, args.split)
+    from human_edge_detection.engine.checkpoints.load import load_trained, read_people_for
     from human_edge_detection.engine.device import choose_device, choose_precision
-    from human_edge_detection.engine.evaluate_checkpoint import evaluate_checkpoint
-    from human_edge_detection.engine.trained import load_trained, read_people_for
-    from human_edge_detection.storage import write_json
+    from human_edge_detection.engine.evaluation.evaluate_checkpoint import evaluate_checkpoint
+    from human_edge_detection.files.write import write_json
 
     device = choose_device(args.device)
     trained = load_trained(checkpoint)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from human_edge_detection.cli.arguments import output_file
-from human_edge_detection.cli.checkpoint_arguments import add_checkpoint_arguments, given_checkpoint, given_split
+from human_edge_detection.cli.arguments.checkpoint import add_checkpoint_arguments, given_checkpoint, given_split
+from human_edge_detection.cli.arguments.experiment import output_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,10 +10,10 @@ from io import TextIOWrapper
 from typing import Final
 
 from human_edge_detection import __version__
-from human_edge_detection.cli.arguments import Parser
+from human_edge_detection.cli.arguments.experiment import Parser
 from human_edge_detection.errors import HumanEdgeDetectionError, did_you_mean
 from human_edge_detection.log import setup_logging
-from human_edge_detection.stopping import GO_ON, exit_code, heed_signals
+from human_edge_detection.signals import GO_ON, exit_code, heed_signals
 
 COMMANDS: Final = {
     "train": "train one experiment",

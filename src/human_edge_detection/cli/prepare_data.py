@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from human_edge_detection.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from human_edge_detection.data.coco import Photograph
-    from human_edge_detection.data.layout import SplitPaths
+    from human_edge_detection.data.annotations.coco import Photograph
+    from human_edge_detection.data.annotations.layout import SplitPaths
     from human_edge_detection.data.prepare import Prepared
 
 _SPLITS = ("train", "val")
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _splits(args: argparse.Namespace) -> dict[str, SplitPaths]:
-    from human_edge_detection.data.layout import SplitPaths
+    from human_edge_detection.data.annotations.layout import SplitPaths
 
     given = {split: (getattr(args, f"{split}_ann"), getattr(args, f"{split}_images")) for split in _SPLITS}
     if args.data_root is not None:
@@ -71,7 +71,7 @@ def _splits(args: argparse.Namespace) -> dict[str, SplitPaths]:
 
 
 def _splits_below(root: Path) -> dict[str, SplitPaths]:
-    from human_edge_detection.data.layout import find_split
+    from human_edge_detection.data.annotations.layout import find_split
 
     found, problems = {}, []
     for split in _SPLITS:

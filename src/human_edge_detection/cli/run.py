@@ -9,21 +9,21 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from human_edge_detection.cli.arguments import (
+from human_edge_detection.cli.arguments.experiment import (
     add_experiment_arguments,
     check_init_from,
     check_run_name,
     flag_values,
     show_configs,
 )
-from human_edge_detection.cli.sweep_arguments import add_sweep_arguments, read_sweep
+from human_edge_detection.cli.arguments.sweep import add_sweep_arguments, read_sweep
 from human_edge_detection.errors import ConfigError
 
 if TYPE_CHECKING:
-    from human_edge_detection.runner.attempts import Options
-    from human_edge_detection.runner.plan import BatchRequest, PlannedRun
-    from human_edge_detection.runner.sweep import Sweep
-    from human_edge_detection.runner.verdict import Outcome
+    from human_edge_detection.runner.execution.outcome import Outcome
+    from human_edge_detection.runner.execution.plan import BatchRequest, PlannedRun
+    from human_edge_detection.runner.execution.retry import Options
+    from human_edge_detection.runner.sweep.sweep import Sweep
 
 logger = logging.getLogger(__name__)
 
@@ -67,9 +67,9 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.list_configs:
         return show_configs()
-    from human_edge_detection.runner.claims import batch_claim, delete_for_restart, planning_claim
-    from human_edge_detection.runner.dry_run import describe_additions, describe_plan
-    from human_edge_detection.runner.plan import plan
+    from human_edge_detection.runner.execution.dry_run import describe_additions, describe_plan
+    from human_edge_detection.runner.execution.ownership import batch_claim, delete_for_restart, planning_claim
+    from human_edge_detection.runner.execution.plan import plan
 
     request = _request(args)
     sweep = read_sweep(request, args)
@@ -107,7 +107,7 @@ def _show(lines: Sequence[str]) -> int:
 def _request(args: argparse.Namespace) -> BatchRequest:
     from human_edge_detection.experiments.overrides import base_name, collect
     from human_edge_detection.experiments.registry import expand
-    from human_edge_detection.runner.plan import BatchRequest
+    from human_edge_detection.runner.execution.plan import BatchRequest
 
     _check_arguments(args)
     overrides = collect(config_file=args.config_file, sets=args.sets, flags=flag_values(args))
@@ -142,9 +142,9 @@ def _check_arguments(args: argparse.Namespace) -> None:
 
 
 def _checked_plan(request: BatchRequest, args: argparse.Namespace) -> tuple[PlannedRun, ...]:
-    from human_edge_detection.runner.free_space import check_free_space
-    from human_edge_detection.runner.fresh import check_teachers
-    from human_edge_detection.runner.plan import check_plan, plan
+    from human_edge_detection.runner.execution.free_space import check_free_space
+    from human_edge_detection.runner.execution.plan import check_plan, plan
+    from human_edge_detection.runner.execution.staleness import check_teachers
 
     runs = plan(request)
     check_plan(runs, args.output_dir)
@@ -155,7 +155,7 @@ def _checked_plan(request: BatchRequest, args: argparse.Namespace) -> tuple[Plan
 
 
 def _options(args: argparse.Namespace) -> Options:
-    from human_edge_detection.runner.attempts import Options
+    from human_edge_detection.runner.execution.retry import Options
 
     return Options(
         output_dir=args.output_dir,
@@ -168,11 +168,11 @@ def _options(args: argparse.Namespace) -> Options:
 
 
 def _execute(runs: tuple[PlannedRun, ...], args: argparse.Namespace, sweep: Sweep | None) -> int:
-    from human_edge_detection.runner.compare import write_comparison
-    from human_edge_detection.runner.report import show_report
-    from human_edge_detection.runner.sample_data import make_sample_data
-    from human_edge_detection.runner.supervise import supervise
-    from human_edge_detection.runner.sweep_report import report_grid
+    from human_edge_detection.runner.comparison.table import write_comparison
+    from human_edge_detection.runner.execution.report import show_report
+    from human_edge_detection.runner.execution.sample_data import make_sample_data
+    from human_edge_detection.runner.execution.supervise import supervise
+    from human_edge_detection.runner.sweep.sweep_report import report_grid
 
     if not args.skip_training:
         make_sample_data(runs, args.output_dir)
@@ -189,10 +189,10 @@ def _execute(runs: tuple[PlannedRun, ...], args: argparse.Namespace, sweep: Swee
 
 
 def _search(sweep: Sweep, args: argparse.Namespace) -> int:
-    from human_edge_detection.runner.compare import write_comparison
-    from human_edge_detection.runner.report import show_report
-    from human_edge_detection.runner.search import pruned_runs, search
-    from human_edge_detection.runner.sweep_report import report_search
+    from human_edge_detection.runner.comparison.table import write_comparison
+    from human_edge_detection.runner.execution.report import show_report
+    from human_edge_detection.runner.sweep.search import pruned_runs, search
+    from human_edge_detection.runner.sweep.sweep_report import report_search
 
     entries, problem, interrupt = search(sweep, _options(args))
     pruned = dict.fromkeys(pruned_runs(entries, args.output_dir), ("pruned", None))

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from human_edge_detection.cli.arguments import (
+from human_edge_detection.cli.arguments.experiment import (
     add_experiment_arguments,
     check_init_from,
     check_run_name,
@@ -15,7 +15,7 @@ from human_edge_detection.cli.arguments import (
 )
 
 if TYPE_CHECKING:
-    from human_edge_detection.cli.training_request import TrainingRequest
+    from human_edge_detection.runs.request import TrainingRequest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,9 +37,9 @@ def run(args: argparse.Namespace) -> int:
     if args.list_configs:
         return show_configs()
     config = _request(args).config
-    from human_edge_detection.engine.soft_label_writer import write_soft_labels
-    from human_edge_detection.experiments.paths import sample_data_dir
-    from human_edge_detection.experiments.schema import SampleDataConfig
+    from human_edge_detection.engine.teaching.soft_label_writer import write_soft_labels
+    from human_edge_detection.experiments.schema.experiment import SampleDataConfig
+    from human_edge_detection.runs.paths import sample_data_dir
 
     sample = config.data.sample or SampleDataConfig()
     stored = write_soft_labels(config, sample_root=sample_data_dir(args.output_dir, sample))
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _request(args: argparse.Namespace) -> TrainingRequest:
-    from human_edge_detection.cli.training_request import prepare
+    from human_edge_detection.runs.request import prepare
 
     return prepare(
         config_name=args.config,

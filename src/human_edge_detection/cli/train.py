@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from human_edge_detection.cli.arguments import (
+from human_edge_detection.cli.arguments.experiment import (
     add_experiment_arguments,
     check_init_from,
     check_run_name,
@@ -18,7 +18,7 @@ from human_edge_detection.cli.arguments import (
 from human_edge_detection.errors import ConfigError
 
 if TYPE_CHECKING:
-    from human_edge_detection.cli.training_request import TrainingRequest
+    from human_edge_detection.runs.request import TrainingRequest
 
 _LOCK_SECONDS: Final = 2.0
 """A batch that looks whether a run is taken holds its lock for a moment."""
@@ -42,8 +42,8 @@ def run(args: argparse.Namespace) -> int:
     """Trains; returns 0 when the run is finished, now or earlier."""
     if args.list_configs:
         return show_configs()
-    from human_edge_detection.cli.training_request import prepare
-    from human_edge_detection.experiments.lock import hold
+    from human_edge_detection.files.lock import hold
+    from human_edge_detection.runs.request import prepare
 
     if args.resume != "auto" and args.init_from is not None:
         raise ConfigError("--resume continues a run and --init_from starts one; give one of them")
@@ -73,9 +73,9 @@ def _finished_earlier(request: TrainingRequest) -> int:
 
 
 def _train(request: TrainingRequest, args: argparse.Namespace) -> int:
-    from human_edge_detection.engine.run import execute_run
-    from human_edge_detection.experiments.paths import sample_data_dir
-    from human_edge_detection.experiments.schema import SampleDataConfig
+    from human_edge_detection.engine.session.execute import execute_run
+    from human_edge_detection.experiments.schema.experiment import SampleDataConfig
+    from human_edge_detection.runs.paths import sample_data_dir
 
     sample = request.config.data.sample or SampleDataConfig()
     result = execute_run(

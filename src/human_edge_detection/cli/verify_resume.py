@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from human_edge_detection.cli.arguments import (
+from human_edge_detection.cli.arguments.experiment import (
     add_experiment_arguments,
     check_init_from,
     check_run_name,
@@ -18,8 +18,8 @@ from human_edge_detection.cli.arguments import (
 from human_edge_detection.errors import StorageError
 
 if TYPE_CHECKING:
-    from human_edge_detection.cli.training_request import TrainingRequest
-    from human_edge_detection.engine.verify_resume import Verification
+    from human_edge_detection.runs.request import TrainingRequest
+    from human_edge_detection.selfcheck.verify_resume import Verification
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,8 +40,8 @@ def run(args: argparse.Namespace) -> int:
     if args.list_configs:
         return show_configs()
     config = _request(args).config
-    from human_edge_detection.engine.verify_resume import verify_resume
-    from human_edge_detection.storage import delete_folder
+    from human_edge_detection.files.write import delete_folder
+    from human_edge_detection.selfcheck.verify_resume import verify_resume
 
     folder = _new_folder(args.output_dir)
     keep = False
@@ -73,7 +73,7 @@ def verdict(verification: Verification, *, deterministic: bool) -> str:
 
 
 def _request(args: argparse.Namespace) -> TrainingRequest:
-    from human_edge_detection.cli.training_request import prepare
+    from human_edge_detection.runs.request import prepare
 
     return prepare(
         config_name=args.config,
@@ -89,7 +89,7 @@ def _request(args: argparse.Namespace) -> TrainingRequest:
 
 def _new_folder(output_dir: Path) -> Path:
     """Below the output folder, so that its disk is what is tried."""
-    from human_edge_detection.storage import make_folder
+    from human_edge_detection.files.write import make_folder
 
     make_folder(output_dir)
     try:

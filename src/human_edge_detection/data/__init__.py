@@ -1,1 +1,1 @@
-"""Photographs of people and their annotations: reading, augmenting, batching, preparing, and drawn sample data."""
+"""Images of people and their annotations: reading, augmenting, batching, preparing, and drawn sample data."""

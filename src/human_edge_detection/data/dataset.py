@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from human_edge_detection.data.augment import Augmentation, draw_view, fit_boxes, jitter_boxes, sample_seed
-from human_edge_detection.data.coco import PeopleAnnotations, Photograph, decode_mask
-from human_edge_detection.data.photographs import read_photograph, resample, resize
-from human_edge_detection.data.view import PeopleInView, view_images
+from human_edge_detection.data.annotations.coco import PeopleAnnotations, Photograph, decode_mask
+from human_edge_detection.data.images.read import read_photograph, resample, resize
+from human_edge_detection.data.views.augment import Augmentation, draw_view, fit_boxes, jitter_boxes, sample_seed
+from human_edge_detection.data.views.view import PeopleInView, view_images
 from human_edge_detection.structures import BACKGROUND, IGNORE, NON_TARGET, TARGET, Batch, SegmentationOutput
 
 StoredAnswers = Callable[[int, int, int], Mapping[str, NDArray[np.float16]]]
@@ -76,7 +76,7 @@ class PeopleDataset(Dataset[Sample]):
         """Reads nothing yet.
 
         Args:
-            people: Annotations from :func:`~human_edge_detection.data.coco.read_people`.
+            people: Annotations from :func:`~human_edge_detection.data.annotations.coco.read_people`.
             image_size: Height and width that photographs are stretched to.
             mask_size: Height and width of roi masks.
             augmentation: Random changes, or None to take photographs and boxes as they are.

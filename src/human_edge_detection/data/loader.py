@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from human_edge_detection.data.dataset import PeopleDataset, collate
 from human_edge_detection.errors import DataError
-from human_edge_detection.stopping import obey_only_parent
+from human_edge_detection.signals import obey_only_parent
 from human_edge_detection.structures import Batch
 
 _ORDER_STREAM = 0x0DE5

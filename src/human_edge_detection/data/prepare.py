@@ -15,15 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from human_edge_detection.data.augment import fit_boxes
-from human_edge_detection.data.coco import PeopleAnnotations, PersonAnnotation, Photograph, read_json, read_people
+from human_edge_detection.data.annotations.coco import (
+    PeopleAnnotations,
+    PersonAnnotation,
+    Photograph,
+    read_json,
+    read_people,
+)
+from human_edge_detection.data.annotations.columns import Photographs
+from human_edge_detection.data.annotations.layout import SplitPaths
+from human_edge_detection.data.annotations.person_checks import person_entries
+from human_edge_detection.data.annotations.polygons_and_rle import Box, Segmentation, decode_mask, mask_area_and_box
+from human_edge_detection.data.annotations.statistics import Statistics, suggested_class_weights
 from human_edge_detection.data.dataset import Scene, read_scene, roi_masks
-from human_edge_detection.data.layout import SplitPaths
-from human_edge_detection.data.packed import Photographs
-from human_edge_detection.data.persons import person_entries
-from human_edge_detection.data.photographs import resize
-from human_edge_detection.data.segmentation import Box, Segmentation, decode_mask, mask_area_and_box
-from human_edge_detection.data.statistics import Statistics, suggested_class_weights
+from human_edge_detection.data.images.read import resize
+from human_edge_detection.data.views.augment import fit_boxes
 from human_edge_detection.errors import DataError
 
 logger = logging.getLogger(__name__)

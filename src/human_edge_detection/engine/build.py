@@ -10,21 +10,21 @@ import torch
 from torch import nn
 
 from human_edge_detection.advanced.distillation_terms.terms import build_term
-from human_edge_detection.advanced.encoder_weights import load_encoder_weights
+from human_edge_detection.advanced.encoder_stages import encoder_stages, stage_scales
 from human_edge_detection.advanced.hierarchical_segmentation_rgb import ALIGNED_CHANNELS, RgbPersonSegmenter
 from human_edge_detection.advanced.hierarchical_segmentation_unet import HierarchicalHead, PersonUNet, PlainHead
 from human_edge_detection.advanced.knowledge_distillation import DistillationLoss
-from human_edge_detection.data.augment import Augmentation
-from human_edge_detection.data.coco import PeopleAnnotations, read_people
+from human_edge_detection.advanced.weights.encoder_weights import load_encoder_weights
+from human_edge_detection.data.annotations.annotation_set import refusal, without
+from human_edge_detection.data.annotations.coco import PeopleAnnotations, read_people
+from human_edge_detection.data.annotations.layout import SplitPaths, find_splits
+from human_edge_detection.data.annotations.scan import bad_samples
 from human_edge_detection.data.dataset import PeopleDataset, StoredAnswers
-from human_edge_detection.data.layout import SplitPaths, find_splits
-from human_edge_detection.data.people import refusal, without
-from human_edge_detection.data.sample_people import write_sample_people
-from human_edge_detection.data.scan import bad_samples
-from human_edge_detection.engine.unfreezing import encoder_stages, stage_scales
+from human_edge_detection.data.drawn.data_set import write_sample_people
+from human_edge_detection.data.views.augment import Augmentation
 from human_edge_detection.errors import ConfigError
-from human_edge_detection.experiments.distillation import DistillationConfig
-from human_edge_detection.experiments.schema import (
+from human_edge_detection.experiments.schema.distillation import DistillationConfig
+from human_edge_detection.experiments.schema.experiment import (
     DataConfig,
     ExperimentConfig,
     ModelConfig,

@@ -12,7 +12,7 @@ from typing import Final, Literal
 import numpy as np
 import torch
 
-from human_edge_detection.engine.fastest_precision import fastest_precision
+from human_edge_detection.engine.precision import fastest_precision
 from human_edge_detection.errors import ConfigError
 
 Precision = Literal["fp32", "bf16", "fp16"]

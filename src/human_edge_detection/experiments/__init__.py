@@ -1,1 +1,1 @@
-"""What an experiment is: typed configs, the registry, the run folder and what a run reports. Imports no torch."""
+"""What an experiment is: typed configs, presets, the registry, and what changes a preset. Imports no torch."""

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from human_edge_detection.errors import ConfigError
-from human_edge_detection.reading import read_regular_file
+from human_edge_detection.files.read import read_regular_file
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 20

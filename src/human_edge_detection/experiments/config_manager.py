@@ -14,7 +14,7 @@ from human_edge_detection.experiments.registry import (
     list_groups,
     register,
 )
-from human_edge_detection.experiments.schema import build_config, derive
+from human_edge_detection.experiments.schema.experiment import build_config, derive
 
 __all__ = [
     "DEFAULT_NAME",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from human_edge_detection.experiments.schema import ExperimentConfig
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 
 Difference = dict[str, tuple[Any, Any]]
 """Dotted path -> (value before, value after)."""

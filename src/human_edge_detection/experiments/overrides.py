@@ -17,7 +17,7 @@ from human_edge_detection.errors import ConfigError, did_you_mean
 from human_edge_detection.experiments.config_file import parse_value, problem_of, read_config_file
 from human_edge_detection.experiments.flags import DATA_FLAGS, FLAGS, TEACHER_CHECKPOINT
 from human_edge_detection.experiments.registry import get_config
-from human_edge_detection.experiments.schema import ExperimentConfig, build_config, field_names
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config, field_names
 
 _FOUR_PATHS = tuple(flag.path for flag in DATA_FLAGS if flag.path != "data.root")
 _REPLACES = {

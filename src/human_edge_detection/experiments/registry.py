@@ -7,7 +7,7 @@ from functools import cache
 
 from human_edge_detection.errors import ConfigError, did_you_mean
 from human_edge_detection.experiments.presets import hierarchical, peopleseg, quickstart, students
-from human_edge_detection.experiments.schema import ExperimentConfig
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 
 DEFAULT_NAME = students.DEFAULT_NAME
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from human_edge_detection.data.dataset import PeopleDataset, collate
 from human_edge_detection.errors import ExportError
-from human_edge_detection.experiments.result import ParityCase, ParityReport
+from human_edge_detection.runs.records import ParityCase, ParityReport
 
 TOLERANCE = 1e-4
 """Largest absolute difference of an answer: logits of ``masks``, probabilities of ``binary_masks``."""

@@ -1,1 +1,1 @@
-"""Batches of runs: plan them, launch each as a process of its own, judge, compare. Imports no torch."""
+"""Batches of runs: plan and execute them, sweep settings, compare results. JSON in, JSON out; imports no torch."""

@@ -12,7 +12,7 @@ trains ``peopleseg_unet_b3`` first, unless it is there already. Without that pre
 """
 
 from human_edge_detection.experiments.presets.peopleseg import encoder_name, peopleseg_name
-from human_edge_detection.experiments.schema import ExperimentConfig, build_config
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config
 
 Size = tuple[int, int]
 MIDDLE: tuple[Size, Size] = ((80, 60), (160, 120))

@@ -6,7 +6,7 @@ these, ``--pretrained_unet PATH`` gives its weights directly.
     uv run python train_advanced.py --config peopleseg_unet_b3 --data_root DATA
 """
 
-from human_edge_detection.experiments.schema import ExperimentConfig, build_config
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config
 
 SIZES = ("b0", "b1", "b3", "b4", "b7")
 

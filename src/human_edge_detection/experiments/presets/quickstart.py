@@ -8,7 +8,7 @@ distillation section alone.
 
 from typing import Any
 
-from human_edge_detection.experiments.schema import build_config, derive
+from human_edge_detection.experiments.schema.experiment import build_config, derive
 
 TEACHER_EPOCHS = 8
 STUDENT_EPOCHS = 6

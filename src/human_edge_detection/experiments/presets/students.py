@@ -17,7 +17,7 @@ from typing import Any
 
 from human_edge_detection.experiments.presets.hierarchical import MIDDLE, teacher_name
 from human_edge_detection.experiments.presets.peopleseg import encoder_name
-from human_edge_detection.experiments.schema import ExperimentConfig, build_config, derive
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config, derive
 
 DEFAULT_NAME = "rgb_hierarchical_unet_v2_distillation_b0_from_b3"
 """What ``train_advanced.py`` trains when no experiment is named."""

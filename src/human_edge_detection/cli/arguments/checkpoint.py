@@ -1,0 +1,64 @@
+"""The flags of commands that judge a checkpoint: which one, and on which data."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from human_edge_detection.cli.arguments.experiment import path_argument
+from human_edge_detection.errors import ConfigError
+from human_edge_detection.experiments.flags import DATA_FLAGS
+
+if TYPE_CHECKING:
+    from human_edge_detection.data.annotations.layout import SplitPaths
+
+Split = Literal["train", "val"]
+_FOUR = ("train_ann", "val_ann", "train_images", "val_images")
+
+
+def add_checkpoint_arguments(parser: argparse.ArgumentParser, splits: Sequence[Split]) -> None:
+    """``--checkpoint``, ``--data_root``, and annotations and photographs of each of ``splits``."""
+    parser.add_argument("--checkpoint", type=path_argument, required=True, metavar="PATH", help="a .pth of a run")
+    group = parser.add_argument_group("data (default: those that the checkpoint was trained on)")
+    wanted = ("--data_root", *(f"--{split}_{kind}" for split in splits for kind in ("ann", "images")))
+    for flag in DATA_FLAGS:
+        if flag.name in wanted:
+            group.add_argument(flag.name, type=path_argument, metavar="PATH", help=flag.help)
+
+
+def given_checkpoint(args: argparse.Namespace) -> Path:
+    """The file that ``--checkpoint`` names.
+
+    Raises:
+        ConfigError: There is no such file, or it is a folder or a pipe.
+    """
+    path: Path = args.checkpoint
+    if not path.is_file():
+        problem = "Not a file" if path.exists() else "No such file"
+        raise ConfigError(f"--checkpoint {path}: {problem}; give the path of a .pth file")
+    return path
+
+
+def given_split(args: argparse.Namespace, split: Split) -> SplitPaths | None:
+    """The data of ``split`` that the flags name; None when they name none.
+
+    Raises:
+        ConfigError: Half of what is needed is given, or two places are.
+        DataError: ``--data_root`` holds no such split.
+    """
+    from human_edge_detection.data.annotations.layout import SplitPaths, find_split
+
+    given = [name for name in _FOUR if getattr(args, name, None) is not None]
+    pair = f"--{split}_ann FILE and --{split}_images DIR"
+    if args.data_root is not None:
+        if given:
+            raise ConfigError(f"--data_root and --{given[0]} both say where the data are; give one")
+        return find_split(args.data_root, split)
+    if not given:
+        return None
+    annotations, images = getattr(args, f"{split}_ann"), getattr(args, f"{split}_images")
+    if annotations is None or images is None:
+        raise ConfigError(f"--{given[0]} alone does not say where the {split} data are: give both {pair}")
+    return SplitPaths(annotations, images)

@@ -1,0 +1,1 @@
+"""Annotations: read from COCO, checked, packed into columns, indexed."""

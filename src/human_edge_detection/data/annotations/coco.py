@@ -1,0 +1,211 @@
+"""Reading people out of a COCO ``instances`` file, with every mistake in it named."""
+
+import gc
+import hashlib
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any, TypeVar
+
+from human_edge_detection.data.annotations.annotation_set import BadSample, PeopleAnnotations, refusal, without
+from human_edge_detection.data.annotations.columns import PersonAnnotation, Photograph, Photographs
+from human_edge_detection.data.annotations.index import Index, open_index, write_index
+from human_edge_detection.data.annotations.person_checks import integer, pack_people
+from human_edge_detection.data.annotations.polygons_and_rle import decode_mask, shorten
+from human_edge_detection.data.images.header import MAX_PIXELS
+from human_edge_detection.errors import DataError
+from human_edge_detection.files.read import hash_regular_file, read_regular_file
+
+__all__ = ["PeopleAnnotations", "PersonAnnotation", "Photograph", "decode_mask", "read_json", "read_people"]
+
+logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+_MAX_BYTES = 2**31
+_MAX_SIDE = 65_535
+_WORTH_AN_INDEX = 2**20
+"""Bytes of an annotation file; smaller ones are read again as quickly."""
+_UNUSABLE_IN_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Control characters and line ends, which would tear messages apart, and what is no text at all."""
+_LEADS_ELSEWHERE = re.compile(r"[/\\:]|^\.\.$")
+"""What a name has that is perhaps not one of a file in the very folder."""
+
+
+def read_people(annotation_file: Path, images_dir: Path, *, skip_bad: bool = False) -> PeopleAnnotations:
+    """People of a COCO instances file; categories other than ``person`` are ignored.
+
+    Annotations without a visible pixel are left out, with one warning that counts them.
+
+    Args:
+        annotation_file: COCO ``instances`` JSON.
+        images_dir: Folder that the ``file_name`` of each image is relative to.
+        skip_bad: Leave out photographs that are missing or have a malformed annotation, and list them in ``skipped``.
+
+    Raises:
+        DataError: Anything is missing, malformed or contradictory; the message names file and image or annotation.
+            With ``skip_bad`` only what concerns the file as a whole, or more than half of its photographs.
+    """
+    sha256, index = _read_packed(annotation_file)
+    people = PeopleAnnotations(annotation_file, images_dir, Photographs(index.packed), sha256)
+    index.findings.warn(annotation_file)
+    bad = index.findings.malformed
+    if bad and not skip_bad:
+        raise refusal(people, bad)
+    missing = _missing_photographs(people)
+    if missing and not skip_bad:
+        raise DataError(
+            f"{annotation_file}: {len(missing)} of {len(people.photographs)} photographs are not in {images_dir} "
+            f"(first: {shorten(missing[0])}); give the folder that holds them"
+        )
+    malformed = {sample.file_name for sample in bad}
+    return without(people, [*bad, *(BadSample(name, "is missing") for name in missing if name not in malformed)])
+
+
+def _read_packed(file: Path) -> tuple[str, Index]:
+    """The sha256 of ``file`` and what is in it, out of an index if there is one."""
+    sha256 = _read(file, hash_regular_file)
+    indexed = open_index(sha256)
+    if indexed is not None:
+        return sha256, indexed
+    started = time.monotonic()
+    content = _read(file, read_regular_file)  # whole, so that sha256 and index are of the same bytes
+    sha256, index = hashlib.sha256(content).hexdigest(), _pack(file, content)
+    if len(content) < _WORTH_AN_INDEX:
+        return sha256, index
+    logger.info("%s: %d persons read in %.1f s", file, index.findings.persons, time.monotonic() - started)
+    write_index(sha256, index)
+    return sha256, open_index(sha256) or index
+
+
+def _pack(file: Path, content: bytes) -> Index:
+    with _without_garbage_collection():
+        data = read_json(file, content)
+        try:
+            return Index(*pack_people(data, _images_by_id(data)))
+        except DataError as error:
+            raise DataError(f"{file}: {error}") from None
+
+
+def read_json(file: Path, content: bytes) -> dict[str, Any]:
+    """The JSON object in ``content``, with the three lists of COCO.
+
+    Raises:
+        DataError: It is not one.
+    """
+    try:
+        data = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_object)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{file}: not UTF-8 text ({error.reason} at byte {error.start}); give a COCO JSON file"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{file}: not valid JSON ({error}); give a COCO instances file") from None
+    if not isinstance(data, dict):
+        raise DataError(f"{file}: holds a JSON {type(data).__name__}, expected an object with images and annotations")
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(data.get(key), list):
+            raise DataError(f"{file}: no list {key!r} in it, found {_some(data)}; give a COCO instances file")
+        if not all(isinstance(entry, dict) for entry in data[key]):
+            raise DataError(f"{file}: {key!r} holds entries that are not objects; give a COCO instances file")
+    return data
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Of a key that comes twice, ``json`` would take the last and say nothing."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"an object has the key {shorten(twice)} twice")
+    return found
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Millions of new lists that all stay would be searched for garbage again and again: a third of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _read(file: Path, how: Callable[..., _T]) -> _T:
+    try:
+        return how(file, max_bytes=_MAX_BYTES)
+    except FileNotFoundError:
+        raise DataError(f"annotation file {file} does not exist; give an existing COCO instances file") from None
+    except OSError as error:
+        raise DataError(f"annotation file {file} cannot be read ({error.strerror}); give a COCO file") from None
+
+
+def _images_by_id(data: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    images: dict[int, dict[str, Any]] = {}
+    names: dict[str, int] = {}
+    for number, image in enumerate(data["images"]):
+        image_id = integer(image, "id", f"images[{number}]")
+        where = f"image {image_id}"
+        if image_id in images:
+            raise DataError(f"{where}: this id is given to two images; ids must differ")
+        height, width = integer(image, "height", where), integer(image, "width", where)
+        if not (0 < height <= _MAX_SIDE and 0 < width <= _MAX_SIDE and height * width <= MAX_PIXELS):
+            raise DataError(
+                f"{where}: size {width} x {height}, expected sides of 1 to {_MAX_SIDE} and at most {MAX_PIXELS} pixels"
+            )
+        name = _file_name(image, where)
+        other = names.setdefault(name, image_id)
+        if other != image_id:
+            raise DataError(f"{where}: {shorten(name)} is also the photograph of image {other}; list it once")
+        images[image_id] = image
+    return images
+
+
+def _file_name(image: dict[str, Any], where: str) -> str:
+    name = image.get("file_name")
+    if not isinstance(name, str) or not name.strip():
+        raise DataError(f"{where}: file_name is {shorten(name)}, expected the name of a photograph")
+    if _UNUSABLE_IN_NAMES.search(name):
+        raise DataError(f"{where}: file_name {shorten(name)} has characters that are no text; rename the file")
+    if not _LEADS_ELSEWHERE.search(name):
+        return name
+    parts = PurePosixPath(name).parts + PureWindowsPath(name).parts
+    if PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor or ".." in parts:
+        raise DataError(f"{where}: file_name {shorten(name)} leads out of the images folder; use a relative path")
+    return name
+
+
+def _missing_photographs(people: PeopleAnnotations) -> list[str]:
+    if not people.images_dir.is_dir():
+        raise DataError(f"images folder {people.images_dir} does not exist; give the folder with the photographs")
+    names = people.photographs.file_names
+    folders = {name.rpartition("/")[0] for name in names}
+    listed = {folder: _files_in(people.images_dir / folder) for folder in folders}
+    unlisted = [name for name in names if name.rpartition("/")[2] not in listed[name.rpartition("/")[0]]]
+    return [name for name in unlisted if not _is_file(people.images_dir / name)]
+
+
+def _files_in(folder: Path) -> set[str]:
+    """Names of files in ``folder``, all of them if possible: to list 64,000 takes a tenth of asking for each."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.is_file()}
+    except OSError:
+        return set()
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than the file system allows
+        return False
+
+
+def _some(data: dict[str, Any]) -> str:
+    return ", ".join(shorten(key) for key in list(data)[:8]) or "nothing"

@@ -1,0 +1,1 @@
+"""The sample data: drawn images of people with COCO annotations."""

@@ -1,0 +1,254 @@
+"""The embedded sample data: drawn pictures of people with COCO annotations, the same for the same seed.
+
+It stands in for photographs where there are none: to try the tool, and in tests. Scores on it say that the machinery
+works, nothing about real people.
+"""
+
+import json
+import logging
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from human_edge_detection.data.annotations.polygons_and_rle import Segmentation, mask_area_and_box
+from human_edge_detection.data.drawn.canvas import SUPERSAMPLING, Canvas, point
+from human_edge_detection.data.drawn.figures import (
+    POSES,
+    Pose,
+    draw_figure,
+    place,
+    random_joints,
+    random_looks,
+)
+from human_edge_detection.data.drawn.scenery import draw_background, draw_distractors, draw_seat
+from human_edge_detection.data.images.read import resize
+from human_edge_detection.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+_VERSION = 1
+"""Raise it when the pictures change, so that data of an older generator is not taken for this one's."""
+_PARAMETERS_FILE = "sample.json"
+_CROWD = 255
+_MIN_VISIBLE = 16
+_JPEG_QUALITY = 85
+
+
+@dataclass(frozen=True)
+class _Parameters:
+    train_images: int
+    val_images: int
+    image_size: tuple[int, int]
+    seed: int
+    version: int = _VERSION
+
+
+def write_sample_people(
+    root: Path,
+    *,
+    train_images: int = 96,
+    val_images: int = 32,
+    image_size: tuple[int, int] = (240, 320),
+    seed: int = 0,
+) -> Path:
+    """Draws the sample data into ``root``, or takes what is there when it was made with the same parameters.
+
+    Writes ``annotations/instances_{train,val}_person.json`` and ``images/{train,val}/*.jpg``; all or nothing.
+
+    Args:
+        root: Folder to make.
+        train_images: Number of training pictures, at least 2.
+        val_images: Number of validation pictures, at least 2.
+        image_size: Height and width of a picture.
+        seed: Seed of everything.
+
+    Returns:
+        ``root``.
+
+    Raises:
+        DataError: ``root`` holds something else.
+    """
+    parameters = _Parameters(train_images, val_images, image_size, seed)
+    if root.exists() and (root.is_file() or any(root.iterdir())):
+        _check_made_before(root, parameters)
+        return root
+    root.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{root.name}.", suffix=".tmp", dir=root.parent))
+    try:
+        for split, (name, count) in enumerate((("train", train_images), ("val", val_images))):
+            _write_split(building, name, count, image_size, (seed, split))
+        (building / _PARAMETERS_FILE).write_text(json.dumps(asdict(parameters)) + "\n", encoding="utf-8")
+        building.chmod(0o755)
+        building.replace(root)
+    except OSError as error:
+        if not root.exists():
+            raise DataError(
+                f"sample data cannot be written to {root} ({error.strerror}); choose another folder"
+            ) from error
+        _check_made_before(root, parameters)  # another process was faster
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    logger.info("drew %d + %d sample pictures into %s", train_images, val_images, root)
+    return root
+
+
+def _check_made_before(root: Path, parameters: _Parameters) -> None:
+    wanted = json.loads(json.dumps(asdict(parameters)))
+    try:
+        found = json.loads((root / _PARAMETERS_FILE).read_bytes())
+    except (OSError, ValueError):
+        raise DataError(f"{root} exists and is not sample data; choose another folder or move it away") from None
+    if found != wanted:
+        raise DataError(
+            f"{root} holds sample data made with {found}, asked for {wanted}; choose another folder or remove it"
+        )
+    counts = [len(list((root / "images" / split).glob("*.jpg"))) for split in ("train", "val")]
+    files = [root / "annotations" / f"instances_{split}_person.json" for split in ("train", "val")]
+    if counts != [parameters.train_images, parameters.val_images] or not all(file.is_file() for file in files):
+        raise DataError(f"sample data in {root} is incomplete; remove the folder, it is then drawn anew")
+
+
+def _write_split(root: Path, split: str, count: int, size: tuple[int, int], seed: tuple[int, int]) -> None:
+    folder = root / "images" / split
+    folder.mkdir(parents=True)
+    order = np.random.default_rng(seed).permutation(count)
+    empty = max(1, round(0.05 * count))
+    crowded = max(1, round(0.08 * count))
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for number, place_in_order in enumerate(np.argsort(order).tolist()):
+        rng = np.random.default_rng((*seed, number))
+        people = 0 if place_in_order < empty else int(rng.choice([1, 2, 3, 4, 5], p=[0.25, 0.28, 0.22, 0.15, 0.1]))
+        crowd = empty <= place_in_order < empty + crowded
+        picture, found = draw_picture(size, rng, people=people, crowd=crowd)
+        name = f"{split}_{number:05d}.jpg"
+        encoded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
+        (folder / name).write_bytes(encoded.tobytes())
+        images.append({"id": number + 1, "file_name": name, "width": size[1], "height": size[0]})
+        for annotation in found:
+            annotations.append({"id": len(annotations) + 1, "image_id": number + 1, "category_id": 1, **annotation})
+    data = {
+        "info": {"description": f"drawn sample data, {split}"},
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "person", "supercategory": "person"}],
+    }
+    file = root / "annotations" / f"instances_{split}_person.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(data) + "\n", encoding="utf-8")
+
+
+def draw_picture(
+    size: tuple[int, int], rng: np.random.Generator, *, people: int, crowd: bool
+) -> tuple[NDArray[np.uint8], list[dict[str, Any]]]:
+    """One picture and the annotations of what is visible on it.
+
+    Args:
+        size: Height and width.
+        rng: Source of randomness.
+        people: Number of people to draw; some may end up hidden.
+        crowd: Whether a cluster of tiny people, annotated as one crowd, stands behind.
+
+    Returns:
+        ``(H, W, 3)`` uint8 RGB, and COCO annotations without ids.
+    """
+    canvas = Canvas(size, rng)
+    horizon = rng.uniform(0.28, 0.48) * canvas.height
+    draw_background(canvas, rng, horizon)
+    if crowd:
+        _draw_crowd(canvas, rng, horizon)
+    draw_distractors(canvas, rng, horizon)
+    _draw_people(canvas, rng, horizon, people)
+    picture = canvas.photograph(rng)
+    annotations = [_annotation(canvas.owners == owner, rng, is_crowd=False) for owner in range(1, people + 1)]
+    if crowd:
+        region = cv2.morphologyEx(
+            (canvas.owners == _CROWD).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((13, 13), np.uint8)
+        )
+        annotations.append(_annotation((region > 0) & (canvas.owners % _CROWD == 0), rng, is_crowd=True))
+    return picture, [annotation for annotation in annotations if annotation is not None]
+
+
+def _draw_people(canvas: Canvas, rng: np.random.Generator, horizon: float, people: int) -> None:
+    """People on the ground, far ones first; most stand close to another, so that they overlap."""
+    depths = np.sort(rng.uniform(0.3, 1.45, people))
+    middle = rng.uniform(0.2, 0.8) * canvas.width
+    for owner, depth in enumerate(depths.tolist(), start=1):
+        foot_y = horizon + depth * (canvas.height - horizon)
+        height = min(rng.uniform(1.05, 1.3) * (foot_y - horizon), 1.15 * canvas.height)
+        spread = 0.6 * height if rng.random() < 0.6 else 0.35 * canvas.width
+        x = float(np.clip(rng.normal(middle, spread), 0.0, canvas.width))
+        _draw_person(canvas, rng, (x, foot_y), height, POSES[rng.choice(4, p=[0.35, 0.3, 0.17, 0.18])], owner)
+
+
+def _draw_person(
+    canvas: Canvas, rng: np.random.Generator, foot: tuple[float, float], height: float, pose: Pose, owner: int
+) -> None:
+    looks = random_looks(rng, height)
+    feet_at = point(*foot)
+    body = place(random_joints(rng, pose, looks), feet_at, height)
+    canvas.darken(feet_at, (0.17 * height, 0.035 * height), 0.45)
+    if pose == "sitting":
+        hips = (body.hips[0] + body.hips[1]) / 2
+        draw_seat(canvas, rng, hips + point(0, 0.03 * height), 0.13 * height, foot[1] - 0.03 * height)
+    draw_figure(canvas, body, looks, height, owner)
+
+
+def _draw_crowd(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
+    middle = rng.uniform(0.2, 0.8) * canvas.width
+    height = rng.uniform(0.09, 0.14) * canvas.height
+    for row in range(3):
+        for x in middle + rng.uniform(-1.6, 1.6, 6) * height:
+            foot = (x, horizon + (0.55 + 0.25 * row) * height)
+            _draw_person(canvas, rng, foot, height * rng.uniform(0.85, 1.1), POSES[rng.integers(2)], _CROWD)
+
+
+def _annotation(visible: NDArray[np.bool_], rng: np.random.Generator, *, is_crowd: bool) -> dict[str, Any] | None:
+    """COCO annotation of a canvas mask; None when too little of it is visible."""
+    size = (visible.shape[0] // SUPERSAMPLING, visible.shape[1] // SUPERSAMPLING)
+    mask = resize(visible.astype(np.float32), size) >= 0.5
+    if mask.sum() < _MIN_VISIBLE:
+        return None
+    segmentation: Segmentation
+    if is_crowd:
+        segmentation = _run_lengths(mask)
+    else:
+        polygons = None if rng.random() < 0.1 else _polygons(visible)
+        packed = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+        segmentation = polygons or {"size": list(size), "counts": packed["counts"].decode()}
+    area, (x1, y1, x2, y2) = mask_area_and_box(segmentation, *size)
+    return {
+        "iscrowd": int(is_crowd),
+        "area": float(area),
+        "bbox": [x1, y1, x2 - x1, y2 - y1],
+        "segmentation": segmentation,
+    }
+
+
+def _polygons(visible: NDArray[np.bool_]) -> list[list[float]] | None:
+    """Outlines of a canvas mask in pixels of the picture; None when it has holes, which polygons cannot say."""
+    contours, hierarchy = cv2.findContours(visible.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    large = [number for number, contour in enumerate(contours) if cv2.contourArea(contour) >= 4 * SUPERSAMPLING**2]
+    if not large or any(hierarchy[0][number][3] >= 0 for number in large):
+        return None
+    outlines = [cv2.approxPolyDP(contours[number], 0.8, closed=True)[:, 0] for number in large]
+    return [_rounded((outline + 0.5) / SUPERSAMPLING) for outline in outlines if len(outline) >= 3] or None
+
+
+def _rounded(outline: NDArray[np.float64]) -> list[float]:
+    return [round(float(value), 2) for value in outline.ravel()]
+
+
+def _run_lengths(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """Uncompressed run lengths, as COCO writes crowds: column by column, background first."""
+    pixels = np.concatenate([[False], mask.ravel(order="F")])
+    changes = np.flatnonzero(pixels[1:] != pixels[:-1])
+    edges = np.concatenate([[0], changes, [mask.size]])
+    return {"size": list(mask.shape), "counts": np.diff(edges).tolist()}

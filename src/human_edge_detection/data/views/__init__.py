@@ -1,0 +1,1 @@
+"""A training view of an image: random changes, warp, rasterized masks."""

@@ -1,0 +1,80 @@
+"""A trained model as its checkpoint describes it, and the data to judge it on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
+from human_edge_detection.advanced.weights.state_dict import load_strictly
+from human_edge_detection.data.annotations.coco import PeopleAnnotations, read_people
+from human_edge_detection.data.annotations.layout import SplitPaths
+from human_edge_detection.engine.build import build_model, read_split, split_paths
+from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, read_checkpoint
+from human_edge_detection.errors import DataError
+from human_edge_detection.experiments.schema.experiment import SampleDataConfig
+from human_edge_detection.runs.paths import output_dir_of, run_paths_of_checkpoint, sample_data_dir
+
+Split = Literal["train", "val"]
+
+
+class TrainedModel(NamedTuple):
+    """A loaded checkpoint.
+
+    Attributes:
+        model: On the CPU, float32, in evaluation mode.
+        checkpoint: What the file holds.
+        path: The file.
+        sha256: Of the file.
+    """
+
+    model: RgbPersonSegmenter
+    checkpoint: Checkpoint
+    path: Path
+    sha256: str
+
+
+def load_trained(path: Path) -> TrainedModel:
+    """The model stored at ``path``, built from the config in it.
+
+    Raises:
+        CheckpointError: Missing, damaged, or of another architecture than its config says.
+    """
+    checkpoint, sha256 = read_checkpoint(path)
+    model = build_model(checkpoint.config.model)
+    load_strictly(model, checkpoint.model, source=f"checkpoint {path}: not a whole {checkpoint.config.name}")
+    return TrainedModel(model.eval(), checkpoint, path, sha256)
+
+
+def read_people_for(trained: TrainedModel, split: Split, given: SplitPaths | None) -> PeopleAnnotations:
+    """The annotations to judge ``trained`` on.
+
+    Args:
+        trained: The model.
+        split: Which of its own data.
+        given: Other data; None: those of its own config.
+
+    Raises:
+        DataError: The data cannot be used; for its own data it says how to give others.
+    """
+    if given is not None:
+        return read_people(given.annotations, given.images)
+    try:
+        own = _own_split(trained, split)
+        return read_split(own, skip=trained.checkpoint.config.data.on_bad_sample == "skip")
+    except DataError as error:
+        raise DataError(
+            f"{trained.path} names its data, and they cannot be used: {error}; "
+            f"or give other data: --data_root DIR, or --{split}_ann FILE and --{split}_images DIR"
+        ) from error
+
+
+def _own_split(trained: TrainedModel, split: Split) -> SplitPaths:
+    data = trained.checkpoint.config.data
+    run = run_paths_of_checkpoint(trained.path)
+    sample_root = sample_data_dir(output_dir_of(run), data.sample or SampleDataConfig())
+    if data.sample is not None and not (run.config.is_file() or sample_root.is_dir()):
+        # Outside its run folder, a checkpoint does not tell where sample data may be drawn again.
+        raise DataError(f"the sample data it was trained on are not at {sample_root}")
+    train, val = split_paths(data, sample_root)
+    return train if split == "train" else val

@@ -1,0 +1,116 @@
+"""All metrics of a checkpoint on a data set, COCO mask AP included."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from rich.progress import Progress
+
+from human_edge_detection.data.annotations.coco import PeopleAnnotations
+from human_edge_detection.data.loader import validation_batches
+from human_edge_detection.engine.build import build_validation_set
+from human_edge_detection.engine.checkpoints.load import TrainedModel
+from human_edge_detection.engine.device import Precision
+from human_edge_detection.engine.evaluation.evaluate import Metrics, answer_of, evaluate
+from human_edge_detection.log import terminal
+from human_edge_detection.metrics.coco_ap import METRICS as COCO_METRICS
+from human_edge_detection.metrics.coco_ap import CocoMaskAp
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured, with what, on what.
+
+    Attributes:
+        experiment: Name of the checkpoint's experiment.
+        checkpoint: The file.
+        checkpoint_sha256: Of the file.
+        epoch: Epochs that the checkpoint had completed.
+        annotations: Annotation file of the data.
+        images_dir: Folder of the photographs.
+        data_fingerprint: sha256 of the annotation file.
+        images: Number of photographs.
+        persons: Number of persons, crowds not counted.
+        device: Where the model ran.
+        precision: Its arithmetic.
+        metrics: In [0, 1] by name; None for one that nothing was counted for.
+    """
+
+    experiment: str
+    checkpoint: str
+    checkpoint_sha256: str
+    epoch: int
+    annotations: str
+    images_dir: str
+    data_fingerprint: str
+    images: int
+    persons: int
+    device: str
+    precision: Precision
+    metrics: Metrics
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+def evaluate_checkpoint(
+    trained: TrainedModel,
+    people: PeopleAnnotations,
+    *,
+    batch_size: int,
+    device: torch.device,
+    precision: Precision,
+    num_workers: int,
+) -> Evaluation:
+    """Measures ``trained`` on every photograph of ``people``, with a progress bar on a terminal.
+
+    Args:
+        trained: The model; it is moved to ``device``.
+        people: The data.
+        batch_size: Photographs in a batch; no metric depends on it.
+        device: Where to run.
+        precision: Arithmetic of the forward passes.
+        num_workers: Processes that load photographs; no metric depends on it.
+
+    Returns:
+        The metrics of :class:`~human_edge_detection.metrics.segmentation.SegmentationMetrics` and of
+        :class:`~human_edge_detection.metrics.coco_ap.CocoMaskAp`; those of rois are None without a roi head.
+
+    Raises:
+        DataError: A photograph cannot be read.
+    """
+    config = trained.checkpoint.config
+    batches = validation_batches(
+        build_validation_set(config.model, people), batch_size=batch_size, num_workers=num_workers
+    )
+    coco_ap = CocoMaskAp(people.file) if trained.model.head is not None else None
+    trained.model.to(device).to(memory_format=torch.channels_last)
+    console = terminal()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+        task = bars.add_task(f"evaluating {config.name}", total=len(batches))
+        metrics = evaluate(
+            answer_of(trained.model),
+            batches,
+            device=device,
+            precision=precision,
+            mask_size=config.model.mask_size,
+            after_batch=lambda: bars.advance(task),
+            coco_ap=coco_ap,
+        )
+    return Evaluation(
+        experiment=config.name,
+        checkpoint=str(trained.path),
+        checkpoint_sha256=trained.sha256,
+        epoch=trained.checkpoint.epoch,
+        annotations=str(people.file),
+        images_dir=str(people.images_dir),
+        data_fingerprint=people.fingerprint,
+        images=len(people.photographs),
+        persons=int(people.photographs.person_counts.sum()),
+        device=str(device),
+        precision=precision,
+        metrics=metrics | {name: metrics.get(name) for name in COCO_METRICS},
+    )

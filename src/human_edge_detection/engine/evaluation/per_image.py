@@ -1,0 +1,113 @@
+"""Counts of the best model on each validation photograph, so that runs can be compared pair by pair."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from human_edge_detection.data.annotations.annotation_set import PeopleAnnotations
+from human_edge_detection.data.annotations.polygons_and_rle import mask_area_and_box
+from human_edge_detection.data.loader import BatchLoader
+from human_edge_detection.engine.checkpoints.load import TrainedModel, load_trained
+from human_edge_detection.engine.device import Precision
+from human_edge_detection.engine.evaluation.evaluate import Metrics, answer_of, measure, monitored_metric
+from human_edge_detection.metrics.segmentation import RoiScore, SegmentationMetrics
+from human_edge_detection.runs.per_image import PerImage, PhotographCounts, RoiCounts, person_size
+
+logger = logging.getLogger(__name__)
+
+_TOLERANCE = 0.005
+"""Difference to the record that other arithmetic can make: a run that went on on another device."""
+_NO_ANSWER = (0, 0, 0, 0)
+
+
+def count_per_image(
+    checkpoint: Path,
+    batches: BatchLoader,
+    *,
+    device: torch.device,
+    precision: Precision,
+    after_batch: Callable[[], None],
+) -> PerImage:
+    """What the model in ``checkpoint`` answers on each photograph, loaded from the disk as any user will load it.
+
+    Args:
+        checkpoint: The best checkpoint of a run.
+        batches: Its validation data.
+        device: Where to run.
+        precision: Arithmetic of the forward passes.
+        after_batch: Called after each batch.
+
+    Raises:
+        CheckpointError: The checkpoint is missing, damaged or of another architecture than its config says.
+        DataError: A photograph cannot be read.
+    """
+    trained = load_trained(checkpoint)
+    trained.model.to(device).to(memory_format=torch.channels_last)
+    metrics = measure(
+        answer_of(trained.model),
+        batches,
+        device=device,
+        precision=precision,
+        mask_size=trained.checkpoint.config.model.mask_size,
+        after_batch=after_batch,
+    )
+    _compare_with_record(trained, metrics.compute())
+    people = batches.dataset.people
+    return PerImage(
+        checkpoint_sha256=trained.sha256,
+        data_fingerprint=people.fingerprint,
+        images=_photographs(metrics, people),
+        rois=_rois(metrics.roi_scores, people),
+    )
+
+
+def _photographs(metrics: SegmentationMetrics, people: PeopleAnnotations) -> PhotographCounts:
+    ids = people.photographs.ids.tolist()
+    confusion = {score.image_id: score.confusion for score in metrics.image_scores}
+    return PhotographCounts.model_validate(
+        {
+            "id": tuple(ids),
+            "persons": tuple(people.photographs.person_counts.tolist()),
+            "confusion": tuple(confusion.get(image_id, _NO_ANSWER) for image_id in ids),
+        }
+    )
+
+
+def _rois(scores: Sequence[RoiScore], people: PeopleAnnotations) -> RoiCounts:
+    areas = {
+        person.id: mask_area_and_box(person.segmentation, photograph.height, photograph.width)[0]
+        for photograph in people.photographs
+        for person in photograph.persons
+    }
+    return RoiCounts.model_validate(
+        {
+            "image": tuple(score.image_id for score in scores),
+            "annotation": tuple(score.annotation_id for score in scores),
+            "size": tuple(person_size(areas[score.annotation_id]) for score in scores),
+            "confusion": tuple(score.confusion for score in scores),
+            "target_iou": tuple(_none_for_nan(score.target_iou) for score in scores),
+            "boundary_f1": tuple(_none_for_nan(score.boundary_f1) for score in scores),
+        }
+    )
+
+
+def _none_for_nan(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _compare_with_record(trained: TrainedModel, measured: Metrics) -> None:
+    name = monitored_metric(trained.checkpoint.config.model.head)
+    now, then = measured[name], trained.checkpoint.metrics.get(name)
+    if now is not None and then is not None and abs(now - then) > _TOLERANCE:
+        logger.warning(
+            "%s scores %s %.4f, and %.4f when its epoch was validated; was the run moved to another device between?",
+            trained.path,
+            name,
+            now,
+            then,
+        )

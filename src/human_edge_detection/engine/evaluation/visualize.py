@@ -1,0 +1,272 @@
+"""Pictures of what a model sees: photograph, ground truth, student, teacher and error, side by side."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from human_edge_detection.files.write import write_atomically
+from human_edge_detection.metrics.confusion import confusion_matrices
+from human_edge_detection.metrics.paste import Value, paste_roi
+from human_edge_detection.metrics.segmentation import target_iou
+from human_edge_detection.structures import CLASS_NAMES, IGNORE, NON_TARGET, TARGET, Batch, SegmentationOutput
+
+Picture = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+Colour = tuple[int, int, int]
+
+PANEL_WIDTHS = (320, 512)
+"""Narrowest and widest panel, pixels; an image in between keeps its own width."""
+GAP, TITLE_HEIGHT, LEGEND_HEIGHT = 6, 26, 28
+FONT, FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.5
+PAPER: Colour = (255, 255, 255)
+INK: Colour = (30, 30, 30)
+
+# After Okabe and Ito: told apart by the colour-blind as well. The colours of errors are not among them.
+PERSONS: tuple[Colour, ...] = ((86, 180, 233), (0, 158, 115), (230, 159, 0), (204, 121, 167), (150, 110, 230))
+GREY: Colour = (215, 215, 215)
+CORRECT: Colour = (130, 190, 130)
+FALSE_NEGATIVE: Colour = (40, 90, 255)
+FALSE_POSITIVE: Colour = (235, 40, 40)
+WRONG_PERSON: Colour = (255, 220, 0)
+ERRORS = (CORRECT, FALSE_NEGATIVE, FALSE_POSITIVE, WRONG_PERSON)
+"""In the order of the codes 1 to 4 of an error map; where rois overlap, the highest code is shown."""
+LEGEND = {
+    "person (own colour)": PERSONS[0],
+    "non-target (hatched)": GREY,
+    "ignored (dark)": INK,
+    "correct": CORRECT,
+    "false negative": FALSE_NEGATIVE,
+    "false positive": FALSE_POSITIVE,
+    "wrong person": WRONG_PERSON,
+}
+
+
+class _Panel(NamedTuple):
+    title: str
+    picture: Picture
+
+
+def draw_comparison(
+    batch: Batch, student: SegmentationOutput, teacher: SegmentationOutput | None, *, max_images: int
+) -> list[tuple[str, Picture]]:
+    """One picture for each of the first ``max_images`` images of a batch.
+
+    The first row shows the persons: boxes, true masks, the student's, the teacher's, the student's errors. The second
+    shows the people of the full image and the probability of a person. What a model does not answer is left out.
+
+    Args:
+        batch: What the models were given; any device.
+        student: The student's answer to it.
+        teacher: The teacher's answer to it, if there is a teacher.
+        max_images: Pictures at most.
+
+    Returns:
+        ``(file stem, (height, width, 3) uint8 RGB)`` for each image.
+    """
+    models = {"student": student} | ({"teacher": teacher} if teacher is not None else {})
+    return [
+        (f"image_{image_id:012d}", _draw_image(batch, models, index))
+        for index, image_id in enumerate(batch.image_ids[:max_images])
+    ]
+
+
+def write_pictures(folder: Path, pictures: Iterable[tuple[str, Picture]]) -> None:
+    """Writes each picture as ``<folder>/<stem>.png``; makes the folder.
+
+    Raises:
+        StorageError: A picture cannot be written.
+    """
+    for stem, rgb in pictures:
+        _, png = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+        write_atomically(folder / f"{stem}.png", png.tobytes())
+
+
+def _draw_image(batch: Batch, models: Mapping[str, SegmentationOutput], index: int) -> Picture:
+    photograph = _photograph(batch.images[index])
+    rows = [_person_row(photograph, batch, models, index)]
+    full_image = {name: output.aux.get("full_image_logits") for name, output in models.items()}
+    answered = {name: logits[index, 0] for name, logits in full_image.items() if logits is not None}
+    if answered:
+        rows.append(_people_row(photograph, batch.person_masks[index], answered))
+    return _assemble(rows)
+
+
+def _person_row(
+    photograph: Picture, batch: Batch, models: Mapping[str, SegmentationOutput], index: int
+) -> list[_Panel]:
+    """Boxes, truth, each model's masks, the student's errors."""
+    chosen = (batch.rois[:, 0] == index).nonzero()[:, 0]
+    boxes = batch.rois[chosen, 1:].float().cpu().numpy()
+    truth = batch.roi_masks[chosen]
+    true_maps = _paste_all(truth, boxes, photograph)
+    count = "1 person" if len(boxes) == 1 else f"{len(boxes)} persons"
+    row = [
+        _Panel(f"photograph, {count}", _draw_boxes(photograph, boxes)),
+        _Panel("ground truth", _draw_persons(photograph, true_maps)),
+    ]
+    errors = []
+    for name, output in models.items():
+        if len(output.logits) != len(batch.rois):
+            continue
+        classes = output.logits[chosen].argmax(1)
+        maps = _paste_all(classes, boxes, photograph)
+        iou = float(target_iou(confusion_matrices(classes, truth, len(CLASS_NAMES))).nanmean())
+        title = f"{name}, mean target IoU {iou:.2f}" if iou == iou else name
+        row.append(_Panel(title, _draw_persons(photograph, maps)))
+        if name == "student":
+            codes = np.zeros(photograph.shape[:2], np.uint8)
+            for answer, true in zip(maps, true_maps, strict=True):
+                codes = np.maximum(codes, _error_codes(answer, true))
+            errors.append(_Panel("student error", _draw_errors(photograph, codes)))
+    return row + errors
+
+
+def _people_row(photograph: Picture, truth: Tensor, logits: Mapping[str, Tensor]) -> list[_Panel]:
+    """Plain photograph, all people, each model's probability of a person, the student's errors."""
+    size = photograph.shape[:2]
+    people = truth.to(torch.uint8).cpu().numpy()
+    true_map = _resize(people, size, cv2.INTER_NEAREST)
+    row = [_Panel("photograph", photograph), _Panel("all people", _draw_persons(photograph, [true_map]))]
+    errors = []
+    for name, logit in logits.items():
+        probability = logit.float().sigmoid().cpu().numpy()
+        enlarged = _resize(probability, size, cv2.INTER_LINEAR)
+        row.append(_Panel(f"{name}, person probability", _draw_probability(photograph, enlarged)))
+        if name == "student":
+            # Compared before they are enlarged: interpolation would draw errors along every border.
+            codes = _error_codes((probability > 0.5).astype(np.uint8), people)
+            picture = _draw_errors(photograph, _resize(codes, size, cv2.INTER_NEAREST))
+            errors.append(_Panel("student error, all people", picture))
+    return row + errors
+
+
+def _photograph(image: Tensor) -> Picture:
+    """``(3, IH, IW)`` in [0, 1] as a picture of a readable size."""
+    pixels = (image.detach().float().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    height, width = pixels.shape[:2]
+    panel_width = min(max(width, PANEL_WIDTHS[0]), PANEL_WIDTHS[1])
+    return _resize(np.ascontiguousarray(pixels), (round(height * panel_width / width), panel_width), cv2.INTER_CUBIC)
+
+
+def _paste_all(classes: Tensor, boxes: NDArray[np.float32], photograph: Picture) -> list[Picture]:
+    """A class map of the whole panel for each roi, background outside it."""
+    maps = []
+    for values, box in zip(classes.to(torch.uint8).cpu().numpy(), boxes, strict=True):
+        canvas = np.zeros(photograph.shape[:2], np.uint8)
+        where, pasted = paste_roi(values, box, (len(canvas), len(canvas[0])), linear=False)
+        canvas[where] = pasted
+        maps.append(canvas)
+    return maps
+
+
+def _error_codes(answer: Picture, truth: Picture) -> Picture:
+    """Codes of ``ERRORS`` where the roi's own person is answered or true, 0 elsewhere and where it is ignored."""
+    answered, true = answer == TARGET, truth == TARGET
+    conditions = [
+        truth == IGNORE,
+        (answered & (truth == NON_TARGET)) | (true & (answer == NON_TARGET)),
+        answered & ~true,
+        true & ~answered,
+        answered & true,
+    ]
+    return np.select(conditions, [0, 4, 3, 2, 1], 0).astype(np.uint8)
+
+
+def _draw_boxes(photograph: Picture, boxes: NDArray[np.float32]) -> Picture:
+    picture = photograph.copy()
+    height, width = picture.shape[:2]
+    for number, box in enumerate(boxes):
+        x1, y1, x2, y2 = (int(side) for side in (box * [width, height, width, height]).round())
+        cv2.rectangle(picture, (x1, y1), (x2, y2), PERSONS[number % len(PERSONS)], 2)
+    return picture
+
+
+def _draw_persons(photograph: Picture, maps: Sequence[Picture]) -> Picture:
+    """Each map's target in its own colour with an outline, small on top; hatched: people, nobody's target."""
+    picture = _faded(photograph)
+    stack = np.stack([np.zeros(photograph.shape[:2], np.uint8), *maps])
+    target, others, ignored = ((stack == value).any(0) for value in (TARGET, NON_TARGET, IGNORE))
+    picture[ignored] //= 3
+    picture[others & ~target & _stripes(photograph.shape[:2])] = GREY
+    for number in sorted(range(len(maps)), key=lambda number: -int((maps[number] == TARGET).sum())):
+        person = maps[number] == TARGET
+        colour = PERSONS[number % len(PERSONS)]
+        _tint(picture, person, colour, 0.6)
+        outlines, _ = cv2.findContours(person.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(picture, outlines, -1, colour, 2)
+    return picture
+
+
+def _draw_errors(photograph: Picture, codes: Picture) -> Picture:
+    picture = _faded(photograph)
+    for code, colour in enumerate(ERRORS, start=1):
+        _tint(picture, codes == code, colour, 0.4 if colour == CORRECT else 0.9)
+    return picture
+
+
+def _draw_probability(photograph: Picture, probability: NDArray[np.float32]) -> Picture:
+    """Colours from dark (0) to bright (1) over a hint of the photograph, with the border at one half in white."""
+    levels = (probability * 255).round().astype(np.uint8)
+    heat = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
+    picture = cv2.addWeighted(heat, 0.75, _faded(photograph), 0.25, 0.0).astype(np.uint8)
+    outlines, _ = cv2.findContours((probability > 0.5).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(picture, outlines, -1, PAPER, 1)
+    return picture
+
+
+def _faded(photograph: Picture) -> Picture:
+    """The photograph without colour and weaker, so that colours drawn on it stand out."""
+    grey = cv2.cvtColor(cv2.cvtColor(photograph, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return (grey * 0.65 + 25).astype(np.uint8)
+
+
+def _tint(picture: Picture, where: Mask, colour: Colour, strength: float) -> None:
+    picture[where] = (picture[where] * (1 - strength) + np.array(colour) * strength).astype(np.uint8)
+
+
+def _stripes(size: tuple[int, ...]) -> Mask:
+    rows, columns = np.indices(size, sparse=True)
+    return (rows + columns) % 8 < 3
+
+
+def _resize(values: NDArray[Value], size: tuple[int, ...], interpolation: int) -> NDArray[Value]:
+    return cv2.resize(values, (size[1], size[0]), interpolation=interpolation).astype(values.dtype, copy=False)
+
+
+def _assemble(rows: Sequence[Sequence[_Panel]]) -> Picture:
+    """Rows of titled panels above the legend."""
+    height, width = rows[0][0].picture.shape[:2]
+    page_width = GAP + max(map(len, rows)) * (width + GAP)
+    page = np.full((len(rows) * (TITLE_HEIGHT + height + GAP), page_width, 3), PAPER, np.uint8)
+    for row, panels in enumerate(rows):
+        top = row * (TITLE_HEIGHT + height + GAP) + TITLE_HEIGHT
+        for column, panel in enumerate(panels):
+            left = GAP + column * (width + GAP)
+            _write(page, panel.title, left, top - 8)
+            page[top : top + height, left : left + width] = panel.picture
+    return np.concatenate([page, _legend(page_width)])
+
+
+def _legend(width: int) -> Picture:
+    """Swatches and their meaning, on as many lines as the width needs."""
+    lines = [np.full((LEGEND_HEIGHT, width, 3), PAPER, np.uint8)]
+    left = GAP
+    for label, colour in LEGEND.items():
+        (length, _), _ = cv2.getTextSize(label, FONT, FONT_SCALE, 1)
+        if left + 22 + length > width and left > GAP:
+            lines.append(np.full((LEGEND_HEIGHT, width, 3), PAPER, np.uint8))
+            left = GAP
+        cv2.rectangle(lines[-1], (left, 7), (left + 15, 20), colour, cv2.FILLED)
+        _write(lines[-1], label, left + 22, 18)
+        left += 22 + length + 22
+    return np.concatenate(lines)
+
+
+def _write(picture: Picture, text: str, left: int, baseline: int) -> None:
+    cv2.putText(picture, text, (left, baseline), FONT, FONT_SCALE, INK, 1, cv2.LINE_AA)

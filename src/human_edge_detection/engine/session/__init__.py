@@ -1,0 +1,1 @@
+"""One run from config to result.json: prepare, execute, report the status."""

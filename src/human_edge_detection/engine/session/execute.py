@@ -1,0 +1,178 @@
+"""One run from config to result.json: the parts are built, the folder is made, and the status is always true."""
+
+from __future__ import annotations
+
+import logging
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from human_edge_detection.engine.evaluation.evaluate import Metrics
+from human_edge_detection.engine.evaluation.per_image import count_per_image
+from human_edge_detection.engine.session.prepare import prepare_training
+from human_edge_detection.engine.session.status import StatusFile, now
+from human_edge_detection.engine.teaching.soft_labels import teacher_record
+from human_edge_detection.engine.training.trainer import Parts, Trainer
+from human_edge_detection.errors import TrainingError
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig
+from human_edge_detection.files.write import write_atomically, write_json
+from human_edge_detection.log import log_to_file, stop_logging_to
+from human_edge_detection.runs.paths import RunPaths
+from human_edge_detection.runs.provenance import git_commit
+from human_edge_detection.runs.records import RunResult, SkippedSample
+
+logger = logging.getLogger(__name__)
+
+_REPORTED_PACKAGES = (
+    "human-edge-detection",
+    "torch",
+    "torchvision",
+    "segmentation-models-pytorch",
+    "opencv-python-headless",
+)
+
+
+def execute_run(
+    config: ExperimentConfig,
+    paths: RunPaths,
+    *,
+    resume: Path | None,
+    init_from: Path | None,
+    command: Sequence[str],
+    sample_root: Path,
+) -> RunResult:
+    """Trains ``config`` in the folder ``paths``; continues from its newest good checkpoint when it has one.
+
+    Args:
+        config: The experiment; its dependencies (teacher, pre-trained U-Net) resolved to paths.
+        paths: The run folder; made after everything that the user can get wrong has been checked.
+        resume: Checkpoint of this run to continue from instead of the newest.
+        init_from: Checkpoint whose weights a new run starts from.
+        command: What the user typed, for provenance.json.
+        sample_root: Where the embedded sample data are, or will be made.
+
+    Returns:
+        What result.json holds.
+
+    Raises:
+        HumanEdgeDetectionError: As its subclasses say; status.json says ``failed`` when the folder existed.
+        KeyboardInterrupt: Interrupted; the state is saved and status.json says so.
+    """
+    status = StatusFile(paths, config.training.epochs)
+    trainer: Trainer | None = None
+    handler: logging.Handler | None = None
+    try:
+        trainer, teacher_metrics = prepare_training(
+            config, paths, resume=resume, init_from=init_from, sample_root=sample_root
+        )
+        progress = trainer.progress
+        _write_declaration(config, paths, trainer.parts, command)
+        handler = log_to_file(paths.training_log)
+        status.write("running", progress)
+        trainer.on_progress = lambda: status.running(progress)
+        stopped = trainer.fit()
+        _write_per_image(trainer)
+        result = _result(trainer, teacher_metrics, early_stopped=stopped)
+        write_json(paths.result, result.model_dump(mode="json"))
+        status.write("finished", progress)
+    except BaseException as raised:
+        error = _explained(raised)
+        if paths.root.exists():
+            status.ended(error, trainer.progress if trainer else None)
+        if error is raised:
+            raise
+        raise error from raised
+    finally:
+        if handler is not None:
+            stop_logging_to(handler)
+    return result
+
+
+def _explained(error: BaseException) -> BaseException:
+    """What the user can mend about ``error``, where PyTorch says it in its own way."""
+    text = " ".join(str(error).split())
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in text:
+        return TrainingError(
+            f"out of memory ({text or type(error).__name__}); lower --batch_size, model.image_size or "
+            "data.max_rois_per_image; the last checkpoint is kept"
+        )
+    if isinstance(error, RuntimeError) and text.startswith("DataLoader worker"):
+        return TrainingError(
+            f"{text}; often memory, or a small /dev/shm: lower --num_workers or --batch_size; the last checkpoint is "
+            "kept"
+        )
+    return error
+
+
+def _write_declaration(config: ExperimentConfig, paths: RunPaths, parts: Parts, command: Sequence[str]) -> None:
+    write_json(paths.config, config.model_dump(mode="json"))
+    write_json(
+        paths.provenance,
+        {
+            "command": list(command),
+            "versions": {name: version(name) for name in _REPORTED_PACKAGES} | {"python": platform.python_version()},
+            "git": git_commit(),
+            "platform": platform.platform(),
+            "device": str(parts.device),
+            "precision": parts.precision,
+            "threads": torch.get_num_threads(),
+            "teacher_sha256": parts.teacher_sha256,
+            "written": now(),
+        },
+    )
+
+
+def _write_per_image(trainer: Trainer) -> None:
+    parts = trainer.parts
+    counts = count_per_image(
+        trainer.paths.best,
+        parts.validation,
+        device=parts.device,
+        precision=parts.precision,
+        after_batch=trainer.on_progress,
+    )
+    write_atomically(trainer.paths.per_image, counts.model_dump_json().encode())
+
+
+def _result(trainer: Trainer, teacher_metrics: Metrics | None, *, early_stopped: bool) -> RunResult:
+    parts, progress, config = trainer.parts, trainer.progress, trainer.parts.config
+    distillation = config.distillation
+    best = progress.history[progress.best_epoch - 1]
+    metrics = {name.removeprefix("val/"): value for name, value in best.items() if name.startswith("val/")}
+    teacher = parts.soft_labels.metadata.teacher if parts.soft_labels else None
+    if parts.teacher is not None:
+        teacher = teacher_record(parts.teacher, teacher_metrics or {}, parts.data_fingerprint)
+    return RunResult(
+        experiment=config.name,
+        run_name=trainer.paths.root.name,
+        seed=config.training.seed,
+        encoder=config.model.encoder,
+        teacher_checkpoint=teacher.checkpoint if teacher else None,
+        teacher_sha256=parts.teacher_sha256,
+        teacher_experiment=teacher.experiment if teacher else None,
+        teacher_encoder=teacher.encoder if teacher else None,
+        teacher_miou=teacher.metrics[parts.data_fingerprint]["miou"] if teacher else None,
+        teacher_parameters=teacher.parameters if teacher else None,
+        temperature=distillation.temperature if distillation else None,
+        alpha=distillation.alpha if distillation else None,
+        unet_parameters=_count(parts.student.unet),
+        total_parameters=_count(parts.student),
+        best_epoch=progress.best_epoch,
+        epochs=progress.epoch,
+        metrics=metrics,
+        seconds=progress.seconds,
+        images=progress.images,
+        images_per_second=progress.images / progress.seconds if progress.seconds else None,
+        best_checkpoint=str(trainer.paths.best),
+        data_fingerprint=parts.data_fingerprint,
+        training_fingerprint=parts.training_set.people.fingerprint,
+        early_stopped=early_stopped,
+        skipped_samples=tuple(SkippedSample(**sample._asdict()) for sample in parts.skipped),
+    )
+
+
+def _count(module: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

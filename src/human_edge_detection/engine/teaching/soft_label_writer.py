@@ -1,0 +1,280 @@
+"""``hed soft-labels``: asks the teacher about every view that a training will see, and stores what it says."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from human_edge_detection.data.loader import BatchLoader, Key
+from human_edge_detection.engine.build import Splits, build_training_set, read_splits
+from human_edge_detection.engine.device import autocast, choose_device, choose_precision, make_deterministic
+from human_edge_detection.engine.teaching.soft_labels import (
+    IMAGE_HEAD,
+    ROI_HEADS,
+    Answer,
+    Heads,
+    SoftLabelKey,
+    SoftLabelMetadata,
+    SoftLabels,
+    TeacherRecord,
+    all_parts,
+    check_key,
+    check_parts,
+    describe_part,
+    largest_bytes,
+    metadata_path,
+    pack,
+    part_bytes,
+    part_file,
+    photographs_of,
+    read_metadata,
+    soft_label_folder,
+    soft_label_key,
+    teacher_record,
+)
+from human_edge_detection.engine.teaching.teacher import Teacher, check_teacher, load_teachers
+from human_edge_detection.errors import ConfigError, StorageError, TrainingError
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig
+from human_edge_detection.files.lock import hold
+from human_edge_detection.files.write import (
+    delete_folder,
+    delete_leftovers,
+    existing_folder,
+    write_atomically,
+    write_json,
+)
+from human_edge_detection.runs.paths import scan_cache
+from human_edge_detection.structures import Batch, SegmentationOutput
+from human_edge_detection.wording import gib
+
+logger = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_LINES: Final = 10.0
+
+
+def write_soft_labels(config: ExperimentConfig, *, sample_root: Path) -> SoftLabels:
+    """Stores the teacher's answers to all views of ``config``; goes on where an earlier call was ended.
+
+    What is there already is not computed again, but read: a finished cache is verified whole.
+
+    Args:
+        config: The training that will use them; its teacher resolved to a path.
+        sample_root: Where the embedded sample data are, or will be made.
+
+    Raises:
+        ConfigError: No folder, no teacher, no number of views, or the folder holds answers to something else.
+        BusyError: Another process writes to this folder.
+        StorageError: They do not fit on the disk.
+        HumanEdgeDetectionError: As its other subclasses say: data, teacher, a damaged part.
+    """
+    distillation = config.distillation
+    if distillation is None or distillation.soft_labels is None:
+        raise ConfigError("distillation.soft_labels: nowhere to store the answers; give --soft_labels DIR")
+    paths = distillation.teacher_paths
+    if not paths:
+        raise ConfigError(f"{config.name}: no teacher; give --teacher_checkpoint PATH")
+    device = choose_device(config.training.device)
+    make_deterministic(device, wanted=config.training.deterministic)
+    teacher = load_teachers(paths, device)
+    splits = read_splits(config.data, sample_root, scan_cache=scan_cache(config.data))
+    folder = soft_label_folder(distillation.soft_labels, config.training.seed)
+    writer = _Writer(config, folder, teacher, splits, device)
+    lock = writer.folder.with_name(f".{writer.folder.name}.lock")
+    with hold(lock, f"soft labels {writer.folder}", advice="wait for it, or give another --soft_labels folder"):
+        return writer.write()
+
+
+class _Writer:
+    """One folder in the making; the caller holds its lock."""
+
+    def __init__(
+        self, config: ExperimentConfig, folder: Path, teacher: Teacher, splits: Splits, device: torch.device
+    ) -> None:
+        self.config = config
+        self.folder = folder
+        self.teacher = teacher
+        self.splits = splits
+        self.device = device
+        self.precision = choose_precision(config.training.precision, device)
+        self.photographs = len(splits.train.photographs)
+
+    def write(self) -> SoftLabels:
+        key = soft_label_key(self.config, self.splits, self.teacher.fingerprint)
+        begun = read_metadata(self.folder)
+        if begun is not None:
+            check_key(self.folder, begun.key, key)
+            begun = self._measured_here(begun)
+            if begun.parts is not None:
+                check_parts(self.folder, begun.parts, hashes=True)
+                logger.info("soft labels %s: written earlier, all %d parts verified", self.folder, len(begun.parts))
+                return SoftLabels(self.folder, begun)
+        heads = stored_heads(self.teacher, self.config, self.device) if begun is None else begun.heads
+        everything = list(all_parts(self.photographs, key.cache_views))
+        missing = [part for part in everything if begun is None or not self._is_whole(*part, heads)]
+        self._check_space(missing, len(everything), heads)
+        metadata = self._begin(key, heads) if begun is None else begun
+        self._write_parts(missing, len(everything), heads)
+        parts = tuple(describe_part(self.folder, part_file(*part)) for part in everything)
+        metadata = metadata.model_copy(update={"parts": parts})
+        write_json(metadata_path(self.folder), metadata.model_dump(mode="json"))
+        return SoftLabels(self.folder, metadata)
+
+    def _measured_here(self, metadata: SoftLabelMetadata) -> SoftLabelMetadata:
+        """With what the teacher scores on these validation data; the answers do not depend on them."""
+        known = metadata.teacher.metrics
+        if self.splits.val.fingerprint in known:
+            return metadata
+        teacher = metadata.teacher.model_copy(update={"metrics": {**known, **self._teacher_record().metrics}})
+        metadata = metadata.model_copy(update={"teacher": teacher})
+        write_json(metadata_path(self.folder), metadata.model_dump(mode="json"))
+        return metadata
+
+    def _teacher_record(self) -> TeacherRecord:
+        metrics = check_teacher(
+            self.teacher,
+            self.splits.val,
+            device=self.device,
+            precision=self.precision,
+            batch_size=self.config.training.batch_size,
+            num_workers=self.config.data.num_workers,
+        )
+        return teacher_record(self.teacher, metrics, self.splits.val.fingerprint)
+
+    def _begin(self, key: SoftLabelKey, heads: Heads) -> SoftLabelMetadata:
+        """Says what the parts that follow are answers to, so that no other command adds to them."""
+        metadata = SoftLabelMetadata(
+            key=key,
+            teacher=self._teacher_record(),
+            heads=heads,
+            photographs=self.photographs,
+            device=str(self.device),
+            precision=self.precision,
+        )
+        for view in self.folder.glob("view_*"):  # of a cache whose metadata are gone: answers to nobody knows what
+            delete_folder(view)
+        write_json(metadata_path(self.folder), metadata.model_dump(mode="json"))
+        return metadata
+
+    def _is_whole(self, view: int, number: int, heads: Heads) -> bool:
+        path = self.folder / part_file(view, number)
+        if not path.is_file() or path.stat().st_size == 0:
+            return False
+        content = np.memmap(path, np.uint8, mode="r")
+        count = len(photographs_of(number, self.photographs))
+        return len(content) == part_bytes(content, count, heads)
+
+    def _check_space(self, missing: Sequence[tuple[int, int]], everything: int, heads: Heads) -> None:
+        """Before the first answer; an upper bound, as augmentation moves a few persons out of their pictures."""
+        views = self.config.data.cache_views or 0
+        of_view = largest_bytes(self.splits.train, self.config.data.max_rois_per_image, heads)
+        need = of_view * views * len(missing) // everything
+        place = existing_folder(self.folder)
+        free = shutil.disk_usage(place).free
+        if need > free:
+            raise StorageError(
+                f"--soft_labels {self.folder}: {views} views need about {gib(need)}, and {gib(free)} are free on the "
+                f"disk of {place}; free some, give another folder, or lower data.cache_views or model.mask_size"
+            )
+        if missing:
+            logger.info("soft labels %s: up to %s to write, %s free", self.folder, gib(need), gib(free))
+
+    def _write_parts(self, missing: Sequence[tuple[int, int]], everything: int, heads: Heads) -> None:
+        for view in {view for view, _ in missing}:
+            delete_leftovers((self.folder / part_file(view, 0)).parent)
+        progress = _Progress(everything, everything - len(missing))
+        with closing(self._answers(missing, heads)) as answers:
+            for view, number in missing:
+                count = len(photographs_of(number, self.photographs))
+                content = pack(list(islice(answers, count)), heads)
+                write_atomically(self.folder / part_file(view, number), content)
+                progress.part_done()
+
+    def _answers(self, parts: Sequence[tuple[int, int]], heads: Heads) -> Generator[Answer]:
+        """The teacher's answers to the photographs of ``parts``, in their order."""
+        dataset = build_training_set(
+            self.config, self.splits.train, teacher_size=self.teacher.wanted_size(self.config.model.image_size)
+        )
+        for batch in BatchLoader(dataset, self._keys(parts), num_workers=self.config.data.num_workers):
+            yield from split_answer(self._ask(batch.to(self.device)), batch, heads)
+
+    def _keys(self, parts: Sequence[tuple[int, int]]) -> list[list[Key]]:
+        """Batches within a part: what a part holds, to the last bit, does not depend on which others were there."""
+        batches = []
+        for view, number in parts:
+            keys = [(view, index) for index in photographs_of(number, self.photographs)]
+            size = self.config.training.batch_size
+            batches += [keys[start : start + size] for start in range(0, len(keys), size)]
+        return batches
+
+    def _ask(self, batch: Batch) -> SegmentationOutput:
+        with autocast(self.device, self.precision):
+            return self.teacher.answer_to(batch, mask_size=self.config.model.mask_size)
+
+
+class _Progress:
+    """A line in the log now and then."""
+
+    def __init__(self, parts: int, done: int) -> None:
+        self._parts, self._done, self._first = parts, done, done
+        self._started = self._last = time.monotonic()
+
+    def part_done(self) -> None:
+        """One more part is on the disk."""
+        self._done += 1
+        now = time.monotonic()
+        if self._done == self._parts or now - self._last > _SECONDS_BETWEEN_LINES:
+            self._last = now
+            left = (now - self._started) / (self._done - self._first) * (self._parts - self._done)
+            logger.info("soft labels: part %d of %d, %.0f s left", self._done, self._parts, left)
+
+
+def stored_heads(teacher: Teacher, config: ExperimentConfig, device: torch.device) -> Heads:
+    """What is stored of ``teacher``: its heads that a term of logits asks for, at the sizes of the student."""
+    images = torch.zeros(1, 3, *config.model.image_size, device=device)
+    rois = torch.tensor([[0.0, 0.0, 0.0, 1.0, 1.0]], device=device)
+    output = teacher.answers(images, rois, mask_size=config.model.mask_size)
+    answers = {"logits": output.logits, **output.aux}
+    return {
+        head: (answers[head].shape[1], answers[head].shape[2], answers[head].shape[3])
+        for head in (*ROI_HEADS, IMAGE_HEAD)
+        if head in answers
+    }
+
+
+def split_answer(output: SegmentationOutput, batch: Batch, heads: Heads) -> Iterator[Answer]:
+    """The answer to each photograph of ``batch``, in half precision.
+
+    Raises:
+        TrainingError: A logit is not finite, or too large for half precision.
+    """
+    answers = {"logits": output.logits, **output.aux}
+    owners = batch.rois[:, 0].cpu().numpy()
+    stored = {
+        # Without any person in the batch there are no heads of rois at all.
+        head: _half(answers[head]) if head in answers else np.empty((0, *shape), np.float16)
+        for head, shape in heads.items()
+    }
+    if not all(np.isfinite(values).all() for values in stored.values()):
+        raise TrainingError(
+            "the teacher's logits are not finite, or beyond 65504; its weights are damaged, give another"
+        )
+    for number in range(len(batch.images)):
+        rows = owners == number
+        yield {
+            head: values[number : number + 1] if head == IMAGE_HEAD else values[rows] for head, values in stored.items()
+        }
+
+
+def _half(logits: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float16]]:
+    halved: np.ndarray[tuple[int, ...], np.dtype[np.float16]] = logits.to(torch.float16).cpu().numpy()
+    return halved

@@ -1,0 +1,314 @@
+"""Answers of a teacher that were stored once: which views they belong to, how they lie in a folder, how they are read.
+
+``soft_labels.json`` says what the answers are to and lists the parts with their sha256. A part, such as
+``view_0000/part_00000.bin``, holds up to 32 photographs of one view: for each the number of its persons (int64), then
+photograph by photograph the answers of all heads (float16). The parts are written one by one, each in one step, and the
+list last, so that a killed writing goes on after the last whole part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from human_edge_detection.data.annotations.coco import PeopleAnnotations
+from human_edge_detection.data.views.augment import VIEW_VERSION
+from human_edge_detection.engine.build import Splits
+from human_edge_detection.engine.evaluation.evaluate import Metrics
+from human_edge_detection.engine.teaching.teacher import Teacher
+from human_edge_detection.errors import CheckpointError, ConfigError, DataError
+from human_edge_detection.experiments.difference import compare_fields
+from human_edge_detection.experiments.schema.base import Section
+from human_edge_detection.experiments.schema.experiment import AugmentationConfig, ExperimentConfig, Size
+from human_edge_detection.runs.records import read_section
+
+ROI_HEADS: Final = ("logits", "bg_fg_logits", "target_nontarget_logits")
+IMAGE_HEAD: Final = "full_image_logits"
+"""With :data:`ROI_HEADS` what is stored of a teacher that has it: all that a term of logits asks for."""
+PART: Final = 32
+"""Photographs in a part: few enough to gather one in memory, 200 MB with ten persons on each."""
+_HASHED_BYTES: Final = 4 << 30
+"""Larger caches are only measured when they are opened for training; ``hed soft-labels`` hashes those too."""
+_AGAIN: Final = "give hed soft-labels with the flags of this training"
+
+Answer = dict[str, NDArray[np.float16]]
+"""To one photograph with n persons, by head: ``(n, C, H, W)``, the full-image head ``(1, 1, IH, IW)``."""
+Heads = dict[str, tuple[int, int, int]]
+"""Channels, height and width of each head that is stored."""
+
+
+class SoftLabelKey(Section):
+    """All that a stored answer depends on. An answer to anything else would be one to another picture."""
+
+    format_version: Literal[2] = 2
+    teacher_sha256: str
+    """Of the checkpoint's file; of several teachers, joined by ``+``."""
+    training_fingerprint: str
+    augmentation: AugmentationConfig | None
+    image_size: Size
+    mask_size: Size
+    max_rois_per_image: int
+    seed: int
+    cache_views: int
+    view_version: int
+    """Of the code that draws and makes the views."""
+
+
+class TeacherRecord(Section):
+    """What the result of a run says of its teacher."""
+
+    checkpoint: str
+    sha256: str
+    experiment: str
+    encoder: str
+    parameters: int
+    metrics: dict[str, dict[str, float | None]]
+    """By the fingerprint of the validation data that they were measured on."""
+
+
+class Part(Section):
+    """One file of answers, ``file`` relative to the folder."""
+
+    file: str
+    bytes: int
+    sha256: str
+
+
+class SoftLabelMetadata(Section):
+    """The content of ``soft_labels.json``."""
+
+    key: SoftLabelKey
+    teacher: TeacherRecord
+    heads: Heads
+    photographs: int
+    device: str
+    precision: str
+    parts: tuple[Part, ...] | None = None
+    """View by view; null while they are being written."""
+
+
+@dataclass(frozen=True)
+class SoftLabels:
+    """The answers in ``folder``, by view and index. Holds no open file, so it can go to any process."""
+
+    folder: Path
+    metadata: SoftLabelMetadata
+
+    def __call__(self, view: int, index: int, persons: int) -> Answer:
+        """The answer to photograph ``index`` of ``view``, memory-mapped.
+
+        Args:
+            view: Below ``cache_views``.
+            index: Of the photograph in the training data.
+            persons: Number of its persons in this view.
+
+        Raises:
+            DataError: The part is gone or damaged, or the answer is to another number of persons.
+        """
+        number, position = divmod(index, PART)
+        path = self.folder / part_file(view, number)
+        count = len(photographs_of(number, self.metadata.photographs))
+        try:
+            answer = unpack(np.memmap(path, np.uint8, mode="r"), count, position, self.metadata.heads)
+        except (OSError, ValueError) as error:
+            raise DataError(f"soft labels {path}: cannot be read ({error}); {_AGAIN}") from error
+        if len(answer["logits"]) != persons:
+            raise DataError(
+                f"soft labels {path}: answers to {len(answer['logits'])} persons of photograph {index}, expected "
+                f"{persons}; the photographs have changed: delete {self.folder} and {_AGAIN}"
+            )
+        return answer
+
+
+def teacher_record(teacher: Teacher, metrics: Metrics, fingerprint: str) -> TeacherRecord:
+    """What is remembered of ``teacher``, of several the first.
+
+    Args:
+        teacher: It.
+        metrics: Of what teaches, measured on validation data.
+        fingerprint: Of these data.
+    """
+    return TeacherRecord(
+        checkpoint=str(teacher.path),
+        sha256=teacher.sha256,
+        experiment=teacher.checkpoint.config.name,
+        encoder=teacher.checkpoint.config.model.encoder,
+        parameters=teacher.parameters,
+        metrics={fingerprint: dict(metrics)},
+    )
+
+
+def soft_label_folder(given: str, seed: int) -> Path:
+    """The folder that ``distillation.soft_labels`` stands for: ``{seed}`` in it is the seed, on which views depend."""
+    return Path(given.replace("{seed}", str(seed)))
+
+
+def soft_label_key(config: ExperimentConfig, splits: Splits, teacher_sha256: str) -> SoftLabelKey:
+    """What the answers of this teacher to the views of ``config``, which names a folder for them, depend on."""
+    assert config.data.cache_views is not None  # a rule of the schema
+    return SoftLabelKey(
+        teacher_sha256=teacher_sha256,
+        training_fingerprint=splits.train.fingerprint,
+        augmentation=config.data.augmentation,
+        image_size=config.model.image_size,
+        mask_size=config.model.mask_size,
+        max_rois_per_image=config.data.max_rois_per_image,
+        seed=config.training.seed,
+        cache_views=config.data.cache_views,
+        view_version=VIEW_VERSION,
+    )
+
+
+def open_soft_labels(config: ExperimentConfig, splits: Splits) -> SoftLabels | None:
+    """The answers that ``config`` names; None when it names none. No teacher is loaded; its file, if named, is hashed.
+
+    Sizes are checked always, checksums where that takes seconds (up to 4 GiB).
+
+    Raises:
+        ConfigError: There are none, they are not finished, or they are not to this training; names the first field
+            that differs.
+        DataError: A part is missing or damaged.
+        CheckpointError: The teacher's file or the metadata cannot be read.
+    """
+    distillation = config.distillation
+    if distillation is None or distillation.soft_labels is None:
+        return None
+    folder = soft_label_folder(distillation.soft_labels, config.training.seed)
+    metadata = read_metadata(folder)
+    if metadata is None:
+        raise ConfigError(f"distillation.soft_labels: no soft labels in {folder}; to make them {_AGAIN}")
+    sha256 = _fingerprint(distillation.teacher_paths) or metadata.key.teacher_sha256
+    check_key(folder, metadata.key, soft_label_key(config, splits, sha256))
+    if metadata.parts is None:
+        raise ConfigError(f"distillation.soft_labels: {folder} is not finished; to go on {_AGAIN}")
+    if splits.val.fingerprint not in metadata.teacher.metrics:
+        raise ConfigError(
+            f"distillation.soft_labels: the teacher of {folder} was not measured on {splits.val.file}; {_AGAIN}: it "
+            "will be, and no answer is made anew"
+        )
+    small = sum(part.bytes for part in metadata.parts) <= _HASHED_BYTES
+    check_parts(folder, metadata.parts, hashes=small)
+    return SoftLabels(folder, metadata)
+
+
+def check_key(folder: Path, stored: SoftLabelKey, wanted: SoftLabelKey) -> None:
+    """Refuses answers to something else.
+
+    Raises:
+        ConfigError: Naming the first field that differs, with both values.
+    """
+    changed = compare_fields(stored.model_dump(mode="json"), wanted.model_dump(mode="json"))
+    if changed:
+        field, (old, new) = next(iter(changed.items()))
+        raise ConfigError(
+            f"soft labels in {folder} are of another training: {field} is {old!r} there, {new!r} here; use its values, "
+            "or give another --soft_labels folder"
+        )
+
+
+def check_parts(folder: Path, parts: Sequence[Part], *, hashes: bool) -> None:
+    """Looks whether all parts are there and whole.
+
+    Raises:
+        DataError: One is not; names it.
+    """
+    for part in parts:
+        path = folder / part.file
+        whole = path.is_file() and path.stat().st_size == part.bytes and not (hashes and _sha256(path) != part.sha256)
+        if not whole:
+            problem = "missing" if not path.is_file() else "damaged (size or checksum differs)"
+            raise DataError(f"soft labels {path}: {problem}; delete {folder} and {_AGAIN}")
+
+
+def describe_part(folder: Path, file: str) -> Part:
+    """The entry of a part that lies in ``folder``."""
+    path = folder / file
+    return Part(file=file, bytes=path.stat().st_size, sha256=_sha256(path))
+
+
+def metadata_path(folder: Path) -> Path:
+    """Where it is said what the answers in ``folder`` are to."""
+    return folder / "soft_labels.json"
+
+
+def read_metadata(folder: Path) -> SoftLabelMetadata | None:
+    """What ``folder`` says of its answers; None when it holds none."""
+    return read_section(SoftLabelMetadata, metadata_path(folder))
+
+
+def all_parts(photographs: int, views: int) -> Iterator[tuple[int, int]]:
+    """View and number of each part."""
+    return ((view, number) for view in range(views) for number in range(-(-photographs // PART)))
+
+
+def part_file(view: int, number: int) -> str:
+    """Name of a part, relative to the folder."""
+    return f"view_{view:04d}/part_{number:05d}.bin"
+
+
+def photographs_of(number: int, photographs: int) -> range:
+    """Indices of the photographs in part ``number``."""
+    return range(number * PART, min((number + 1) * PART, photographs))
+
+
+def pack(answers: Sequence[Mapping[str, NDArray[np.float16]]], heads: Heads) -> bytes:
+    """The content of a part."""
+    persons = np.array([len(answer["logits"]) for answer in answers], np.int64)
+    return b"".join([persons.tobytes(), *(answer[head].tobytes() for answer in answers for head in heads)])
+
+
+def unpack(content: NDArray[np.uint8], count: int, position: int, heads: Heads) -> Answer:
+    """The answer at ``position`` in the content of a part with ``count`` photographs; views, nothing is copied.
+
+    Raises:
+        ValueError: The content is cut off.
+    """
+    if len(content) < 8 * count:
+        raise ValueError(f"cut off: of size {len(content)}")
+    persons = content[: 8 * count].view(np.int64)
+    start = 8 * count + answer_bytes(int(persons[:position].sum()), heads, images=position)
+    answer = {}
+    for head, shape in heads.items():
+        rows = 1 if head == IMAGE_HEAD else int(persons[position])
+        size = 2 * rows * prod(shape)
+        answer[head] = content[start : start + size].view(np.float16).reshape(rows, *shape)
+        start += size
+    return answer
+
+
+def part_bytes(content: NDArray[np.uint8], count: int, heads: Heads) -> int:
+    """Size of a part as its first bytes say; 0 when not even those are there."""
+    persons = content[: 8 * count].view(np.int64) if len(content) >= 8 * count else None
+    return 0 if persons is None else 8 * count + answer_bytes(int(persons.sum()), heads, images=count)
+
+
+def answer_bytes(persons: int, heads: Heads, *, images: int) -> int:
+    """Size of the answers to ``images`` photographs with ``persons`` persons in all."""
+    return 2 * sum((images if head == IMAGE_HEAD else persons) * prod(shape) for head, shape in heads.items())
+
+
+def largest_bytes(people: PeopleAnnotations, max_rois: int, heads: Heads) -> int:
+    """What one view of ``people`` takes at most; less where augmentation moves somebody out of the picture."""
+    persons = int(np.minimum(people.photographs.person_counts, max_rois).sum())
+    images = len(people.photographs)
+    return 8 * images + answer_bytes(persons, heads, images=images)
+
+
+def _fingerprint(paths: Sequence[Path]) -> str:
+    """As :attr:`~human_edge_detection.engine.teaching.teacher.Teacher.fingerprint`, of teachers that are not loaded."""
+    try:
+        return "+".join(_sha256(path) for path in paths)
+    except OSError as error:
+        raise CheckpointError(f"teacher checkpoint {error.filename}: {error.strerror}; give another one") from error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,183 @@
+"""The teacher of a run: built from its own checkpoint, loaded strictly, and measured before it teaches."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from human_edge_detection.advanced.fast_layers.batch_norm_folding import fold_normalisation
+from human_edge_detection.advanced.knowledge_distillation import AveragedTeachers, FrozenTeacher
+from human_edge_detection.advanced.weights.state_dict import load_strictly
+from human_edge_detection.data.annotations.coco import PeopleAnnotations
+from human_edge_detection.data.loader import validation_batches
+from human_edge_detection.engine.build import build_model, build_validation_set
+from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, read_checkpoint
+from human_edge_detection.engine.device import Precision
+from human_edge_detection.engine.evaluation.evaluate import Answer, Metrics, answer_of, evaluate
+from human_edge_detection.errors import CheckpointError, TrainingError
+from human_edge_detection.experiments.schema.experiment import ModelConfig
+from human_edge_detection.structures import Batch, SegmentationOutput
+
+logger = logging.getLogger(__name__)
+
+RECORD_TOLERANCE = 0.005
+"""mIoU that a teacher may lose to its record: other arithmetic (bf16, a GPU) moves a few border pixels."""
+POOR_MIOU = 0.4
+"""Below this a teacher is hardly better than a guess of background and box-filling persons."""
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A loaded teacher and where it came from; with ``others``, the first of several that answer as one.
+
+    Attributes:
+        answer: Its own answer.
+        checkpoint: What it was built from.
+        path: Of the checkpoint.
+        sha256: Of the checkpoint's file.
+        parameters: Number of its weights.
+        others: Further teachers, whose probabilities are averaged with its own.
+    """
+
+    answer: FrozenTeacher
+    checkpoint: Checkpoint
+    path: Path
+    sha256: str
+    parameters: int
+    others: tuple[Teacher, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells this teacher, with all others, from any other."""
+        return "+".join(teacher.sha256 for teacher in (self, *self.others))
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(height, width) of photographs that leaves no teacher without detail that it could see."""
+        heights, widths = zip(*(teacher.answer.image_size for teacher in (self, *self.others)), strict=True)
+        return max(heights), max(widths)
+
+    def wanted_size(self, image_size: tuple[int, int]) -> tuple[int, int] | None:
+        """Size of the photographs for the teacher; None: those of a student with ``image_size`` will do."""
+        wanted = self.image_size
+        return wanted if wanted[0] > image_size[0] or wanted[1] > image_size[1] else None
+
+    def answers(
+        self,
+        images: Tensor,
+        rois: Tensor,
+        *,
+        mask_size: tuple[int, int],
+        image_size: tuple[int, int] | None = None,
+        features: bool = False,
+    ) -> SegmentationOutput:
+        """The answer of all together; arguments as for :class:`FrozenTeacher`."""
+        answer = (
+            AveragedTeachers([self.answer, *(other.answer for other in self.others)]) if self.others else self.answer
+        )
+        return answer(images, rois, mask_size=mask_size, image_size=image_size, features=features)
+
+    def answer_to(self, batch: Batch, *, mask_size: tuple[int, int], features: bool = False) -> SegmentationOutput:
+        """The answer to a student's batch at the sizes of the student's, given all the detail that there is."""
+        images = batch.images if batch.teacher_images is None else batch.teacher_images
+        return self.answers(
+            images.contiguous(memory_format=torch.channels_last),
+            batch.rois,
+            mask_size=mask_size,
+            image_size=(batch.images.shape[-2], batch.images.shape[-1]),
+            features=features,
+        )
+
+
+def load_teachers(paths: Sequence[Path], device: torch.device) -> Teacher:
+    """The teachers stored at ``paths``, one or more, as one.
+
+    Raises:
+        CheckpointError: As :func:`load_teacher`, or two of them are the same.
+    """
+    first, *others = (load_teacher(path, device) for path in paths)
+    seen: dict[str, Path] = {}
+    for teacher in (first, *others):
+        if teacher.sha256 in seen:
+            raise CheckpointError(
+                f"teacher checkpoint {teacher.path}: the same as {seen[teacher.sha256]}; "
+                "a mean needs different teachers"
+            )
+        seen[teacher.sha256] = teacher.path
+    return replace(first, others=tuple(others))
+
+
+def load_teacher(path: Path, device: torch.device) -> Teacher:
+    """The teacher stored at ``path``, built from the config in its checkpoint.
+
+    Raises:
+        CheckpointError: Missing, damaged, of another architecture than its config says, or without roi head.
+    """
+    checkpoint, sha256 = read_checkpoint(path)
+    config = checkpoint.config.model
+    if config.head == "none":
+        raise CheckpointError(
+            f"teacher checkpoint {path}: {checkpoint.config.name} has no roi head and nothing to teach; "
+            "use it as --pretrained_unet, and a hierarchical or plain model as teacher"
+        )
+    model = build_model(config)
+    load_strictly(model, checkpoint.model, source=f"teacher checkpoint {path}: not a whole {checkpoint.config.name}")
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    fold_normalisation(model.eval()).to(device).to(memory_format=torch.channels_last)
+    return Teacher(FrozenTeacher(model, image_size=config.image_size), checkpoint, path, sha256, parameters)
+
+
+def check_teacher(
+    teacher: Teacher,
+    people: PeopleAnnotations,
+    *,
+    device: torch.device,
+    precision: Precision,
+    batch_size: int,
+    num_workers: int,
+) -> Metrics:
+    """Measures the teacher on ``people`` at its own sizes, before the first step; of several, each and all as one.
+
+    Returns:
+        The metrics of what teaches: of the mean, where there are several.
+
+    Raises:
+        TrainingError: These are the data that its checkpoint recorded a score for, and it scores less.
+    """
+
+    def measure(answer: Answer, config: ModelConfig) -> Metrics:
+        data = build_validation_set(config, people)
+        batches = validation_batches(data, batch_size=batch_size, num_workers=num_workers)
+        return evaluate(answer, batches, device=device, precision=precision, mask_size=config.mask_size)
+
+    for member in (teacher, *teacher.others):
+        config = member.checkpoint.config.model
+        metrics = measure(answer_of(member.answer.model), config)
+        _compare_with_record(member, metrics["miou"] or 0.0, people)
+    if teacher.others:
+        config = teacher.checkpoint.config.model.model_copy(update={"image_size": teacher.image_size})
+        metrics = measure(partial(teacher.answers, mask_size=config.mask_size), config)
+        logger.info("mean of %d teachers: mIoU %.4f", 1 + len(teacher.others), metrics["miou"] or 0.0)
+    return metrics
+
+
+def _compare_with_record(teacher: Teacher, measured: float, people: PeopleAnnotations) -> None:
+    recorded = teacher.checkpoint.metrics.get("miou")
+    name = teacher.checkpoint.config.name
+    if teacher.checkpoint.data_fingerprint == people.fingerprint and recorded is not None:
+        if measured < recorded - RECORD_TOLERANCE:
+            raise TrainingError(
+                f"teacher {name}: mIoU {measured:.4f} on {people.file}, its checkpoint recorded {recorded:.4f} there; "
+                f"{teacher.path} is not the model it claims to be, train the teacher again"
+            )
+        logger.info("teacher %s: mIoU %.4f, as recorded (%.4f)", name, measured, recorded)
+    else:
+        logger.info("teacher %s: mIoU %.4f on these data (trained on others)", name, measured)
+    if measured < POOR_MIOU:
+        logger.warning("teacher %s is poor (mIoU %.4f): a student can hardly gain from it", name, measured)

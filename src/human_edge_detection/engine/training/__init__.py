@@ -1,0 +1,1 @@
+"""The training loop, its schedules, and what it reports."""

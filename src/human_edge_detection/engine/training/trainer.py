@@ -1,0 +1,422 @@
+"""The one training loop: with and without distillation, with and without mixed precision."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from human_edge_detection.advanced.encoder_stages import encoder_stages, open_stages
+from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
+from human_edge_detection.advanced.knowledge_distillation import DISTILLATION_PREFIX, DistillationLoss, over_images
+from human_edge_detection.data.annotations.annotation_set import BadSample
+from human_edge_detection.data.dataset import PeopleDataset
+from human_edge_detection.data.loader import BatchLoader, batches_per_epoch, training_batches
+from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint
+from human_edge_detection.engine.checkpoints.counters import Record, TrainingProgress
+from human_edge_detection.engine.checkpoints.save_policy import Saver
+from human_edge_detection.engine.device import Precision, autocast, seed_everything
+from human_edge_detection.engine.evaluation.evaluate import Metrics, answer_of, evaluate, monitored_metric
+from human_edge_detection.engine.evaluation.visualize import draw_comparison, write_pictures
+from human_edge_detection.engine.teaching.head_targets import head_truths
+from human_edge_detection.engine.teaching.soft_labels import SoftLabels
+from human_edge_detection.engine.teaching.teacher import Teacher
+from human_edge_detection.engine.training.distillation_schedule import (
+    TEACHER_TUNING_SCORE,
+    TUNING_SCORE,
+    Strength,
+    strength_in,
+)
+from human_edge_detection.engine.training.distillation_warnings import distillation_warnings
+from human_edge_detection.engine.training.ema import MovingAverage
+from human_edge_detection.engine.training.interruption import Interruption
+from human_edge_detection.engine.training.progress_bar import TrainingDisplay, training_display
+from human_edge_detection.engine.training.schedules import learning_rate_factor
+from human_edge_detection.engine.training.writers import RunWriters, write_metrics
+from human_edge_detection.errors import DataError, StorageError, TrainingError
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig
+from human_edge_detection.losses.hierarchical import FULL_IMAGE_PREFIX, HierarchicalLoss
+from human_edge_detection.runs.paths import RunPaths
+from human_edge_detection.structures import Batch, LossOutput, SegmentationOutput
+
+logger = logging.getLogger(__name__)
+
+_DRAWN_EPOCHS = 20
+"""Epochs of a run that are drawn, evenly spread: a picture is a megabyte, and a run may have hundreds of epochs."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that a run trains with, made by :mod:`human_edge_detection.engine.build`."""
+
+    config: ExperimentConfig
+    device: torch.device
+    precision: Precision
+    student: RgbPersonSegmenter
+    optimizer: torch.optim.Optimizer
+    loss: HierarchicalLoss
+    distillation: DistillationLoss | None
+    teacher: Teacher | None
+    training_set: PeopleDataset
+    validation: BatchLoader
+    preview: Batch | None
+    """The validation photographs that are drawn after each epoch, on the CPU."""
+    data_fingerprint: str
+    """Of the validation annotations."""
+    tuning: BatchLoader | None = None
+    """Training photographs that are held out, where alpha follows the student's score on them."""
+    teacher_tuning_score: float | None = None
+    """What the teacher scores on ``tuning``."""
+    skipped: tuple[BadSample, ...] = ()
+    """Photographs of both splits that were left out."""
+    soft_labels: SoftLabels | None = None
+    """Stored answers of a teacher, which come with the training samples; there is no ``teacher`` then."""
+
+    @property
+    def teacher_sha256(self) -> str | None:
+        """Tells the teacher, or the teachers, from any other, whether the answers are stored or not."""
+        if self.soft_labels is not None:
+            return self.soft_labels.metadata.key.teacher_sha256
+        return self.teacher.fingerprint if self.teacher else None
+
+
+class Trainer:
+    """Trains ``parts.student`` in the run folder ``paths``, from ``progress`` on."""
+
+    def __init__(self, parts: Parts, paths: RunPaths) -> None:
+        self.parts = parts
+        self.paths = paths
+        self.settings = parts.config.training
+        self.progress = TrainingProgress()
+        self.interruption = Interruption()
+        self.saver = Saver(paths, keep_last=self.settings.keep_last, minutes=self.settings.checkpoint_minutes)
+        self.on_progress: Callable[[], None] = lambda: None
+        """Called after each step and each validation batch."""
+        self.teacher_score: float | None = None
+        """The teacher's mIoU on the validation data, where it was measured."""
+        self._warned: set[str] = set()
+        self._frozen: Sequence[nn.Module] = ()
+        """Parts of the student that do not learn in the epoch under way, statistics of their normalisation included."""
+        self.ema = MovingAverage(parts.student, self.settings.ema.decay) if self.settings.ema else None
+        self.scaler = torch.amp.GradScaler(parts.device.type, enabled=parts.precision == "fp16")
+        self.batches = batches_per_epoch(len(parts.training_set), self.settings.batch_size)
+        self.total_steps = self.settings.epochs * -(-self.batches // self.settings.accumulation_steps)
+
+    def fit(self) -> bool:
+        """Trains to the last epoch; True when early stopping ended it before.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C or a scheduler's signal; the state is saved first.
+            DataError: A photograph cannot be read; the state is saved first.
+            TrainingError: A loss or gradient is not finite, or saving fails; the last checkpoint stays as it was.
+            StorageError: The disk does not take the last state of the run.
+        """
+        done = self.progress.step
+        with (
+            self.interruption,
+            RunWriters(self.paths.logs, first_step=done + 1, resumed=done > 0) as writers,
+            training_display(self.parts.config.name, total_steps=self.total_steps, done=done) as display,
+            contextlib.closing(self._stream()) as stream,
+        ):
+            while self.progress.epoch < self.settings.epochs and not self._out_of_patience():
+                self._train_epoch(stream, writers, display)
+                self._finish_epoch(writers, display)
+            self.saver.finish(self.checkpoint({}))
+            write_metrics(self.paths.metrics, self.progress.history)
+        return self.progress.epoch < self.settings.epochs
+
+    def _stream(self) -> Generator[Batch]:
+        return training_batches(
+            self.parts.training_set,
+            batch_size=self.settings.batch_size,
+            seed=self.settings.seed,
+            start_epoch=self.progress.epoch,
+            start_batch=self.progress.batch,
+            epochs=self.settings.epochs,
+            num_workers=self.parts.config.data.num_workers,
+        )
+
+    def _train_epoch(self, stream: Iterator[Batch], writers: RunWriters, display: TrainingDisplay) -> None:
+        self._freeze()
+        strength = self._strength()
+        if strength is not None and self.parts.distillation is not None:
+            self.parts.distillation.temperature, self.parts.distillation.alpha = strength
+        while self.progress.batch < self.batches:
+            started = time.perf_counter()
+            group = self._next_group(stream)
+            values = self.train_step(group)
+            self.progress.seconds += time.perf_counter() - started
+            self.progress.images += sum(len(batch.images) for batch in group)
+            self.progress.batch += len(group)
+            self.progress.add(values)
+            display.step(self.progress.epoch + 1, self.settings.epochs, _shown(values))
+            if self.progress.step % self.settings.log_every_steps == 0:
+                writers.scalars(self.progress.step, {f"step/{name}": value for name, value in values.items()})
+            self.on_progress()
+            if self.interruption.requested or self.saver.due:
+                self.saver.save(self.checkpoint({}))
+            self.interruption.check()
+
+    def _freeze(self) -> None:
+        """Decides which parts of the student learn in the epoch under way."""
+        unet, epoch, rule = self.parts.student.unet, self.progress.epoch, self.settings.unfreezing
+        self._frozen = ()
+        if epoch < self.parts.config.model.freeze_unet_epochs:
+            self._frozen = (unet,)
+        elif rule is not None:
+            stages = encoder_stages(unet.unet.encoder)
+            learning = open_stages(epoch, stages=len(stages), epochs_per_stage=rule.epochs_per_stage)
+            self._frozen = [part for stage in stages[: len(stages) - learning] for part in stage]
+        unet.requires_grad_(True)
+        for part in self._frozen:
+            part.requires_grad_(False)
+
+    def _strength(self) -> Strength | None:
+        """Temperature and alpha of the epoch under way."""
+        config = self.parts.config.distillation
+        return None if config is None else strength_in(config, self.progress.history, epochs=self.settings.epochs)
+
+    def _next_group(self, stream: Iterator[Batch]) -> list[Batch]:
+        """The batches of the next update."""
+        try:
+            return list(islice(stream, min(self.settings.accumulation_steps, self.batches - self.progress.batch)))
+        except DataError:
+            self.saver.save(self.checkpoint({}))
+            raise
+
+    def train_step(self, group: Sequence[Batch]) -> dict[str, float]:
+        """One optimizer update from the batches of ``group`` (several with gradient accumulation).
+
+        Each batch's terms are weighted by its share of the group's rois (or images), so that several batches give the
+        gradient of one large batch for every term that is a mean over rois or images.
+        """
+        settings, student = self.settings, self.parts.student
+        seed_everything(settings.seed, self.progress.step)
+        factor = self._set_learning_rate()
+        student.train()
+        for part in self._frozen:
+            part.eval()
+        self.parts.optimizer.zero_grad(set_to_none=True)
+        rois, images = sum(len(batch.rois) for batch in group), sum(len(batch.images) for batch in group)
+        values: dict[str, float] = {}
+        for batch in group:
+            loss = self.batch_loss(batch.to(self.parts.device))
+            shares = {name: _share(name, batch, rois, images) for name in loss.terms}
+            terms = [term * shares[name] for name, term in loss.weighted.items()]
+            total = torch.stack(terms).sum() if terms else loss.total
+            self._add_values(values, loss, shares, total)
+            if self.progress.batch == 0 and batch is group[0]:
+                self.progress.gradient_shares = self._gradient_shares(loss)
+            if total.requires_grad:
+                self.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
+        norm = self._update(values)
+        return values | {"gradient_norm": norm, "learning_rate": settings.learning_rate * factor}
+
+    def batch_loss(self, batch: Batch) -> LossOutput:
+        """The loss of one batch, the teacher asked where there is one and its answer is not stored."""
+        parts = self.parts
+        with autocast(parts.device, parts.precision):
+            images = batch.images.contiguous(memory_format=torch.channels_last)
+            features = parts.distillation is not None and parts.distillation.needs_features
+            output: SegmentationOutput = parts.student(images, batch.rois, features=features)
+            base = parts.loss(output, batch)
+            answer = batch.teacher_answer
+            if answer is None and parts.teacher is not None:
+                answer = parts.teacher.answer_to(batch, mask_size=parts.config.model.mask_size, features=features)
+            if parts.distillation is None or answer is None:
+                return base
+            return parts.distillation(output, answer, head_truths(batch), base)
+
+    def _set_learning_rate(self) -> float:
+        factor = learning_rate_factor(
+            self.progress.step,
+            self.total_steps,
+            warmup_fraction=self.settings.warmup_fraction,
+            final_fraction=self.settings.final_lr_fraction,
+        )
+        for group in self.parts.optimizer.param_groups:
+            group["lr"] = group["base_lr"] * factor
+        return factor
+
+    def _add_values(
+        self, values: dict[str, float], loss: LossOutput, shares: Mapping[str, float], total: Tensor
+    ) -> None:
+        names = ["total", *loss.terms]
+        numbers = torch.stack([total.detach(), *(loss.terms[name] * shares[name] for name in loss.terms)]).tolist()
+        if not all(map(math.isfinite, numbers)):
+            terms = ", ".join(f"{name} {number:.4g}" for name, number in zip(names, numbers, strict=True))
+            raise TrainingError(
+                f"loss is not finite in epoch {self.progress.epoch + 1}, step {self.progress.step + 1} ({terms}); "
+                "lower --learning_rate or use --precision fp32; the last checkpoint is kept"
+            )
+        for name, number in zip(names, numbers, strict=True):
+            values[name] = values.get(name, 0.0) + number
+
+    def _gradient_shares(self, loss: LossOutput) -> dict[str, float]:
+        """Share of each term in the gradient of the last layer that all heads use (as in GradNorm, arXiv:1711.02257).
+
+        Measured on the first batch of an epoch, as it costs one more backward pass through the heads for each term.
+        """
+        weight = self.parts.student.unet.last_shared_weight()
+        if not weight.requires_grad:
+            return {}
+        norms = {}
+        for name, term in loss.weighted.items():
+            (gradient,) = torch.autograd.grad(term, weight, retain_graph=True, allow_unused=True)
+            norms[name] = 0.0 if gradient is None else float(gradient.norm())
+        total = sum(norms.values()) or 1.0
+        return {f"gradient_share/{name}": norm / total for name, norm in norms.items()}
+
+    def _update(self, values: Mapping[str, float]) -> float:
+        parameters = [parameter for parameter in self.parts.student.parameters() if parameter.grad is not None]
+        # There are none where only the head learns and nobody is on the photographs.
+        norm = self._optimize(parameters, values) if parameters else 0.0
+        self.progress.step += 1
+        if self.ema is not None:
+            self.ema.update(self.parts.student, self.progress.step)
+        return norm
+
+    def _optimize(self, parameters: list[nn.Parameter], values: Mapping[str, float]) -> float:
+        self.scaler.unscale_(self.parts.optimizer)
+        norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.settings.gradient_clip or math.inf))
+        # With fp16 an overflow is expected now and then: the scaler skips that update and lowers its scale.
+        if not math.isfinite(norm) and not self.scaler.is_enabled():
+            raise TrainingError(
+                f"gradient is not finite in epoch {self.progress.epoch + 1}, step {self.progress.step + 1} "
+                f"(loss {values['total']:.4g}); lower --learning_rate; the last checkpoint is kept"
+            )
+        self.scaler.step(self.parts.optimizer)
+        self.scaler.update()
+        return norm if math.isfinite(norm) else 0.0
+
+    def _finish_epoch(self, writers: RunWriters, display: TrainingDisplay) -> None:
+        progress, config = self.progress, self.parts.config
+        training = progress.means() | progress.gradient_shares
+        try:
+            metrics = self._validate(display, self.parts.validation)
+            tuning = self._validate(display, self.parts.tuning) if self.parts.tuning is not None else None
+        except (KeyboardInterrupt, DataError):
+            self.saver.save(self.checkpoint({}))
+            raise
+        score = metrics[monitored_metric(config.model.head)]
+        record: Record = {"epoch": progress.epoch + 1, "step": progress.step}
+        record |= {f"train/{name}": value for name, value in training.items()}
+        record |= {f"val/{name}": value for name, value in metrics.items()}
+        strength = self._strength()
+        if strength is not None:
+            record |= strength._asdict()
+            self._warn(training, strength.alpha, metrics["miou"])
+        if tuning is not None:
+            record |= {TUNING_SCORE: tuning["miou"], TEACHER_TUNING_SCORE: self.parts.teacher_tuning_score}
+        is_best = progress.finish_epoch(record, score if score is not None else float("-inf"))
+        self.saver.save_epoch(self.checkpoint(metrics), is_best=is_best)
+        writers.epoch(record, progress.step)
+        try:
+            write_metrics(self.paths.metrics, progress.history)
+            self._draw(writers)
+        except StorageError as error:
+            logger.warning("%s; training goes on", error)
+        logger.info(_epoch_line(progress, self.settings.epochs, training, metrics, is_best=is_best))
+
+    def _warn(self, training: Mapping[str, float], alpha: float, score: float | None) -> None:
+        found = distillation_warnings(training, alpha=alpha, student_score=score, teacher_score=self.teacher_score)
+        for name, text in found:
+            if name not in self._warned:
+                self._warned.add(name)
+                logger.warning("epoch %d: %s", self.progress.epoch + 1, text)
+
+    def _validate(self, display: TrainingDisplay, data: BatchLoader) -> Metrics:
+        parts = self.parts
+
+        def after_batch() -> None:
+            display.validated()
+            self.on_progress()
+            self.interruption.check()
+
+        with display.validating(len(data)):
+            return evaluate(
+                answer_of(self._model_in_use()),
+                data,
+                device=parts.device,
+                precision=parts.precision,
+                mask_size=parts.config.model.mask_size,
+                after_batch=after_batch,
+            )
+
+    def _model_in_use(self) -> nn.Module:
+        """What is validated, kept as best and exported: the moving average where there is one."""
+        return self.parts.student if self.ema is None else self.ema.model
+
+    def checkpoint(self, metrics: Metrics) -> Checkpoint:
+        """The state as it is now."""
+        training: dict[str, Any] = {
+            "student": self.parts.student.state_dict() if self.ema is not None else None,
+            "optimizer": self.parts.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "progress": self.progress.to_state(),
+            "precision": self.parts.precision,
+            "teacher_sha256": self.parts.teacher_sha256,
+            "training_fingerprint": self.parts.training_set.people.fingerprint,
+        }
+        if self.parts.distillation is not None and self.parts.distillation.adapter is not None:
+            training["adapter"] = self.parts.distillation.adapter.state_dict()
+        return Checkpoint(
+            config=self.parts.config,
+            model=self._model_in_use().state_dict(),
+            epoch=self.progress.epoch,
+            metrics=metrics,
+            data_fingerprint=self.parts.data_fingerprint,
+            training=training,
+        )
+
+    def _draw(self, writers: RunWriters) -> None:
+        preview, parts = self.parts.preview, self.parts
+        interval = -(-self.settings.epochs // _DRAWN_EPOCHS)
+        if preview is None or (self.progress.epoch % interval and self.progress.epoch != self.settings.epochs):
+            return
+        batch = preview.to(parts.device)
+        with torch.no_grad(), autocast(parts.device, parts.precision):
+            student = answer_of(self._model_in_use())(batch.images, batch.rois)
+            size = parts.config.model.mask_size
+            teacher = parts.teacher.answer_to(batch, mask_size=size) if parts.teacher else None
+        pictures = draw_comparison(batch, student, teacher, max_images=len(batch.images))
+        write_pictures(self.paths.visualizations(self.progress.epoch), pictures)
+        for name, picture in pictures:
+            writers.picture(self.progress.step, name, picture)
+
+    def _out_of_patience(self) -> bool:
+        rule = self.settings.early_stopping
+        return rule is not None and self.progress.epochs_without_gain(rule.min_delta) >= rule.patience
+
+
+def _share(name: str, batch: Batch, rois: int, images: int) -> float:
+    if name.startswith(FULL_IMAGE_PREFIX) or over_images(name):
+        return len(batch.images) / images
+    return len(batch.rois) / max(rois, 1)
+
+
+def _shown(values: Mapping[str, float]) -> dict[str, float]:
+    """The few losses that fit beside a progress bar."""
+    distilled = sum(value for name, value in values.items() if name.startswith(DISTILLATION_PREFIX))
+    shown = {"loss": values["total"]}
+    if "main/ce" in values:
+        shown["ce"] = values["main/ce"]
+    if distilled:
+        shown["kl"] = distilled
+    return shown
+
+
+def _epoch_line(
+    progress: TrainingProgress, epochs: int, training: Mapping[str, float], metrics: Metrics, *, is_best: bool
+) -> str:
+    shown = [f"{name} {metrics[name]:.4f}" for name in ("miou", "iou_nontarget", "full_image_iou") if metrics[name]]
+    best = " (best)" if is_best else ""
+    return f"epoch {progress.epoch}/{epochs}: loss {training['total']:.4f}, {', '.join(shown)}{best}"

@@ -1,0 +1,111 @@
+"""What a run writes down while it trains: TensorBoard events and metrics.jsonl, one line an epoch."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.tensorboard import SummaryWriter
+
+from human_edge_detection.files.write import delete, make_folder, write_atomically
+
+logger = logging.getLogger(__name__)
+
+_START: Final = ".from_step_"
+
+
+class RunWriters:
+    """TensorBoard events of one run; a context manager.
+
+    They are for looking at: when they cannot be written (a full disk), the run goes on without them to the next epoch.
+    """
+
+    def __init__(self, log_dir: Path, *, first_step: int, resumed: bool) -> None:
+        """Forgets what earlier processes of the run wrote from ``first_step`` on.
+
+        Args:
+            log_dir: Folder of the events.
+            first_step: The first step that this process makes, from 1.
+            resumed: Whether there was an earlier process.
+        """
+        make_folder(log_dir)
+        # Files that hold nothing but forgotten steps go, so that a run which is killed again and again stays small.
+        for file in log_dir.glob(f"events.out.tfevents.*{_START}*"):
+            start = file.name.rpartition(_START)[2]
+            if start.isdigit() and int(start) >= first_step:
+                delete(file)
+        self._log_dir = log_dir
+        self._suffix = f"{_START}{first_step}"
+        self._board: SummaryWriter | None = None
+        self._send(lambda board: None, purge_step=first_step if resumed else None)
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Sends values to TensorBoard under their names; those that are not finite are sent too, it marks them."""
+
+        def send(board: SummaryWriter) -> None:
+            for name, value in values.items():
+                board.add_scalar(name, value, step)
+
+        if self._board is not None:
+            self._send(send)
+
+    def epoch(self, record: Mapping[str, object], step: int) -> None:
+        """Sends the numbers of an epoch's record to TensorBoard.
+
+        Args:
+            record: Flat, with the number of the epoch under ``epoch``.
+            step: Optimizer updates done.
+        """
+        numbers = {name: float(value) for name, value in record.items() if isinstance(value, (int, float))}
+        self._send(lambda board: None)  # opens it again when it had failed
+        self.scalars(step, numbers)
+
+    def picture(self, step: int, name: str, rgb: NDArray[np.uint8]) -> None:
+        """Sends an ``(H, W, 3)`` RGB picture to TensorBoard."""
+        if self._board is not None:
+            self._send(lambda board: board.add_image(name, rgb, step, dataformats="HWC"))
+
+    def close(self) -> None:
+        """Writes what is still in memory and closes the file."""
+        if self._board is not None:
+            self._send(lambda board: board.close())
+
+    def _send(self, action: Callable[[SummaryWriter], None], *, purge_step: int | None = None) -> None:
+        try:
+            if self._board is None:
+                folder = str(self._log_dir)
+                self._board = SummaryWriter(folder, purge_step=purge_step, filename_suffix=self._suffix)
+            action(self._board)
+        except OSError as error:
+            # TensorBoard hands on what its writing thread ran into, and that thread is gone.
+            self._board = None
+            logger.warning("TensorBoard events of this epoch are lost: %s", error.strerror or error)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def write_metrics(metrics_file: Path, history: Iterable[Mapping[str, object]]) -> None:
+    """Replaces metrics.jsonl by the records of ``history``, one line an epoch; a value that is not finite is null.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    lines = (json.dumps({name: _plain(value) for name, value in record.items()}) for record in history)
+    write_atomically(metrics_file, "".join(f"{line}\n" for line in lines).encode())
+
+
+def _plain(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

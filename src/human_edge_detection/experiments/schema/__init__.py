@@ -1,0 +1,1 @@
+"""The typed sections of an experiment: frozen, checked whole."""

@@ -1,0 +1,214 @@
+"""The distillation section: teachers, weights, and what is distilled as a list of terms, each told by its ``kind``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Final, Literal, get_args
+
+from pydantic import Field
+
+from human_edge_detection.experiments.schema.base import Fraction, Section, Weight
+
+_FEATURES: Final = ("features",)
+Head = Literal["main", "bg_fg", "target_nontarget", "full_image"]
+
+
+class _Term(Section):
+    weight: float = Field(1.0, gt=0.0, description="Of this term beside the others.")
+
+
+class _LogitTerm(_Term):
+    heads: tuple[Head, ...] | None = None
+    """The heads that it is for; null: all that have a weight in this section."""
+
+
+class KlConfig(_LogitTerm):
+    """KL divergence of the softened classes (Hinton et al., arXiv:1503.02531)."""
+
+    kind: Literal["kl"] = "kl"
+
+
+class DkdConfig(_LogitTerm):
+    """KL decoupled at the true class (DKD, arXiv:2203.08679)."""
+
+    kind: Literal["dkd"] = "dkd"
+    target_weight: Weight = 1.0
+    """Of the true class against all others; the paper's alpha."""
+    nontarget_weight: Weight = 8.0
+    """Of the other classes among themselves; the paper's beta. Of no effect on heads with two classes."""
+
+
+class DistConfig(_LogitTerm):
+    """Correlation between classes and between positions (DIST, arXiv:2205.10536)."""
+
+    kind: Literal["dist"] = "dist"
+    inter_weight: Weight = 1.0
+    """Of the relation between classes; of no effect on heads with two classes."""
+    intra_weight: Weight = 1.0
+    """Of the relation between positions."""
+
+
+class CwdConfig(_LogitTerm):
+    """Where a class is, relative to everywhere else (CWD, arXiv:2011.13256)."""
+
+    kind: Literal["cwd"] = "cwd"
+
+
+class StdConfig(_Term):
+    """KL of standardised logits (arXiv:2403.01427). Says nothing for two classes, so it is for the main head alone."""
+
+    kind: Literal["std"] = "std"
+    heads: tuple[Literal["main"]] = ("main",)
+
+
+class BpkdConfig(_LogitTerm):
+    """KL with a mean of its own for borders (BPKD, arXiv:2306.08075)."""
+
+    kind: Literal["bpkd"] = "bpkd"
+    edge_weight: Weight = 0.5
+    body_weight: Weight = 0.5
+    width: int = Field(2, ge=1, le=16, description="Half width of the border band, pixels of the mask.")
+
+
+class FeatConfig(_Term):
+    """Decoder features through a learned 1x1 adapter (FitNets, arXiv:1412.6550)."""
+
+    kind: Literal["feat"] = "feat"
+
+
+class AtConfig(_Term):
+    """Attention maps of the decoder features (arXiv:1612.03928)."""
+
+    kind: Literal["at"] = "at"
+
+
+TermConfig = Annotated[
+    KlConfig | DkdConfig | DistConfig | CwdConfig | StdConfig | BpkdConfig | FeatConfig | AtConfig,
+    Field(discriminator="kind"),
+]
+TERM_CONFIGS: Final[dict[str, type[_Term]]] = {
+    section.model_fields["kind"].default: section for section in get_args(get_args(TermConfig)[0])
+}
+"""Sections by kind."""
+
+
+class _ScheduleConfig(Section):
+    curve: Literal["constant", "linear", "cosine", "exponential"] = "linear"
+
+
+class TemperatureScheduleConfig(_ScheduleConfig):
+    """From ``distillation.temperature`` in the first epoch to ``end`` in the last."""
+
+    end: float = Field(1.0, gt=0.0, le=100.0)
+
+
+class AlphaScheduleConfig(_ScheduleConfig):
+    """From ``distillation.alpha`` in the first epoch to ``end`` in the last."""
+
+    end: Fraction = 0.3
+
+
+class AdaptiveAlphaConfig(Section):
+    """Alpha follows the student: ``high`` while it is far from its teacher, ``low`` once it has its score.
+
+    Both are measured after each epoch on photographs that are taken out of the training split for it.
+    """
+
+    low: Fraction = 0.1
+    high: Fraction = 0.9
+    from_share: float = Field(0.8, ge=0.0, lt=1.0, description="Of the teacher's score, where alpha begins to fall.")
+    tuning_share: float = Field(0.1, gt=0.0, le=0.5, description="Of the training photographs, taken out for this.")
+
+
+class DistillationConfig(Section):
+    """``L = alpha * L_distill + (1 - alpha) * L_base`` (Hinton et al., arXiv:1503.02531)."""
+
+    teacher_config: str | None = None
+    """Experiment that trains the teacher; used when ``teacher_checkpoint`` is not given."""
+    teacher_checkpoint: str | None = None
+    more_teacher_checkpoints: tuple[str, ...] = ()
+    """Further teachers; the student is taught the mean of all their probabilities."""
+    soft_labels: str | None = None
+    """Folder that ``hed soft-labels`` stored the teacher's answers in; nobody asks the teacher then. ``{seed}`` in it
+    stands for ``training.seed``: the views, and so the answers, are others for each seed."""
+    temperature: float = Field(4.0, gt=0.0, le=100.0)
+    alpha: Fraction = 0.7
+    temperature_schedule: TemperatureScheduleConfig | None = None
+    alpha_schedule: AlphaScheduleConfig | None = None
+    adaptive_alpha: AdaptiveAlphaConfig | None = None
+    confidence_threshold: float | None = Field(None, gt=0.0, lt=1.0)
+    """Pixels where the teacher is less sure of its likeliest class do not count in terms of logits; null: all do."""
+    main: Weight = 1.0
+    bg_fg: Weight = 0.3
+    target_nontarget: Weight = 0.3
+    full_image: Weight = 0.3
+    terms: tuple[TermConfig, ...] = (KlConfig(),)
+    """What is distilled; terms of logits are weighted by the heads' weights above too."""
+
+    @property
+    def teacher_paths(self) -> list[Path]:
+        """Checkpoints of all teachers that are named."""
+        first = () if self.teacher_checkpoint is None else (self.teacher_checkpoint,)
+        return [Path(path) for path in (*first, *self.more_teacher_checkpoints)]
+
+    def disagreements(self) -> Iterator[str]:
+        """Every rule that concerns more than one field, as ``path: problem``."""
+        if not (self.teacher_config or self.teacher_checkpoint or self.soft_labels):
+            yield "distillation: no teacher; give distillation.teacher_checkpoint or distillation.teacher_config"
+        for field, paths in (
+            ("teacher_checkpoint", (self.teacher_checkpoint,)),
+            ("more_teacher_checkpoints", self.more_teacher_checkpoints),
+        ):
+            if "imagenet" in paths:
+                yield (
+                    f"distillation.{field}: 'imagenet' is weights of an encoder; decoder and heads would be untrained "
+                    "and teach noise; give the checkpoint of a trained experiment (for a student that starts from "
+                    "ImageNet: model.encoder_weights)"
+                )
+        if self.soft_labels is not None and self.adaptive_alpha is not None:
+            yield "distillation.adaptive_alpha: asks the teacher itself, which distillation.soft_labels saves; give one"
+        yield from self._schedule_disagreements()
+        yield from self._term_disagreements()
+
+    def _schedule_disagreements(self) -> Iterator[str]:
+        curve, adaptive = self.alpha_schedule, self.adaptive_alpha
+        if curve is not None and adaptive is not None:
+            yield "distillation.adaptive_alpha: alpha_schedule sets alpha too; give one of them"
+        if curve is not None and curve.curve == "exponential" and not (self.alpha and curve.end):
+            yield "distillation.alpha_schedule: an exponential cannot begin or end at 0; use another curve"
+        if adaptive is not None and adaptive.low > adaptive.high:
+            yield f"distillation.adaptive_alpha.low: above high, {adaptive.low} and {adaptive.high}"
+
+    def _term_disagreements(self) -> Iterator[str]:
+        if not self.terms:
+            yield "distillation.terms: none; give one or more, such as [{kind: kl}], or turn distillation off with null"
+        elif self.confidence_threshold is not None and all(_heads_of(term) == _FEATURES for term in self.terms):
+            yield "distillation.confidence_threshold: features have no confidence; use null, or add a term of logits"
+        seen: set[tuple[str, str]] = set()
+        for number, term in enumerate(self.terms):
+            path = f"distillation.terms.{number}"
+            heads = _heads_of(term)
+            if not heads:
+                yield f"{path}.heads: none; give one or more of {', '.join(get_args(Head))}, or null for all"
+                continue
+            for head in heads:
+                if (term.kind, head) in seen:
+                    yield f"{path}: {term.kind!r} is there twice for {head}; give it once, with the sum of the weights"
+                    break
+            seen |= {(term.kind, head) for head in heads}
+            if heads == _FEATURES:
+                if self.soft_labels is not None:
+                    yield f"{path}: {term.kind!r} needs the teacher's features, which distillation.soft_labels lacks"
+                if self.more_teacher_checkpoints:
+                    yield f"{path}: {term.kind!r} needs one teacher; the features of several have no mean"
+            elif self.terms != (KlConfig(),) and not any(getattr(self, head) for head in heads):
+                yield f"{path}: distillation.{heads[0]} is 0, so {term.kind!r} would do nothing; give it a weight"
+
+
+def _heads_of(term: _Term) -> tuple[str, ...]:
+    """What ``term`` compares: the heads it names, all of them, or the features."""
+    if isinstance(term, FeatConfig | AtConfig):
+        return _FEATURES
+    heads: tuple[str, ...] | None = getattr(term, "heads", None)
+    return get_args(Head) if heads is None else heads

@@ -1,0 +1,1 @@
+"""Comparison of runs: the table of all, and pairs with intervals."""

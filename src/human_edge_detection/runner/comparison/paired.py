@@ -1,0 +1,288 @@
+"""Methods against a control: the same photographs, the same seeds, and how sure one can be of each difference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from human_edge_detection.errors import ConfigError
+from human_edge_detection.runner.comparison.cost import Effort, effort_of
+from human_edge_detection.runner.comparison.runs_by_seed import CountedRun, Method, teacher_scores
+from human_edge_detection.runner.comparison.significance import (
+    CONFIDENCE,
+    RESAMPLES,
+    Interval,
+    Numbers,
+    difference_interval,
+    resample_sums,
+    sign_test,
+)
+from human_edge_detection.runner.comparison.slices import (
+    ALL,
+    COLUMNS,
+    SLICES,
+    Columns,
+    Slice,
+    columns_of,
+    crowding_of,
+    group_sums,
+    photograph_scores,
+    scores_of,
+)
+from human_edge_detection.runs.per_image import PerImage
+
+FEWEST_PHOTOGRAPHS: Final = 20
+"""Fewer do not tell what others would be like; resampling them gives intervals that are too narrow."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One score of a method over its seeds; ``sd`` is None with one seed."""
+
+    mean: float
+    sd: float | None
+    min: float
+    max: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One score of a method against the control's.
+
+    Attributes:
+        control: The control's score.
+        control_teacher_share: Of the score of the method's teacher, or of its own when the method has none.
+        mean: Method minus control, mean over the pairs of runs.
+        sd: Over the pairs; None with one.
+        low: Lower end of the 95 % interval; None when nothing could be resampled.
+        high: Upper end.
+        verdict: ``better`` or ``worse`` when the interval does not contain 0, else ``not shown (why)``.
+        photographs: Those that have something to find in the slice.
+        wins: Photographs on which the method scores higher (mean over seeds).
+        losses: Lower.
+        ties: The same.
+        sign_p: Two-sided p value of the sign test over them.
+    """
+
+    control: Spread
+    control_teacher_share: float | None
+    mean: float
+    sd: float | None
+    low: float | None
+    high: float | None
+    verdict: str
+    photographs: int
+    wins: int
+    losses: int
+    ties: int
+    sign_p: float
+
+
+@dataclass(frozen=True)
+class Line:
+    """One metric of one method on one slice of the data."""
+
+    method: str
+    slice: str
+    metric: str
+    score: Spread
+    teacher_share: float | None
+    """Of its teacher's score, or of that of the control's teacher when it has none. On all data only."""
+    difference: Difference | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that a report holds; ``gains`` are mIoU of each photograph, control's and method's, mean over seeds."""
+
+    control: str | None
+    photographs: int
+    resamples: int
+    confidence: float
+    notes: tuple[str, ...]
+    efforts: tuple[Effort, ...]
+    lines: tuple[Line, ...]
+    gains: Mapping[str, tuple[Numbers, Numbers]]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data, without the photographs' gains."""
+        return {name: value for name, value in asdict(self).items() if name != "gains"}
+
+
+def compare_methods(
+    methods: Sequence[Method], control: Method | None, notes: Sequence[str], *, resamples: int = RESAMPLES
+) -> Comparison:
+    """Compares each of ``methods`` with ``control``, on the seeds that both have.
+
+    Args:
+        methods: What to judge.
+        control: What to judge it against; None: scores only, no differences.
+        notes: What the reader of the report has to know.
+        resamples: Of the photographs.
+
+    Raises:
+        ConfigError: They were validated on different data, or a method has no seed in common with the control.
+    """
+    everyone = [*methods, *([control] if control else [])]
+    table = _Table(everyone, resamples=resamples if control else 0)
+    pairs = [(method, _seeds(method, control)) for method in methods]
+    used = tuple(sorted({seed for _, seeds in pairs for seed in seeds}))
+    sides = [*pairs, *([(control, used)] if control else [])]
+    return Comparison(
+        control=control.name if control else None,
+        photographs=len(table.crowding),
+        resamples=resamples,
+        confidence=CONFIDENCE,
+        notes=tuple(notes),
+        efforts=tuple(effort_of(side, control, seeds) for side, seeds in sides),
+        lines=tuple(line for method, seeds in pairs for line in _lines(table, method, control, seeds)),
+        gains={method.name: _gains(table, method, control, seeds) for method, seeds in pairs if control},
+    )
+
+
+class _Table:
+    """The counts of all runs: as they are, and summed over resampled photographs."""
+
+    def __init__(self, methods: Sequence[Method], *, resamples: int) -> None:
+        runs = [run for method in methods for run in method.runs.values()]
+        _check_same_data(runs)
+        self.crowding = crowding_of(runs[0].counts)
+        self._place = {run.paths.root: number for number, run in enumerate(runs)}
+        self._columns = [columns_of(run.counts) for run in runs]
+        sums = resample_sums(np.hstack(self._columns), self.crowding, resamples=resamples)
+        self._resampled = sums.reshape(*sums.shape[:2], len(runs), COLUMNS)
+
+    def columns(self, run: CountedRun) -> Columns:
+        """``(images, COLUMNS)``."""
+        return self._columns[self._place[run.paths.root]]
+
+    def observed(self, part: Slice, runs: Sequence[CountedRun]) -> dict[str, Numbers]:
+        """Metric -> ``(runs,)``."""
+        sums = np.stack([group_sums(self.columns(run), self.crowding) for run in runs])
+        return scores_of(part, sums)
+
+    def resampled(self, part: Slice, runs: Sequence[CountedRun]) -> dict[str, Numbers]:
+        """Metric -> ``(resamples, runs)``."""
+        places = [self._place[run.paths.root] for run in runs]
+        return scores_of(part, self._resampled[:, :, places].swapaxes(1, 2))
+
+    def of_photographs(self, part: Slice, runs: Sequence[CountedRun]) -> dict[str, Numbers]:
+        """Metric -> ``(images,)``, mean over the runs."""
+        each = [photograph_scores(part, self.columns(run), self.crowding) for run in runs]
+        return {name: np.mean([scores[name] for scores in each], axis=0) for name in part.metrics}
+
+
+def _check_same_data(runs: Sequence[CountedRun]) -> None:
+    first = runs[0]
+    for run in runs[1:]:
+        if _data(run.counts) != _data(first.counts):
+            raise ConfigError(
+                f"{first.name} and {run.name} were validated on different data (fingerprints "
+                f"{first.counts.data_fingerprint[:12]} and {run.counts.data_fingerprint[:12]}); train both on the same"
+            )
+
+
+def _data(counts: PerImage) -> tuple[object, ...]:
+    """What must be equal in two runs so that their photographs and persons can be paired."""
+    photographs = sorted(zip(counts.images.id, counts.images.persons, strict=True))
+    return counts.data_fingerprint, photographs, sorted(counts.rois.annotation)
+
+
+def _seeds(method: Method, control: Method | None) -> tuple[int, ...]:
+    """The seeds to compare, sorted."""
+    if control is None:
+        return tuple(sorted(method.runs))
+    common = tuple(sorted(method.runs.keys() & control.runs.keys()))
+    if not common:
+        raise ConfigError(
+            f"{method.name} has seeds {sorted(method.runs)} and {control.name} {sorted(control.runs)}: none in common; "
+            "train both with the same (--seeds)"
+        )
+    return common
+
+
+def _lines(table: _Table, method: Method, control: Method | None, seeds: tuple[int, ...]) -> Iterator[Line]:
+    runs = [method.runs[seed] for seed in seeds]
+    others = [control.runs[seed] for seed in seeds] if control else []
+    for part in SLICES:
+        own = table.observed(part, runs)
+        differences = _differences(table, part, runs, others) if others else {}
+        for name in part.metrics:
+            if not np.isfinite(own[name]).all():
+                continue  # no such answer, or nobody in this slice
+            share = _teacher_share(part, name, own[name], [runs, others])
+            yield Line(method.name, part.name, name, _spread(own[name]), share, differences.get(name))
+
+
+def _differences(
+    table: _Table, part: Slice, runs: Sequence[CountedRun], others: Sequence[CountedRun]
+) -> dict[str, Difference]:
+    first, second = table.observed(part, runs), table.observed(part, others)
+    drawn, drawn_others = table.resampled(part, runs), table.resampled(part, others)
+    pictures, other_pictures = table.of_photographs(part, runs), table.of_photographs(part, others)
+    found = {}
+    for name in part.metrics:
+        if not np.isfinite(first[name] - second[name]).all():
+            continue
+        interval = difference_interval(first[name] - second[name], drawn[name] - drawn_others[name])
+        signs = sign_test(pictures[name], other_pictures[name])
+        photographs = signs.wins + signs.losses + signs.ties
+        spread = _spread(first[name] - second[name])
+        found[name] = Difference(
+            control=_spread(second[name]),
+            control_teacher_share=_teacher_share(part, name, second[name], [runs, others]),
+            mean=spread.mean,
+            sd=spread.sd,
+            low=_finite(interval.low),
+            high=_finite(interval.high),
+            verdict=verdict(interval, photographs),
+            photographs=photographs,
+            wins=signs.wins,
+            losses=signs.losses,
+            ties=signs.ties,
+            sign_p=signs.p,
+        )
+    return found
+
+
+def verdict(interval: Interval, photographs: int) -> str:
+    """What may be said of a difference with this interval, measured on so many photographs."""
+    if photographs < FEWEST_PHOTOGRAPHS:
+        return f"not shown ({photographs} photographs are too few)"
+    if interval.low > 0.0:
+        return "better"
+    if interval.high < 0.0:
+        return "worse"
+    return "not shown (interval contains 0)"
+
+
+def _spread(values: Numbers) -> Spread:
+    sd = float(values.std(ddof=1)) if len(values) > 1 else None
+    return Spread(math.fsum(values) / len(values), sd, float(values.min()), float(values.max()))
+
+
+def _teacher_share(part: Slice, metric: str, own: Numbers, taught: Sequence[Sequence[CountedRun]]) -> float | None:
+    """Of the mean score of the teachers of the first of ``taught`` that has teachers with a known score."""
+    if part is not ALL:
+        return None
+    for runs in taught:
+        scores = [score for run in runs if (score := teacher_scores(run).get(metric))]
+        if scores and len(scores) == len(runs):
+            return float(own.mean() / np.mean(scores))
+    return None
+
+
+def _gains(table: _Table, method: Method, control: Method | None, seeds: tuple[int, ...]) -> tuple[Numbers, Numbers]:
+    assert control is not None
+    sides = [[side.runs[seed] for seed in seeds] for side in (control, method)]
+    before, after = (table.of_photographs(ALL, side) for side in sides)
+    metric = "miou" if np.isfinite(before["miou"]).any() else "full_image_iou"
+    return before[metric], after[metric]
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,175 @@
+"""The runs that a paired comparison is about: found by name, checked, read from their JSON files."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from human_edge_detection.errors import CheckpointError, ConfigError, did_you_mean
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig
+from human_edge_detection.runner.comparison.table import read_record
+from human_edge_detection.runs.artifacts import checkpoint_sha256
+from human_edge_detection.runs.paths import (
+    PAIRED_FOLDER,
+    RunPaths,
+    list_runs,
+    output_dir_of,
+    run_paths_of_checkpoint,
+)
+from human_edge_detection.runs.per_image import PerImage
+from human_edge_detection.runs.records import RunResult, read_section
+
+
+@dataclass(frozen=True)
+class CountedRun:
+    """A finished run with its counts for each photograph.
+
+    Attributes:
+        name: Of its folder, for messages.
+        paths: The folder.
+        config: What was trained.
+        result: What came of it.
+        counts: From per_image.json, made from the best checkpoint that is there now.
+    """
+
+    name: str
+    paths: RunPaths
+    config: ExperimentConfig
+    result: RunResult
+    counts: PerImage
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to train: its runs by seed."""
+
+    name: str
+    runs: Mapping[int, CountedRun]
+
+
+def find_method(given: str, output_dir: Path) -> Method:
+    """The runs that ``given`` stands for.
+
+    Args:
+        given: A run folder, a name below ``output_dir``, or either with several ``seed_*`` folders in it.
+        output_dir: Folder of all runs.
+
+    Raises:
+        ConfigError: There is no such run, or one that is not finished or has no counts for each photograph.
+    """
+    folder, found = _find(given, output_dir)
+    inside = folder.resolve().is_relative_to(output_dir.resolve())
+    name = folder.resolve().relative_to(output_dir.resolve()) if inside else Path(given)
+    runs: dict[int, CountedRun] = {}
+    for paths in found:
+        run = _read(paths)
+        other = runs.setdefault(run.config.training.seed, run)
+        if other is not run:
+            raise ConfigError(
+                f"{given}: {other.name} and {run.name} both have seed {run.config.training.seed}; give one of them"
+            )
+    return Method(name.as_posix(), runs)
+
+
+def report_folder(method: Method) -> Path:
+    """Where a report goes when nobody says where: beside the folder of all runs."""
+    run = next(iter(method.runs.values())).paths
+    return output_dir_of(RunPaths(run.root.resolve())).parent / PAIRED_FOLDER
+
+
+def teacher_scores(run: CountedRun) -> Mapping[str, float | None]:
+    """The validation metrics of what taught ``run``: all from the teacher's own run where that is there, else mIoU."""
+    result, distillation = run.result, run.config.distillation
+    if result.teacher_checkpoint is None or distillation is None:
+        return {}
+    checkpoint = Path(result.teacher_checkpoint)
+    measured = {"miou": result.teacher_miou}
+    if distillation.more_teacher_checkpoints or checkpoint_sha256(checkpoint) != result.teacher_sha256:
+        return measured  # the mean of several, or trained anew since
+    try:
+        own = read_section(RunResult, run_paths_of_checkpoint(checkpoint).result)
+    except (CheckpointError, OSError):
+        return measured
+    return own.metrics if own is not None and own.data_fingerprint == result.data_fingerprint else measured
+
+
+def read_history(paths: RunPaths) -> list[dict[str, Any]]:
+    """The records of metrics.jsonl, one an epoch; none when there is no such file.
+
+    Raises:
+        CheckpointError: It is damaged.
+    """
+    if not paths.metrics.is_file():
+        return []
+    try:
+        records = [json.loads(line) for line in paths.metrics.read_text(encoding="utf-8").splitlines()]
+    except ValueError as error:
+        raise CheckpointError(f"{paths.metrics}: no JSON lines ({error}); restore it, or train the run anew") from error
+    if not all(isinstance(record, dict) for record in records):
+        raise CheckpointError(f"{paths.metrics}: expected a JSON object a line; restore it, or train the run anew")
+    return records
+
+
+def read_provenance(paths: RunPaths) -> dict[str, Any]:
+    """What provenance.json says; nothing when it is missing or damaged."""
+    try:
+        content = json.loads(paths.provenance.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _find(given: str, output_dir: Path) -> tuple[Path, Sequence[RunPaths]]:
+    for folder in (output_dir / given, Path(given)):
+        if RunPaths(folder).status.is_file():
+            return folder, [RunPaths(folder)]
+        seeds = [RunPaths(status.parent) for status in folder.glob("seed_*/status.json")]
+        if seeds:
+            return folder, sorted(seeds, key=lambda run: (len(run.root.name), run.root.name))
+    if Path(given).is_dir() or (output_dir / given).is_dir():
+        raise ConfigError(f"{given}: holds no run (no status.json, no seed_*/status.json); give the folder of a run")
+    known = [run.root.relative_to(output_dir).as_posix() for run in list_runs(output_dir)]
+    known += [name.partition("/")[0] for name in known]
+    raise ConfigError(
+        f"no run {given!r}{did_you_mean(given, known)}; give the folder of a run, or its name below --output_dir "
+        f"{output_dir}"
+    )
+
+
+def _read(paths: RunPaths) -> CountedRun:
+    record = read_record(paths, str(paths.root))
+    if record.state != "finished":
+        reason = f" ({record.error})" if record.error else ""
+        raise ConfigError(
+            f"{paths.root}: is {record.state}{reason}, and only finished runs can be compared; give its training "
+            "command again, or move its folder away"
+        )
+    if record.config is None or record.result is None:
+        missing = paths.config if record.config is None else paths.result
+        raise ConfigError(f"{missing}: missing; give the training command of this run again")
+    return CountedRun(record.name, paths, record.config, record.result, _counts(paths, record.result))
+
+
+def _counts(paths: RunPaths, result: RunResult) -> PerImage:
+    try:
+        counts = read_section(PerImage, paths.per_image)
+    except CheckpointError as error:
+        problem = str(error).partition(";")[0]
+        raise ConfigError(f"{problem}; {_advice(paths)}") from error
+    if counts is None:
+        raise ConfigError(f"{paths.per_image}: missing, the run is of an older version; {_advice(paths)}")
+    if counts.checkpoint_sha256 != checkpoint_sha256(paths.best):
+        raise ConfigError(f"{paths.per_image}: stale, made from another checkpoint than {paths.best}; {_advice(paths)}")
+    if counts.data_fingerprint != result.data_fingerprint:
+        raise ConfigError(f"{paths.per_image}: stale, made from other data than the result; {_advice(paths)}")
+    return counts
+
+
+def _advice(paths: RunPaths) -> str:
+    command = read_provenance(paths).get("command")
+    known = f" ({shlex.join(map(str, command))})" if isinstance(command, list) and command else ""
+    return f"delete {paths.result} and give the training command again{known}: it validates once and trains nothing"

@@ -1,0 +1,281 @@
+"""One row for each run, from the JSON files of the run folders alone; written as CSV and JSON beside them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from human_edge_detection.errors import CheckpointError
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig
+from human_edge_detection.files.lock import hold
+from human_edge_detection.files.write import delete, write_atomically, write_json
+from human_edge_detection.runs.paths import (
+    COMPARISON_FILE,
+    COMPARISON_JSON_FILE,
+    RUNS_FILE,
+    RunPaths,
+    identity,
+    list_runs,
+    run_paths_of_checkpoint,
+)
+from human_edge_detection.runs.records import ParityReport, RunResult, RunStatus, read_section
+
+Row = dict[str, Any]
+_LOCK = ".experiment_comparison.lock"
+_LOCK_SECONDS = 300.0
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one run folder says of its run.
+
+    Attributes:
+        name: The folder below the output folder.
+        paths: The folder.
+        state: From status.json; ``killed`` when that says running and the process is gone.
+        error: Why the run did not finish.
+        config: From config.json.
+        status: From status.json.
+        result: From result.json; None for a run that has not finished.
+        parity: From parity.json.
+    """
+
+    name: str
+    paths: RunPaths
+    state: str
+    error: str | None = None
+    config: ExperimentConfig | None = None
+    status: RunStatus | None = None
+    result: RunResult | None = None
+    parity: ParityReport | None = None
+
+
+def read_records(output_dir: Path) -> list[Record]:
+    """All runs below ``output_dir``; one whose files are damaged says so in its error."""
+    return [read_record(run, run.root.relative_to(output_dir).as_posix()) for run in list_runs(output_dir)]
+
+
+def comparison_rows(records: Sequence[Record]) -> list[Row]:
+    """One row for each record, all with the same columns; None where a run has no such number."""
+    metrics = list(dict.fromkeys(name for record in records if record.result for name in record.result.metrics))
+    others = _Others.of(records)
+    return [_row(record, others, metrics) for record in records]
+
+
+def write_comparison(
+    output_dir: Path, *, extra: Mapping[str, tuple[str, str | None]] | None = None
+) -> tuple[list[Row], list[Path]]:
+    """Rebuilds the three comparison files from the run folders.
+
+    Args:
+        output_dir: Folder of all runs; the files are written beside it.
+        extra: Run name -> (state, error) that the folders cannot tell: a run that was skipped, an export that failed.
+
+    Returns:
+        The rows and the files written.
+
+    Raises:
+        StorageError: They cannot be written.
+        BusyError: Other processes have been writing them for minutes.
+    """
+    beside = output_dir.resolve().parent
+    files = [beside / name for name in (COMPARISON_FILE, COMPARISON_JSON_FILE, RUNS_FILE)]
+    # Read and written under one lock: else what a slower process has read before would replace newer rows.
+    with hold(beside / _LOCK, f"{files[0]}", advice="it takes a moment; give the command again", wait=_LOCK_SECONDS):
+        _delete_leftovers(files)
+        records = _with_extra(read_records(output_dir), output_dir, extra or {})
+        rows = comparison_rows(records)
+        write_atomically(files[0], to_csv(rows).encode())
+        write_json(files[1], rows)
+        write_json(files[2], [_summary(record) for record in records])
+    return rows, files
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """``rows`` as CSV; a text that a spreadsheet would take for a formula gets an apostrophe in front."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, fieldnames=list(rows[0]) if rows else ["experiment"], lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({column: _safe(value) for column, value in row.items()})
+    return buffer.getvalue()
+
+
+def _delete_leftovers(files: Iterable[Path]) -> None:
+    """What killed processes left half written; nothing else, as the folder beside is the user's own."""
+    for file in files:
+        for leftover in file.parent.glob(f".{file.name}.*.tmp"):
+            delete(leftover)
+
+
+def read_record(paths: RunPaths, name: str) -> Record:
+    """The run in ``paths``, called ``name``; one whose files are damaged says so in its error."""
+    try:
+        status = read_section(RunStatus, paths.status)
+        record = Record(
+            name=name,
+            paths=paths,
+            state=_state(status),
+            error=status.error if status else None,
+            config=read_section(ExperimentConfig, paths.config),
+            status=status,
+            result=read_section(RunResult, paths.result),
+            parity=read_section(ParityReport, paths.parity),
+        )
+    except CheckpointError as error:
+        return Record(name, paths, "unreadable", str(error))
+    return record
+
+
+def _state(status: RunStatus | None) -> str:
+    if status is None:
+        return "unknown"
+    if status.state == "running" and status.host == socket.gethostname() and not _alive(status.pid):
+        return "killed"
+    return status.state
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _with_extra(
+    records: Iterable[Record], output_dir: Path, extra: Mapping[str, tuple[str, str | None]]
+) -> list[Record]:
+    known = {record.name: record for record in records}
+    for name, (state, error) in extra.items():
+        record = known.get(name, Record(name, RunPaths(output_dir / name), state))
+        known[name] = replace(record, state=state, error=error)
+    return list(known.values())
+
+
+class _Others(NamedTuple):
+    """What a row says of other runs, to look up: a scan of all runs for each of them takes minutes for thousands.
+
+    Attributes:
+        by_folder: Folder -> its run's result.
+        controls: (data, what a run and its control share) -> result of the first run with that and no distillation.
+    """
+
+    by_folder: Mapping[Path, RunResult]
+    controls: Mapping[tuple[str, str], RunResult]
+
+    @classmethod
+    def of(cls, records: Sequence[Record]) -> Self:
+        """Of all runs that have finished."""
+        by_folder: dict[Path, RunResult] = {}
+        controls: dict[tuple[str, str], RunResult] = {}
+        for record in records:
+            if record.result is None:
+                continue
+            by_folder.setdefault(record.paths.root.resolve(), record.result)
+            if record.config is not None and record.config.distillation is None:
+                controls.setdefault(_shared_with_control(record.config, record.result), record.result)
+        return cls(by_folder, controls)
+
+
+def _shared_with_control(config: ExperimentConfig, result: RunResult) -> tuple[str, str]:
+    return result.data_fingerprint, json.dumps(without_distillation(config), sort_keys=True)
+
+
+def _row(record: Record, others: _Others, metrics: Sequence[str]) -> Row:
+    result, parity, config = record.result, record.parity, record.config
+    scores: Mapping[str, float | None] = result.metrics if result else {}
+    teacher_miou, teacher_parameters = _teacher(result, others)
+
+    def reported(field: str) -> Any:
+        return getattr(result, field, None)
+
+    return {
+        "experiment": config.name if config else record.name.split("/")[0].split("+")[0],
+        "run": record.name,
+        "seed": config.training.seed if config else None,
+        "status": record.state,
+        "error": record.error,
+        "encoder": config.model.encoder if config else None,
+        "teacher": reported("teacher_experiment") or reported("teacher_checkpoint"),
+        "temperature": reported("temperature"),
+        "alpha": reported("alpha"),
+        "unet_parameters": reported("unet_parameters"),
+        "total_parameters": reported("total_parameters"),
+        "compression": _ratio(teacher_parameters, reported("total_parameters")),
+        "best_epoch": reported("best_epoch"),
+        "epochs": reported("epochs"),
+        **{name: scores.get(name) for name in metrics},
+        "teacher_miou_share": _ratio(scores.get("miou"), teacher_miou),
+        "gain_over_control": _gain(record, others),
+        "seconds": reported("seconds"),
+        "images_per_second": reported("images_per_second"),
+        "onnx": getattr(parity, "onnx", None),
+        "parity_max_difference": getattr(parity, "max_difference", None),
+        "parity_mask_iou": getattr(parity, "mask_iou", None),
+    }
+
+
+def _teacher(result: RunResult | None, others: _Others) -> tuple[float | None, float | None]:
+    """MIoU and parameters of the teacher: from its own run when that was validated on the same data, else as the
+    student's run measured them.
+    """
+    if result is None or result.teacher_checkpoint is None:
+        return None, None
+    if "+" in (result.teacher_sha256 or ""):  # the mean of several, of which the first run alone says nothing
+        return result.teacher_miou, result.teacher_parameters
+    own = others.by_folder.get(run_paths_of_checkpoint(Path(result.teacher_checkpoint)).root)
+    if own is not None and own.data_fingerprint == result.data_fingerprint:
+        return own.metrics.get("miou"), own.total_parameters
+    return result.teacher_miou, result.teacher_parameters
+
+
+def _gain(record: Record, others: _Others) -> float | None:
+    """MIoU over that of the control: the run that differs in the distillation section and in nothing else."""
+    if record.result is None or record.config is None or record.config.distillation is None:
+        return None
+    control = others.controls.get(_shared_with_control(record.config, record.result))
+    own, its = record.result.metrics.get("miou"), control.metrics.get("miou") if control else None
+    return None if own is None or its is None else own - its
+
+
+def without_distillation(config: ExperimentConfig) -> Row:
+    """What must be equal in a run and its control."""
+    fields = identity(config)
+    fields.pop("distillation")
+    return fields
+
+
+def _ratio(part: float | None, whole: float | None) -> float | None:
+    return part / whole if part is not None and whole else None
+
+
+def _safe(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _summary(record: Record) -> Row:
+    status, result = record.status, record.result
+    return {
+        "run": record.name,
+        "folder": str(record.paths.root),
+        "experiment": record.config.name if record.config else None,
+        "seed": record.config.training.seed if record.config else None,
+        "status": record.state,
+        "error": record.error,
+        "epoch": status.epoch if status else None,
+        "epochs": status.epochs if status else None,
+        "started": status.started if status else None,
+        "updated": status.updated if status else None,
+        "seconds": result.seconds if result else None,
+    }

@@ -1,0 +1,50 @@
+"""Whether a training still shows signs of life, from its status.json alone."""
+
+from __future__ import annotations
+
+import logging
+
+from human_edge_detection.errors import CheckpointError
+from human_edge_detection.runs.paths import RunPaths
+from human_edge_detection.runs.records import RunStatus, read_section
+
+logger = logging.getLogger(__name__)
+
+
+def last_status(paths: RunPaths) -> RunStatus | None:
+    """The status of a run; None when there is none, or none that can be read."""
+    try:
+        return read_section(RunStatus, paths.status)
+    except (CheckpointError, OSError):
+        return None
+
+
+class Heartbeat:
+    """Counts how long a run has shown no sign of life.
+
+    A training rewrites its status every 10 s while it makes steps or validates; one that hangs does not.
+
+    Args:
+        paths: The run.
+        minutes: Without a sign of life it is hung after so long, counted from now until the first; 0: never.
+    """
+
+    def __init__(self, paths: RunPaths, minutes: float) -> None:
+        self._paths = paths
+        self._patience = minutes * 60.0
+        self._silent = 0.0
+        self._last = self._beat()
+
+    def is_hung(self, seconds: float) -> bool:
+        """Whether there has been no sign of life for too long, ``seconds`` after the last call."""
+        beat = self._beat()
+        self._silent = 0.0 if beat != self._last else self._silent + seconds
+        self._last = beat
+        hung = 0.0 < self._patience <= self._silent
+        if hung:
+            logger.error("no sign of life for %.0f s in %s", self._silent, self._paths.root)
+        return hung
+
+    def _beat(self) -> tuple[int, int] | None:
+        status = last_status(self._paths)
+        return None if status is None else (status.pid, status.beats)

@@ -1,0 +1,70 @@
+"""The end of a batch in the terminal: a table readable at 100 columns, what went wrong, where everything is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from human_edge_detection.runner.comparison.table import Row
+
+PLAIN_WIDTH = 100
+"""Columns when the output is no terminal."""
+_STYLES = {"finished": "green", "running": "yellow", "skipped": "yellow", "interrupted": "yellow"}
+
+
+def show_report(rows: Sequence[Row], files: Sequence[Path], output_dir: Path) -> None:
+    """Writes the table, one line for each error, and the paths to stdout."""
+    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+    console.print(comparison_table(rows))
+    for row in rows:
+        if row["error"]:
+            console.print(Text(f"{row['run']}: {row['status']}: {row['error']}", style="red"), soft_wrap=True)
+    for row in rows:
+        if row["onnx"]:
+            console.print(Text(f"ONNX: {row['onnx']}"), soft_wrap=True)
+    for path in (*files, output_dir.resolve()):
+        console.print(Text(f"written: {path}"), soft_wrap=True)
+
+
+def comparison_table(rows: Sequence[Row]) -> Table:
+    """The rows' main numbers; a dash where a run has none."""
+    table = Table(box=SIMPLE, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("run", overflow="fold", min_width=16)
+    table.add_column("status", no_wrap=True)
+    for title in _NUMBERS:
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in rows:
+        state = Text(row["status"], style=_STYLES.get(row["status"], "red"))
+        table.add_row(Text(row["run"]), state, *(_shown(row, *cell) for cell in _NUMBERS.values()))
+    return table
+
+
+def _shown(row: Row, column: str, form: Callable[[Any], str]) -> str:
+    value = row.get(column)
+    return "-" if value is None else form(value)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s"
+
+
+_NUMBERS: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "mIoU": ("miou", "{:.4f}".format),
+    "target": ("iou_target", "{:.4f}".format),
+    "bound.F1": ("boundary_f1", "{:.4f}".format),
+    "params": ("total_parameters", lambda count: f"{count / 1e6:.2f}M"),
+    "share": ("teacher_miou_share", "{:.1%}".format),
+    "gain": ("gain_over_control", "{:+.4f}".format),
+    "time": ("seconds", _duration),
+    "parity": ("parity_max_difference", "{:.0e}".format),
+}
+"""Title -> (column of the comparison, how to write it)."""

@@ -1,0 +1,112 @@
+"""Trains one run in a child process, again after a failure, each time from where the last attempt stopped."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
+
+from human_edge_detection.errors import BusyError
+from human_edge_detection.files.lock import is_held
+from human_edge_detection.files.write import make_folder
+from human_edge_detection.runner.execution.heartbeat import Heartbeat, last_status
+from human_edge_detection.runner.execution.launch import Ended, Hung
+from human_edge_detection.runner.execution.outcome import Outcome, is_own, judge
+from human_edge_detection.runner.execution.ownership import run_claim
+from human_edge_detection.runner.execution.plan import PlannedRun, train_command
+from human_edge_detection.runs.paths import RunPaths
+from human_edge_detection.runs.records import RunStatus
+
+logger = logging.getLogger(__name__)
+
+_USER_ERROR: Final = 2
+"""Exit code of a child that ended with one line about what its user can mend."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
+
+Pause = Callable[[float], None]
+"""Waits so many seconds, unless a signal interrupts it."""
+
+
+class Launch(Protocol):
+    """Runs a command to its end, or until ``is_hung`` says that it hangs."""
+
+    def __call__(self, command: Sequence[str], *, is_hung: Hung = ...) -> Ended: ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a batch is run.
+
+    Attributes:
+        output_dir: Folder of all runs.
+        export_onnx: Export every finished run.
+        skip_training: Use the runs that are finished; train nothing.
+        fail_fast: Stop after the first run that does not finish.
+        retries: How often a run that did not finish is started again.
+        hang_minutes: A run without a sign of life for so long is stopped; 0: never.
+    """
+
+    output_dir: Path
+    export_onnx: bool = False
+    skip_training: bool = False
+    fail_fast: bool = False
+    retries: int = 0
+    hang_minutes: float = 60.0
+
+
+class Trained(NamedTuple):
+    """How a run ended, and its last child process."""
+
+    outcome: Outcome
+    ended: Ended
+
+
+def train(run: PlannedRun, options: Options, *, start: Launch, pause: Pause) -> Trained:
+    """Trains ``run``; starts it again up to ``options.retries`` times when it was killed, hung or failed.
+
+    Not again when it was interrupted; and an error that its user is to mend (exit code 2) is tried again only when the
+    attempt got further than the one before: a wrong setting stays wrong, a full disk may not.
+
+    Raises:
+        BusyError: Another process works on the run.
+    """
+    attempt = 1
+    while True:
+        before = last_status(run.paths)
+        trained = _attempt(run, options, start, before, attempt)
+        outcome = trained.outcome
+        bad = outcome.state in ("killed", "hung", "failed") and trained.ended.interrupt is None
+        if not bad or attempt > options.retries or _is_hopeless(run.paths, trained.ended, before):
+            return trained
+        seconds = min(_FIRST_PAUSE * 2 ** (attempt - 1), _LONGEST_PAUSE)
+        logger.warning("%s: %s: %s; again in %.0f s", run.name, outcome.state, outcome.error, seconds)
+        with run_claim(run.paths):  # it is still ours
+            pause(seconds)
+        attempt += 1
+
+
+def _attempt(run: PlannedRun, options: Options, start: Launch, before: RunStatus | None, attempt: int) -> Trained:
+    # With its folder there, also a run that fails before its first step leaves its error in status.json.
+    make_folder(run.paths.root)
+    heartbeat = Heartbeat(run.paths, options.hang_minutes)
+    ended = start(train_command(run, options.output_dir), is_hung=heartbeat.is_hung)
+    state, error = judge(run.paths, ended, before)
+    if state == "failed" and ended.returncode == _USER_ERROR and _is_taken(run.paths, ended, before):
+        raise BusyError(f"run {run.paths.root} is another process's")
+    return Trained(Outcome(run.name, state, error, attempt), ended)
+
+
+def _is_taken(paths: RunPaths, ended: Ended, before: RunStatus | None) -> bool:
+    """Whether the child ended because another process works, or has just worked, on the run."""
+    after = last_status(paths)
+    return not is_own(after, ended, before) and (after != before or is_held(paths.lock))
+
+
+def _is_hopeless(paths: RunPaths, ended: Ended, before: RunStatus | None) -> bool:
+    return ended.returncode == _USER_ERROR and _steps(last_status(paths)) <= _steps(before)
+
+
+def _steps(status: RunStatus | None) -> int:
+    return 0 if status is None else status.step

@@ -1,0 +1,191 @@
+"""The shape of a run folder. No other file knows it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from human_edge_detection.experiments.difference import compare_fields
+from human_edge_detection.experiments.schema.experiment import DataConfig, ExperimentConfig, SampleDataConfig
+from human_edge_detection.files.cache import cache_folder
+
+RUNS_FILE = "experiment_runs.json"
+COMPARISON_FILE = "experiment_comparison.csv"
+COMPARISON_JSON_FILE = "experiment_comparison.json"
+PAIRED_FOLDER = "experiment_comparison"
+"""Reports of ``hed compare RUN...``, beside the folder of all runs."""
+
+_NOT_IDENTITY = (
+    ("data", "num_workers"),
+    ("training", "device"),
+    ("training", "log_every_steps"),
+    ("training", "checkpoint_minutes"),
+)
+"""Fields that do not change what a run computes, so they do not make it another run."""
+_FIRST_DISTILLATION_FIELDS = frozenset(
+    {"teacher_config", "teacher_checkpoint", "temperature", "alpha", "main", "bg_fg", "target_nontarget", "full_image"}
+)
+"""Those of the first named runs. A field that came later is left out at its default, which stands for what was done
+before, so that those runs keep their names; a new one needs such a default, and nothing here."""
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """Every path of one run below its folder ``root``."""
+
+    root: Path
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that trains this run. Beside the folder, as ``--restart`` deletes the folder."""
+        return self.root.with_name(f".{self.root.name}.lock")
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config.json"
+
+    @property
+    def provenance(self) -> Path:
+        return self.root / "provenance.json"
+
+    @property
+    def status(self) -> Path:
+        return self.root / "status.json"
+
+    @property
+    def result(self) -> Path:
+        return self.root / "result.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.root / "metrics.jsonl"
+
+    @property
+    def per_image(self) -> Path:
+        """What the best model answered on each validation photograph."""
+        return self.root / "per_image.json"
+
+    @property
+    def parity(self) -> Path:
+        return self.root / "parity.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    @property
+    def untrained(self) -> Path:
+        return self.checkpoints / "untrained_model.pth"
+
+    @property
+    def best(self) -> Path:
+        return self.checkpoints / "best_model.pth"
+
+    @property
+    def latest(self) -> Path:
+        return self.checkpoints / "latest.pth"
+
+    @property
+    def onnx(self) -> Path:
+        return self.checkpoints / "best_model.onnx"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def training_log(self) -> Path:
+        return self.logs / "training_log.txt"
+
+    def epoch_checkpoint(self, epoch: int) -> Path:
+        return self.checkpoints / f"checkpoint_epoch_{epoch:04d}.pth"
+
+    def epoch_checkpoints(self) -> list[Path]:
+        """Existing epoch checkpoints, oldest first."""
+        return sorted(self.checkpoints.glob("checkpoint_epoch_*.pth"))
+
+    def visualizations(self, epoch: int) -> Path:
+        return self.root / "visualizations" / f"epoch_{epoch:04d}"
+
+
+def run_paths_of_checkpoint(checkpoint: Path) -> RunPaths:
+    """The run folder that holds ``checkpoint``."""
+    return RunPaths(checkpoint.resolve().parent.parent)
+
+
+def output_dir_of(run: RunPaths) -> Path:
+    """The output folder that holds ``run``, one of several seeds or not."""
+    several_seeds = run.root.name.startswith("seed_")
+    return run.root.parent.parent if several_seeds else run.root.parent
+
+
+def list_checkpoints(output_dir: Path) -> list[Path]:
+    """Best checkpoints of all runs below ``output_dir``, sorted."""
+    return sorted(output_dir.glob("**/checkpoints/best_model.pth"))
+
+
+def list_runs(output_dir: Path) -> list[RunPaths]:
+    """All runs below ``output_dir``, by name, and by seed where a run has several."""
+    found = [*output_dir.glob("*/status.json"), *output_dir.glob("*/seed_*/status.json")]
+    runs = [RunPaths(status.parent) for status in found]
+    return sorted(runs, key=lambda run: (run.root.parts[:-1], len(run.root.name), run.root.name))
+
+
+def sample_data_dir(output_dir: Path, sample: SampleDataConfig) -> Path:
+    """Where the sample data of ``sample`` lies: beside ``output_dir``, one folder for each way to draw it."""
+    return output_dir.parent / "sample_data" / f"people_{_digest(sample.model_dump(mode='json'))}"
+
+
+def scan_cache(data: DataConfig) -> Path | None:
+    """Where it is remembered which photographs of ``data`` were found good; None where there is no place for caches."""
+    caches = cache_folder()
+    files = data.model_dump(mode="json", include={"root", "train_ann", "val_ann", "train_images", "val_images"})
+    return caches and caches / "scans" / f"{_digest(files)}.json"
+
+
+def identity(config: ExperimentConfig) -> dict[str, Any]:
+    """What makes a run this run: its config without fields that leave its results alone, and without its texts."""
+    fields = config.model_dump(mode="json", exclude={"name", "description"})
+    for section, field in _NOT_IDENTITY:
+        fields[section].pop(field)
+    distillation = config.distillation
+    if distillation is not None:
+        for name, declared in type(distillation).model_fields.items():
+            if name not in _FIRST_DISTILLATION_FIELDS and getattr(distillation, name) == declared.default:
+                fields["distillation"].pop(name)
+    return fields
+
+
+def run_name(
+    config: ExperimentConfig,
+    preset: ExperimentConfig | None,
+    *,
+    init_from: Path | None = None,
+    seed_folder: bool = False,
+) -> str:
+    """The folder of a run, below the output folder.
+
+    Args:
+        config: The run's config, before the paths of trained dependencies were filled in.
+        preset: The registered experiment that it comes from.
+        init_from: Weights that a new run starts from; they make it another run.
+        seed_folder: The experiment runs with several seeds: ``<name>/seed_<n>``, and the name leaves the seed out.
+
+    Returns:
+        ``<preset>`` when the config is the preset's, else ``<preset>+<8 hex digits of the difference>``.
+    """
+    changed = {} if preset is None else compare_fields(identity(preset), identity(config))
+    if seed_folder:
+        changed.pop("training.seed", None)
+    digested = {path: new for path, (_, new) in changed.items()}
+    if init_from is not None:
+        digested["init_from"] = str(init_from)
+    name = f"{config.name}+{_digest(digested)}" if digested else config.name
+    return f"{name}/seed_{config.training.seed}" if seed_folder else name
+
+
+def _digest(fields: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:8]

@@ -1,0 +1,115 @@
+"""What a run says of itself: status.json while it runs, result.json when it has finished."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import Field, ValidationError
+
+from human_edge_detection.errors import CheckpointError
+from human_edge_detection.experiments.schema.base import Section
+
+Kind = TypeVar("Kind", bound=Section)
+State = Literal["running", "finished", "interrupted", "failed"]
+
+
+class RunStatus(Section):
+    """Where a run stands. ``running`` with a dead process means that it was killed."""
+
+    state: State
+    epoch: int = Field(0, ge=0, description="Epochs completed.")
+    epochs: int = Field(ge=0, description="Epochs in all.")
+    step: int = Field(0, ge=0, description="Optimizer updates done.")
+    error: str | None = None
+    pid: int
+    host: str
+    started: str
+    updated: str
+    beats: int = Field(0, ge=0, description="Grows while the run makes steps or validates; standing still: it hangs.")
+
+
+class SkippedSample(Section):
+    """A photograph that was left out because it, or its annotation, cannot be used."""
+
+    file_name: str
+    problem: str
+
+
+class RunResult(Section):
+    """What a finished run reports; one comparison row is made of it."""
+
+    experiment: str
+    run_name: str
+    seed: int
+    encoder: str
+    teacher_checkpoint: str | None = None
+    teacher_sha256: str | None = None
+    """Of several teachers, joined by ``+``; the other fields are of the first, ``teacher_miou`` of them together."""
+    teacher_experiment: str | None = None
+    teacher_encoder: str | None = None
+    teacher_miou: float | None = None
+    teacher_parameters: int | None = None
+    temperature: float | None = None
+    alpha: float | None = None
+    unet_parameters: int
+    total_parameters: int
+    best_epoch: int
+    epochs: int
+    metrics: dict[str, float | None]
+    """Validation metrics of the best epoch."""
+    seconds: float
+    """Spent in training steps and waiting for their data; validation and saving not counted."""
+    images: int | None = None
+    """Training images seen."""
+    images_per_second: float | None
+    """Training images a second, validation and saving not counted."""
+    best_checkpoint: str
+    data_fingerprint: str
+    """Of the validation annotations."""
+    training_fingerprint: str | None = None
+    """Of the training annotations."""
+    early_stopped: bool = False
+    skipped_samples: tuple[SkippedSample, ...] = ()
+    """Of both splits, where ``data.on_bad_sample`` is ``skip``."""
+
+
+class ParityCase(Section):
+    """One comparison of the exported model with the trained one."""
+
+    images: int
+    rois: int
+    max_difference: float
+    mask_iou: float
+
+
+class ParityReport(Section):
+    """What the export measured; parity.json."""
+
+    onnx: str
+    checkpoint_sha256: str
+    opset: int
+    size_bytes: int
+    tolerance: float
+    max_difference: float
+    mask_iou: float
+    passed: bool
+    cases: list[ParityCase]
+
+
+def read_section(kind: type[Kind], path: Path) -> Kind | None:
+    """The ``kind`` stored at ``path``; None when there is no file.
+
+    Raises:
+        CheckpointError: The file is there and is not what it should be.
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CheckpointError(
+            f"{path}: not a valid {kind.__name__} ({'.'.join(map(str, first['loc']))}: {first['msg']}); "
+            "it is damaged or of another version of this tool; move it away and start anew"
+        ) from error

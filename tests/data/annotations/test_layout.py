@@ -1,0 +1,34 @@
+import pytest
+
+from human_edge_detection.data.annotations.layout import find_splits
+from human_edge_detection.errors import DataError
+
+
+@pytest.mark.parametrize(
+    ("annotations", "images"),
+    [
+        ("annotations/instances_{}_person.json", "images/{}"),
+        ("annotations/instances_{}.json", "{}"),
+        ("annotations/instances_{}2017.json", "{}2017"),
+        ("annotations/instances_{}2017.json", "images/{}2017"),
+    ],
+)
+def test_known_layouts_are_found(tmp_path, annotations, images):
+    (tmp_path / "annotations").mkdir()
+    for split in ("train", "val"):
+        (tmp_path / annotations.format(split)).touch()
+        (tmp_path / images.format(split)).mkdir(parents=True)
+    train, val = find_splits(tmp_path)
+    assert train == (tmp_path / annotations.format("train"), tmp_path / images.format("train"))
+    assert val == (tmp_path / annotations.format("val"), tmp_path / images.format("val"))
+
+
+def test_message_lists_what_was_tried(tmp_path):
+    with pytest.raises(DataError, match=r"no train annotations; tried annotations/instances_train_person\.json, "):
+        find_splits(tmp_path)
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations/instances_train.json").touch()
+    with pytest.raises(DataError, match="no train photographs; tried images/train, "):
+        find_splits(tmp_path)
+    with pytest.raises(DataError, match="does not exist"):
+        find_splits(tmp_path / "none")

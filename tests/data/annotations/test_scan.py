@@ -1,0 +1,98 @@
+import json
+import logging
+import os
+
+import pytest
+
+from human_edge_detection.data.annotations import scan
+from human_edge_detection.data.annotations.coco import read_people
+from human_edge_detection.data.annotations.scan import bad_samples
+
+
+@pytest.fixture
+def looked_at(monkeypatch) -> list[str]:
+    """Names of the photographs that were read, in any order."""
+    names: list[str] = []
+    look = scan.photograph_problem
+
+    def count(path, size):
+        names.append(path.name)
+        return look(path, size)
+
+    monkeypatch.setattr(scan, "photograph_problem", count)
+    return names
+
+
+@pytest.fixture
+def people(write_coco):
+    return read_people(*write_coco())
+
+
+def test_bad_photographs_are_found_in_the_order_of_the_file(people):
+    assert bad_samples(people) == ()
+    for name in ("b.png", "a.png"):
+        path = people.images_dir / name
+        path.write_bytes(path.read_bytes()[:-20])
+    found = bad_samples(people)
+    assert [sample.file_name for sample in found] == ["a.png", "b.png"]
+    assert all(sample.problem.startswith("is cut off after") for sample in found)
+
+
+def test_good_photographs_are_read_once_and_bad_ones_again(people, tmp_path, looked_at):
+    cache = tmp_path / "scan.json"
+    (people.images_dir / "b.png").write_bytes(b"")
+    assert len(bad_samples(people, cache=cache)) == 1
+    assert sorted(looked_at) == ["a.png", "b.png"]
+    looked_at.clear()
+    assert len(bad_samples(people, cache=cache)) == 1
+    assert looked_at == ["b.png"]
+
+
+def test_a_changed_photograph_is_read_again(people, tmp_path, looked_at):
+    cache = tmp_path / "scan.json"
+    bad_samples(people, cache=cache)
+    path = people.images_dir / "b.png"
+    content, before = bytearray(path.read_bytes()), path.stat()
+    content[-20] ^= 255
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    looked_at.clear()
+    assert [sample.file_name for sample in bad_samples(people, cache=cache)] == ["b.png"]
+    assert looked_at == ["b.png"]
+
+
+def test_other_annotations_or_another_folder_make_the_cache_void(people, tmp_path, looked_at):
+    cache = tmp_path / "scan.json"
+    bad_samples(people, cache=cache)
+    looked_at.clear()
+    people.file.write_text(people.file.read_text() + "\n")
+    bad_samples(read_people(people.file, people.images_dir), cache=cache)
+    assert len(looked_at) == 2
+    people.images_dir.rename(tmp_path / "moved")
+    bad_samples(read_people(people.file, tmp_path / "moved"), cache=cache)
+    assert len(looked_at) == 4
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", "null", "\xff", "wrong key", "good of a list", "good of numbers"])
+def test_a_damaged_cache_is_not_trusted(people, tmp_path, looked_at, content):
+    cache = tmp_path / "scan.json"
+    bad_samples(people, cache=cache)
+    if content == "wrong key":
+        content = json.dumps(json.loads(cache.read_text()) | {"version": -1})
+    elif content == "good of a list":
+        content = json.dumps(json.loads(cache.read_text()) | {"good": ["a.png", "b.png"]})
+    elif content == "good of numbers":
+        content = json.dumps(json.loads(cache.read_text()) | {"good": {"a.png": 1, "b.png": True}})
+    cache.write_text(content, encoding="latin-1")
+    looked_at.clear()
+    assert bad_samples(people, cache=cache) == ()
+    assert len(looked_at) == 2
+
+
+def test_a_cache_that_cannot_be_written_or_read_costs_only_time(people, tmp_path, caplog):
+    (tmp_path / "file").touch()
+    with caplog.at_level(logging.WARNING):
+        assert bad_samples(people, cache=tmp_path / "file" / "scan.json") == ()
+    assert "will be looked at again next time" in caplog.text
+    os.mkfifo(tmp_path / "pipe")
+    assert bad_samples(people, cache=tmp_path / "pipe") == ()

@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import pytest
+
+from human_edge_detection.data.annotations.layout import find_split
+from human_edge_detection.engine.build import build_model
+from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, save_checkpoint
+from human_edge_detection.engine.checkpoints.load import load_trained, read_people_for
+from human_edge_detection.errors import CheckpointError, DataError
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig, SampleDataConfig, derive
+from human_edge_detection.files.write import write_json
+from human_edge_detection.runs.paths import RunPaths, sample_data_dir
+
+SAMPLE = {"train_images": 4, "val_images": 2, "image_size": [64, 96]}
+
+
+def save(path: Path, config: ExperimentConfig) -> Path:
+    save_checkpoint(path, Checkpoint(config, build_model(config.model).state_dict(), 1, {}, "data"))
+    return path
+
+
+def test_weights_of_another_model_are_refused(tiny_config: ExperimentConfig, tmp_path: Path) -> None:
+    other = derive(tiny_config, name="other", model={"head": "plain"})
+    path = tmp_path / "mixed.pth"
+    save_checkpoint(path, Checkpoint(tiny_config, build_model(other.model).state_dict(), 1, {}, "data"))
+    with pytest.raises(CheckpointError, match="not a whole tiny"):
+        load_trained(path)
+
+
+def test_own_data_or_those_given(tiny_config: ExperimentConfig, tiny_coco: Path, tmp_path: Path) -> None:
+    trained = load_trained(save(tmp_path / "a.pth", tiny_config))
+    assert not trained.model.training
+    assert len(read_people_for(trained, "val", None).photographs) == 4
+    assert len(read_people_for(trained, "train", None).photographs) == 8
+    assert len(read_people_for(trained, "val", find_split(tiny_coco, "train")).photographs) == 8
+
+
+@pytest.mark.parametrize("name", ["sampled", "sampled/seed_1"])
+def test_sample_data_lie_beside_the_output_folder(tiny_config: ExperimentConfig, tmp_path: Path, name: str) -> None:
+    config = derive(tiny_config, name="sampled", data={"root": None, "sample": SAMPLE})
+    run = RunPaths(tmp_path / "experiments" / name)
+    trained = load_trained(save(run.best, config))
+    with pytest.raises(DataError, match="give other data: --data_root"):
+        read_people_for(trained, "val", None)
+    assert not (tmp_path / "sample_data").exists(), "nothing is drawn for a checkpoint outside a run folder"
+    write_json(run.config, {})
+    people = read_people_for(trained, "val", None)
+    assert len(people.photographs) == 2
+    sample = SampleDataConfig(train_images=4, val_images=2, image_size=(64, 96))
+    assert sample_data_dir(tmp_path / "experiments", sample) in people.file.parents

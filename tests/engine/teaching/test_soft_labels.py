@@ -1,0 +1,512 @@
+"""Stored answers of a teacher: the same training as with the teacher itself, and no other than the one they are to."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from human_edge_detection.data.loader import training_batches
+from human_edge_detection.engine.session.prepare import prepare_training
+from human_edge_detection.engine.teaching import soft_label_writer as writer_module
+from human_edge_detection.engine.teaching import soft_labels as store_module
+from human_edge_detection.engine.teaching import teacher as teacher_module
+from human_edge_detection.engine.teaching.soft_label_writer import split_answer, write_soft_labels
+from human_edge_detection.engine.teaching.soft_labels import (
+    SoftLabels,
+    metadata_path,
+    pack,
+    part_bytes,
+    part_file,
+    read_metadata,
+    unpack,
+)
+from human_edge_detection.engine.teaching.teacher import Teacher
+from human_edge_detection.engine.training.trainer import Trainer
+from human_edge_detection.errors import (
+    BusyError,
+    CheckpointError,
+    ConfigError,
+    DataError,
+    StorageError,
+    TrainingError,
+)
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
+from human_edge_detection.files.lock import hold
+from human_edge_detection.files.write import write_atomically, write_json
+from human_edge_detection.runs.paths import RunPaths, identity, run_name
+from human_edge_detection.runs.records import RunResult
+from human_edge_detection.structures import Batch, SegmentationOutput
+
+Train = Callable[..., RunResult]
+VIEWS, PHOTOGRAPHS, PART = 2, 8, 3
+HALF = 2e-3
+"""Relative: logits have 11 binary digits."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_parts() -> Iterator[None]:
+    """Three parts a view."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store_module, "PART", PART)
+        yield
+
+
+@pytest.fixture(scope="module")
+def online(distilled_config: ExperimentConfig) -> ExperimentConfig:
+    """Three epochs of two views, so that one comes twice."""
+    return derive(distilled_config, name="online", data={"cache_views": VIEWS}, training={"epochs": 3})
+
+
+@pytest.fixture
+def cached(online: ExperimentConfig, tmp_path: Path) -> ExperimentConfig:
+    return derive(online, name="cached", distillation={"soft_labels": str(tmp_path / "labels")})
+
+
+def write(config: ExperimentConfig, tmp_path: Path) -> SoftLabels:
+    return write_soft_labels(config, sample_root=tmp_path)
+
+
+def trainer_of(config: ExperimentConfig, tmp_path: Path) -> Trainer:
+    paths = RunPaths(tmp_path / config.name)
+    return prepare_training(config, paths, resume=None, init_from=None, sample_root=tmp_path).trainer
+
+
+def batches_of(trainer: Trainer) -> Iterator[Batch]:
+    settings = trainer.parts.config.training
+    return training_batches(
+        trainer.parts.training_set,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        start_epoch=0,
+        start_batch=0,
+        epochs=settings.epochs,
+        num_workers=trainer.parts.config.data.num_workers,
+    )
+
+
+def forbid_teachers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teacher_module, "load_teacher", lambda *_: pytest.fail("a teacher was loaded"))
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# --- the same training -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_cached_and_online_training_see_the_same(
+    online: ExperimentConfig, cached: ExperimentConfig, workers: int, tmp_path: Path
+) -> None:
+    """Step by step from the same weights: equal batches and ground-truth losses, distillation to half precision."""
+    write(cached, tmp_path)
+    with_workers = derive(cached, name="workers", data={"num_workers": workers})
+    asking, reading = trainer_of(online, tmp_path), trainer_of(with_workers, tmp_path)
+    steps = 0
+    for one, other in zip(batches_of(asking), batches_of(reading), strict=True):
+        for field in ("images", "rois", "roi_masks", "person_masks"):
+            assert torch.equal(getattr(one, field), getattr(other, field)), field
+        assert (one.image_ids, one.annotation_ids) == (other.image_ids, other.annotation_ids)
+        assert one.teacher_answer is None
+        assert other.teacher_answer is not None
+        reading.parts.student.load_state_dict(asking.parts.student.state_dict())
+        reading.progress.step = asking.progress.step
+        asked, read = asking.train_step([one]), reading.train_step([other])
+        assert asked.keys() == read.keys()
+        for name, value in asked.items():
+            if name.startswith("distill/") or name in ("total", "gradient_norm"):
+                assert read[name] == pytest.approx(value, rel=HALF, abs=1e-6), name
+            else:
+                assert read[name] == value, name
+        steps += 1
+    assert steps == 3 * PHOTOGRAPHS / 2
+
+
+def test_a_whole_run_needs_no_teacher_and_reports_it(
+    online: ExperimentConfig, cached: ExperimentConfig, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taught = train(online, RunPaths(tmp_path / "online"))
+    write(cached, tmp_path)
+    forbid_teachers(monkeypatch)
+    result = train(cached, RunPaths(tmp_path / "cached"))
+    for field in (
+        *("teacher_checkpoint", "teacher_sha256", "teacher_experiment", "teacher_encoder", "teacher_miou"),
+        *("teacher_parameters", "temperature", "alpha"),
+    ):
+        assert getattr(result, field) == getattr(taught, field) is not None, field
+    one, other = (
+        [json.loads(line) for line in RunPaths(tmp_path / name).metrics.read_text().splitlines()]
+        for name in ("online", "cached")
+    )
+    assert len(one) == 3
+    # Training amplifies the rounding of each step (which the test above bounds) from epoch to epoch.
+    for epoch, again, tolerance in zip(one, other, (5e-3, 5e-2, 2e-1), strict=True):
+        assert epoch.keys() == again.keys()
+        assert again["train/distill/main"] == pytest.approx(epoch["train/distill/main"], rel=tolerance)
+        assert again["train/total"] == pytest.approx(epoch["train/total"], rel=tolerance)
+
+
+def test_stored_answers_teach_in_bf16_too(cached: ExperimentConfig, train: Train, tmp_path: Path) -> None:
+    half = derive(cached, name="half", training={"precision": "bf16", "epochs": 1})
+    write(half, tmp_path)
+    assert train(half, RunPaths(tmp_path / "run")).epochs == 1
+
+
+def test_a_resumed_run_ends_in_the_same_bits(
+    cached: ExperimentConfig, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(cached, tmp_path)
+    forbid_teachers(monkeypatch)
+    train(cached, RunPaths(tmp_path / "straight"))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Trainer, "train_step", _interrupted_after(5, Trainer.train_step))
+        train(cached, RunPaths(tmp_path / "stopped"))
+    train(cached, RunPaths(tmp_path / "stopped"))
+    straight, stopped = (RunPaths(tmp_path / name).metrics.read_text() for name in ("straight", "stopped"))
+    assert stopped == straight
+
+
+def _interrupted_after(steps: int, step: Callable[..., Any]) -> Callable[..., Any]:
+    done = 0
+
+    def interrupted(*args: Any) -> Any:
+        nonlocal done
+        done += 1
+        if done > steps:
+            raise KeyboardInterrupt
+        return step(*args)
+
+    return interrupted
+
+
+def test_a_folder_may_be_one_for_each_seed(
+    cached: ExperimentConfig, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = derive(cached, name="both", distillation={"soft_labels": str(tmp_path / "labels_{seed}")})
+    for seed in (3, 4):
+        assert write(derive(both, name="both", training={"seed": seed}), tmp_path).folder == tmp_path / f"labels_{seed}"
+    forbid_teachers(monkeypatch)
+    train(derive(both, name="both", training={"seed": 4, "epochs": 1}), RunPaths(tmp_path / "run"))
+    with pytest.raises(ConfigError, match=r"no soft labels in .*labels_5"):
+        train(derive(both, name="both", training={"seed": 5}), RunPaths(tmp_path / "other"))
+
+
+def test_views_come_again_in_another_order(online: ExperimentConfig, tmp_path: Path) -> None:
+    dataset = trainer_of(online, tmp_path).parts.training_set
+    first, second, third = (dataset[(epoch, 0)] for epoch in range(3))
+    assert np.array_equal(first.image, third.image)
+    assert np.array_equal(first.boxes, third.boxes)
+    assert not np.array_equal(first.image, second.image)
+    ids = [batch.image_ids for batch in batches_of(trainer_of(online, tmp_path))]
+    assert ids[:4] != ids[8:]
+
+
+# --- the store ----------------------------------------------------------------------------------------------------
+
+
+HEADS = {"logits": (3, 2, 2), "full_image_logits": (1, 4, 4)}
+
+
+def an_answer(persons: int, start: int) -> dict[str, Any]:
+    main = np.arange(start, start + 12 * persons, dtype=np.float16).reshape(persons, 3, 2, 2)
+    return {"logits": main, "full_image_logits": np.full((1, 1, 4, 4), start, np.float16)}
+
+
+def test_a_part_gives_back_each_answer() -> None:
+    answers = [an_answer(2, 1), an_answer(0, 50), an_answer(3, 100)]
+    content = np.frombuffer(pack(answers, HEADS), np.uint8)
+    assert part_bytes(content, 3, HEADS) == len(content) == 3 * 8 + 2 * (5 * 12 + 3 * 16)
+    for position, answer in enumerate(answers):
+        again = unpack(content, 3, position, HEADS)
+        assert again.keys() == answer.keys()
+        for head, values in answer.items():
+            assert np.array_equal(again[head], values), (position, head)
+
+
+@pytest.mark.parametrize("kept", [0, 7, 23, 24, 100, -1])
+def test_a_cut_off_part_is_not_whole(kept: int) -> None:
+    content = np.frombuffer(pack([an_answer(2, 1), an_answer(0, 5), an_answer(3, 9)], HEADS), np.uint8)[:kept]
+    assert part_bytes(content, 3, HEADS) != len(content) or not len(content)
+    with pytest.raises(ValueError, match="size"):
+        unpack(content, 3, 2, HEADS)
+
+
+def test_answers_are_split_by_photograph(cached: ExperimentConfig) -> None:
+    rois = torch.tensor([[0, 0, 0, 1, 1], [2, 0, 0, 1, 1], [2, 0, 0, 1, 1]], dtype=torch.float32)
+    batch = Batch(torch.zeros(3, 3, 4, 4), rois, torch.zeros(3, 2, 2), torch.zeros(3, 4, 4), (1, 2, 3), (4, 5, 6))
+    main = torch.arange(3.0)[:, None, None, None].expand(3, 3, 2, 2)
+    output = SegmentationOutput(main, {"full_image_logits": torch.arange(3.0)[:, None, None, None].expand(3, 1, 4, 4)})
+    split = list(split_answer(output, batch, HEADS))
+    assert [answer["logits"][:, 0, 0, 0].tolist() for answer in split] == [[0.0], [], [1.0, 2.0]]
+    assert [answer["full_image_logits"][:, 0, 0, 0].tolist() for answer in split] == [[0.0], [1.0], [2.0]]
+    with pytest.raises(TrainingError, match="beyond 65504"):
+        list(split_answer(SegmentationOutput(main * 1e5, output.aux), batch, HEADS))
+
+
+def test_nothing_is_ever_computed_twice(
+    cached: ExperimentConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after the fourth part, and once more in the sixth: the same bytes as from one go."""
+    asked: list[int] = []
+    answer_to = Teacher.answer_to
+
+    def counted(self: Teacher, batch: Batch, **options: Any) -> SegmentationOutput:
+        asked.extend(batch.image_ids)
+        return answer_to(self, batch, **options)
+
+    monkeypatch.setattr(Teacher, "answer_to", counted)
+    straight = write(cached, tmp_path).folder.rename(tmp_path / "straight")
+    assert len(asked) == VIEWS * PHOTOGRAPHS
+    asked.clear()
+    for parts in (4, 1):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(writer_module, "write_atomically", _interrupted_after(parts, write_atomically))
+            write(cached, tmp_path)
+        with pytest.raises(ConfigError, match="is not finished; to go on give hed soft-labels"):
+            trainer_of(cached, tmp_path)
+    asked.clear()
+    write(cached, tmp_path)
+    assert len(asked) == 2, "photographs of the last part of the second view"
+    assert files_of(tmp_path / "labels") == files_of(straight)
+    asked.clear()
+    write(cached, tmp_path)
+    assert asked == []
+
+
+def test_a_part_cut_off_by_others_is_written_again(cached: ExperimentConfig, tmp_path: Path) -> None:
+    stored = write(cached, tmp_path)
+    whole = files_of(stored.folder)
+    write_json(metadata_path(stored.folder), stored.metadata.model_copy(update={"parts": None}).model_dump(mode="json"))
+    part = stored.folder / part_file(1, 1)
+    part.write_bytes(part.read_bytes()[:-2])
+    write(cached, tmp_path)
+    assert files_of(stored.folder) == whole
+
+
+def test_answers_without_metadata_are_not_taken_for_done(cached: ExperimentConfig, tmp_path: Path) -> None:
+    stored = write(cached, tmp_path)
+    whole = files_of(stored.folder)
+    metadata_path(stored.folder).unlink()
+    part = stored.folder / part_file(0, 0)
+    part.write_bytes(bytes(8 * PART) + part.read_bytes()[8 * PART :])
+    write(cached, tmp_path)
+    assert files_of(stored.folder) == whole
+
+
+def test_it_is_refused_where_it_does_not_fit(
+    cached: ExperimentConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = sum(map(len, files_of(write(cached, tmp_path).folder).values()))
+    (tmp_path / "labels").rename(tmp_path / "moved")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=size // 2))
+    with pytest.raises(StorageError, match=r"2 views need about \d+ MiB, and \d+ MiB are free"):
+        write(cached, tmp_path)
+    assert not (tmp_path / "labels").exists()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=size * 2))
+    write(cached, tmp_path)
+
+
+def test_two_writers_are_refused(cached: ExperimentConfig, tmp_path: Path) -> None:
+    with hold(tmp_path / ".labels.lock", "x", advice="x"), pytest.raises(BusyError, match=r"soft labels .* is in use"):
+        write(cached, tmp_path)
+    assert not (tmp_path / "labels").exists()
+
+
+# --- only for the training that they are to -------------------------------------------------------------------------
+
+CHANGES: list[tuple[dict[str, Any], str]] = [
+    ({"data": {"augmentation": {"rotate": 11.0}}}, "augmentation.rotate is 10.0 there, 11.0 here"),
+    ({"data": {"augmentation": None}}, "augmentation is"),
+    ({"data": {"max_rois_per_image": 2}}, "max_rois_per_image is 3 there, 2 here"),
+    ({"data": {"cache_views": 3}}, "cache_views is 2 there, 3 here"),
+    ({"model": {"image_size": [64, 96]}}, "image_size is [64, 64] there, [64, 96] here"),
+    ({"model": {"mask_size": [40, 24]}}, "mask_size is [32, 24] there, [40, 24] here"),
+    ({"training": {"seed": 5}}, "seed is 0 there, 5 here"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), CHANGES, ids=lambda value: value if isinstance(value, str) else "")
+def test_another_training_is_refused(
+    cached: ExperimentConfig, change: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    write(cached, tmp_path)
+    other = derive(cached, name="other", **change)
+    for use in (trainer_of, write):
+        with pytest.raises(ConfigError) as raised:
+            use(other, tmp_path)
+        assert message in str(raised.value)
+        assert "\n" not in str(raised.value)
+
+
+KEY_FIELDS = [
+    *("format_version", "teacher_sha256", "training_fingerprint", "augmentation"),
+    *("image_size", "mask_size", "max_rois_per_image", "seed", "cache_views", "view_version"),
+]
+
+
+def test_every_field_of_the_key_refuses(cached: ExperimentConfig, tmp_path: Path) -> None:
+    stored = write(cached, tmp_path)
+    assert list(stored.metadata.model_dump()["key"]) == KEY_FIELDS
+    for field in KEY_FIELDS[1:]:
+        changed = stored.metadata.model_dump(mode="json")
+        changed["key"][field] = _another(changed["key"][field])
+        write_json(metadata_path(stored.folder), changed)
+        with pytest.raises(ConfigError, match=f"soft labels in .* are of another training: {field} is "):
+            trainer_of(cached, tmp_path)
+
+
+def test_answers_of_another_format_are_refused(cached: ExperimentConfig, tmp_path: Path) -> None:
+    stored = write(cached, tmp_path)
+    metadata = stored.metadata.model_dump(mode="json")
+    metadata["key"] |= {"format_version": 1, "albumentations": "2.0.8"}
+    write_json(metadata_path(stored.folder), metadata)
+    with pytest.raises(CheckpointError, match=r"soft_labels\.json: .* of another version of this tool; move it away"):
+        trainer_of(cached, tmp_path)
+
+
+def _another(value: Any) -> Any:
+    match value:
+        case dict():
+            return None
+        case [height, width]:
+            return [height + 8, width]
+        case int():
+            return value + 1
+    return f"{value}0"
+
+
+def test_other_validation_data_need_the_teachers_score_and_no_new_answer(
+    cached: ExperimentConfig, tiny_coco: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = write(cached, tmp_path)
+    annotations = tiny_coco / "annotations"
+    validation = json.loads((annotations / "instances_val.json").read_text())
+    (tmp_path / "fewer.json").write_text(json.dumps({**validation, "info": {"description": "other"}}))
+    paths = {
+        "root": None,
+        "train_ann": str(annotations / "instances_train.json"),
+        "val_ann": str(tmp_path / "fewer.json"),
+        "train_images": str(tiny_coco / "images" / "train"),
+        "val_images": str(tiny_coco / "images" / "val"),
+    }
+    other = derive(cached, name="other", data=paths)
+    with pytest.raises(ConfigError, match=r"the teacher of .* was not measured on .*fewer\.json; give hed soft-labels"):
+        trainer_of(other, tmp_path)
+    monkeypatch.setattr(writer_module, "pack", lambda *_: pytest.fail("an answer was made anew"))
+    again = write(other, tmp_path)
+    assert len(again.metadata.teacher.metrics) == 2
+    assert again.metadata.parts == stored.metadata.parts
+    for config in (other, cached):
+        assert trainer_of(config, tmp_path).teacher_score is not None
+
+
+def test_a_teacher_trained_anew_is_refused(cached: ExperimentConfig, trained_teacher: RunPaths, tmp_path: Path) -> None:
+    write(cached, tmp_path)
+    other = derive(cached, name="o", distillation={"teacher_checkpoint": str(trained_teacher.latest)})
+    with pytest.raises(ConfigError, match="teacher_sha256 is"):
+        trainer_of(other, tmp_path)
+    gone = derive(cached, name="o", distillation={"teacher_checkpoint": str(tmp_path / "gone.pth")})
+    with pytest.raises(CheckpointError, match=r"gone\.pth: No such file"):
+        trainer_of(gone, tmp_path)
+
+
+def test_several_teachers_are_one(
+    cached: ExperimentConfig, trained_teacher: RunPaths, train: Train, tmp_path: Path
+) -> None:
+    """Each is named in the key and in the result, whether loaded or not."""
+    more = [str(trained_teacher.untrained)]
+    both = derive(cached, name="both", distillation={"more_teacher_checkpoints": more})
+    assert write(both, tmp_path).metadata.key.teacher_sha256.count("+") == 1
+    assert trainer_of(both, tmp_path).parts.teacher is None
+    result = train(derive(both, name="both", training={"epochs": 1}), RunPaths(tmp_path / "run"))
+    assert result.teacher_sha256 is not None
+    assert result.teacher_sha256.count("+") == 1
+    with pytest.raises(ConfigError, match="teacher_sha256 is"):
+        trainer_of(cached, tmp_path)
+
+
+def test_the_teachers_file_need_not_be_there(cached: ExperimentConfig, tmp_path: Path) -> None:
+    write(cached, tmp_path)
+    nameless = derive(cached, name="nameless", distillation={"teacher_checkpoint": None})
+    trainer = trainer_of(nameless, tmp_path)
+    assert trainer.parts.teacher_sha256 == read_metadata(tmp_path / "labels").key.teacher_sha256  # type: ignore[union-attr]
+
+
+def test_a_run_is_not_continued_with_answers_of_another_teacher(
+    cached: ExperimentConfig, trained_teacher: RunPaths, train: Train, tmp_path: Path
+) -> None:
+    write(cached, tmp_path)
+    nameless = derive(cached, name="nameless", distillation={"teacher_checkpoint": None})
+    paths = RunPaths(tmp_path / "run")
+    train(nameless, paths)
+    (tmp_path / "labels").rename(tmp_path / "before")
+    write(derive(cached, name="o", distillation={"teacher_checkpoint": str(trained_teacher.latest)}), tmp_path)
+    with pytest.raises(CheckpointError, match="was taught by another teacher"):
+        train(nameless, paths)
+
+
+def test_damage_is_found_before_the_first_step(
+    cached: ExperimentConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = write(cached, tmp_path).folder / part_file(1, 2)
+    whole = part.read_bytes()
+    part.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(DataError, match=r"part_00002\.bin: damaged"):
+        trainer_of(cached, tmp_path)
+    monkeypatch.setattr(store_module, "_HASHED_BYTES", 10)
+    trainer_of(cached, tmp_path)  # too large to be hashed each time
+    with pytest.raises(DataError, match="damaged"):
+        write(cached, tmp_path)
+    part.write_bytes(whole[:-1])
+    with pytest.raises(DataError, match="damaged"):
+        trainer_of(cached, tmp_path)
+    part.unlink()
+    with pytest.raises(DataError, match="missing"):
+        trainer_of(cached, tmp_path)
+
+
+def test_answers_to_other_persons_stop_the_training(cached: ExperimentConfig, tmp_path: Path) -> None:
+    stored = write(cached, tmp_path)
+    assert len(stored(0, 0, 2)["logits"]) == 2
+    with pytest.raises(DataError, match=r"answers to 2 persons of photograph 0, expected 3; .* delete"):
+        stored(0, 0, 3)
+
+
+def test_there_must_be_some(cached: ExperimentConfig, online: ExperimentConfig, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no soft labels in .*; to make them give hed soft-labels"):
+        trainer_of(cached, tmp_path)
+    with pytest.raises(ConfigError, match="give --soft_labels DIR"):
+        write(online, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"distillation": {"terms": [{"kind": "kl"}, {"kind": "feat"}]}},
+            "terms.1: 'feat' needs the teacher's features",
+        ),
+        ({"distillation": {"terms": [{"kind": "at"}]}}, "terms.0: 'at' needs the teacher's features"),
+        ({"distillation": {"adaptive_alpha": {}}}, "adaptive_alpha: asks the teacher itself"),
+        ({"data": {"cache_views": None}}, "data.cache_views: stored answers need views that repeat"),
+    ],
+)
+def test_what_needs_the_teacher_itself_is_refused(
+    cached: ExperimentConfig, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        derive(cached, name="other", **change)
+    assert message in str(raised.value)
+
+
+def test_only_runs_with_a_cache_get_another_name(distilled_config: ExperimentConfig, online: ExperimentConfig) -> None:
+    assert "soft_labels" not in identity(distilled_config)["distillation"]
+    stored = derive(online, name="online", distillation={"soft_labels": "labels"})
+    assert len({run_name(config, distilled_config) for config in (distilled_config, online, stored)}) == 3

@@ -1,0 +1,74 @@
+"""What trains fastest here is measured once and then known."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from human_edge_detection.engine import precision as module
+from human_edge_detection.engine.precision import fastest_precision, measure_gain
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "human-edge-detection" / "precision.json"
+
+
+def gain_is(monkeypatch: pytest.MonkeyPatch, gain: float) -> list[str]:
+    measured: list[str] = []
+
+    def measure(device: torch.device, half: str) -> float:
+        measured.append(half)
+        return gain
+
+    monkeypatch.setattr(module, "measure_gain", measure)
+    return measured
+
+
+@pytest.mark.parametrize(("gain", "expected"), [(3.0, "bf16"), (1.2, "bf16"), (1.1, "fp32"), (0.4, "fp32")])
+def test_half_precision_must_be_worth_its_rounding(
+    gain: float, expected: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gain_is(monkeypatch, gain)
+    assert fastest_precision(CPU, "bf16") == expected
+
+
+def test_it_is_measured_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = gain_is(monkeypatch, 2.0)
+    assert [fastest_precision(CPU, "bf16") for _ in range(3)] == ["bf16"] * 3
+    assert measured == ["bf16"]
+    (entry,) = json.loads(cache.read_text()).values()
+    assert (entry["gain"], entry["precision"]) == (2.0, "bf16")
+    monkeypatch.setattr(torch, "__version__", "99.0")
+    fastest_precision(CPU, "bf16")
+    assert len(measured) == 2
+    assert len(json.loads(cache.read_text())) == 2
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "{", '{"a": 1}'])
+def test_a_damaged_cache_is_made_anew(content: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.parent.mkdir()
+    cache.write_text(content)
+    gain_is(monkeypatch, 2.0)
+    assert fastest_precision(CPU, "bf16") == "bf16"
+    assert any(isinstance(entry, dict) for entry in json.loads(cache.read_text()).values())
+
+
+def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "human-edge-detection").write_text("a file where the folder should be")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    measured = gain_is(monkeypatch, 2.0)
+    assert [fastest_precision(CPU, "bf16") for _ in range(2)] == ["bf16"] * 2
+    assert len(measured) == 2
+
+
+def test_the_measurement_leaves_threads_and_random_numbers_alone() -> None:
+    torch.manual_seed(0)
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
+    assert measure_gain(CPU, "bf16") > 0.0
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.get_num_threads() == threads

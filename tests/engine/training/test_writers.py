@@ -1,0 +1,87 @@
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
+from torch.utils.tensorboard import SummaryWriter
+
+from human_edge_detection.engine.training.writers import RunWriters, write_metrics
+
+
+@pytest.fixture(autouse=True)
+def files_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorBoard sorts files by name: second, process, then a counter without leading zeros, where 10 is before 9.
+
+    A run's processes differ in the second; the many writers of one test do not.
+    """
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(1_000_000))
+
+
+def read_events(folder: Path) -> Any:
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return events
+
+
+def points(folder: Path, name: str) -> list[tuple[int, float]]:
+    return [(event.step, event.value) for event in read_events(folder).Scalars(name)]
+
+
+def test_metrics_are_one_line_an_epoch_and_always_whole(tmp_path: Path) -> None:
+    metrics = tmp_path / "metrics.jsonl"
+    first = {"epoch": 1, "miou": 0.5, "worst": math.nan, "absent": None}
+    write_metrics(metrics, [first])
+    assert json.loads(metrics.read_text()) == {"epoch": 1, "miou": 0.5, "worst": None, "absent": None}
+    write_metrics(metrics, [first, {"epoch": 2, "miou": math.inf}])
+    assert [json.loads(line)["miou"] for line in metrics.read_text().splitlines()] == [0.5, None]
+    write_metrics(metrics, [])
+    assert metrics.read_bytes() == b""
+
+
+def test_numbers_and_pictures_are_in_tensorboard(tmp_path: Path) -> None:
+    with RunWriters(tmp_path, first_step=1, resumed=False) as writers:
+        writers.epoch({"epoch": 1, "miou": 0.5, "absent": None}, step=10)
+        writers.scalars(11, {"loss/main": 0.25})
+        writers.picture(11, "validation/image", np.zeros((4, 5, 3), np.uint8))
+    assert points(tmp_path, "miou") == [(10, 0.5)]
+    assert points(tmp_path, "loss/main") == [(11, 0.25)]
+    tags = read_events(tmp_path).Tags()
+    assert tags["images"] == ["validation/image"]
+    assert sorted(tags["scalars"]) == ["epoch", "loss/main", "miou"]
+
+
+def test_tensorboard_forgets_what_a_resumed_run_does_again(tmp_path: Path) -> None:
+    with RunWriters(tmp_path, first_step=1, resumed=False) as writers:
+        for step in (1, 2, 3):
+            writers.scalars(step, {"loss": step / 10})
+    with RunWriters(tmp_path, first_step=2, resumed=True) as writers:
+        writers.scalars(2, {"loss": 0.5})
+    assert points(tmp_path, "loss") == [(1, pytest.approx(0.1)), (2, 0.5)]
+
+
+def test_events_of_a_run_that_is_killed_again_and_again_do_not_pile_up(tmp_path: Path) -> None:
+    with RunWriters(tmp_path, first_step=1, resumed=False) as writers:
+        writers.scalars(1, {"loss": 1.0})
+    for _ in range(5):
+        with RunWriters(tmp_path, first_step=2, resumed=True) as writers:
+            writers.scalars(2, {"loss": 0.5})
+    assert len(list(tmp_path.iterdir())) == 2
+    assert [step for step, _ in points(tmp_path, "loss")] == [1, 2]
+
+
+def test_a_full_disk_costs_curves_until_the_next_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with RunWriters(tmp_path, first_step=1, resumed=False) as writers:
+        with monkeypatch.context() as patch:
+            patch.setattr(SummaryWriter, "add_scalar", fail)
+            writers.scalars(1, {"loss": 1.0})
+        writers.scalars(2, {"loss": 1.0})
+        writers.epoch({"epoch": 1}, step=3)
+        writers.scalars(4, {"loss": 0.5})
+    assert points(tmp_path, "loss") == [(4, 0.5)]

@@ -1,0 +1,149 @@
+"""The distillation section: terms by kind, their messages, teachers, and runs made before there were terms."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from human_edge_detection.errors import ConfigError
+from human_edge_detection.experiments.config_manager import get_config, list_configs
+from human_edge_detection.experiments.overrides import resolve
+from human_edge_detection.experiments.schema.distillation import TERM_CONFIGS, KlConfig
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config
+from human_edge_detection.runs.checks import check_paths
+from human_edge_detection.runs.paths import identity, run_name
+
+PRESET = "rgb_hierarchical_unet_v2_distillation_b0_from_b3"
+FIELDS_BEFORE_TERMS = {
+    "teacher_config": None,
+    "teacher_checkpoint": "teacher.pth",
+    "temperature": 4.0,
+    "alpha": 0.7,
+    "main": 1.0,
+    "bg_fg": 0.3,
+    "target_nontarget": 0.3,
+    "full_image": 0.3,
+}
+
+
+def set_terms(value: str, *more: str) -> ExperimentConfig:
+    return resolve(PRESET, sets=[f"distillation.terms={value}", *more])[0]
+
+
+def test_terms_are_given_as_a_list_of_sections() -> None:
+    section = set_terms("[{kind: dkd, weight: 1.0}, {kind: bpkd, heads: [main], width: 3}]").distillation
+    assert section is not None
+    decoupled, boundary = (term.model_dump() for term in section.terms)
+    expected: dict[str, Any] = {"kind": "dkd", "weight": 1.0, "heads": None}
+    assert decoupled == expected | {"target_weight": 1.0, "nontarget_weight": 8.0}
+    expected = {"kind": "bpkd", "weight": 1.0, "heads": ("main",)}
+    assert boundary == expected | {"edge_weight": 0.5, "body_weight": 0.5, "width": 3}
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("[{kind: dkk}]", "distillation.terms.0: unknown kind 'dkk' (did you mean 'dkd'?); known: kl, dkd, dist, cwd"),
+        ("[{kind: kl}, {weight: 1}]", "distillation.terms.1: no kind, got {'weight': 1}; known: kl, dkd"),
+        ("[{kind: dkd, nontarget: 1}]", "distillation.terms.0.nontarget: unknown field (did you mean 'nontarget_weig"),
+        ("[{kind: cwd, width: 1}]", "distillation.terms.0.width: unknown field"),
+        ("[{kind: dkd, weight: 0}]", "distillation.terms.0.weight: input should be greater than 0, got 0"),
+        ("[{kind: kl, heads: [bgfg]}]", "distillation.terms.0.heads.0: input should be 'main', 'bg_fg'"),
+        ("[{kind: kl, heads: []}]", "distillation.terms.0.heads: none; give one or more of main, bg_fg"),
+        ("[{kind: std, heads: [bg_fg]}]", "distillation.terms.0.heads.0: input should be 'main'"),
+        ("[{kind: kl}, {kind: kl, heads: [main]}]", "distillation.terms.1: 'kl' is there twice for main"),
+        ("[{kind: at}, {kind: at}]", "distillation.terms.1: 'at' is there twice for features"),
+        ("[]", "distillation.terms: none; give one or more"),
+        ("kl", "distillation.terms: input should be a valid array, got 'kl'"),
+        ("[3]", "distillation.terms.0: input should be an object, got 3"),
+    ],
+)
+def test_a_bad_term_names_its_path_and_what_there_is(value: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        set_terms(value)
+    assert f"{PRESET}: {words}" in str(caught.value)
+    assert "; distillation" not in str(caught.value), "one problem, one message"
+
+
+def test_a_threshold_of_confidence_is_for_logits() -> None:
+    threshold = "distillation.confidence_threshold=0.8"
+    section = set_terms("[{kind: kl}, {kind: feat}]", threshold).distillation
+    assert section is not None
+    assert section.confidence_threshold == 0.8
+    with pytest.raises(ConfigError, match="confidence_threshold: features have no confidence"):
+        set_terms("[{kind: feat}, {kind: at}]", threshold)
+    with pytest.raises(ConfigError, match="confidence_threshold: input should be less than 1"):
+        set_terms("[{kind: kl}]", "distillation.confidence_threshold=1")
+
+
+def test_no_path_leads_into_the_list() -> None:
+    with pytest.raises(ConfigError, match=r"'distillation.terms.weight'; distillation.terms has no fields"):
+        resolve(PRESET, sets=["distillation.terms.weight=1"])
+
+
+def test_the_same_kind_for_different_heads_is_fine() -> None:
+    section = set_terms("[{kind: kl, heads: [main]}, {kind: kl, heads: [bg_fg], weight: 2}]").distillation
+    assert section is not None
+    assert len(section.terms) == 2
+
+
+def test_a_term_of_a_head_without_weight_would_do_nothing() -> None:
+    with pytest.raises(ConfigError, match=r"distillation.terms.0: distillation.bg_fg is 0, so 'kl' would do nothing"):
+        set_terms("[{kind: kl, heads: [bg_fg]}]", "distillation.bg_fg=0")
+
+
+def test_features_have_one_teacher() -> None:
+    with pytest.raises(ConfigError, match=r"distillation.terms.1: 'feat' needs one teacher"):
+        set_terms("[{kind: kl}, {kind: feat}]", "distillation.more_teacher_checkpoints=[a.pth]")
+
+
+@pytest.mark.parametrize("change", ["teacher_checkpoint=imagenet", "more_teacher_checkpoints=[imagenet]"])
+def test_imagenet_is_no_teacher(change: str) -> None:
+    with pytest.raises(ConfigError, match=r"'imagenet' is weights of an encoder; decoder and heads would be untrained"):
+        resolve(PRESET, sets=[f"distillation.{change}"])
+
+
+def test_imagenet_is_refused_by_the_name_of_the_flag() -> None:
+    with pytest.raises(ConfigError, match=r"--teacher_checkpoint \(distillation.teacher_checkpoint\): 'imagenet'"):
+        resolve(PRESET, flags={"--teacher_checkpoint": "imagenet"})
+
+
+def test_a_missing_further_teacher_is_named(tmp_path: Path) -> None:
+    teacher = tmp_path / "teacher.pth"
+    teacher.touch()
+    fields = {"teacher_checkpoint": str(teacher), "more_teacher_checkpoints": [str(teacher), "nowhere.pth"]}
+    config = build_config({"name": "one", "data": {"sample": {}}, "distillation": fields})
+    with pytest.raises(ConfigError, match=r"distillation.more_teacher_checkpoints: no such file: nowhere.pth"):
+        check_paths(config, tmp_path)
+
+
+def test_a_config_from_before_there_were_terms_means_plain_kl() -> None:
+    config = build_config({"name": "one", "distillation": FIELDS_BEFORE_TERMS})
+    assert config.distillation is not None
+    assert config.distillation.terms == (KlConfig(),)
+    assert config.distillation.more_teacher_checkpoints == ()
+
+
+def test_runs_from_before_there_were_terms_keep_their_names() -> None:
+    config, preset = resolve("rgb_hierarchical_unet_v2_student_b0", flags={"--teacher_checkpoint": "teacher.pth"})
+    assert identity(config)["distillation"] == FIELDS_BEFORE_TERMS
+    assert run_name(config, preset) == "rgb_hierarchical_unet_v2_student_b0+2664dab1"
+    other, _ = resolve(
+        "rgb_hierarchical_unet_v2_student_b0",
+        flags={"--teacher_checkpoint": "teacher.pth"},
+        sets=["distillation.terms=[{kind: cwd}]"],
+    )
+    assert run_name(other, preset) != run_name(config, preset)
+    assert identity(get_config(f"{PRESET}_cwd"))["distillation"]["terms"] == [
+        {"kind": "cwd", "weight": 1.0, "heads": None}
+    ]
+
+
+def test_every_kind_has_a_preset_and_every_pair_is_there() -> None:
+    names = {config.name for config in list_configs()}
+    assert {f"{PRESET}_{kind}" for kind in TERM_CONFIGS if kind != "kl"} <= names
+    pairs = ("b0_from_b0", "b0_from_b3", "b0_from_b4", "b0_from_b7", "b1_from_b1", "b1_from_b3", "b1_from_b7")
+    assert {f"rgb_hierarchical_unet_v2_distillation_{pair}" for pair in pairs} <= names
+    itself = get_config("rgb_hierarchical_unet_v2_distillation_b0_from_b0").distillation
+    assert itself is not None
+    assert itself.teacher_config == "rgb_hierarchical_unet_v2_student_b0"

@@ -1,0 +1,28 @@
+from pathlib import Path
+
+import pytest
+
+from human_edge_detection.experiments.schema.experiment import DataConfig
+from human_edge_detection.files.cache import cache_folder
+from human_edge_detection.runs.paths import scan_cache
+
+
+def test_caches_lie_where_the_user_wants_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    assert cache_folder() == tmp_path / "caches" / "human-edge-detection"
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache" / "human-edge-detection"
+    scans = scan_cache(DataConfig(root="people"))
+    assert scans is not None
+    assert scans.parent == tmp_path / ".cache" / "human-edge-detection" / "scans"
+
+
+def test_without_a_home_there_is_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> Path:
+        raise RuntimeError("no home")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", nobody)
+    assert cache_folder() is None
+    assert scan_cache(DataConfig(root="people")) is None

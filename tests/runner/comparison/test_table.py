@@ -1,0 +1,265 @@
+"""Rows and files of the comparison."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from rich.console import Console
+
+from human_edge_detection.experiments.overrides import apply, collect
+from human_edge_detection.experiments.registry import expand, get_config
+from human_edge_detection.files.write import write_json
+from human_edge_detection.runner.comparison.table import (
+    Row,
+    comparison_rows,
+    read_records,
+    to_csv,
+    without_distillation,
+    write_comparison,
+)
+from human_edge_detection.runner.execution.report import comparison_table
+from human_edge_detection.runs.paths import RunPaths
+
+WriteRun = Callable[..., RunPaths]
+TEACHER, STUDENT, DISTILLED = expand(["quickstart"])
+
+
+def scores(miou: float) -> dict[str, float | None]:
+    return {"miou": miou, "iou_target": miou - 0.1, "boundary_f1": None}
+
+
+@pytest.fixture
+def runs(tmp_path: Path, write_run: WriteRun) -> Path:
+    output_dir = tmp_path / "experiments"
+    teacher = write_run(output_dir / TEACHER, get_config(TEACHER), metrics=scores(0.8), total_parameters=13_000_000)
+    write_run(output_dir / STUDENT, get_config(STUDENT), metrics=scores(0.6))
+    overrides = collect(flags={"--teacher_checkpoint": str(teacher.best)})
+    write_run(
+        output_dir / DISTILLED,
+        apply(get_config(DISTILLED), overrides),
+        metrics=scores(0.7),
+        teacher_checkpoint=str(teacher.best),
+        teacher_experiment=TEACHER,
+        teacher_miou=0.1,
+        teacher_parameters=1,
+        temperature=4.0,
+        alpha=0.7,
+    )
+    return output_dir
+
+
+def rows_of(output_dir: Path) -> dict[str, Row]:
+    return {row["run"]: row for row in comparison_rows(read_records(output_dir))}
+
+
+def test_shares_gains_and_compression(runs: Path) -> None:
+    rows = rows_of(runs)
+    distilled = rows[DISTILLED]
+    assert distilled["teacher"] == TEACHER
+    assert distilled["teacher_miou_share"] == pytest.approx(0.7 / 0.8)
+    assert distilled["compression"] == pytest.approx(2.0)
+    assert distilled["gain_over_control"] == pytest.approx(0.1)
+    assert (distilled["miou"], distilled["boundary_f1"], distilled["alpha"]) == (0.7, None, 0.7)
+    assert rows[STUDENT]["gain_over_control"] is None
+    assert rows[TEACHER]["teacher_miou_share"] is None
+    assert len({tuple(row) for row in rows.values()}) == 1
+
+
+def test_a_teacher_validated_on_other_data_counts_as_the_student_measured_it(runs: Path) -> None:
+    result = json.loads((runs / TEACHER / "result.json").read_text())
+    write_json(runs / TEACHER / "result.json", {**result, "data_fingerprint": "other"})
+    assert rows_of(runs)[DISTILLED]["teacher_miou_share"] == pytest.approx(0.7 / 0.1)
+
+
+def test_several_teachers_count_as_the_student_measured_them_together(runs: Path) -> None:
+    result = json.loads((runs / DISTILLED / "result.json").read_text())
+    write_json(runs / DISTILLED / "result.json", {**result, "teacher_sha256": "first+second"})
+    assert rows_of(runs)[DISTILLED]["teacher_miou_share"] == pytest.approx(0.7 / 0.1)
+
+
+@pytest.mark.parametrize("change", ["training.seed=1", "training.epochs=3", "model.contour={}"])
+def test_a_control_that_differs_in_anything_else_is_none(runs: Path, change: str, write_run: WriteRun) -> None:
+    write_run(runs / STUDENT, apply(get_config(STUDENT), collect(sets=[change])), metrics=scores(0.6))
+    assert rows_of(runs)[DISTILLED]["gain_over_control"] is None
+
+
+@pytest.fixture
+def many_runs(tmp_path: Path, write_run: WriteRun) -> Path:
+    """Several controls for one student, a second teacher, other data, and a run that has not finished."""
+    output_dir = tmp_path / "many"
+    teachers = [write_run(output_dir / name, get_config(TEACHER), metrics=scores(0.8)) for name in ("t0", "t1")]
+    for number in range(6):
+        seed, data = f"training.seed={number % 3}", "other" if number == 4 else "data"
+        student = apply(get_config(STUDENT), collect(sets=[seed]))
+        state = "failed" if number == 2 else "finished"
+        write_run(output_dir / f"s{number}", student, state=state, metrics=scores(0.1 * number), data_fingerprint=data)
+        teacher = str(teachers[number % 2].best)
+        taught = apply(get_config(DISTILLED), collect(sets=[seed], flags={"--teacher_checkpoint": teacher}))
+        fields = {"metrics": scores(0.9), "data_fingerprint": data, "teacher_checkpoint": teacher, "teacher_miou": 0.3}
+        write_run(output_dir / f"d{number}", taught, **fields)
+    return output_dir
+
+
+def test_rows_are_those_of_looking_through_all_runs_for_each(many_runs: Path) -> None:
+    records = read_records(many_runs)
+    finished = [record for record in records if record.result and record.config]
+    rows = {row["run"]: row for row in comparison_rows(records)}
+    gains = []
+    for run in finished:
+        assert run.result is not None
+        assert run.config is not None
+        control = next(
+            (
+                other.result
+                for other in finished
+                if other.config.distillation is None
+                and other.result.data_fingerprint == run.result.data_fingerprint
+                and without_distillation(other.config) == without_distillation(run.config)
+            ),
+            None,
+        )
+        own = run.config.distillation is not None and control is not None
+        gain = run.result.metrics["miou"] - control.metrics["miou"] if own else None
+        assert rows[run.name]["gain_over_control"] == gain
+        gains.append(gain)
+    assert len(set(gains)) == 5
+    shares = {name: row["teacher_miou_share"] for name, row in rows.items() if name.startswith("d")}
+    assert shares == {name: pytest.approx(3.0 if name == "d4" else 0.9 / 0.8) for name in shares}
+
+
+def test_the_work_grows_with_the_runs_and_not_with_their_pairs(
+    many_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records, asked = read_records(many_runs), []
+    monkeypatch.setattr(
+        "human_edge_detection.runner.comparison.table.without_distillation",
+        lambda config: asked.append(config) or without_distillation(config),
+    )
+    comparison_rows(records)
+    assert len(asked) <= len(records)
+
+
+def test_unfinished_and_damaged_runs_have_rows(runs: Path, write_run: WriteRun) -> None:
+    write_run(runs / "broken", get_config(STUDENT), state="failed")
+    killed = write_run(runs / "gone", get_config(STUDENT), state="running")
+    status = json.loads(killed.status.read_text())
+    write_json(killed.status, {**status, "pid": 2**22 + 1})
+    write_run(runs / "odd", get_config(STUDENT)).result.write_text("{}")
+    rows = rows_of(runs)
+    assert (rows["broken"]["status"], rows["broken"]["error"]) == ("failed", "out of luck")
+    assert rows["gone"]["status"] == "killed"
+    assert rows["odd"]["status"] == "unreadable"
+    assert "RunResult" in rows["odd"]["error"]
+
+
+def test_files_are_rebuilt_beside_the_runs_and_tell_of_skipped_ones(runs: Path) -> None:
+    extra: dict[str, tuple[str, str | None]] = {"never": ("skipped", "needs x"), STUDENT: ("finished", "export: bad")}
+    _, files = write_comparison(runs, extra=extra)
+    assert [file.name for file in files] == [
+        "experiment_comparison.csv",
+        "experiment_comparison.json",
+        "experiment_runs.json",
+    ]
+    assert all(file.parent == runs.parent for file in files)
+    table = {row["run"]: row for row in csv.DictReader(io.StringIO(files[0].read_text()))}
+    assert float(table[DISTILLED]["miou"]) == 0.7
+    assert table["never"]["error"] == "needs x"
+    assert table[STUDENT]["status"] == "finished"
+    assert table[STUDENT]["error"] == "export: bad"
+    summary = {run["run"]: run for run in json.loads(files[2].read_text())}
+    assert summary[TEACHER]["started"].startswith("2030")
+    assert summary["never"]["status"] == "skipped"
+
+
+def test_csv_cells_are_no_formulas_and_numbers_stay_plain() -> None:
+    text = to_csv([{"error": "=HYPERLINK(1)", "run": "@x", "gain": -0.25, "none": None, "comma": 'a,"b"'}])
+    [row] = csv.DictReader(io.StringIO(text))
+    assert row == {"error": "'=HYPERLINK(1)", "run": "'@x", "gain": "-0.25", "none": "", "comma": 'a,"b"'}
+
+
+def test_the_table_is_readable_at_100_columns(runs: Path, write_run: WriteRun) -> None:
+    name = "rgb_hierarchical_unet_v2_fullimage_pretrained_peopleseg_r80x60m160x120_disttrans_contdet_baware"
+    write_run(runs / f"{name}+0123abcd", get_config(name), seconds=360_000.0, state="finished")
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(comparison_table(comparison_rows(read_records(runs))))
+    text = console.export_text()
+    assert "…" not in text
+    assert "87.5%" in text
+    assert "+0.1000" in text
+    assert "100h00m" in text
+
+
+WRITER = dedent(
+    """
+    import json, os, sys
+    from pathlib import Path
+    if sys.argv[1] == "locked":
+        from human_edge_detection.runner.comparison.table import write_comparison
+
+    os.fsync = lambda descriptor: None  # this is about order, not about power cuts
+    way, output_dir, writer, updates = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    registry = output_dir.parent / "experiment_runs.json"
+    seen = 0
+    for number in range(updates):
+        if way == "locked":
+            folder = output_dir / f"run_{writer}"
+            folder.mkdir(parents=True, exist_ok=True)
+            status = {"state": "running", "step": number, "epoch": number, "epochs": updates, "pid": os.getpid()}
+            temporary = folder / ".status"
+            temporary.write_text(json.dumps({**status, "host": "h", "started": "", "updated": ""}))
+            temporary.replace(folder / "status.json")
+            write_comparison(output_dir)
+            rows = {row["run"]: row["epoch"] for row in json.loads(registry.read_text())}
+            seen += rows.get(f"run_{writer}") == number
+        else:
+            rows = json.loads(registry.read_text()) if registry.exists() else []
+            temporary = registry.with_name(f".{writer}")
+            temporary.write_text(json.dumps([*rows, [writer, number]]))
+            temporary.replace(registry)
+    print(seen)
+    """
+)
+
+
+def updates_seen(way: str, output_dir: Path, *, writers: int, updates: int) -> int:
+    """How many of all updates their writer found in the registry just after it had made them."""
+    commands = [[sys.executable, "-c", WRITER, way, str(output_dir), str(n), str(updates)] for n in range(writers)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE) for command in commands]
+    return sum(int(process.communicate()[0]) for process in processes)
+
+
+def test_8_writers_with_100_updates_each_lose_none(tmp_path: Path) -> None:
+    output_dir = tmp_path / "experiments"
+    assert updates_seen("locked", output_dir, writers=8, updates=100) == 800
+    rows = json.loads((tmp_path / "experiment_runs.json").read_text())
+    assert {row["run"]: row["epoch"] for row in rows} == {f"run_{writer}": 99 for writer in range(8)}
+    assert len(list(csv.DictReader(io.StringIO((tmp_path / "experiment_comparison.csv").read_text())))) == 8
+
+
+def test_without_a_lock_the_same_writers_would_lose_some(tmp_path: Path) -> None:
+    """The test above can fail: an unlocked read, change, write of one file."""
+    updates_seen("unlocked", tmp_path / "experiments", writers=8, updates=100)
+    assert len(json.loads((tmp_path / "experiment_runs.json").read_text())) < 800
+
+
+def test_leftovers_of_killed_writers_go_and_files_of_others_stay(runs: Path) -> None:
+    leftover = runs.parent / ".experiment_runs.json.0123.tmp"
+    foreign = runs.parent / ".notes.tmp"
+    for file in (leftover, foreign):
+        file.touch()
+    write_comparison(runs)
+    assert not leftover.exists()
+    assert foreign.exists()
+
+
+def test_lock_files_are_no_runs(runs: Path) -> None:
+    before = rows_of(runs)
+    for name in (f".{TEACHER}.lock", ".batch_lock", ".planning_lock", f"{TEACHER}/.seed_1.lock"):
+        (runs / name).touch()
+    assert rows_of(runs) == before

@@ -1,0 +1,161 @@
+"""Several batches and trainings in one output folder: every experiment is trained once."""
+
+import logging
+import subprocess
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from human_edge_detection.errors import BusyError
+from human_edge_detection.experiments.registry import expand, get_config
+from human_edge_detection.files.lock import is_held
+from human_edge_detection.runner.execution.ownership import batch_claim, delete_for_restart, run_claim
+from human_edge_detection.runner.execution.plan import BatchRequest, plan
+from human_edge_detection.runner.execution.supervise import BatchEnd
+from human_edge_detection.runs.paths import RunPaths
+
+WriteRun = Callable[..., RunPaths]
+TEACHER, STUDENT, DISTILLED = ALL = expand(["quickstart"])
+
+
+@pytest.mark.parametrize("seeds", [None, (0, 1, 2)])
+def test_two_batches_train_each_run_once_and_both_use_all(workshop: Any, seeds: tuple[int, ...] | None) -> None:
+    def work(_: int) -> BatchEnd:
+        end: BatchEnd = workshop.batch(*ALL, seeds=seeds)
+        return end
+
+    with ThreadPoolExecutor(2) as pool:
+        ends = list(pool.map(work, range(2)))
+    names = [outcome.name for outcome in ends[0].outcomes]
+    assert len(names) == 3 * len(seeds or (0,))
+    assert all(outcome.good for end in ends for outcome in end.outcomes)
+    assert {name: workshop.trainings(name) for name in names} == dict.fromkeys(names, 1)
+    assert all(any(outcome.attempts for outcome in end.outcomes) for end in ends)  # they shared the work
+
+
+@pytest.fixture
+def elsewhere(workshop: Any) -> Any:
+    """``elsewhere(behaviour)``: some other process trains the teacher, and ends so at the batch's third pause."""
+    trainings: list[subprocess.Popen[bytes]] = []
+
+    def begin(behaviour: str) -> Callable[[float], None]:
+        folder = workshop.output_dir / TEACHER
+        process = subprocess.Popen(workshop.command(TEACHER, f"when told {behaviour}"))
+        trainings.append(process)
+        while not (folder / "ready").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        pauses: list[float] = []
+
+        def tell_it_at_the_third_pause(seconds: float) -> None:
+            pauses.append(seconds)
+            if len(pauses) == 1:
+                assert workshop.trainings(STUDENT) == 1  # what could be done was done first
+            if len(pauses) == 3:
+                (folder / "go").touch()
+                process.wait()
+
+        return tell_it_at_the_third_pause
+
+    yield begin
+    for process in trainings:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+    monkeypatch.setattr(logging.getLogger("human_edge_detection"), "propagate", True)
+    caplog.set_level("INFO", logger="human_edge_detection")
+    return caplog
+
+
+def test_a_student_waits_for_a_teacher_that_is_trained_elsewhere(
+    workshop: Any, elsewhere: Any, log: pytest.LogCaptureFixture
+) -> None:
+    end = workshop.batch(*ALL, pause=elsewhere("finish"))
+    assert all(outcome.good for outcome in end.outcomes)
+    assert {outcome.name: outcome.attempts for outcome in end.outcomes} == {TEACHER: 0, STUDENT: 1, DISTILLED: 1}
+    waits = [record.getMessage() for record in log.records if record.getMessage().startswith("waiting")]
+    assert len(waits) == 1
+    assert waits[0].startswith(f"waiting for {TEACHER}: trained by process ")
+
+
+def test_a_run_that_fails_elsewhere_is_reported_and_not_tried(workshop: Any, elsewhere: Any) -> None:
+    end = workshop.batch(*ALL, pause=elsewhere("raise"))
+    assert [outcome.state for outcome in end.outcomes] == ["failed", "finished", "skipped"]
+    assert "loss is not finite at step 7" in str(end.outcomes[0].error)
+    assert workshop.trainings(TEACHER) == 1
+
+
+@pytest.mark.parametrize("behaviour", ["kill", "interrupt"])
+def test_a_run_that_nobody_works_on_any_more_is_taken(workshop: Any, elsewhere: Any, behaviour: str) -> None:
+    end = workshop.batch(*ALL, pause=elsewhere(behaviour))
+    assert all(outcome.good for outcome in end.outcomes)
+    assert workshop.trainings(TEACHER) == 2
+
+
+def test_a_run_that_failed_before_the_batch_is_tried_again(workshop: Any) -> None:
+    workshop.batch(STUDENT, **{STUDENT: "raise"})
+    assert workshop.batch(STUDENT).outcomes[0].good
+
+
+def test_a_child_that_loses_the_race_is_no_failure(workshop: Any, elsewhere: Any, monkeypatch: Any) -> None:
+    """As if the other process had taken the lock just after the batch looked."""
+    pause, looks = elsewhere("finish"), []
+
+    def look(lock: Path) -> bool:
+        looks.append(lock)
+        return is_held(lock) and lock in looks[:-1]
+
+    monkeypatch.setattr("human_edge_detection.runner.execution.supervise.is_held", look)
+    end = workshop.batch(STUDENT, TEACHER, pause=pause)
+    assert [outcome.state for outcome in end.outcomes] == ["finished", "finished"]
+    assert workshop.trainings(TEACHER) == 1
+
+
+def test_a_second_batch_is_refused_with_holder_host_and_time_and_may_join(workshop: Any) -> None:
+    with batch_claim(workshop.output_dir, join=False):
+        with pytest.raises(BusyError, match=r"is in use by process \d+ on \S+ since 2.*--join"):
+            batch_claim(workshop.output_dir, join=False).__enter__()
+        with batch_claim(workshop.output_dir, join=True):
+            pass
+        with pytest.raises(BusyError):
+            batch_claim(workshop.output_dir, join=False).__enter__()
+    with batch_claim(workshop.output_dir, join=True), pytest.raises(BusyError):
+        batch_claim(workshop.output_dir, join=False).__enter__()
+
+
+def test_an_error_inside_a_joined_batch_is_its_own(workshop: Any) -> None:
+    with (
+        batch_claim(workshop.output_dir, join=False),
+        pytest.raises(BusyError, match="mine"),
+        batch_claim(workshop.output_dir, join=True),
+    ):
+        raise BusyError("mine")
+
+
+def test_restart_deletes_all_folders_or_none(workshop: Any, write_run: WriteRun) -> None:
+    free, busy = (write_run(workshop.output_dir / name, get_config(name)) for name in (STUDENT, TEACHER))
+    runs = plan(BatchRequest(names=(STUDENT, TEACHER), output_dir=workshop.output_dir, restart=True))
+    with run_claim(busy), pytest.raises(BusyError, match=f"{TEACHER} is in use by process .* leave out --restart"):
+        delete_for_restart(runs)
+    assert free.best.exists()
+    assert busy.best.exists()
+    delete_for_restart(runs)
+    assert not any(free.root.iterdir())
+    assert not any(busy.root.iterdir())
+
+
+def test_restart_leaves_runs_of_other_seeds_alone(workshop: Any, write_run: WriteRun) -> None:
+    own = write_run(workshop.output_dir / STUDENT, get_config(STUDENT))
+    other = write_run(workshop.output_dir / STUDENT / "seed_1", get_config(STUDENT))
+    with run_claim(other):
+        delete_for_restart(plan(BatchRequest(names=(STUDENT,), output_dir=workshop.output_dir, restart=True)))
+        assert is_held(other.lock)
+    assert not own.best.exists()
+    assert other.best.exists()

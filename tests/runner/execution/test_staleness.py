@@ -1,0 +1,73 @@
+"""What was made from a checkpoint that is no longer there is not used."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from human_edge_detection.errors import ConfigError
+from human_edge_detection.experiments.overrides import collect
+from human_edge_detection.experiments.registry import expand, get_config
+from human_edge_detection.files.write import write_json
+from human_edge_detection.runner.execution.plan import BatchRequest, plan
+from human_edge_detection.runner.execution.staleness import check_teachers, stale_teacher
+from human_edge_detection.runs.artifacts import checkpoint_sha256
+from human_edge_detection.runs.paths import RunPaths
+
+WriteRun = Callable[..., RunPaths]
+TEACHER, STUDENT, DISTILLED = expand(["quickstart"])
+
+
+def distilled_runs(tmp_path: Path, write_run: WriteRun, taught_by: str | None, now: str | None, state: str) -> None:
+    teacher = write_run(tmp_path / TEACHER, get_config(TEACHER), state=state)
+    if now is not None:
+        write_json(teacher.best.with_suffix(".json"), {"sha256": now})
+    write_run(
+        tmp_path / DISTILLED, get_config(DISTILLED), teacher_checkpoint=str(teacher.best), teacher_sha256=taught_by
+    )
+    check_teachers(plan(BatchRequest(names=(TEACHER, DISTILLED), output_dir=tmp_path)))
+
+
+def test_a_finished_student_whose_teacher_was_trained_anew_is_refused_with_what_to_do(
+    tmp_path: Path, write_run: WriteRun
+) -> None:
+    with pytest.raises(ConfigError, match=f"sha256 old then, new now.*--restart --configs {DISTILLED}"):
+        distilled_runs(tmp_path, write_run, "old", "new", "finished")
+
+
+@pytest.mark.parametrize(
+    ("taught_by", "now", "state"),
+    [("same", "same", "finished"), (None, "new", "finished"), ("old", None, "finished"), ("old", "new", "interrupted")],
+)
+def test_others_are_used(
+    tmp_path: Path, write_run: WriteRun, taught_by: str | None, now: str | None, state: str
+) -> None:
+    distilled_runs(tmp_path, write_run, taught_by, now, state)
+
+
+def test_a_student_that_is_trained_anew_may_have_any_teacher(tmp_path: Path, write_run: WriteRun) -> None:
+    with pytest.raises(ConfigError):
+        distilled_runs(tmp_path, write_run, "old", "new", "finished")
+    check_teachers(plan(BatchRequest(names=(DISTILLED,), output_dir=tmp_path, restart=True)))
+
+
+@pytest.mark.parametrize(("then", "stale"), [("first+second", False), ("first+other", True), ("other+second", True)])
+def test_each_of_several_teachers_counts(tmp_path: Path, write_run: WriteRun, then: str, stale: bool) -> None:
+    teachers = [tmp_path / f"{sha256}.pth" for sha256 in ("first", "second")]
+    for teacher in teachers:
+        write_json(teacher.with_suffix(".json"), {"sha256": teacher.stem})
+    overrides = collect(
+        sets=[f"distillation.more_teacher_checkpoints=['{teachers[1]}']"],
+        flags={"--teacher_checkpoint": str(teachers[0])},
+    )
+    request = BatchRequest(names=(DISTILLED,), output_dir=tmp_path / "runs", overrides=overrides)
+    (run,) = plan(request)
+    write_run(run.paths.root, run.full_config, teacher_checkpoint=str(teachers[0]), teacher_sha256=then)
+    (run,) = plan(request)
+    assert (stale_teacher(run) is not None) == stale
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"sha256": 7}', "{}"])
+def test_a_damaged_summary_has_no_checksum(tmp_path: Path, text: str) -> None:
+    (tmp_path / "best_model.json").write_text(text)
+    assert checkpoint_sha256(tmp_path / "best_model.pth") is None

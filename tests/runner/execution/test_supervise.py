@@ -1,0 +1,250 @@
+"""Children that finish, fail, are killed, hang or are interrupted; each is judged by its run folder."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from human_edge_detection.experiments.registry import expand, get_config
+from human_edge_detection.files.lock import is_held
+from human_edge_detection.files.write import write_json
+from human_edge_detection.runner.execution.launch import Ended, Hung, never
+from human_edge_detection.runner.execution.outcome import Outcome, judge
+from human_edge_detection.runner.execution.plan import BatchRequest, plan
+from human_edge_detection.runner.execution.retry import Options
+from human_edge_detection.runner.execution.supervise import BatchEnd, supervise
+from human_edge_detection.runs.paths import RunPaths
+from human_edge_detection.runs.records import RunStatus, read_section
+from human_edge_detection.signals import Terminated
+
+WriteRun = Callable[..., RunPaths]
+TEACHER, STUDENT, DISTILLED = ALL = expand(["quickstart"])
+HANG = 2.0 / 60
+"""Minutes; long beside the start of a child on a busy machine."""
+
+
+def by_name(end: BatchEnd) -> dict[str, Outcome]:
+    return {outcome.name: outcome for outcome in end.outcomes}
+
+
+def test_all_finish(workshop: Any) -> None:
+    end = workshop.batch(*ALL)
+    assert [outcome.state for outcome in end.outcomes] == ["finished"] * 3
+    assert all(outcome.good for outcome in end.outcomes)
+    assert end.interrupt is None
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "state", "error"),
+    [
+        ("exit 3", "failed", "ended with exit code 3"),
+        ("raise", "failed", "loss is not finite at step 7"),
+        ("kill", "killed", "killed by SIGKILL"),
+        ("lie", "failed", "ended with exit code 0 and left no final status"),
+        ("hang", "hung", "no sign of life"),
+        ("ignore signals", "hung", "no sign of life"),
+    ],
+)
+def test_a_bad_child_is_reported_and_the_others_go_on(workshop: Any, behaviour: str, state: str, error: str) -> None:
+    outcomes = by_name(workshop.batch(*ALL, hang_minutes=HANG, **{STUDENT: behaviour}))
+    assert outcomes[STUDENT].state == state
+    assert error in str(outcomes[STUDENT].error)
+    assert not is_held(RunPaths(workshop.output_dir / STUDENT).lock)  # it has gone, whatever it did
+    assert outcomes[TEACHER].good
+    assert outcomes[DISTILLED].good
+
+
+@pytest.mark.parametrize("behaviour", ["finish badly", "finish and crash", "hang after the end"])
+def test_the_run_folder_decides_not_the_exit_code(workshop: Any, behaviour: str) -> None:
+    assert by_name(workshop.batch(STUDENT, hang_minutes=HANG, **{STUDENT: behaviour}))[STUDENT].good
+
+
+def test_of_twenty_runs_five_fail_in_five_ways_and_fifteen_finish(workshop: Any) -> None:
+    bad = {3: "exit 3", 7: "kill", 11: "hang", 13: "raise", 19: "lie"}
+    behaviours = {f"{STUDENT}/seed_{seed}": behaviour for seed, behaviour in bad.items()}
+    end = workshop.batch(STUDENT, seeds=tuple(range(20)), hang_minutes=HANG, **behaviours)
+    reported = {outcome.name: (outcome.state, outcome.error) for outcome in end.outcomes if not outcome.good}
+    assert {name: state for name, (state, _) in reported.items()} == {
+        f"{STUDENT}/seed_3": "failed",
+        f"{STUDENT}/seed_7": "killed",
+        f"{STUDENT}/seed_11": "hung",
+        f"{STUDENT}/seed_13": "failed",
+        f"{STUDENT}/seed_19": "failed",
+    }
+    assert len({error for _, error in reported.values()}) == 5
+    assert sum(outcome.good for outcome in end.outcomes) == 15
+    assert all(workshop.trainings(outcome.name) == 1 for outcome in end.outcomes)
+
+
+def test_what_depends_on_a_failed_run_is_skipped_with_the_reason(workshop: Any) -> None:
+    outcomes = by_name(workshop.batch(*ALL, **{TEACHER: "exit 3"}))
+    assert outcomes[DISTILLED] == Outcome(DISTILLED, "skipped", f"needs {TEACHER}, which is failed")
+    assert outcomes[STUDENT].good
+    assert workshop.trainings(DISTILLED) == 0
+
+
+def test_fail_fast_stops(workshop: Any) -> None:
+    end = workshop.batch(*ALL, fail_fast=True, **{TEACHER: "exit 3"})
+    assert [outcome.state for outcome in end.outcomes] == ["failed", "skipped", "skipped"]
+
+
+@pytest.mark.parametrize(("behaviour", "kind"), [("interrupt", KeyboardInterrupt), ("requeue", Terminated)])
+def test_an_interrupted_child_stops_the_batch(workshop: Any, behaviour: str, kind: type[BaseException]) -> None:
+    end = workshop.batch(*ALL, retries=3, **{TEACHER: behaviour})
+    assert [outcome.state for outcome in end.outcomes] == ["interrupted", "skipped", "skipped"]
+    assert type(end.interrupt) is kind
+    assert workshop.trainings(TEACHER) == 1
+
+
+def test_a_signal_during_the_last_moment_of_a_run_stops_the_batch_and_keeps_the_run(workshop: Any) -> None:
+    children = workshop.children()
+
+    def start(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
+        return children(command, is_hung=is_hung)._replace(interrupt=Terminated())
+
+    runs = plan(BatchRequest(names=tuple(ALL), output_dir=workshop.output_dir))
+    end = supervise(runs, Options(workshop.output_dir), start=start)
+    assert [outcome.state for outcome in end.outcomes] == ["finished", "skipped", "skipped"]
+    assert isinstance(end.interrupt, Terminated)
+
+
+def test_a_signal_between_two_children_ends_the_batch_cleanly(workshop: Any, write_run: WriteRun) -> None:
+    write_run(workshop.output_dir / STUDENT, get_config(STUDENT))
+
+    def signalled(seconds: float) -> None:
+        raise Terminated
+
+    end = workshop.batch(*ALL, retries=1, pause=signalled, **{TEACHER: "kill"})
+    assert {name: outcome.state for name, outcome in by_name(end).items()} == {
+        TEACHER: "interrupted",
+        DISTILLED: "skipped",
+        STUDENT: "finished",
+    }
+    assert isinstance(end.interrupt, Terminated)
+
+
+def test_the_same_batch_again_continues(workshop: Any) -> None:
+    workshop.batch(*ALL, **{TEACHER: "kill"})
+    assert all(outcome.good for outcome in workshop.batch(*ALL).outcomes)
+    assert [workshop.trainings(name) for name in (TEACHER, STUDENT, DISTILLED)] == [2, 1, 1]
+
+
+def test_retries_start_a_run_again_in_its_folder_with_growing_pauses(workshop: Any) -> None:
+    pauses: list[float] = []
+    outcome = by_name(workshop.batch(STUDENT, retries=5, pause=pauses.append, **{STUDENT: "third time lucky"}))[STUDENT]
+    assert outcome == Outcome(STUDENT, "finished", attempts=3)
+    assert pauses == [5.0, 10.0]
+    assert workshop.trainings(STUDENT) == 3
+
+
+def test_retries_end_and_the_pause_has_a_limit(workshop: Any) -> None:
+    pauses: list[float] = []
+    outcome = by_name(workshop.batch(STUDENT, retries=8, pause=pauses.append, **{STUDENT: "kill"}))[STUDENT]
+    assert (outcome.state, outcome.attempts) == ("killed", 9)
+    assert "9 attempts" in str(outcome.error)
+    assert pauses == [5, 10, 20, 40, 80, 160, 300, 300]
+
+
+def test_an_error_of_the_user_is_tried_again_only_after_progress(workshop: Any) -> None:
+    outcomes = by_name(workshop.batch(STUDENT, retries=3, **{STUDENT: "raise"}))
+    assert (outcomes[STUDENT].state, outcomes[STUDENT].attempts) == ("failed", 1)
+    outcomes = by_name(workshop.batch(TEACHER, retries=3, **{TEACHER: "fail further on"}))
+    assert (outcomes[TEACHER].state, outcomes[TEACHER].attempts) == ("failed", 4)
+
+
+def test_skip_training_trains_nothing(tmp_path: Path, workshop: Any) -> None:
+    runs = plan(BatchRequest(names=(TEACHER,), output_dir=workshop.output_dir))
+    [outcome] = supervise(runs, Options(workshop.output_dir, skip_training=True), start=workshop.children()).outcomes
+    assert outcome.state == "skipped"
+    assert not workshop.output_dir.exists()
+
+
+def test_a_damaged_run_folder_fails_that_run_alone(workshop: Any) -> None:
+    workshop.batch(STUDENT)
+    runs = plan(BatchRequest(names=(STUDENT, TEACHER), output_dir=workshop.output_dir))
+    (workshop.output_dir / STUDENT / "status.json").write_text("{}")
+    end = supervise(runs, Options(workshop.output_dir), start=workshop.children())
+    assert [outcome.state for outcome in end.outcomes] == ["failed", "finished"]
+
+
+@pytest.mark.parametrize("same_pid", [True, False])
+def test_a_status_of_an_earlier_process_is_not_taken_for_this_one(
+    tmp_path: Path, write_run: WriteRun, same_pid: bool
+) -> None:
+    paths = write_run(tmp_path / "run", get_config(STUDENT), state="failed")
+    before = read_section(RunStatus, paths.status)
+    assert before is not None
+    state, error = judge(paths, Ended(pid=before.pid if same_pid else 1, returncode=-9), before)
+    assert state == "killed"
+    assert "out of luck" not in str(error)
+
+
+def test_a_finished_student_of_a_teacher_that_was_trained_anew_is_stale(workshop: Any, write_run: WriteRun) -> None:
+    """The teacher is trained in this batch, so the plan could not see it."""
+    teacher = RunPaths(workshop.output_dir / TEACHER)
+    config = get_config(DISTILLED)
+    write_run(workshop.output_dir / DISTILLED, config, teacher_checkpoint=str(teacher.best), teacher_sha256="a" * 64)
+    children = workshop.children()
+
+    def start(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
+        ended = children(command, is_hung=is_hung)
+        write_json(teacher.best.with_suffix(".json"), {"sha256": "b" * 64})
+        return ended
+
+    runs = plan(BatchRequest(names=(DISTILLED, TEACHER), output_dir=workshop.output_dir))
+    end = supervise(runs, Options(workshop.output_dir), start=start)
+    assert [outcome.state for outcome in end.outcomes] == ["finished", "stale"]
+    assert "sha256 aaaaaaaaaaaa then, bbbbbbbbbbbb now" in str(end.outcomes[1].error)
+
+
+def export_batch(workshop: Any, write_run: WriteRun, start: Callable[..., Ended]) -> Outcome:
+    paths = write_run(workshop.output_dir / STUDENT, get_config(STUDENT))
+    write_json(paths.best.with_suffix(".json"), {"sha256": "new"})
+    runs = plan(BatchRequest(names=(STUDENT,), output_dir=workshop.output_dir))
+    [outcome] = supervise(runs, Options(workshop.output_dir, export_onnx=True), start=start).outcomes
+    return outcome
+
+
+def exporter(difference: float | None, sha256: str = "new") -> Callable[..., Ended]:
+    def export(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
+        paths = RunPaths(Path(command[command.index("--checkpoint") + 1]).parent.parent)
+        paths.onnx.touch()
+        if difference is not None:
+            report = {"onnx": str(paths.onnx), "checkpoint_sha256": sha256, "opset": 18, "size_bytes": 1}
+            report |= {"tolerance": 1e-4, "max_difference": difference, "mask_iou": 1.0}
+            paths.parity.write_text(json.dumps(report | {"passed": difference < 1e-4, "cases": []}))
+        return Ended(1, 0)
+
+    return export
+
+
+@pytest.mark.parametrize(
+    ("difference", "error"),
+    [
+        (1e-6, None),
+        (0.5, "export: differs from PyTorch by 0.5, allowed 0.0001"),
+        (None, "export: ended with exit code 0"),
+    ],
+)
+def test_an_export_is_judged_by_its_parity_report(
+    workshop: Any, write_run: WriteRun, difference: float | None, error: str | None
+) -> None:
+    outcome = export_batch(workshop, write_run, exporter(difference))
+    assert outcome.state == "finished"
+    assert outcome.good == (error is None)
+    assert (outcome.error or "").startswith(error or "")
+
+
+def test_what_is_exported_is_not_exported_again_until_the_checkpoint_changes(
+    workshop: Any, write_run: WriteRun
+) -> None:
+    def must_not_start(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
+        raise AssertionError(command)
+
+    export_batch(workshop, write_run, exporter(1e-6, sha256="old"))
+    with pytest.raises(AssertionError):
+        export_batch(workshop, write_run, must_not_start)
+    assert export_batch(workshop, write_run, exporter(1e-6)).good
+    assert export_batch(workshop, write_run, must_not_start).good

@@ -1,0 +1,129 @@
+"""Fixtures for whole runs: networks of a few thousand weights, so that a run takes a second.
+
+What imports torch is imported when it is asked for, so that the tests of the command line stay quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config, derive
+from human_edge_detection.runs.paths import RunPaths
+from human_edge_detection.runs.records import RunResult
+
+if TYPE_CHECKING:
+    from human_edge_detection.engine.training.trainer import Trainer
+
+Train = Callable[..., RunResult]
+MakeTrainer = Callable[[ExperimentConfig], "Trainer"]
+
+
+@pytest.fixture
+def small_networks() -> Iterator[None]:
+    """Networks of a few thousand weights in place of the real ones."""
+    import torch
+    from small_networks import networks_made_small
+
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    with networks_made_small():
+        yield
+    torch.use_deterministic_algorithms(deterministic)
+
+
+@pytest.fixture(scope="session")
+def train() -> Train:
+    """``train(config, paths, **options)``: a whole run with small networks, in the folder ``paths``."""
+
+    from small_networks import networks_made_small
+
+    from human_edge_detection.engine.session.execute import execute_run
+
+    def run(config: ExperimentConfig, paths: RunPaths, **options: Any) -> RunResult:
+        options = {"resume": None, "init_from": None, **options}
+        with networks_made_small():
+            return execute_run(config, paths, command=["test"], sample_root=paths.root / "sample", **options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained_teacher(train: Train, tiny_coco: Path, tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    """A finished run of a wider network at other sizes; its best checkpoint is a teacher. Read it, do not change it."""
+    config = build_config(
+        {
+            "name": "tiny_teacher",
+            "data": {"root": str(tiny_coco), "num_workers": 0},
+            "model": {
+                "encoder": "resnet18",
+                "encoder_weights": "none",
+                "image_size": [96, 96],
+                "roi_size": [24, 16],
+                "mask_size": [48, 32],
+                "head_channels": 8,
+            },
+            "training": {"epochs": 3, "batch_size": 2, "learning_rate": 1e-2, "device": "cpu", "visualize_images": 0},
+        }
+    )
+    paths = RunPaths(tmp_path_factory.mktemp("teacher") / config.name)
+    train(config, paths)
+    return paths
+
+
+@pytest.fixture(scope="session")
+def distilled_config(tiny_config: ExperimentConfig, trained_teacher: RunPaths) -> ExperimentConfig:
+    """:func:`tiny_config`, taught by :func:`trained_teacher`."""
+    return derive(tiny_config, name="tiny_distilled", distillation={"teacher_checkpoint": str(trained_teacher.best)})
+
+
+@pytest.fixture
+def make_trainer(tmp_path: Path) -> MakeTrainer:
+    """``make_trainer(config)``: a trainer before its first step, built as a run builds it."""
+    import torch
+
+    from human_edge_detection.data.loader import validation_batches
+    from human_edge_detection.engine.build import (
+        build_distillation_loss,
+        build_loss,
+        build_model,
+        build_optimizer,
+        build_training_set,
+        build_validation_set,
+        read_splits,
+    )
+    from human_edge_detection.engine.device import seed_everything
+    from human_edge_detection.engine.teaching.teacher import load_teachers
+    from human_edge_detection.engine.training.trainer import Parts, Trainer
+
+    def make(config: ExperimentConfig) -> Trainer:
+        device = torch.device("cpu")
+        seed_everything(config.training.seed)
+        student = build_model(config.model)
+        people = read_splits(config.data, tmp_path)
+        section = config.distillation
+        distillation = build_distillation_loss(section) if section else None
+        teacher = load_teachers(section.teacher_paths, device) if section else None
+        parts = Parts(
+            config=config,
+            device=device,
+            precision="fp32",
+            student=student,
+            optimizer=build_optimizer(
+                student, config.training, beside=distillation.parameters() if distillation else ()
+            ),
+            loss=build_loss(config),
+            distillation=distillation,
+            teacher=teacher,
+            training_set=build_training_set(
+                config, people.train, teacher_size=teacher.wanted_size(config.model.image_size) if teacher else None
+            ),
+            validation=validation_batches(build_validation_set(config.model, people.val), batch_size=4, num_workers=0),
+            preview=None,
+            data_fingerprint=people.val.fingerprint,
+        )
+        return Trainer(parts, RunPaths(tmp_path / "trainer"))
+
+    return make
