@@ -95,7 +95,7 @@ def make_trainer(image_size: int, folder: Path) -> Trainer:
         }
     )
     paths = RunPaths(folder / f"step_{os.getpid()}")
-    trainer = prepare_training(config, paths, resume=None, init_from=None, sample_root=folder / "sample").trainer
+    trainer = prepare_training(config, paths, resume=None, init_from=None, sample_root=folder / "sample")
     trainer.progress.batch = 1  # the first batch of an epoch also measures the shares of the gradient
     return trainer
 

@@ -5,7 +5,7 @@ logged, PyTorch's default ``DataLoader`` in the same process, layers as the libr
 and samples are those of the project, so that the two differ in how a step is done and in nothing else.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from unittest.mock import patch
 
@@ -23,11 +23,10 @@ from human_edge_detection.advanced.fast_layers.decoder_block import UnetDecoderB
 from human_edge_detection.advanced.fast_layers.depthwise import DepthwiseConv2d
 from human_edge_detection.advanced.fast_layers.squeeze_excite import PointwiseConv2d, SqueezeExcite
 from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
-from human_edge_detection.advanced.knowledge_distillation import DistillationLoss
 from human_edge_detection.data.dataset import PeopleDataset, Sample, collate
-from human_edge_detection.engine.teaching.head_targets import head_truths
+from human_edge_detection.engine.teaching.head_targets import head_targets
 from human_edge_detection.losses.hierarchical import HierarchicalLoss
-from human_edge_detection.structures import Batch
+from human_edge_detection.structures import Batch, LossOutput
 
 RGB = hierarchical_segmentation_rgb.__name__
 UNET = hierarchical_segmentation_unet.__name__
@@ -92,7 +91,7 @@ def plain_step(
     teacher: RgbPersonSegmenter | None,
     batch: Batch,
     loss: HierarchicalLoss,
-    distillation: DistillationLoss | None,
+    distillation: Callable[..., LossOutput] | None,
     optimizer: torch.optim.Optimizer,
     clip: float,
 ) -> dict[str, float]:
@@ -103,7 +102,7 @@ def plain_step(
         teacher: In evaluation mode; None: the student is not distilled.
         batch: Photographs and truth; its ``images`` serve both models.
         loss: On ground truth.
-        distillation: Adds the teacher's answers.
+        distillation: Adds what the teacher says: a distillation loss at its temperature and alpha.
         optimizer: Of the student's weights.
         clip: Largest norm of the gradient.
     """
@@ -114,8 +113,8 @@ def plain_step(
     if teacher is not None and distillation is not None:
         with torch.no_grad(), plain_operators():
             taught = teacher(batch.images, batch.rois)
-        answer = distillation(output, taught, head_truths(batch), answer)
+        answer = distillation(output, taught, head_targets(batch), answer)
     answer.total.backward()
     torch.nn.utils.clip_grad_norm_(student.parameters(), clip)
     optimizer.step()
-    return {name: term.item() for name, term in answer.terms.items()}
+    return {name: term.item() for name, term in answer.values.items()}

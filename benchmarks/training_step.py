@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -75,7 +76,7 @@ def make_trainer(config: ExperimentConfig, folder: Path) -> Trainer:
     """A trainer before its first step."""
     trainer = prepare_training(
         config, RunPaths(folder / config.name), resume=None, init_from=None, sample_root=folder / "sample"
-    ).trainer
+    )
     trainer.progress.batch = 1  # the first batch of an epoch also measures the shares of the gradient
     return trainer
 
@@ -100,9 +101,10 @@ def cached(config: ExperimentConfig, teacher: Path, precision: str, folder: Path
         return trainer.train_step([batch._replace(teacher_answer=answers[batch.image_ids])])
 
     def prepare(batch: Batch) -> None:
-        assert trainer.parts.teacher is not None
-        with autocast(trainer.parts.device, trainer.parts.precision):
-            answer = trainer.parts.teacher.answer_to(batch, mask_size=config.model.mask_size)
+        assert trainer.parts.distiller is not None
+        assert trainer.parts.distiller.teacher is not None
+        with autocast(trainer.parts.device, trainer.state.precision):
+            answer = trainer.parts.distiller.teacher.answer_to(batch, mask_size=config.model.mask_size)
         aux = {head: logits.half() for head, logits in answer.aux.items()}
         answers[batch.image_ids] = SegmentationOutput(answer.logits.half(), aux)
 
@@ -138,7 +140,7 @@ def plain(config: ExperimentConfig, teacher: Path | None) -> Step:
         taught_by.load_state_dict(checkpoint.model)
         section = derive(config, name="taught", distillation={"teacher_checkpoint": str(teacher)}).distillation
         assert section is not None
-        distillation = build_distillation_loss(section)
+        distillation = partial(build_distillation_loss(section), temperature=section.temperature, alpha=section.alpha)
     loss = build_loss(config)
     clip = config.training.gradient_clip or float("inf")
     return lambda batch: plain_step(student, taught_by, batch, loss, distillation, optimizer, clip)

@@ -1,7 +1,7 @@
 """The tensors that travel between the parts: one batch of data, one answer of a model, one answer of a loss."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -62,22 +62,62 @@ class SegmentationOutput(NamedTuple):
     logits: Tensor
     aux: Mapping[str, Tensor]
 
+    def of(self, key: str) -> Tensor | None:
+        """The output of the head with this ``key``; None when the model lacks it, or when there is no roi."""
+        if key == "logits":
+            return self.logits if len(self.logits) else None
+        return self.aux.get(key)
+
     def to(self, device: torch.device) -> "SegmentationOutput":
         """The same answer on ``device``, in float32: autocast does not take the float16 of stored answers."""
         aux = {head: answer.to(device, non_blocking=True).float() for head, answer in self.aux.items()}
         return SegmentationOutput(self.logits.to(device, non_blocking=True).float(), aux)
 
 
-class LossOutput(NamedTuple):
-    """Answer of a loss.
+class LossTerm(NamedTuple):
+    """One term of a loss.
 
     Attributes:
-        total: Scalar with gradient.
-        terms: Detached scalars, every term by name, before weighting.
-        weighted: The same terms with gradient and weighted, so that ``total`` is their sum; the trainer measures
-            each one's share of the gradient with them.
+        name: For logs only.
+        value: Scalar with gradient, before weighting.
+        weight: Of the term in the total; 0 for what is only reported.
+        over: What the value is a mean over, so that the terms of several batches can be averaged.
+        source: Whether the labels or a teacher gave the targets.
     """
 
-    total: Tensor
-    terms: Mapping[str, Tensor]
-    weighted: Mapping[str, Tensor]
+    name: str
+    value: Tensor
+    weight: float
+    over: Literal["rois", "images"]
+    source: Literal["truth", "teacher"] = "truth"
+
+    @property
+    def weighted(self) -> Tensor:
+        """Scalar with gradient: the term's part of the total."""
+        return self.weight * self.value
+
+    def scaled(self, factor: float) -> "LossTerm":
+        """The same with ``factor`` times its weight."""
+        return self._replace(weight=factor * self.weight)
+
+
+class LossOutput(NamedTuple):
+    """A loss as the terms it is the sum of.
+
+    Attributes:
+        terms: Each with a name of its own.
+        confident: Share of each distilled head's positions that a confidence threshold keeps; not learnt from.
+    """
+
+    terms: tuple[LossTerm, ...] = ()
+    confident: tuple[LossTerm, ...] = ()
+
+    @property
+    def total(self) -> Tensor:
+        """Scalar with gradient; 0 without gradient when there is no term."""
+        return torch.stack([term.weighted for term in self.terms]).sum() if self.terms else torch.zeros(())
+
+    @property
+    def values(self) -> dict[str, Tensor]:
+        """Detached scalars by name, before weighting."""
+        return {term.name: term.value.detach() for term in (*self.terms, *self.confident)}

@@ -43,9 +43,9 @@ def test_a_closed_stage_stays_as_it_is_until_it_opens(tiny_config: ExperimentCon
         tiny_config, name="unfrozen", training={"unfreezing": {"epochs_per_stage": 1, "lr_scale": 0.1}, "epochs": 4}
     )
     trainer = make_trainer(config)
-    encoder = trainer.parts.student.unet.unet.encoder
+    encoder = trainer.state.student.unet.unet.encoder
     first, *_, last = stages = encoder_stages(encoder)
-    rates = {group["base_lr"] for group in trainer.parts.optimizer.param_groups}
+    rates = {group["base_lr"] for group in trainer.state.optimizer.param_groups}
     assert [min(rates), max(rates)] == pytest.approx([2e-3 * 0.1 ** (len(stages) - 1), 2e-3])
 
     def learns(epoch: int, stage: list[nn.Module]) -> bool:

@@ -33,8 +33,8 @@ def build_head(name: str, channels: int = 8) -> HierarchicalHead | PlainHead | N
         return None
     if name == "plain":
         return PlainHead(ALIGNED_CHANNELS, channels, MASK_SIZE)
-    options = {"contour": name in ("contour", "both"), "distance": name in ("distance", "both")}
-    return HierarchicalHead(ALIGNED_CHANNELS, channels, MASK_SIZE, **options)
+    optional = {"both": ["contour", "distance"], "contour": ["contour"], "distance": ["distance"]}.get(name, [])
+    return HierarchicalHead(ALIGNED_CHANNELS, channels, MASK_SIZE, optional=optional)
 
 
 def build(head: str, unet: PersonUNet) -> RgbPersonSegmenter:

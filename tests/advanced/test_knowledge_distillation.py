@@ -1,31 +1,29 @@
-import json
 import logging
 import math
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from human_edge_detection.advanced.distillation_terms.terms import (
-    AtTerm,
-    CwdTerm,
-    DkdTerm,
-    FeatTerm,
-    KlTerm,
-    StdTerm,
-    Term,
-    build_term,
-)
 from human_edge_detection.advanced.knowledge_distillation import (
     AveragedTeachers,
     DistillationLoss,
     FrozenTeacher,
-    HeadTruth,
+    HeadTarget,
     kl_divergence,
-    over_images,
     two_class_logits,
 )
-from human_edge_detection.structures import DECODER_FEATURES, IGNORE, LossOutput, SegmentationOutput
+from human_edge_detection.experiments.schema.distillation import (
+    AtConfig,
+    CwdConfig,
+    DkdConfig,
+    FeatConfig,
+    KlConfig,
+    StdConfig,
+    TermSettings,
+)
+from human_edge_detection.structures import DECODER_FEATURES, IGNORE, LossOutput, LossTerm, SegmentationOutput
 
 ALL_HEADS = {"main": 1.0, "bg_fg": 0.3, "target_nontarget": 0.3, "full_image": 0.3}
 
@@ -43,18 +41,24 @@ def answer(seed: int, *, rois: int = 2, heads: tuple[str, ...] = ("bg_fg", "targ
 
 
 def base_loss() -> LossOutput:
-    weighted = {f"term{number}": torch.tensor(0.1 * (number + 1)) for number in range(3)}
-    return LossOutput(torch.stack(list(weighted.values())).sum(), dict(weighted), weighted)
+    return LossOutput(
+        tuple(LossTerm(f"term{number}", torch.tensor(0.1 * (number + 1)), 1.0, "rois") for number in range(3))
+    )
+
+
+def taught(loss: LossOutput) -> list[str]:
+    """Names of the terms that the teacher gave."""
+    return [term.name for term in loss.terms if term.source == "teacher"]
 
 
 FOREGROUND = torch.ones(2, 6, 4, dtype=torch.bool)
 
 
-def truth(foreground: Tensor = FOREGROUND) -> dict[str, HeadTruth]:
+def truth(foreground: Tensor = FOREGROUND) -> dict[str, HeadTarget]:
     """Everybody on the photographs is the target."""
 
-    def head(labels: Tensor, asked: Tensor | None = None) -> HeadTruth:
-        return HeadTruth(labels, lambda width: torch.zeros_like(labels), asked)
+    def head(labels: Tensor, applicable: Tensor | None = None) -> HeadTarget:
+        return HeadTarget(labels, lambda width: torch.zeros_like(labels), applicable)
 
     people = foreground.long()
     return {
@@ -68,12 +72,13 @@ def truth(foreground: Tensor = FOREGROUND) -> dict[str, HeadTruth]:
 def distil(
     alpha: float,
     weights: dict[str, float] = ALL_HEADS,
-    terms: tuple[Term, ...] = (KlTerm(),),
+    terms: tuple[TermSettings, ...] = (KlConfig(),),
     **outputs: SegmentationOutput,
 ) -> LossOutput:
     student, teacher = outputs.get("student", answer(1)), outputs.get("teacher", answer(2))
-    loss = DistillationLoss(temperature=4.0, alpha=alpha, weights=weights, terms=terms)
-    return loss(student, teacher, truth(FOREGROUND[: len(student.logits)]), base_loss())
+    loss = DistillationLoss(weights, terms)
+    targets = truth(FOREGROUND[: len(student.logits)])
+    return loss(student, teacher, targets, base_loss(), temperature=4.0, alpha=alpha)
 
 
 def test_alpha_zero_is_the_base_loss() -> None:
@@ -93,18 +98,18 @@ def test_alpha_one_is_the_weighted_divergence_alone() -> None:
 def test_alpha_between_mixes_the_two() -> None:
     mixed = distil(0.7)
     torch.testing.assert_close(mixed.total, 0.7 * distil(1.0).total + 0.3 * base_loss().total)
-    assert set(mixed.terms) == {"term0", "term1", "term2", *(f"distill/{head}" for head in ALL_HEADS)}
-    torch.testing.assert_close(mixed.terms["term0"], base_loss().terms["term0"])
-    torch.testing.assert_close(torch.stack(list(mixed.weighted.values())).sum(), mixed.total)
+    assert set(mixed.values) == {"term0", "term1", "term2", *(f"distill/{head}" for head in ALL_HEADS)}
+    torch.testing.assert_close(mixed.values["term0"], base_loss().values["term0"])
+    torch.testing.assert_close(torch.stack([term.weighted for term in mixed.terms]).sum(), mixed.total)
 
 
 def test_a_head_with_weight_zero_is_left_out() -> None:
     loss = distil(1.0, {"main": 1.0, "bg_fg": 0.0})
-    assert [name for name in loss.terms if name.startswith("distill/")] == ["distill/main"]
+    assert taught(loss) == ["distill/main"]
 
 
 def test_target_or_not_is_distilled_over_foreground_only() -> None:
-    loss = DistillationLoss(temperature=1.0, alpha=1.0, weights={"target_nontarget": 1.0})
+    loss = partial(DistillationLoss({"target_nontarget": 1.0}), temperature=1.0, alpha=1.0)
     foreground = torch.zeros_like(FOREGROUND)
     foreground[:, :2] = True
     student, teacher = answer(1), answer(2)
@@ -116,12 +121,12 @@ def test_target_or_not_is_distilled_over_foreground_only() -> None:
 
 
 def test_heads_of_one_model_only_are_skipped_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    loss = DistillationLoss(temperature=4.0, alpha=1.0, weights=ALL_HEADS)
+    loss = partial(DistillationLoss(ALL_HEADS), temperature=4.0, alpha=1.0)
     plain = answer(2, heads=())
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
-            terms = loss(answer(1), plain, truth(), base_loss()).terms
-    assert {name for name in terms if name.startswith("distill/")} == {"distill/main", "distill/full_image"}
+            terms = taught(loss(answer(1), plain, truth(), base_loss()))
+    assert terms == ["distill/main", "distill/full_image"]
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == 2
     assert all("the teacher has none" in message for message in messages)
@@ -129,20 +134,19 @@ def test_heads_of_one_model_only_are_skipped_and_logged_once(caplog: pytest.LogC
 
 def test_a_batch_without_rois_distils_the_full_image_and_blames_no_model(caplog: pytest.LogCaptureFixture) -> None:
     loss = distil(0.7, student=answer(1, rois=0), teacher=answer(2, rois=0))
-    assert {name for name in loss.terms if name.startswith("distill/")} == {"distill/full_image"}
+    assert taught(loss) == ["distill/full_image"]
     assert not caplog.records
 
 
 def test_a_batch_with_nothing_to_learn_from_costs_zero() -> None:
-    nothing = answer(1, rois=0).aux["full_image_logits"].requires_grad_().sum() * 0.0
-    loss = DistillationLoss(temperature=4.0, alpha=0.5, weights={"main": 1.0})
-    total = loss(answer(1, rois=0), answer(2, rois=0), truth(FOREGROUND[:0]), LossOutput(nothing, {}, {})).total
-    assert float(total.detach()) == 0.0
+    loss = partial(DistillationLoss({"main": 1.0}), temperature=4.0, alpha=0.5)
+    total = loss(answer(1, rois=0), answer(2, rois=0), truth(FOREGROUND[:0]), LossOutput()).total
+    assert float(total) == 0.0
 
 
 def test_an_unknown_head_is_an_error() -> None:
     with pytest.raises(ValueError, match="contour"):
-        DistillationLoss(temperature=4.0, alpha=0.5, weights={"contour": 1.0})
+        DistillationLoss({"contour": 1.0})
 
 
 def with_features(output: SegmentationOutput, seed: int) -> SegmentationOutput:
@@ -151,67 +155,47 @@ def with_features(output: SegmentationOutput, seed: int) -> SegmentationOutput:
 
 
 def test_terms_add_up_and_are_named_by_kind_and_head() -> None:
-    terms = (KlTerm(), DkdTerm(weight=0.5, heads=("main", "full_image")), StdTerm(weight=2.0))
+    terms = (KlConfig(), DkdConfig(weight=0.5, heads=("main", "full_image")), StdConfig(weight=2.0))
     loss = distil(1.0, terms=terms)
-    names = [name for name in loss.terms if name.startswith("distill/")]
     plain = [f"distill/{head}" for head in ALL_HEADS]
-    assert names == [*plain, "distill/dkd/main", "distill/dkd/full_image", "distill/std/main"]
-    decoupled = 0.5 * loss.terms["distill/dkd/main"] + 0.5 * 0.3 * loss.terms["distill/dkd/full_image"]
-    expected = distil(1.0).total + decoupled + 2.0 * loss.terms["distill/std/main"]
+    assert taught(loss) == [*plain, "distill/dkd/main", "distill/dkd/full_image", "distill/std/main"]
+    decoupled = 0.5 * loss.values["distill/dkd/main"] + 0.5 * 0.3 * loss.values["distill/dkd/full_image"]
+    expected = distil(1.0).total + decoupled + 2.0 * loss.values["distill/std/main"]
     torch.testing.assert_close(loss.total, expected)
 
 
 def test_the_features_go_through_the_adapter_which_learns() -> None:
     student, teacher = with_features(answer(1), 3), with_features(answer(2), 4)
-    loss = DistillationLoss(temperature=4.0, alpha=0.5, weights=ALL_HEADS, terms=(FeatTerm(), AtTerm()))
-    assert loss.needs_features
+    distillation = DistillationLoss(ALL_HEADS, (FeatConfig(), AtConfig()))
+    loss = partial(distillation, temperature=4.0, alpha=0.5)
+    assert distillation.needs_features
     first = loss(student, teacher, truth(), base_loss())
-    assert {name for name in first.terms if name.startswith("distill/")} == {"distill/feat", "distill/at"}
-    optimizer = torch.optim.SGD(loss.parameters(), 0.1)
+    assert taught(first) == ["distill/feat", "distill/at"]
+    assert {term.over for term in first.terms if term.source == "teacher"} == {"images"}
+    optimizer = torch.optim.SGD(distillation.parameters(), 0.1)
     for _ in range(20):
         optimizer.zero_grad()
         torch.autograd.backward(loss(student, teacher, truth(), base_loss()).total)
         optimizer.step()
     last = loss(student, teacher, truth(), base_loss())
-    assert float(last.terms["distill/feat"]) < float(first.terms["distill/feat"])
-    assert torch.equal(last.terms["distill/at"], first.terms["distill/at"])
+    assert float(last.values["distill/feat"]) < float(first.values["distill/feat"])
+    assert torch.equal(last.values["distill/at"], first.values["distill/at"])
 
 
 def test_making_an_adapter_draws_no_random_number() -> None:
     torch.manual_seed(0)
     expected = torch.rand(3)
     torch.manual_seed(0)
-    loss = DistillationLoss(temperature=4.0, alpha=0.5, weights={}, terms=(FeatTerm(),))
+    loss = DistillationLoss({}, (FeatConfig(),))
     assert torch.equal(torch.rand(3), expected)
     assert len(loss.parameters()) == 2
-    assert not DistillationLoss(temperature=4.0, alpha=0.5, weights={}, terms=(AtTerm(),)).parameters()
-
-
-def test_a_loss_is_rebuilt_from_its_config() -> None:
-    terms = (KlTerm(), DkdTerm(weight=0.5, nontarget_weight=2.0, heads=("main",)), CwdTerm(), FeatTerm())
-    loss = DistillationLoss(temperature=2.0, alpha=0.25, weights=ALL_HEADS, terms=terms)
-    rebuilt = DistillationLoss.from_config(json.loads(json.dumps(loss.to_config())))
-    assert rebuilt == loss
-    assert rebuilt.terms == terms
-    assert rebuilt != DistillationLoss(temperature=2.0, alpha=0.25, weights=ALL_HEADS, terms=terms[:2])
-
-
-@pytest.mark.parametrize(
-    ("config", "words"),
-    [
-        ({"kind": "dkk"}, "unknown kind of distillation term 'dkk', expected one of kl, dkd"),
-        ({}, "unknown kind"),
-        ({"kind": "cwd", "width": 2}, "'cwd' has no 'width', expected some of weight, heads"),
-    ],
-)
-def test_a_config_of_no_term_is_an_error(config: dict[str, object], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        build_term(config)
+    assert not DistillationLoss({}, (AtConfig(),)).parameters()
 
 
 def test_which_terms_are_means_over_images() -> None:
-    assert all(map(over_images, ["distill/full_image", "distill/dkd/full_image", "distill/feat", "distill/at"]))
-    assert not any(map(over_images, ["distill/main", "distill/dkd/bg_fg", "main/ce", "contour/bce"]))
+    loss = distil(0.5, terms=(KlConfig(), DkdConfig()))
+    over = {term.name: term.over for term in loss.terms if term.source == "teacher"}
+    assert {name for name, unit in over.items() if unit == "images"} == {"distill/full_image", "distill/dkd/full_image"}
 
 
 class Recorder(nn.Module):
@@ -316,23 +300,21 @@ def test_only_sure_answers_count() -> None:
     logits = torch.where(sure, torch.tensor([8.0, 0.0, 0.0]).view(1, 3, 1, 1), 0.1 * teacher.logits)
     teacher = teacher._replace(logits=logits)
     other = student._replace(logits=torch.where(sure, student.logits, torch.randn_like(student.logits)))
-    loss = DistillationLoss(temperature=4.0, alpha=1.0, weights={"main": 1.0}, confidence_threshold=0.9)
+    loss = partial(DistillationLoss({"main": 1.0}, confidence_threshold=0.9), temperature=4.0, alpha=1.0)
     found = loss(student, teacher, truth(), base_loss())
-    assert float(found.terms["confident/main"]) == pytest.approx(float(sure.float().mean()))
+    assert float(found.values["confident/main"]) == pytest.approx(float(sure.float().mean()))
     expected = kl_divergence(student.logits, logits, 4.0, mask=sure.expand(len(logits), -1, -1))
     torch.testing.assert_close(found.total, expected)
     assert torch.equal(found.total, loss(other, teacher, truth(), base_loss()).total)
 
 
-@pytest.mark.parametrize("term", [KlTerm(), DkdTerm(), CwdTerm(), StdTerm()])
-def test_a_threshold_that_all_pass_changes_nothing_and_one_that_none_passes_leaves_nothing(term: Term) -> None:
+@pytest.mark.parametrize("term", [KlConfig(), DkdConfig(), CwdConfig(), StdConfig()])
+def test_a_threshold_that_all_pass_changes_nothing_and_one_that_none_passes_leaves_nothing(term: TermSettings) -> None:
     def loss(threshold: float | None) -> LossOutput:
-        distillation = DistillationLoss(
-            temperature=4.0, alpha=1.0, weights=ALL_HEADS, terms=(term,), confidence_threshold=threshold
-        )
-        return distillation(answer(1), answer(2), truth(), base_loss())
+        distillation = DistillationLoss(ALL_HEADS, (term,), confidence_threshold=threshold)
+        return distillation(answer(1), answer(2), truth(), base_loss(), temperature=4.0, alpha=1.0)
 
     assert torch.equal(loss(1e-6).total, loss(None).total)
     assert float(loss(1.0).total) == 0.0
-    assert not any(name.startswith("confident/") for name in loss(None).terms)
-    assert {name for name in loss(1.0).terms if name.startswith("confident/")} == {f"confident/{x}" for x in ALL_HEADS}
+    assert loss(None).confident == ()
+    assert {share.name for share in loss(1.0).confident} == {f"confident/{head}" for head in ALL_HEADS}

@@ -14,7 +14,6 @@ from human_edge_detection.engine.build import (
 )
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.schema.experiment import DataConfig, DistillationConfig, ExperimentConfig, derive
-from human_edge_detection.losses.hierarchical import HeadWeights
 
 
 def test_every_part_of_the_loss_comes_from_the_config(tiny_config: ExperimentConfig) -> None:
@@ -33,18 +32,21 @@ def test_every_part_of_the_loss_comes_from_the_config(tiny_config: ExperimentCon
         },
     )
     loss = build_loss(config)
-    assert loss.weights == HeadWeights(2.0, 0.1, 0.2, 0.4, 0.7, 0.8)
-    assert loss.class_weights.tolist() == [1.0, 2.0, 3.0]
-    assert (loss.dice_weight, loss.boundary_weight, loss.boundary_width) == (0.9, 5.0, 3)
+    expected = {"main": 2.0, "bg_fg": 0.1, "target_nontarget": 0.2, "full_image": 0.4, "contour": 0.7, "distance": 0.8}
+    assert loss.weights == expected
+    settings = loss.settings
+    assert settings.class_weights.tolist() == [1.0, 2.0, 3.0]
+    assert (settings.dice_weight, settings.boundary_weight, settings.boundary_width) == (0.9, 5.0, 3)
     plain = build_loss(tiny_config)
-    assert (plain.weights.contour, plain.weights.distance, plain.boundary_weight) == (0.0, 0.0, 0.0)
+    assert plain.weights.keys() == {"main", "bg_fg", "target_nontarget", "full_image"}
+    assert plain.settings.boundary_weight == 0.0
 
 
 def test_distillation_comes_from_the_config() -> None:
-    config = DistillationConfig(teacher_config="t", temperature=2.0, alpha=0.3, main=1.5, bg_fg=0.0, full_image=0.4)
-    loss = build_distillation_loss(config)
-    assert (loss.temperature, loss.alpha) == (2.0, 0.3)
+    fields = {"teacher_config": "t", "main": 1.5, "bg_fg": 0.0, "full_image": 0.4, "confidence_threshold": 0.8}
+    loss = build_distillation_loss(DistillationConfig.model_validate(fields))
     assert loss.weights == {"main": 1.5, "target_nontarget": 0.3, "full_image": 0.4}
+    assert loss.confidence_threshold == 0.8
 
 
 @pytest.mark.parametrize("head", ["hierarchical", "plain", "none"])

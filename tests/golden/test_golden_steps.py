@@ -49,7 +49,7 @@ def golden_config(tiny_config: ExperimentConfig, tmp_path: Path) -> ExperimentCo
 def twenty_steps(trainer: Trainer) -> list[dict[str, float]]:
     # Adam divides by the size of the gradient: where that is next to nothing, rounding alone would decide the step, and
     # after a few steps no two processors would agree. A larger epsilon keeps such weights where they are.
-    for group in trainer.parts.optimizer.param_groups:
+    for group in trainer.state.optimizer.param_groups:
         group["eps"] = 1e-3
     stream = training_batches(
         trainer.parts.training_set, batch_size=2, seed=0, start_epoch=0, start_batch=0, epochs=5, num_workers=0

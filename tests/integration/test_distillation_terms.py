@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from human_edge_detection.advanced.distillation_terms.terms import TERMS
 from human_edge_detection.data.dataset import collate
 from human_edge_detection.data.images.read import read_photograph, resize
 from human_edge_detection.engine.build import build_model
@@ -17,6 +16,7 @@ from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, read_
 from human_edge_detection.engine.teaching.teacher import check_teacher, load_teacher, load_teachers
 from human_edge_detection.engine.training.trainer import Trainer
 from human_edge_detection.errors import CheckpointError
+from human_edge_detection.experiments.schema.distillation import TERM_CONFIGS
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import RunResult
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("small_networks")
 CPU = torch.device("cpu")
 Train = Callable[..., RunResult]
 MakeTrainer = Callable[[ExperimentConfig], Trainer]
-EVERY_TERM = [{"kind": kind} for kind in TERMS]
+EVERY_TERM = [{"kind": kind} for kind in TERM_CONFIGS]
 
 
 def with_terms(config: ExperimentConfig, *terms: dict[str, Any], **training: Any) -> ExperimentConfig:
@@ -48,7 +48,7 @@ def test_every_term_takes_part_in_a_step(distilled_config: ExperimentConfig, mak
     trainer = make_trainer(with_terms(distilled_config, *EVERY_TERM))
     trainer.parts.training_set.augmentation = None
     batch = collate([trainer.parts.training_set[(0, index)] for index in (0, 1)])
-    adapter = trainer.parts.distillation.adapter if trainer.parts.distillation else None
+    adapter = trainer.state.adapter
     assert adapter is not None
     before = adapter.weight.detach().clone()
     values = trainer.train_step([batch])
@@ -162,8 +162,8 @@ def test_a_teacher_of_larger_photographs_sees_their_detail(
 ) -> None:
     trainer = make_trainer(derive(distilled_config, name="a", data={"augmentation": None}))
     assert trainer.parts.config.model.image_size == (64, 64)
-    assert trainer.parts.teacher is not None
-    model, seen = trainer.parts.teacher.answer.model, []
+    assert trainer.parts.distiller is not None
+    model, seen = trainer.parts.distiller.teacher.answer.model, []
 
     def remember(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:
         seen.append(arguments[0])

@@ -95,7 +95,10 @@ def make_trainer(tmp_path: Path) -> MakeTrainer:
         read_splits,
     )
     from human_edge_detection.engine.device import seed_everything
+    from human_edge_detection.engine.teaching.distiller import Distiller
+    from human_edge_detection.engine.teaching.soft_labels import teacher_record
     from human_edge_detection.engine.teaching.teacher import load_teachers
+    from human_edge_detection.engine.training.state import Origin, TrainingState
     from human_edge_detection.engine.training.trainer import Parts, Trainer
 
     def make(config: ExperimentConfig) -> Trainer:
@@ -104,26 +107,28 @@ def make_trainer(tmp_path: Path) -> MakeTrainer:
         student = build_model(config.model)
         people = read_splits(config.data, tmp_path)
         section = config.distillation
-        distillation = build_distillation_loss(section) if section else None
+        loss = build_distillation_loss(section) if section else None
         teacher = load_teachers(section.teacher_paths, device) if section else None
+        optimizer = build_optimizer(student, config.training, beside=loss.parameters() if loss else ())
+        adapter = loss.adapter if loss else None
+        state = TrainingState(student, optimizer, precision="fp32", adapter=adapter)
+        sha256 = teacher.fingerprint if teacher else None
+        distiller = None
+        if section and loss and teacher:
+            record = teacher_record(teacher, {"miou": None}, people.val.fingerprint)
+            distiller = Distiller(section, loss, teacher, record, teacher_score=None)
         parts = Parts(
             config=config,
             device=device,
-            precision="fp32",
-            student=student,
-            optimizer=build_optimizer(
-                student, config.training, beside=distillation.parameters() if distillation else ()
-            ),
             loss=build_loss(config),
-            distillation=distillation,
-            teacher=teacher,
+            distiller=distiller,
             training_set=build_training_set(
                 config, people.train, teacher_size=teacher.wanted_size(config.model.image_size) if teacher else None
             ),
             validation=validation_batches(build_validation_set(config.model, people.val), batch_size=4, num_workers=0),
             preview=None,
-            data_fingerprint=people.val.fingerprint,
+            origin=Origin(people.train.fingerprint, people.val.fingerprint, sha256),
         )
-        return Trainer(parts, RunPaths(tmp_path / "trainer"))
+        return Trainer(parts, state, RunPaths(tmp_path / "trainer"))
 
     return make

@@ -77,7 +77,8 @@ def _linear_answers(head: HierarchicalHead) -> tuple[Tensor, Tensor]:
     weight, bias = correction.weight.new_zeros(5, correction.in_channels, 3, 3), correction.weight.new_zeros(5)
     weight[:3, :, 1:2, 1:2], bias[:3] = correction.weight, _bias(correction)
     start = 0
-    for branch, rows in ((head.bg_fg, [1, 2, 3]), (head.target_nontarget, [2, 4])):
+    for key, rows in (("bg_fg_logits", [1, 2, 3]), ("target_nontarget_logits", [2, 4])):
+        branch = head.branches[key]
         end = start + branch.answer.in_channels
         first, second = branch.answer.weight
         weight[rows, start:end] += second - first

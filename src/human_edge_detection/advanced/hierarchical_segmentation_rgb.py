@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from human_edge_detection.advanced.fast_layers.replace import use_fast_layers
 from human_edge_detection.advanced.hierarchical_segmentation_unet import (
     FEATURE_CHANNELS,
     PersonUNet,
@@ -39,7 +38,6 @@ class RgbPersonSegmenter(nn.Module):
         self.head = head
         self.roi_size = roi_size
         self.mask_size = mask_size
-        use_fast_layers(self)
 
     def forward(self, images: Tensor, rois: Tensor, *, features: bool = False) -> SegmentationOutput:
         """Masks for every roi.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from human_edge_detection.advanced.fast_layers.bilinear import enlarge
+from human_edge_detection.experiments.heads import HEADS
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -168,36 +171,29 @@ class HierarchicalHead(nn.Module):
         channels_in: Channels of the aligned roi.
         channels: Channels of the trunk.
         mask_size: (height, width) of the answer.
-        contour: Adds ``contour_logits``, the border of this person.
-        distance: Adds ``distance``, the signed distance to that border in [-1, 1].
+        optional: Names of the optional heads that it has too (see :mod:`human_edge_detection.experiments.heads`).
     """
 
     def __init__(
-        self, channels_in: int, channels: int, mask_size: tuple[int, int], *, contour: bool, distance: bool
+        self, channels_in: int, channels: int, mask_size: tuple[int, int], *, optional: Collection[str] = ()
     ) -> None:
         super().__init__()
         width = channels // 2
         self.mask_size = mask_size
         self.trunk = RoiTrunk(channels_in, channels)
-        self.bg_fg = Branch(channels, width, 2)
-        self.target_nontarget = Branch(channels, width, 2)
-        self.contour = Branch(channels, width, 1) if contour else None
-        self.distance = Branch(channels, width, 1) if distance else None
-        self.correction = nn.Conv2d(width * (2 + contour + distance), 3, 1)
+        self._heads = [head for head in HEADS if head.branch and (not head.optional or head.name in optional)]
+        for head in self._heads:
+            self.add_module(head.name, Branch(channels, width, head.channels))
+        self.correction = nn.Conv2d(width * len(self._heads), 3, 1)
         nn.init.zeros_(self.correction.weight)
         assert self.correction.bias is not None
         nn.init.zeros_(self.correction.bias)
 
     @property
     def branches(self) -> dict[str, Branch]:
-        """Those that the head has, by the names of their answers, in the order in which ``correction`` takes them."""
-        branches = {
-            "bg_fg_logits": self.bg_fg,
-            "target_nontarget_logits": self.target_nontarget,
-            "contour_logits": self.contour,
-            "distance": self.distance,
-        }
-        return {name: branch for name, branch in branches.items() if branch is not None}
+        """Those that the head has, by the keys of their outputs, in the order in which ``correction`` takes them."""
+        branches = {head.key: self.get_submodule(head.name) for head in self._heads}
+        return {key: branch for key, branch in branches.items() if isinstance(branch, Branch)}
 
     def forward(self, aligned: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """``(N, C, h, w)`` -> logits ``(N, 3, H, W)`` and the answers of the branches by name."""
@@ -211,8 +207,9 @@ class HierarchicalHead(nn.Module):
         # Losses look at one channel after the other, so each is brought together in memory.
         correction, *parts = torch.split(answers.float().contiguous(), widths, dim=1)
         aux = dict(zip(asked, parts, strict=True))
-        if "distance" in aux:
-            aux["distance"] = torch.tanh(aux["distance"])
+        for head in self._heads:
+            if head.regression:
+                aux[head.key] = torch.tanh(aux[head.key])
         return compose_logits(aux["bg_fg_logits"], aux["target_nontarget_logits"]) + correction, aux
 
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from human_edge_detection.advanced.distillation_terms.terms import build_term
 from human_edge_detection.advanced.encoder_stages import encoder_stages, stage_scales
+from human_edge_detection.advanced.fast_layers.replace import use_fast_layers
 from human_edge_detection.advanced.hierarchical_segmentation_rgb import ALIGNED_CHANNELS, RgbPersonSegmenter
 from human_edge_detection.advanced.hierarchical_segmentation_unet import HierarchicalHead, PersonUNet, PlainHead
 from human_edge_detection.advanced.knowledge_distillation import DistillationLoss
@@ -23,6 +23,7 @@ from human_edge_detection.data.dataset import PeopleDataset, StoredAnswers
 from human_edge_detection.data.drawn.data_set import write_sample_people
 from human_edge_detection.data.views.augment import Augmentation
 from human_edge_detection.errors import ConfigError
+from human_edge_detection.experiments.heads import HEADS, OPTIONAL, Head
 from human_edge_detection.experiments.schema.distillation import DistillationConfig
 from human_edge_detection.experiments.schema.experiment import (
     DataConfig,
@@ -31,7 +32,7 @@ from human_edge_detection.experiments.schema.experiment import (
     SampleDataConfig,
     TrainingConfig,
 )
-from human_edge_detection.losses.hierarchical import HeadWeights, HierarchicalLoss
+from human_edge_detection.losses.hierarchical import HierarchicalLoss
 
 
 class Splits(NamedTuple):
@@ -49,12 +50,13 @@ def build_model(config: ModelConfig) -> RgbPersonSegmenter:
             ALIGNED_CHANNELS,
             config.head_channels,
             config.mask_size,
-            contour=config.contour is not None,
-            distance=config.distance is not None,
+            optional=[head.name for head in OPTIONAL if getattr(config, head.name) is not None],
         )
     elif config.head == "plain":
         head = PlainHead(ALIGNED_CHANNELS, config.head_channels, config.mask_size)
-    return RgbPersonSegmenter(PersonUNet(config.encoder), head, roi_size=config.roi_size, mask_size=config.mask_size)
+    model = RgbPersonSegmenter(PersonUNet(config.encoder), head, roi_size=config.roi_size, mask_size=config.mask_size)
+    use_fast_layers(model)
+    return model
 
 
 def load_encoder(model: RgbPersonSegmenter, config: ModelConfig) -> None:
@@ -64,15 +66,8 @@ def load_encoder(model: RgbPersonSegmenter, config: ModelConfig) -> None:
 
 def build_loss(config: ExperimentConfig) -> HierarchicalLoss:
     """The loss on ground truth."""
-    loss, model = config.loss, config.model
-    weights = HeadWeights(
-        main=loss.main,
-        bg_fg=loss.bg_fg,
-        target_nontarget=loss.target_nontarget,
-        full_image=loss.full_image,
-        contour=model.contour.loss_weight if model.contour else 0.0,
-        distance=model.distance.loss_weight if model.distance else 0.0,
-    )
+    loss = config.loss
+    weights = {head.name: _loss_weight(head, config) for head in HEADS}
     return HierarchicalLoss(
         weights,
         class_weights=loss.class_weights,
@@ -82,22 +77,16 @@ def build_loss(config: ExperimentConfig) -> HierarchicalLoss:
     )
 
 
+def _loss_weight(head: Head, config: ExperimentConfig) -> float:
+    if not head.optional:
+        return float(getattr(config.loss, head.name))
+    section = getattr(config.model, head.name)
+    return 0.0 if section is None else float(section.loss_weight)
+
+
 def build_distillation_loss(config: DistillationConfig) -> DistillationLoss:
-    """The loss that adds the teacher's answers."""
-    weights = {
-        "main": config.main,
-        "bg_fg": config.bg_fg,
-        "target_nontarget": config.target_nontarget,
-        "full_image": config.full_image,
-    }
-    terms = tuple(build_term(term.model_dump()) for term in config.terms)
-    return DistillationLoss(
-        temperature=config.temperature,
-        alpha=config.alpha,
-        weights=weights,
-        terms=terms,
-        confidence_threshold=config.confidence_threshold,
-    )
+    """The loss that compares with the teacher."""
+    return DistillationLoss(config.head_weights, config.terms, confidence_threshold=config.confidence_threshold)
 
 
 def build_optimizer(

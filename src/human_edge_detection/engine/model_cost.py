@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from human_edge_detection.engine.build import build_model
+from human_edge_detection.experiments.heads import BY_KEY
 from human_edge_detection.experiments.schema.experiment import ModelConfig
 
 Shape = tuple[int | str, ...]
@@ -76,7 +77,7 @@ def describe_model(config: ModelConfig) -> ModelDescription:
         inputs["rois"] = ("N", *rois.shape[1:])
         outputs["logits"] = ("N", *output.logits.shape[1:])
     for name, answer in output.aux.items():
-        outputs[name] = ("B" if name == "full_image_logits" else "N", *answer.shape[1:])
+        outputs[name] = ("B" if BY_KEY[name].over == "images" else "N", *answer.shape[1:])
     return ModelDescription(
         encoder=config.encoder,
         unet_parameters=_count(model.unet),

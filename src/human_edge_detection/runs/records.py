@@ -52,6 +52,10 @@ class RunResult(Section):
     teacher_parameters: int | None = None
     temperature: float | None = None
     alpha: float | None = None
+    """Both as the config has them: of the first epoch."""
+    last_temperature: float | None = None
+    last_alpha: float | None = None
+    """As they were in the last epoch, where a schedule changes them."""
     unet_parameters: int
     total_parameters: int
     best_epoch: int

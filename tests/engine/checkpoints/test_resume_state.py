@@ -26,7 +26,7 @@ def test_the_state_of_a_run_is_accepted(
     state = read_checkpoint(tmp_path / "a.pth")[0].training
     assert state is not None
     fresh = make_trainer(config)
-    check_training_state(state, fresh.parts.optimizer, fresh.scaler, source="here")
+    check_training_state(state, fresh.state.optimizer, fresh.state.scaler, source="here")
 
 
 def test_fp16_goes_on_with_a_loss_scale_only(tiny_config: ExperimentConfig, make_trainer: MakeTrainer) -> None:
@@ -35,8 +35,8 @@ def test_fp16_goes_on_with_a_loss_scale_only(tiny_config: ExperimentConfig, make
     assert state is not None
     scaler = torch.amp.GradScaler("cpu", enabled=True)
     with pytest.raises(CheckpointError, match=r"^here: no loss scale of fp16 in it"):
-        check_training_state(state, trainer.parts.optimizer, scaler, source="here")
-    check_training_state({**state, "scaler": scaler.state_dict()}, trainer.parts.optimizer, scaler, source="here")
+        check_training_state(state, trainer.state.optimizer, scaler, source="here")
+    check_training_state({**state, "scaler": scaler.state_dict()}, trainer.state.optimizer, scaler, source="here")
 
 
 @pytest.mark.parametrize("precision", ["fp64", None, 16])
@@ -47,4 +47,6 @@ def test_a_precision_that_there_is_not_is_refused(
     state = trainer.checkpoint({}).training
     assert state is not None
     with pytest.raises(CheckpointError, match=r"^here: precision is .*, expected one of fp32, bf16, fp16;"):
-        check_training_state({**state, "precision": precision}, trainer.parts.optimizer, trainer.scaler, source="here")
+        check_training_state(
+            {**state, "precision": precision}, trainer.state.optimizer, trainer.state.scaler, source="here"
+        )

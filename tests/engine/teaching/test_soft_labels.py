@@ -68,13 +68,17 @@ def cached(online: ExperimentConfig, tmp_path: Path) -> ExperimentConfig:
     return derive(online, name="cached", distillation={"soft_labels": str(tmp_path / "labels")})
 
 
+def scores_teacher(trainer: Trainer) -> bool:
+    return trainer.parts.distiller is not None and trainer.parts.distiller.teacher_score is not None
+
+
 def write(config: ExperimentConfig, tmp_path: Path) -> SoftLabels:
     return write_soft_labels(config, sample_root=tmp_path)
 
 
 def trainer_of(config: ExperimentConfig, tmp_path: Path) -> Trainer:
     paths = RunPaths(tmp_path / config.name)
-    return prepare_training(config, paths, resume=None, init_from=None, sample_root=tmp_path).trainer
+    return prepare_training(config, paths, resume=None, init_from=None, sample_root=tmp_path)
 
 
 def batches_of(trainer: Trainer) -> Iterator[Batch]:
@@ -116,7 +120,7 @@ def test_cached_and_online_training_see_the_same(
         assert (one.image_ids, one.annotation_ids) == (other.image_ids, other.annotation_ids)
         assert one.teacher_answer is None
         assert other.teacher_answer is not None
-        reading.parts.student.load_state_dict(asking.parts.student.state_dict())
+        reading.state.student.load_state_dict(asking.state.student.state_dict())
         reading.progress.step = asking.progress.step
         asked, read = asking.train_step([one]), reading.train_step([other])
         assert asked.keys() == read.keys()
@@ -404,7 +408,7 @@ def test_other_validation_data_need_the_teachers_score_and_no_new_answer(
     assert len(again.metadata.teacher.metrics) == 2
     assert again.metadata.parts == stored.metadata.parts
     for config in (other, cached):
-        assert trainer_of(config, tmp_path).teacher_score is not None
+        assert scores_teacher(trainer_of(config, tmp_path))
 
 
 def test_a_teacher_trained_anew_is_refused(cached: ExperimentConfig, trained_teacher: RunPaths, tmp_path: Path) -> None:
@@ -424,7 +428,9 @@ def test_several_teachers_are_one(
     more = [str(trained_teacher.untrained)]
     both = derive(cached, name="both", distillation={"more_teacher_checkpoints": more})
     assert write(both, tmp_path).metadata.key.teacher_sha256.count("+") == 1
-    assert trainer_of(both, tmp_path).parts.teacher is None
+    distiller = trainer_of(both, tmp_path).parts.distiller
+    assert distiller is not None
+    assert distiller.teacher is None
     result = train(derive(both, name="both", training={"epochs": 1}), RunPaths(tmp_path / "run"))
     assert result.teacher_sha256 is not None
     assert result.teacher_sha256.count("+") == 1
@@ -436,7 +442,7 @@ def test_the_teachers_file_need_not_be_there(cached: ExperimentConfig, tmp_path:
     write(cached, tmp_path)
     nameless = derive(cached, name="nameless", distillation={"teacher_checkpoint": None})
     trainer = trainer_of(nameless, tmp_path)
-    assert trainer.parts.teacher_sha256 == read_metadata(tmp_path / "labels").key.teacher_sha256  # type: ignore[union-attr]
+    assert trainer.parts.origin.teacher_sha256 == read_metadata(tmp_path / "labels").key.teacher_sha256  # type: ignore[union-attr]
 
 
 def test_a_run_is_not_continued_with_answers_of_another_teacher(

@@ -1,8 +1,6 @@
-from itertools import pairwise
-
 import pytest
 
-from human_edge_detection.engine.training.schedules import Curve, adaptive_alpha, learning_rate_factor, scheduled
+from human_edge_detection.engine.training.schedules import learning_rate_factor
 
 
 def factor(step: int, total: int = 100, warmup: float = 0.1, final: float = 0.01) -> float:
@@ -30,36 +28,3 @@ def test_every_update_moves(total: int, warmup: float, final: float) -> None:
 
 def test_without_warmup_the_first_step_is_full() -> None:
     assert factor(0, warmup=0.0) == 1.0
-
-
-@pytest.mark.parametrize(
-    ("curve", "values"),
-    [
-        ("constant", [8.0, 8.0, 8.0]),
-        ("linear", [8.0, 5.0, 2.0]),
-        ("cosine", [8.0, 5.0, 2.0]),
-        ("exponential", [8.0, 4.0, 2.0]),
-    ],
-)
-def test_a_value_goes_from_start_to_end(curve: Curve, values: list[float]) -> None:
-    assert [scheduled(curve, 8.0, 2.0, epoch=epoch, epochs=3) for epoch in range(3)] == pytest.approx(values)
-    assert scheduled(curve, 8.0, 2.0, epoch=9, epochs=3) == pytest.approx(values[-1]), "a run that was made longer"
-    assert scheduled(curve, 8.0, 2.0, epoch=0, epochs=1) == 8.0
-
-
-def test_a_cosine_is_slow_at_both_ends() -> None:
-    values = [scheduled("cosine", 0.0, 1.0, epoch=epoch, epochs=11) for epoch in range(11)]
-    steps = [after - before for before, after in pairwise(values)]
-    assert steps[0] == pytest.approx(steps[-1])
-    assert steps[0] < 0.3 * max(steps)
-
-
-@pytest.mark.parametrize(
-    ("student", "alpha"), [(0.0, 0.9), (0.39, 0.9), (0.4, 0.9), (0.45, 0.5), (0.5, 0.1), (0.7, 0.1)]
-)
-def test_alpha_falls_as_the_student_nears_its_teacher(student: float, alpha: float) -> None:
-    assert adaptive_alpha(student, 0.5, low=0.1, high=0.9, from_share=0.8) == pytest.approx(alpha)
-
-
-def test_a_teacher_that_scores_nothing_is_not_followed() -> None:
-    assert adaptive_alpha(0.0, 0.0, low=0.1, high=0.9, from_share=0.8) == 0.1

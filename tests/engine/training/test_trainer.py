@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from human_edge_detection.engine.checkpoints.checkpoint import read_checkpoint
 from human_edge_detection.engine.evaluation.evaluate import evaluate
+from human_edge_detection.engine.teaching.distillation_schedule import Strength
 from human_edge_detection.engine.training.trainer import Trainer
 from human_edge_detection.errors import TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
@@ -52,7 +53,7 @@ def split(batch: Batch, size: int) -> Iterator[Batch]:
 
 def gradients(trainer: Trainer, group: list[Batch]) -> tuple[dict[str, Tensor], dict[str, float]]:
     """Of one update with the BatchNorm statistics held still; they depend on how the images are split."""
-    student = trainer.parts.student.eval()
+    student = trainer.state.student.eval()
     student.train = lambda mode=True: student  # type: ignore[method-assign]
     values = trainer.train_step(group)
     return {name: value.grad for name, value in student.named_parameters() if value.grad is not None}, values
@@ -127,7 +128,7 @@ def test_each_option_changes_what_one_update_learns(
         trainer.train_step([batch])
         trainer.train_step([batch])
         with torch.no_grad():
-            logits.append(trainer.parts.student.eval()(batch.images, batch.rois).logits)
+            logits.append(trainer.state.student.eval()(batch.images, batch.rois).logits)
     assert not torch.allclose(logits[0], logits[1], atol=1e-5)
 
 
@@ -145,16 +146,16 @@ def test_the_shares_of_the_gradient_add_up_to_one(
 
 def test_teaching_leaves_the_teacher_as_it_is(distilled_config: ExperimentConfig, make_trainer: MakeTrainer) -> None:
     trainer = make_trainer(distilled_config)
-    assert trainer.parts.teacher is not None
-    teacher = trainer.parts.teacher.answer.model
+    assert trainer.parts.distiller is not None
+    teacher = trainer.parts.distiller.teacher.answer.model
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
-    student = {name: value.clone() for name, value in trainer.parts.student.state_dict().items()}
+    student = {name: value.clone() for name, value in trainer.state.student.state_dict().items()}
     for _ in range(3):
         trainer.train_step([synthetic_batch((2, 1))])
     assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
     assert all(parameter.grad is None for parameter in teacher.parameters())
-    assert not any(torch.equal(student[name], value) for name, value in trainer.parts.student.named_parameters())
-    learning = {id(value) for group in trainer.parts.optimizer.param_groups for value in group["params"]}
+    assert not any(torch.equal(student[name], value) for name, value in trainer.state.student.named_parameters())
+    learning = {id(value) for group in trainer.state.optimizer.param_groups for value in group["params"]}
     assert not learning & {id(value) for value in teacher.parameters()}
 
 
@@ -172,22 +173,25 @@ def test_a_batch_without_anybody_is_a_step_like_any_other(
 def make_not_finite(patch: pytest.MonkeyPatch, step: int, spoil: Callable[[LossOutput], LossOutput]) -> None:
     batch_loss = Trainer.batch_loss
 
-    def spoiled(self: Trainer, batch: Batch) -> LossOutput:
-        loss = batch_loss(self, batch)
+    def spoiled(self: Trainer, batch: Batch, strength: Strength | None) -> LossOutput:
+        loss = batch_loss(self, batch, strength)
         return spoil(loss) if self.progress.step + 1 == step else loss
 
     patch.setattr(Trainer, "batch_loss", spoiled)
 
 
 def _with_nan(loss: LossOutput) -> LossOutput:
-    nan = {name: term * float("nan") if name == "main/ce" else term for name, term in loss.weighted.items()}
-    return LossOutput(loss.total, dict(loss.terms) | {"main/ce": loss.terms["main/ce"] * float("nan")}, nan)
+    return _changed(loss, lambda value: value * float("nan"))
 
 
 def _with_nan_gradient(loss: LossOutput) -> LossOutput:
     # The root of zero is zero and its slope infinite.
-    weighted = dict(loss.weighted) | {"main/ce": (loss.weighted["main/ce"] * 0.0).sqrt()}
-    return LossOutput(loss.total, loss.terms, weighted)
+    return _changed(loss, lambda value: (value * 0.0).sqrt())
+
+
+def _changed(loss: LossOutput, change: Callable[[Tensor], Tensor]) -> LossOutput:
+    terms = (term._replace(value=change(term.value)) if term.name == "main/ce" else term for term in loss.terms)
+    return LossOutput(tuple(terms))
 
 
 @pytest.mark.parametrize(
@@ -285,7 +289,7 @@ def test_the_learning_rate_follows_the_schedule_for_each_group(
 ) -> None:
     trainer = make_trainer(derive(tiny_config, name="rates", training={"encoder_lr_scale": 0.1}))
     rate = trainer.train_step([synthetic_batch((1,))])["learning_rate"]
-    rates = sorted({group["lr"] for group in trainer.parts.optimizer.param_groups})
+    rates = sorted({group["lr"] for group in trainer.state.optimizer.param_groups})
     assert rates == pytest.approx([0.1 * rate, rate])
 
 
@@ -324,11 +328,11 @@ def test_weights_and_biases_decay_differently(tiny_config: ExperimentConfig, mak
     trainer = make_trainer(tiny_config)
     decayed = {
         id(value)
-        for group in trainer.parts.optimizer.param_groups
+        for group in trainer.state.optimizer.param_groups
         if group["weight_decay"]
         for value in group["params"]
     }
-    for module in trainer.parts.student.modules():
+    for module in trainer.state.student.modules():
         if isinstance(module, nn.BatchNorm2d):
             assert id(module.weight) not in decayed
         if isinstance(module, nn.Conv2d):

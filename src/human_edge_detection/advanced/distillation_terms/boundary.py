@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from human_edge_detection.advanced.distillation_terms.kl import kl_per_position
-from human_edge_detection.advanced.distillation_terms.positions import mean_over, pair_of
+from human_edge_detection.advanced.distillation_terms.positions import HeadTarget, mean_over, pair_of
+from human_edge_detection.experiments.schema.distillation import BpkdConfig
 
 
 def boundary_kl(
@@ -47,3 +48,18 @@ def boundary_kl(
     counted = torch.ones_like(on_edge) if mask is None else mask
     edge_mean, body_mean = mean_over(divergence, on_edge & counted), mean_over(divergence, ~on_edge & counted)
     return (edge_weight * edge_mean + body_weight * body_mean) * temperature**2
+
+
+def _bpkd(settings: BpkdConfig, student: Tensor, teacher: Tensor, target: HeadTarget, temperature: float) -> Tensor:
+    return boundary_kl(
+        student,
+        teacher,
+        target.border_band(settings.width),
+        temperature,
+        edge_weight=settings.edge_weight,
+        body_weight=settings.body_weight,
+        mask=target.known,
+    )
+
+
+LOGIT_TERMS = {BpkdConfig: _bpkd}

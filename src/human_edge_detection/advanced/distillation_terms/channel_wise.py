@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from human_edge_detection.advanced.distillation_terms.positions import pair_of
+from human_edge_detection.advanced.distillation_terms.positions import HeadTarget, pair_of
+from human_edge_detection.experiments.schema.distillation import CwdConfig
 
 
 def channel_wise_divergence(
@@ -52,3 +53,10 @@ def _with_positions(logits: Tensor) -> Tensor:
 def _over_positions(maps: Tensor, counted: Tensor) -> Tensor:
     # Not minus infinity: in a roi where nothing counts, that would leave no number at all.
     return functional.log_softmax(maps.masked_fill(~counted, torch.finfo(maps.dtype).min / 2), dim=2)
+
+
+def _cwd(settings: CwdConfig, student: Tensor, teacher: Tensor, target: HeadTarget, temperature: float) -> Tensor:
+    return channel_wise_divergence(student, teacher, temperature, mask=target.known)
+
+
+LOGIT_TERMS = {CwdConfig: _cwd}

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from human_edge_detection.advanced.distillation_terms.positions import mean_over, pair_of
+from human_edge_detection.advanced.distillation_terms.positions import HeadTarget, mean_over, pair_of
+from human_edge_detection.experiments.schema.distillation import DkdConfig
 from human_edge_detection.structures import IGNORE
 
 
@@ -63,3 +64,17 @@ def _split(log_probabilities: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Te
     # Not log(1 - p): where p is 1 to the last digit, that has no digits left.
     rest = log_probabilities.scatter(1, index, -torch.inf).logsumexp(dim=1, keepdim=True)
     return own[:, 0], rest[:, 0], log_probabilities - rest
+
+
+def _dkd(settings: DkdConfig, student: Tensor, teacher: Tensor, target: HeadTarget, temperature: float) -> Tensor:
+    return decoupled_kl(
+        student,
+        teacher,
+        target.labels,
+        temperature,
+        target_weight=settings.target_weight,
+        nontarget_weight=settings.nontarget_weight,
+    )
+
+
+LOGIT_TERMS = {DkdConfig: _dkd}

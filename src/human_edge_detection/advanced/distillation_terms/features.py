@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from human_edge_detection.advanced.distillation_terms.positions import full_precision, pair_of
+from human_edge_detection.experiments.schema.distillation import AtConfig, FeatConfig
 
 _EPSILON = 1e-12
 
@@ -72,3 +73,8 @@ def attention_distance(student: Tensor, teacher: Tensor) -> Tensor:
     maps = pair_of(*strength, what="attention maps")
     unit = [functional.normalize(attention.flatten(1), dim=1, eps=_EPSILON) for attention in maps]
     return (unit[0] - unit[1]).square().sum() / max(len(student), 1)
+
+
+FEATURE_TERMS = {FeatConfig: feature_distance, AtConfig: attention_distance}
+ADAPTED = (FeatConfig,)
+"""Those for which the student's features go through the adapter first."""

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from human_edge_detection.advanced.distillation_terms.positions import full_precision, mean_over, pair_of
+from human_edge_detection.advanced.distillation_terms.positions import HeadTarget, full_precision, mean_over, pair_of
+from human_edge_detection.experiments.schema.distillation import KlConfig, StdConfig
 
 _SMALLEST_PROBABILITY = 1e-7
 """Where logarithms are cut off: a probability of 0 stored in half precision stands for one below 3e-8."""
@@ -147,3 +148,15 @@ class SoftTargetLoss:
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """The loss that :meth:`to_config` described."""
         return cls(**config)
+
+
+def _kl(settings: KlConfig, student: Tensor, teacher: Tensor, target: HeadTarget, temperature: float) -> Tensor:
+    # Alone among the terms it also counts positions that the annotations ignore: the teacher has logits there.
+    return kl_divergence(student, teacher, temperature, mask=target.applicable)
+
+
+def _std(settings: StdConfig, student: Tensor, teacher: Tensor, target: HeadTarget, temperature: float) -> Tensor:
+    return standardised_kl(student, teacher, temperature, mask=target.known)
+
+
+LOGIT_TERMS = {KlConfig: _kl, StdConfig: _std}

@@ -2,8 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
+
+from human_edge_detection.structures import IGNORE
+
+
+class HeadTarget(NamedTuple):
+    """What the annotations say about the positions of one head.
+
+    Attributes:
+        labels: ``(N, H, W)`` long, the true classes; 255 where they say nothing.
+        border_band: Half width in pixels -> ``(N, H, W)`` in {0, 1}, the positions so near a change of label.
+        applicable: Boolean ``(N, H, W)``, the positions where the head's question makes sense (target or non-target:
+            where there is a person). None: all.
+    """
+
+    labels: Tensor
+    border_band: Callable[[int], Tensor]
+    applicable: Tensor | None = None
+
+    @property
+    def known(self) -> Tensor:
+        """Boolean ``(N, H, W)``: neither ignored nor outside the question."""
+        return self.labels != IGNORE
+
+    def only(self, mask: Tensor) -> HeadTarget:
+        """The same of fewer positions: those of ``mask``, boolean ``(N, H, W)``. Borders stay where they are."""
+        applicable = mask if self.applicable is None else self.applicable & mask
+        return HeadTarget(self.labels.masked_fill(~mask, IGNORE), self.border_band, applicable)
 
 
 def full_precision(values: Tensor) -> Tensor:

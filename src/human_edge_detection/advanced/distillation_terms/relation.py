@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-from human_edge_detection.advanced.distillation_terms.positions import mean_over, pair_of
+from human_edge_detection.advanced.distillation_terms.positions import HeadTarget, mean_over, pair_of
+from human_edge_detection.experiments.schema.distillation import DistConfig
 
 _EPSILON = 1e-8
 
@@ -73,3 +74,17 @@ def _centred(rows: Tensor, counted: Tensor | None) -> Tensor:
 def _one_minus_correlation(student: Tensor, teacher: Tensor, *, dim: int) -> Tensor:
     product, own, taught = ((a * b).sum(dim) for a, b in ((student, teacher), (student, student), (teacher, teacher)))
     return 1.0 - product * (own * taught).clamp(min=_EPSILON**2).rsqrt()
+
+
+def _dist(settings: DistConfig, student: Tensor, teacher: Tensor, target: HeadTarget, temperature: float) -> Tensor:
+    return relation_loss(
+        student,
+        teacher,
+        temperature,
+        inter_weight=settings.inter_weight,
+        intra_weight=settings.intra_weight,
+        mask=target.known,
+    )
+
+
+LOGIT_TERMS = {DistConfig: _dist}

@@ -10,12 +10,10 @@ from pathlib import Path
 
 import torch
 
-from human_edge_detection.engine.evaluation.evaluate import Metrics
 from human_edge_detection.engine.evaluation.per_image import count_per_image
 from human_edge_detection.engine.session.prepare import prepare_training
 from human_edge_detection.engine.session.status import StatusFile, now
-from human_edge_detection.engine.teaching.soft_labels import teacher_record
-from human_edge_detection.engine.training.trainer import Parts, Trainer
+from human_edge_detection.engine.training.trainer import Trainer
 from human_edge_detection.errors import TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.write import write_atomically, write_json
@@ -65,17 +63,21 @@ def execute_run(
     trainer: Trainer | None = None
     handler: logging.Handler | None = None
     try:
-        trainer, teacher_metrics = prepare_training(
-            config, paths, resume=resume, init_from=init_from, sample_root=sample_root
+        trainer = prepare_training(
+            config,
+            paths,
+            resume=resume,
+            init_from=init_from,
+            sample_root=sample_root,
+            on_progress=status.running,
         )
         progress = trainer.progress
-        _write_declaration(config, paths, trainer.parts, command)
+        _write_declaration(config, paths, trainer, command)
         handler = log_to_file(paths.training_log)
         status.write("running", progress)
-        trainer.on_progress = lambda: status.running(progress)
         stopped = trainer.fit()
-        _write_per_image(trainer)
-        result = _result(trainer, teacher_metrics, early_stopped=stopped)
+        _write_per_image(trainer, status)
+        result = _result(trainer, early_stopped=stopped)
         write_json(paths.result, result.model_dump(mode="json"))
         status.write("finished", progress)
     except BaseException as raised:
@@ -107,7 +109,7 @@ def _explained(error: BaseException) -> BaseException:
     return error
 
 
-def _write_declaration(config: ExperimentConfig, paths: RunPaths, parts: Parts, command: Sequence[str]) -> None:
+def _write_declaration(config: ExperimentConfig, paths: RunPaths, trainer: Trainer, command: Sequence[str]) -> None:
     write_json(paths.config, config.model_dump(mode="json"))
     write_json(
         paths.provenance,
@@ -116,50 +118,51 @@ def _write_declaration(config: ExperimentConfig, paths: RunPaths, parts: Parts, 
             "versions": {name: version(name) for name in _REPORTED_PACKAGES} | {"python": platform.python_version()},
             "git": git_commit(),
             "platform": platform.platform(),
-            "device": str(parts.device),
-            "precision": parts.precision,
+            "device": str(trainer.parts.device),
+            "precision": trainer.state.precision,
             "threads": torch.get_num_threads(),
-            "teacher_sha256": parts.teacher_sha256,
+            "teacher_sha256": trainer.parts.origin.teacher_sha256,
             "written": now(),
         },
     )
 
 
-def _write_per_image(trainer: Trainer) -> None:
+def _write_per_image(trainer: Trainer, status: StatusFile) -> None:
     parts = trainer.parts
     counts = count_per_image(
         trainer.paths.best,
         parts.validation,
         device=parts.device,
-        precision=parts.precision,
-        after_batch=trainer.on_progress,
+        precision=trainer.state.precision,
+        after_batch=lambda: status.running(trainer.progress),
     )
     write_atomically(trainer.paths.per_image, counts.model_dump_json().encode())
 
 
-def _result(trainer: Trainer, teacher_metrics: Metrics | None, *, early_stopped: bool) -> RunResult:
+def _result(trainer: Trainer, *, early_stopped: bool) -> RunResult:
     parts, progress, config = trainer.parts, trainer.progress, trainer.parts.config
     distillation = config.distillation
     best = progress.history[progress.best_epoch - 1]
     metrics = {name.removeprefix("val/"): value for name, value in best.items() if name.startswith("val/")}
-    teacher = parts.soft_labels.metadata.teacher if parts.soft_labels else None
-    if parts.teacher is not None:
-        teacher = teacher_record(parts.teacher, teacher_metrics or {}, parts.data_fingerprint)
+    teacher = parts.distiller.record if parts.distiller else None
+    last = progress.history[-1]
     return RunResult(
         experiment=config.name,
         run_name=trainer.paths.root.name,
         seed=config.training.seed,
         encoder=config.model.encoder,
         teacher_checkpoint=teacher.checkpoint if teacher else None,
-        teacher_sha256=parts.teacher_sha256,
+        teacher_sha256=parts.origin.teacher_sha256,
         teacher_experiment=teacher.experiment if teacher else None,
         teacher_encoder=teacher.encoder if teacher else None,
-        teacher_miou=teacher.metrics[parts.data_fingerprint]["miou"] if teacher else None,
+        teacher_miou=parts.distiller.teacher_score if parts.distiller else None,
         teacher_parameters=teacher.parameters if teacher else None,
         temperature=distillation.temperature if distillation else None,
         alpha=distillation.alpha if distillation else None,
-        unet_parameters=_count(parts.student.unet),
-        total_parameters=_count(parts.student),
+        last_temperature=last["temperature"] if distillation else None,
+        last_alpha=last["alpha"] if distillation else None,
+        unet_parameters=_count(trainer.state.student.unet),
+        total_parameters=_count(trainer.state.student),
         best_epoch=progress.best_epoch,
         epochs=progress.epoch,
         metrics=metrics,
@@ -167,8 +170,8 @@ def _result(trainer: Trainer, teacher_metrics: Metrics | None, *, early_stopped:
         images=progress.images,
         images_per_second=progress.images / progress.seconds if progress.seconds else None,
         best_checkpoint=str(trainer.paths.best),
-        data_fingerprint=parts.data_fingerprint,
-        training_fingerprint=parts.training_set.people.fingerprint,
+        data_fingerprint=parts.origin.data_fingerprint,
+        training_fingerprint=parts.origin.training_fingerprint,
         early_stopped=early_stopped,
         skipped_samples=tuple(SkippedSample(**sample._asdict()) for sample in parts.skipped),
     )

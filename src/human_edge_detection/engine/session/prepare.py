@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import get_args
 
 import numpy as np
 import torch
 
 from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
+from human_edge_detection.advanced.knowledge_distillation import DistillationLoss
 from human_edge_detection.advanced.weights.state_dict import load_strictly
+from human_edge_detection.data.annotations.annotation_set import PeopleAnnotations
 from human_edge_detection.data.dataset import PeopleDataset, collate
 from human_edge_detection.data.loader import validation_batches
 from human_edge_detection.engine.build import (
@@ -26,7 +29,6 @@ from human_edge_detection.engine.build import (
 )
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from human_edge_detection.engine.checkpoints.counters import TrainingProgress
-from human_edge_detection.engine.checkpoints.resume_state import check_training_state
 from human_edge_detection.engine.checkpoints.save_policy import mend_best, newest_good_checkpoint
 from human_edge_detection.engine.device import (
     Precision,
@@ -36,10 +38,11 @@ from human_edge_detection.engine.device import (
     make_deterministic,
     seed_everything,
 )
-from human_edge_detection.engine.evaluation.evaluate import Metrics
-from human_edge_detection.engine.teaching.soft_labels import SoftLabels, open_soft_labels
+from human_edge_detection.engine.teaching.alpha_holdout import hold_out, measure_holdout
+from human_edge_detection.engine.teaching.distiller import Distiller
+from human_edge_detection.engine.teaching.soft_labels import SoftLabels, open_soft_labels, teacher_record
 from human_edge_detection.engine.teaching.teacher import Teacher, check_teacher, load_teachers
-from human_edge_detection.engine.training.alpha_holdout import hold_out, with_tuning
+from human_edge_detection.engine.training.state import Origin, TrainingState
 from human_edge_detection.engine.training.trainer import Parts, Trainer
 from human_edge_detection.engine.training.writers import write_metrics
 from human_edge_detection.errors import CheckpointError
@@ -53,16 +56,15 @@ _MIN_VALIDATION_BATCH = 4
 """Without gradients more images fit in memory than the training batch of a small machine."""
 
 
-class Prepared(NamedTuple):
-    """A trainer that is ready to go, and what its teacher scored on the validation data."""
-
-    trainer: Trainer
-    teacher_metrics: Metrics | None
-
-
 def prepare_training(
-    config: ExperimentConfig, paths: RunPaths, *, resume: Path | None, init_from: Path | None, sample_root: Path
-) -> Prepared:
+    config: ExperimentConfig,
+    paths: RunPaths,
+    *,
+    resume: Path | None,
+    init_from: Path | None,
+    sample_root: Path,
+    on_progress: Callable[[TrainingProgress], None] = lambda progress: None,
+) -> Trainer:
     """Builds and checks everything; writes nothing into the run folder but the untrained weights of a new run.
 
     Args:
@@ -71,6 +73,7 @@ def prepare_training(
         resume: Checkpoint to continue from; None: the newest good one of the folder, if there is any.
         init_from: Checkpoint whose weights a new run starts from.
         sample_root: Where the embedded sample data are, or will be made.
+        on_progress: Called after each step and each validation batch.
 
     Raises:
         HumanEdgeDetectionError: As its subclasses say.
@@ -78,53 +81,133 @@ def prepare_training(
     device = choose_device(config.training.device)
     keep_freed_memory()
     make_deterministic(device, wanted=config.training.deterministic)
-    start = newest_good_checkpoint(paths) if resume is None else read_checkpoint(resume)[0]
-    if start is not None and start.training is None:
-        raise CheckpointError(f"--resume {resume}: holds weights only; use --init_from, or resume from latest.pth")
+    start = _start(paths, resume)
     teacher = _load_teacher(config, device)
     splits, held_out = hold_out(config, read_splits(config.data, sample_root, scan_cache=scan_cache(config.data)))
     soft_labels = open_soft_labels(config, splits)
+    distillation_loss = _distillation_loss(config, device)
     # Here, after the teacher has been built: with and without one, a student starts from the same weights.
     seed_everything(config.training.seed)
     student = _new_student(config, fresh=start is None, init_from=init_from)
+    student.to(device).to(memory_format=torch.channels_last)
     precision = _precision(config.training.precision, device, start)
-    parts = _parts(config, student, teacher or soft_labels, splits, device, precision)
-    if teacher is not None and held_out is not None:
-        parts = with_tuning(parts, teacher, held_out)
-    trainer = Trainer(parts, paths)
+    state = _new_state(config, student, precision, distillation_loss)
+    origin = Origin(splits.train.fingerprint, splits.val.fingerprint, _teacher_sha256(teacher, soft_labels))
+    training_set = build_training_set(
+        config,
+        splits.train,
+        teacher_size=teacher.wanted_size(config.model.image_size) if teacher else None,
+        stored_answers=soft_labels,
+    )
     if start is not None:
-        _restore(trainer, start, resume or paths.latest)
+        _go_on(state, start, origin, config, paths, resume or paths.latest)
     else:
-        _read_one_sample(trainer.parts.training_set)
-    teacher_metrics: Metrics | None = None
-    if soft_labels is not None:
-        teacher_metrics = soft_labels.metadata.teacher.metrics[splits.val.fingerprint]
-    if teacher is not None:
-        teacher_metrics = _measure_teacher(teacher, trainer.parts, splits)
-    trainer.teacher_score = teacher_metrics["miou"] if teacher_metrics else None
-    write_metrics(paths.metrics, trainer.progress.history)
+        _read_one_sample(training_set)
+    distiller = None
+    if config.distillation is not None and distillation_loss is not None:
+        distiller = _distiller(config, distillation_loss, teacher, soft_labels, splits, held_out, device, precision)
+    parts = _parts(config, distiller, splits, training_set, device, precision, origin)
+    write_metrics(paths.metrics, state.progress.history)
     if start is None:
         save_checkpoint(paths.untrained, Checkpoint(config, student.state_dict(), 0, {}, splits.val.fingerprint))
-    return Prepared(trainer, teacher_metrics)
+    return Trainer(parts, state, paths, on_progress=on_progress)
+
+
+def _start(paths: RunPaths, resume: Path | None) -> Checkpoint | None:
+    """Where the run goes on from; None: it is new."""
+    if resume is None:
+        return newest_good_checkpoint(paths)
+    start, _ = read_checkpoint(resume)
+    if start.training is None:
+        raise CheckpointError(f"--resume {resume}: holds weights only; use --init_from, or resume from latest.pth")
+    return start
+
+
+def _go_on(
+    state: TrainingState, start: Checkpoint, origin: Origin, config: ExperimentConfig, paths: RunPaths, file: Path
+) -> None:
+    state.restore(start, origin, name=config.name, source=f"resume {file}")
+    if state.progress.best_epoch:
+        mend_best(paths, state.progress.best_epoch)
+    logger.info("continuing after epoch %d, step %d (%s)", state.progress.epoch, state.progress.step, file)
+
+
+def _new_state(
+    config: ExperimentConfig,
+    student: RgbPersonSegmenter,
+    precision: Precision,
+    distillation_loss: DistillationLoss | None,
+) -> TrainingState:
+    beside = distillation_loss.parameters() if distillation_loss else ()
+    return TrainingState(
+        student,
+        build_optimizer(student, config.training, beside=beside),
+        precision=precision,
+        ema_decay=config.training.ema.decay if config.training.ema else None,
+        adapter=distillation_loss.adapter if distillation_loss else None,
+    )
+
+
+def _distillation_loss(config: ExperimentConfig, device: torch.device) -> DistillationLoss | None:
+    if config.distillation is None:
+        return None
+    loss = build_distillation_loss(config.distillation)
+    if loss.adapter is not None:
+        loss.adapter.to(device)
+    return loss
+
+
+def _teacher_sha256(teacher: Teacher | None, soft_labels: SoftLabels | None) -> str | None:
+    """Tells the teacher, or the teachers, from any other, whether the soft labels are stored or not."""
+    if soft_labels is not None:
+        return soft_labels.metadata.key.teacher_sha256
+    return teacher.fingerprint if teacher else None
+
+
+def _distiller(
+    config: ExperimentConfig,
+    loss: DistillationLoss,
+    teacher: Teacher | None,
+    soft_labels: SoftLabels | None,
+    splits: Splits,
+    held_out: PeopleAnnotations | None,
+    device: torch.device,
+    precision: Precision,
+) -> Distiller:
+    """What teaches; a loaded teacher is measured here, before the first step."""
+    assert config.distillation is not None
+    if soft_labels is not None:
+        record, holdout = soft_labels.metadata.teacher, None
+    else:
+        assert teacher is not None  # a rule of the schema: a teacher or its soft labels
+        holdout = None
+        if held_out is not None:
+            holdout = measure_holdout(config, teacher, held_out, device=device, precision=precision)
+        metrics = check_teacher(
+            teacher,
+            splits.val,
+            device=device,
+            precision=precision,
+            batch_size=max(config.training.batch_size, _MIN_VALIDATION_BATCH),
+            num_workers=config.data.num_workers,
+        )
+        record = teacher_record(teacher, metrics, splits.val.fingerprint)
+    source = soft_labels or teacher
+    assert source is not None
+    score = record.metrics[splits.val.fingerprint]["miou"]
+    return Distiller(config.distillation, loss, source, record, score, holdout)
 
 
 def _parts(
     config: ExperimentConfig,
-    student: RgbPersonSegmenter,
-    taught_by: Teacher | SoftLabels | None,
+    distiller: Distiller | None,
     splits: Splits,
+    training_set: PeopleDataset,
     device: torch.device,
     precision: Precision,
+    origin: Origin,
 ) -> Parts:
-    teacher = taught_by if isinstance(taught_by, Teacher) else None
-    soft_labels = taught_by if isinstance(taught_by, SoftLabels) else None
     settings = config.training
-    distillation = build_distillation_loss(config.distillation) if config.distillation else None
-    if distillation is not None and distillation.adapter is not None:
-        distillation.adapter.to(device)
-    teacher_size = teacher.wanted_size(config.model.image_size) if teacher else None
-    student.to(device).to(memory_format=torch.channels_last)
-    training_set = build_training_set(config, splits.train, teacher_size=teacher_size, stored_answers=soft_labels)
     validation_set = build_validation_set(config.model, splits.val)
     logger.info(
         "%s: %d training and %d validation images, %s, %s",
@@ -134,27 +217,21 @@ def _parts(
         device,
         precision,
     )
+    preview_set = build_validation_set(config.model, splits.val, teacher_size=training_set.teacher_size)
     return Parts(
         config=config,
         device=device,
-        precision=precision,
-        student=student,
-        optimizer=build_optimizer(student, settings, beside=distillation.parameters() if distillation else ()),
         loss=build_loss(config),
-        distillation=distillation,
-        teacher=teacher,
+        distiller=distiller,
         training_set=training_set,
         validation=validation_batches(
             validation_set,
             batch_size=max(settings.batch_size, _MIN_VALIDATION_BATCH),
             num_workers=config.data.num_workers,
         ),
-        preview=_preview(
-            build_validation_set(config.model, splits.val, teacher_size=teacher_size), settings.visualize_images
-        ),
+        preview=_preview(preview_set, settings.visualize_images),
+        origin=origin,
         skipped=(*splits.train.skipped, *splits.val.skipped),
-        data_fingerprint=splits.val.fingerprint,
-        soft_labels=soft_labels,
     )
 
 
@@ -164,17 +241,6 @@ def _precision(wanted: str, device: torch.device, start: Checkpoint | None) -> P
     if wanted == "auto" and so_far in get_args(Precision):
         wanted = str(so_far)
     return choose_precision(wanted, device)
-
-
-def _measure_teacher(teacher: Teacher, parts: Parts, splits: Splits) -> Metrics:
-    return check_teacher(
-        teacher,
-        splits.val,
-        device=parts.device,
-        precision=parts.precision,
-        batch_size=max(parts.config.training.batch_size, _MIN_VALIDATION_BATCH),
-        num_workers=parts.config.data.num_workers,
-    )
 
 
 def _load_teacher(config: ExperimentConfig, device: torch.device) -> Teacher | None:
@@ -218,34 +284,3 @@ def _preview(validation_set: PeopleDataset, count: int) -> Batch | None:
     # Evenly spread: files of one source often stand together.
     chosen = [with_people[number * len(with_people) // count] for number in range(count)]
     return collate([validation_set[(0, index)] for index in chosen]) if chosen else None
-
-
-def _restore(trainer: Trainer, checkpoint: Checkpoint, path: Path) -> None:
-    """Puts the state in ``checkpoint``, read from ``path``, into ``trainer``, all of it."""
-    state, parts = checkpoint.training, trainer.parts
-    assert state is not None  # prepare_training has looked
-    source = f"resume {path}: not the weights of {parts.config.name}"
-    load_strictly(parts.student if trainer.ema is None else trainer.ema.model, checkpoint.model, source=source)
-    adapter = parts.distillation.adapter if parts.distillation else None
-    check_training_state(state, parts.optimizer, trainer.scaler, source=f"resume {path}", adapter=adapter is not None)
-    if adapter is not None:
-        load_strictly(adapter, state["adapter"], source=f"resume {path}: not the adapter of {parts.config.name}")
-    if trainer.ema is not None:
-        load_strictly(parts.student, state["student"], source=source)
-    if state["teacher_sha256"] != parts.teacher_sha256:
-        raise CheckpointError(
-            f"resume {path}: was taught by another teacher (sha256 {str(state['teacher_sha256'])[:12]}, "
-            f"now {str(parts.teacher_sha256)[:12]}); give that teacher again, or start anew with --run_name"
-        )
-    fingerprints = (state["training_fingerprint"], checkpoint.data_fingerprint)
-    if fingerprints != (parts.training_set.people.fingerprint, parts.data_fingerprint):
-        raise CheckpointError(
-            f"resume {path}: the annotations have changed since this run began, and a run on two data sets would be "
-            "neither; restore them, or start anew with --run_name"
-        )
-    parts.optimizer.load_state_dict(state["optimizer"])
-    trainer.scaler.load_state_dict(state["scaler"])
-    trainer.progress = TrainingProgress.from_state(state["progress"])
-    if trainer.progress.best_epoch:
-        mend_best(trainer.paths, trainer.progress.best_epoch)
-    logger.info("continuing after epoch %d, step %d (%s)", trainer.progress.epoch, trainer.progress.step, path)

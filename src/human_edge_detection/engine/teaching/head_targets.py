@@ -1,4 +1,4 @@
-"""What the annotations of a batch say about the positions of each head, for the distillation terms that ask."""
+"""What the annotations of a batch say about the positions of each distilled head, for the terms that need it."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ from functools import partial
 
 from torch import Tensor
 
-from human_edge_detection.advanced.knowledge_distillation import HeadTruth
+from human_edge_detection.advanced.knowledge_distillation import HeadTarget
+from human_edge_detection.experiments.heads import DISTILLED, Head
 from human_edge_detection.losses.boundary import border_band
-from human_edge_detection.losses.hierarchical import foreground_labels, target_labels
-from human_edge_detection.structures import Batch
+from human_edge_detection.losses.head_losses import LABELS
+from human_edge_detection.structures import BACKGROUND, IGNORE, Batch
 
 
-def head_truths(batch: Batch) -> dict[str, HeadTruth]:
-    """By head; border bands are made only when a term asks for one."""
-    masks = batch.roi_masks.long()
-    foreground = foreground_labels(masks)
-    return {
-        "main": _truth(masks),
-        "bg_fg": _truth(foreground),
-        "target_nontarget": _truth(target_labels(masks), asked=foreground == 1),
-        "full_image": _truth(batch.person_masks.long()),
-    }
+def head_targets(batch: Batch) -> dict[str, HeadTarget]:
+    """By name of the head; border bands are made only when a term wants one."""
+    return {head.name: _target(head, batch) for head in DISTILLED}
 
 
-def _truth(labels: Tensor, asked: Tensor | None = None) -> HeadTruth:
-    return HeadTruth(labels, partial(border_band, labels), asked)
+def _target(head: Head, batch: Batch) -> HeadTarget:
+    labels = LABELS[head.labels](batch).long()
+    return HeadTarget(labels, partial(border_band, labels), _applicable(head, batch))
+
+
+def _applicable(head: Head, batch: Batch) -> Tensor | None:
+    """Target or non-target is asked only where there is a person."""
+    if head.labels != "target":
+        return None
+    return (batch.roi_masks != BACKGROUND) & (batch.roi_masks != IGNORE)

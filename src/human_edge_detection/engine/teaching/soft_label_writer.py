@@ -19,8 +19,6 @@ from human_edge_detection.data.loader import BatchLoader, Key
 from human_edge_detection.engine.build import Splits, build_training_set, read_splits
 from human_edge_detection.engine.device import autocast, choose_device, choose_precision, make_deterministic
 from human_edge_detection.engine.teaching.soft_labels import (
-    IMAGE_HEAD,
-    ROI_HEADS,
     Answer,
     Heads,
     SoftLabelKey,
@@ -31,6 +29,7 @@ from human_edge_detection.engine.teaching.soft_labels import (
     check_key,
     check_parts,
     describe_part,
+    is_of_image,
     largest_bytes,
     metadata_path,
     pack,
@@ -44,6 +43,7 @@ from human_edge_detection.engine.teaching.soft_labels import (
 )
 from human_edge_detection.engine.teaching.teacher import Teacher, check_teacher, load_teachers
 from human_edge_detection.errors import ConfigError, StorageError, TrainingError
+from human_edge_detection.experiments.heads import DISTILLED
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.lock import hold
 from human_edge_detection.files.write import (
@@ -246,7 +246,7 @@ def stored_heads(teacher: Teacher, config: ExperimentConfig, device: torch.devic
     answers = {"logits": output.logits, **output.aux}
     return {
         head: (answers[head].shape[1], answers[head].shape[2], answers[head].shape[3])
-        for head in (*ROI_HEADS, IMAGE_HEAD)
+        for head in (distilled.key for distilled in DISTILLED)
         if head in answers
     }
 
@@ -271,7 +271,7 @@ def split_answer(output: SegmentationOutput, batch: Batch, heads: Heads) -> Iter
     for number in range(len(batch.images)):
         rows = owners == number
         yield {
-            head: values[number : number + 1] if head == IMAGE_HEAD else values[rows] for head, values in stored.items()
+            head: values[number : number + 1] if is_of_image(head) else values[rows] for head, values in stored.items()
         }
 
 

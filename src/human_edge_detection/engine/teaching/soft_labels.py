@@ -25,13 +25,11 @@ from human_edge_detection.engine.evaluation.evaluate import Metrics
 from human_edge_detection.engine.teaching.teacher import Teacher
 from human_edge_detection.errors import CheckpointError, ConfigError, DataError
 from human_edge_detection.experiments.difference import compare_fields
+from human_edge_detection.experiments.heads import BY_KEY
 from human_edge_detection.experiments.schema.base import Section
 from human_edge_detection.experiments.schema.experiment import AugmentationConfig, ExperimentConfig, Size
 from human_edge_detection.runs.records import read_section
 
-ROI_HEADS: Final = ("logits", "bg_fg_logits", "target_nontarget_logits")
-IMAGE_HEAD: Final = "full_image_logits"
-"""With :data:`ROI_HEADS` what is stored of a teacher that has it: all that a term of logits asks for."""
 PART: Final = 32
 """Photographs in a part: few enough to gather one in memory, 200 MB with ten persons on each."""
 _HASHED_BYTES: Final = 4 << 30
@@ -258,6 +256,11 @@ def photographs_of(number: int, photographs: int) -> range:
     return range(number * PART, min((number + 1) * PART, photographs))
 
 
+def is_of_image(head: str) -> bool:
+    """Whether the head with this key has one output for the whole image."""
+    return BY_KEY[head].over == "images"
+
+
 def pack(answers: Sequence[Mapping[str, NDArray[np.float16]]], heads: Heads) -> bytes:
     """The content of a part."""
     persons = np.array([len(answer["logits"]) for answer in answers], np.int64)
@@ -276,7 +279,7 @@ def unpack(content: NDArray[np.uint8], count: int, position: int, heads: Heads) 
     start = 8 * count + answer_bytes(int(persons[:position].sum()), heads, images=position)
     answer = {}
     for head, shape in heads.items():
-        rows = 1 if head == IMAGE_HEAD else int(persons[position])
+        rows = 1 if is_of_image(head) else int(persons[position])
         size = 2 * rows * prod(shape)
         answer[head] = content[start : start + size].view(np.float16).reshape(rows, *shape)
         start += size
@@ -291,7 +294,7 @@ def part_bytes(content: NDArray[np.uint8], count: int, heads: Heads) -> int:
 
 def answer_bytes(persons: int, heads: Heads, *, images: int) -> int:
     """Size of the answers to ``images`` photographs with ``persons`` persons in all."""
-    return 2 * sum((images if head == IMAGE_HEAD else persons) * prod(shape) for head, shape in heads.items())
+    return 2 * sum((images if is_of_image(head) else persons) * prod(shape) for head, shape in heads.items())
 
 
 def largest_bytes(people: PeopleAnnotations, max_rois: int, heads: Heads) -> int:

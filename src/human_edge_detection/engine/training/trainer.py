@@ -9,104 +9,102 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 
 from human_edge_detection.advanced.encoder_stages import encoder_stages, open_stages
-from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
-from human_edge_detection.advanced.knowledge_distillation import DISTILLATION_PREFIX, DistillationLoss, over_images
 from human_edge_detection.data.annotations.annotation_set import BadSample
 from human_edge_detection.data.dataset import PeopleDataset
 from human_edge_detection.data.loader import BatchLoader, batches_per_epoch, training_batches
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint
 from human_edge_detection.engine.checkpoints.counters import Record, TrainingProgress
 from human_edge_detection.engine.checkpoints.save_policy import Saver
-from human_edge_detection.engine.device import Precision, autocast, seed_everything
+from human_edge_detection.engine.device import autocast, seed_everything
 from human_edge_detection.engine.evaluation.evaluate import Metrics, answer_of, evaluate, monitored_metric
 from human_edge_detection.engine.evaluation.visualize import draw_comparison, write_pictures
-from human_edge_detection.engine.teaching.head_targets import head_truths
-from human_edge_detection.engine.teaching.soft_labels import SoftLabels
-from human_edge_detection.engine.teaching.teacher import Teacher
-from human_edge_detection.engine.training.distillation_schedule import (
-    TEACHER_TUNING_SCORE,
-    TUNING_SCORE,
-    Strength,
-    strength_in,
-)
+from human_edge_detection.engine.teaching.distillation_schedule import TEACHER_TUNING_SCORE, TUNING_SCORE, Strength
+from human_edge_detection.engine.teaching.distiller import Distiller
 from human_edge_detection.engine.training.distillation_warnings import distillation_warnings
-from human_edge_detection.engine.training.ema import MovingAverage
 from human_edge_detection.engine.training.interruption import Interruption
 from human_edge_detection.engine.training.progress_bar import TrainingDisplay, training_display
 from human_edge_detection.engine.training.schedules import learning_rate_factor
+from human_edge_detection.engine.training.state import Origin, TrainingState
 from human_edge_detection.engine.training.writers import RunWriters, write_metrics
 from human_edge_detection.errors import DataError, StorageError, TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
-from human_edge_detection.losses.hierarchical import FULL_IMAGE_PREFIX, HierarchicalLoss
+from human_edge_detection.losses.hierarchical import HierarchicalLoss
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.structures import Batch, LossOutput, SegmentationOutput
 
 logger = logging.getLogger(__name__)
 
-_DRAWN_EPOCHS = 20
+_GRADIENT_SHARE: Final = "gradient_share/"
+_DRAWN_EPOCHS: Final = 20
 """Epochs of a run that are drawn, evenly spread: a picture is a megabyte, and a run may have hundreds of epochs."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Everything that a run trains with, made by :mod:`human_edge_detection.engine.build`."""
+    """What a run trains with and does not change, made by :mod:`human_edge_detection.engine.session.prepare`.
+
+    Attributes:
+        config: The experiment, resolved.
+        device: Where it trains.
+        loss: On ground truth.
+        distiller: What teaches; None: nobody does.
+        training_set: The training images, augmented.
+        validation: The validation images.
+        preview: The validation images that are drawn after each epoch, on the CPU.
+        origin: What the run learns from.
+        skipped: Images of both splits that were left out.
+    """
 
     config: ExperimentConfig
     device: torch.device
-    precision: Precision
-    student: RgbPersonSegmenter
-    optimizer: torch.optim.Optimizer
     loss: HierarchicalLoss
-    distillation: DistillationLoss | None
-    teacher: Teacher | None
+    distiller: Distiller | None
     training_set: PeopleDataset
     validation: BatchLoader
     preview: Batch | None
-    """The validation photographs that are drawn after each epoch, on the CPU."""
-    data_fingerprint: str
-    """Of the validation annotations."""
-    tuning: BatchLoader | None = None
-    """Training photographs that are held out, where alpha follows the student's score on them."""
-    teacher_tuning_score: float | None = None
-    """What the teacher scores on ``tuning``."""
+    origin: Origin
     skipped: tuple[BadSample, ...] = ()
-    """Photographs of both splits that were left out."""
-    soft_labels: SoftLabels | None = None
-    """Stored answers of a teacher, which come with the training samples; there is no ``teacher`` then."""
-
-    @property
-    def teacher_sha256(self) -> str | None:
-        """Tells the teacher, or the teachers, from any other, whether the answers are stored or not."""
-        if self.soft_labels is not None:
-            return self.soft_labels.metadata.key.teacher_sha256
-        return self.teacher.fingerprint if self.teacher else None
 
 
 class Trainer:
-    """Trains ``parts.student`` in the run folder ``paths``, from ``progress`` on."""
+    """Trains the student in ``state`` with ``parts`` in the run folder ``paths``.
 
-    def __init__(self, parts: Parts, paths: RunPaths) -> None:
+    Args:
+        parts: What it trains with.
+        state: Where it goes on from.
+        paths: The run folder.
+        on_progress: Called after each step and each validation batch.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        state: TrainingState,
+        paths: RunPaths,
+        *,
+        on_progress: Callable[[TrainingProgress], None] = lambda progress: None,
+    ) -> None:
         self.parts = parts
+        self.state = state
         self.paths = paths
         self.settings = parts.config.training
-        self.progress = TrainingProgress()
+        self.progress = state.progress
+        self._first_step = state.progress.step
         self.interruption = Interruption()
         self.saver = Saver(paths, keep_last=self.settings.keep_last, minutes=self.settings.checkpoint_minutes)
-        self.on_progress: Callable[[], None] = lambda: None
-        """Called after each step and each validation batch."""
-        self.teacher_score: float | None = None
-        """The teacher's mIoU on the validation data, where it was measured."""
+        self._on_progress = on_progress
         self._warned: set[str] = set()
         self._frozen: Sequence[nn.Module] = ()
         """Parts of the student that do not learn in the epoch under way, statistics of their normalisation included."""
-        self.ema = MovingAverage(parts.student, self.settings.ema.decay) if self.settings.ema else None
-        self.scaler = torch.amp.GradScaler(parts.device.type, enabled=parts.precision == "fp16")
+        self._taught: set[str] = set()
+        self._confident: set[str] = set()
+        """Names of the terms that the teacher gave, and of the confident shares, in the steps of this process."""
         self.batches = batches_per_epoch(len(parts.training_set), self.settings.batch_size)
         self.total_steps = self.settings.epochs * -(-self.batches // self.settings.accumulation_steps)
 
@@ -146,9 +144,6 @@ class Trainer:
 
     def _train_epoch(self, stream: Iterator[Batch], writers: RunWriters, display: TrainingDisplay) -> None:
         self._freeze()
-        strength = self._strength()
-        if strength is not None and self.parts.distillation is not None:
-            self.parts.distillation.temperature, self.parts.distillation.alpha = strength
         while self.progress.batch < self.batches:
             started = time.perf_counter()
             group = self._next_group(stream)
@@ -157,17 +152,17 @@ class Trainer:
             self.progress.images += sum(len(batch.images) for batch in group)
             self.progress.batch += len(group)
             self.progress.add(values)
-            display.step(self.progress.epoch + 1, self.settings.epochs, _shown(values))
+            display.step(self.progress.epoch + 1, self.settings.epochs, self._shown(values))
             if self.progress.step % self.settings.log_every_steps == 0:
                 writers.scalars(self.progress.step, {f"step/{name}": value for name, value in values.items()})
-            self.on_progress()
+            self._on_progress(self.progress)
             if self.interruption.requested or self.saver.due:
                 self.saver.save(self.checkpoint({}))
             self.interruption.check()
 
     def _freeze(self) -> None:
         """Decides which parts of the student learn in the epoch under way."""
-        unet, epoch, rule = self.parts.student.unet, self.progress.epoch, self.settings.unfreezing
+        unet, epoch, rule = self.state.student.unet, self.progress.epoch, self.settings.unfreezing
         self._frozen = ()
         if epoch < self.parts.config.model.freeze_unet_epochs:
             self._frozen = (unet,)
@@ -181,8 +176,8 @@ class Trainer:
 
     def _strength(self) -> Strength | None:
         """Temperature and alpha of the epoch under way."""
-        config = self.parts.config.distillation
-        return None if config is None else strength_in(config, self.progress.history, epochs=self.settings.epochs)
+        distiller = self.parts.distiller
+        return None if distiller is None else distiller.strength(self.progress.history, epochs=self.settings.epochs)
 
     def _next_group(self, stream: Iterator[Batch]) -> list[Batch]:
         """The batches of the next update."""
@@ -198,42 +193,41 @@ class Trainer:
         Each batch's terms are weighted by its share of the group's rois (or images), so that several batches give the
         gradient of one large batch for every term that is a mean over rois or images.
         """
-        settings, student = self.settings, self.parts.student
+        settings, student = self.settings, self.state.student
         seed_everything(settings.seed, self.progress.step)
         factor = self._set_learning_rate()
         student.train()
         for part in self._frozen:
             part.eval()
-        self.parts.optimizer.zero_grad(set_to_none=True)
+        self.state.optimizer.zero_grad(set_to_none=True)
+        strength = self._strength()
         rois, images = sum(len(batch.rois) for batch in group), sum(len(batch.images) for batch in group)
         values: dict[str, float] = {}
         for batch in group:
-            loss = self.batch_loss(batch.to(self.parts.device))
-            shares = {name: _share(name, batch, rois, images) for name in loss.terms}
-            terms = [term * shares[name] for name, term in loss.weighted.items()]
-            total = torch.stack(terms).sum() if terms else loss.total
+            loss = self.batch_loss(batch.to(self.parts.device), strength)
+            self._taught |= {term.name for term in loss.terms if term.source == "teacher"}
+            self._confident |= {term.name for term in loss.confident}
+            shares = {"rois": len(batch.rois) / max(rois, 1), "images": len(batch.images) / images}
+            total = LossOutput(tuple(term.scaled(shares[term.over]) for term in loss.terms)).total
             self._add_values(values, loss, shares, total)
             if self.progress.batch == 0 and batch is group[0]:
                 self.progress.gradient_shares = self._gradient_shares(loss)
             if total.requires_grad:
-                self.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
+                self.state.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
         norm = self._update(values)
         return values | {"gradient_norm": norm, "learning_rate": settings.learning_rate * factor}
 
-    def batch_loss(self, batch: Batch) -> LossOutput:
-        """The loss of one batch, the teacher asked where there is one and its answer is not stored."""
-        parts = self.parts
-        with autocast(parts.device, parts.precision):
+    def batch_loss(self, batch: Batch, strength: Strength | None) -> LossOutput:
+        """The loss of one batch, distillation included where ``strength`` is given."""
+        parts, distiller = self.parts, self.parts.distiller
+        with autocast(parts.device, self.state.precision):
             images = batch.images.contiguous(memory_format=torch.channels_last)
-            features = parts.distillation is not None and parts.distillation.needs_features
-            output: SegmentationOutput = parts.student(images, batch.rois, features=features)
+            features = distiller is not None and distiller.needs_features
+            output: SegmentationOutput = self.state.student(images, batch.rois, features=features)
             base = parts.loss(output, batch)
-            answer = batch.teacher_answer
-            if answer is None and parts.teacher is not None:
-                answer = parts.teacher.answer_to(batch, mask_size=parts.config.model.mask_size, features=features)
-            if parts.distillation is None or answer is None:
+            if distiller is None or strength is None:
                 return base
-            return parts.distillation(output, answer, head_truths(batch), base)
+            return distiller.loss(batch, output, base, strength)
 
     def _set_learning_rate(self) -> float:
         factor = learning_rate_factor(
@@ -242,19 +236,22 @@ class Trainer:
             warmup_fraction=self.settings.warmup_fraction,
             final_fraction=self.settings.final_lr_fraction,
         )
-        for group in self.parts.optimizer.param_groups:
+        for group in self.state.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
         return factor
 
     def _add_values(
         self, values: dict[str, float], loss: LossOutput, shares: Mapping[str, float], total: Tensor
     ) -> None:
-        names = ["total", *loss.terms]
-        numbers = torch.stack([total.detach(), *(loss.terms[name] * shares[name] for name in loss.terms)]).tolist()
+        terms = (*loss.terms, *loss.confident)
+        names = ["total", *(term.name for term in terms)]
+        numbers = torch.stack(
+            [total.detach(), *(term.value.detach().to(total) * shares[term.over] for term in terms)]
+        ).tolist()
         if not all(map(math.isfinite, numbers)):
-            terms = ", ".join(f"{name} {number:.4g}" for name, number in zip(names, numbers, strict=True))
+            shown = ", ".join(f"{name} {number:.4g}" for name, number in zip(names, numbers, strict=True))
             raise TrainingError(
-                f"loss is not finite in epoch {self.progress.epoch + 1}, step {self.progress.step + 1} ({terms}); "
+                f"loss is not finite in epoch {self.progress.epoch + 1}, step {self.progress.step + 1} ({shown}); "
                 "lower --learning_rate or use --precision fp32; the last checkpoint is kept"
             )
         for name, number in zip(names, numbers, strict=True):
@@ -265,44 +262,45 @@ class Trainer:
 
         Measured on the first batch of an epoch, as it costs one more backward pass through the heads for each term.
         """
-        weight = self.parts.student.unet.last_shared_weight()
+        weight = self.state.student.unet.last_shared_weight()
         if not weight.requires_grad:
             return {}
         norms = {}
-        for name, term in loss.weighted.items():
-            (gradient,) = torch.autograd.grad(term, weight, retain_graph=True, allow_unused=True)
-            norms[name] = 0.0 if gradient is None else float(gradient.norm())
+        for term in loss.terms:
+            (gradient,) = torch.autograd.grad(term.weighted, weight, retain_graph=True, allow_unused=True)
+            norms[term.name] = 0.0 if gradient is None else float(gradient.norm())
         total = sum(norms.values()) or 1.0
-        return {f"gradient_share/{name}": norm / total for name, norm in norms.items()}
+        return {f"{_GRADIENT_SHARE}{name}": norm / total for name, norm in norms.items()}
 
     def _update(self, values: Mapping[str, float]) -> float:
-        parameters = [parameter for parameter in self.parts.student.parameters() if parameter.grad is not None]
+        parameters = self.state.learning
         # There are none where only the head learns and nobody is on the photographs.
         norm = self._optimize(parameters, values) if parameters else 0.0
         self.progress.step += 1
-        if self.ema is not None:
-            self.ema.update(self.parts.student, self.progress.step)
+        if self.state.ema is not None:
+            self.state.ema.update(self.state.student, self.progress.step)
         return norm
 
     def _optimize(self, parameters: list[nn.Parameter], values: Mapping[str, float]) -> float:
-        self.scaler.unscale_(self.parts.optimizer)
+        self.state.scaler.unscale_(self.state.optimizer)
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.settings.gradient_clip or math.inf))
         # With fp16 an overflow is expected now and then: the scaler skips that update and lowers its scale.
-        if not math.isfinite(norm) and not self.scaler.is_enabled():
+        if not math.isfinite(norm) and not self.state.scaler.is_enabled():
             raise TrainingError(
                 f"gradient is not finite in epoch {self.progress.epoch + 1}, step {self.progress.step + 1} "
                 f"(loss {values['total']:.4g}); lower --learning_rate; the last checkpoint is kept"
             )
-        self.scaler.step(self.parts.optimizer)
-        self.scaler.update()
+        self.state.scaler.step(self.state.optimizer)
+        self.state.scaler.update()
         return norm if math.isfinite(norm) else 0.0
 
     def _finish_epoch(self, writers: RunWriters, display: TrainingDisplay) -> None:
         progress, config = self.progress, self.parts.config
         training = progress.means() | progress.gradient_shares
+        holdout = self.parts.distiller.holdout if self.parts.distiller is not None else None
         try:
             metrics = self._validate(display, self.parts.validation)
-            tuning = self._validate(display, self.parts.tuning) if self.parts.tuning is not None else None
+            tuning = self._validate(display, holdout.batches) if holdout is not None else None
         except (KeyboardInterrupt, DataError):
             self.saver.save(self.checkpoint({}))
             raise
@@ -314,8 +312,8 @@ class Trainer:
         if strength is not None:
             record |= strength._asdict()
             self._warn(training, strength.alpha, metrics["miou"])
-        if tuning is not None:
-            record |= {TUNING_SCORE: tuning["miou"], TEACHER_TUNING_SCORE: self.parts.teacher_tuning_score}
+        if tuning is not None and holdout is not None:
+            record |= {TUNING_SCORE: tuning["miou"], TEACHER_TUNING_SCORE: holdout.teacher_score}
         is_best = progress.finish_epoch(record, score if score is not None else float("-inf"))
         self.saver.save_epoch(self.checkpoint(metrics), is_best=is_best)
         writers.epoch(record, progress.step)
@@ -327,7 +325,17 @@ class Trainer:
         logger.info(_epoch_line(progress, self.settings.epochs, training, metrics, is_best=is_best))
 
     def _warn(self, training: Mapping[str, float], alpha: float, score: float | None) -> None:
-        found = distillation_warnings(training, alpha=alpha, student_score=score, teacher_score=self.teacher_score)
+        if self.parts.distiller is None or self.progress.step == self._first_step:
+            return  # a process that resumed for the validation alone has seen no term
+        shares = {name: value for name, value in training.items() if name.startswith(_GRADIENT_SHARE)}
+        found = distillation_warnings(
+            soft_terms=[training[name] for name in self._taught if name in training],
+            confident_shares=[training[name] for name in self._confident if name in training],
+            gradient_share=sum(shares.get(_GRADIENT_SHARE + name, 0.0) for name in self._taught) if shares else None,
+            alpha=alpha,
+            student_score=score,
+            teacher_score=self.parts.distiller.teacher_score,
+        )
         for name, text in found:
             if name not in self._warned:
                 self._warned.add(name)
@@ -338,44 +346,22 @@ class Trainer:
 
         def after_batch() -> None:
             display.validated()
-            self.on_progress()
+            self._on_progress(self.progress)
             self.interruption.check()
 
         with display.validating(len(data)):
             return evaluate(
-                answer_of(self._model_in_use()),
+                answer_of(self.state.model),
                 data,
                 device=parts.device,
-                precision=parts.precision,
+                precision=self.state.precision,
                 mask_size=parts.config.model.mask_size,
                 after_batch=after_batch,
             )
 
-    def _model_in_use(self) -> nn.Module:
-        """What is validated, kept as best and exported: the moving average where there is one."""
-        return self.parts.student if self.ema is None else self.ema.model
-
     def checkpoint(self, metrics: Metrics) -> Checkpoint:
         """The state as it is now."""
-        training: dict[str, Any] = {
-            "student": self.parts.student.state_dict() if self.ema is not None else None,
-            "optimizer": self.parts.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "progress": self.progress.to_state(),
-            "precision": self.parts.precision,
-            "teacher_sha256": self.parts.teacher_sha256,
-            "training_fingerprint": self.parts.training_set.people.fingerprint,
-        }
-        if self.parts.distillation is not None and self.parts.distillation.adapter is not None:
-            training["adapter"] = self.parts.distillation.adapter.state_dict()
-        return Checkpoint(
-            config=self.parts.config,
-            model=self._model_in_use().state_dict(),
-            epoch=self.progress.epoch,
-            metrics=metrics,
-            data_fingerprint=self.parts.data_fingerprint,
-            training=training,
-        )
+        return self.state.to_checkpoint(self.parts.config, self.parts.origin, metrics)
 
     def _draw(self, writers: RunWriters) -> None:
         preview, parts = self.parts.preview, self.parts
@@ -383,35 +369,29 @@ class Trainer:
         if preview is None or (self.progress.epoch % interval and self.progress.epoch != self.settings.epochs):
             return
         batch = preview.to(parts.device)
-        with torch.no_grad(), autocast(parts.device, parts.precision):
-            student = answer_of(self._model_in_use())(batch.images, batch.rois)
+        with torch.no_grad(), autocast(parts.device, self.state.precision):
+            student = answer_of(self.state.model)(batch.images, batch.rois)
             size = parts.config.model.mask_size
-            teacher = parts.teacher.answer_to(batch, mask_size=size) if parts.teacher else None
+            asked = parts.distiller.teacher if parts.distiller is not None else None
+            teacher = asked.answer_to(batch, mask_size=size) if asked is not None else None
         pictures = draw_comparison(batch, student, teacher, max_images=len(batch.images))
         write_pictures(self.paths.visualizations(self.progress.epoch), pictures)
         for name, picture in pictures:
             writers.picture(self.progress.step, name, picture)
 
+    def _shown(self, values: Mapping[str, float]) -> dict[str, float]:
+        """The few losses that fit beside a progress bar."""
+        distilled = sum(values.get(name, 0.0) for name in self._taught)
+        shown = {"loss": values["total"]}
+        if "main/ce" in values:
+            shown["ce"] = values["main/ce"]
+        if distilled:
+            shown["kl"] = distilled
+        return shown
+
     def _out_of_patience(self) -> bool:
         rule = self.settings.early_stopping
         return rule is not None and self.progress.epochs_without_gain(rule.min_delta) >= rule.patience
-
-
-def _share(name: str, batch: Batch, rois: int, images: int) -> float:
-    if name.startswith(FULL_IMAGE_PREFIX) or over_images(name):
-        return len(batch.images) / images
-    return len(batch.rois) / max(rois, 1)
-
-
-def _shown(values: Mapping[str, float]) -> dict[str, float]:
-    """The few losses that fit beside a progress bar."""
-    distilled = sum(value for name, value in values.items() if name.startswith(DISTILLATION_PREFIX))
-    shown = {"loss": values["total"]}
-    if "main/ce" in values:
-        shown["ce"] = values["main/ce"]
-    if distilled:
-        shown["kl"] = distilled
-    return shown
 
 
 def _epoch_line(

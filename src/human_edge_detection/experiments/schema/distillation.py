@@ -4,32 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Final, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Final, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, create_model
 
+from human_edge_detection.experiments.heads import DISTILLED
 from human_edge_detection.experiments.schema.base import Fraction, Section, Weight
 
 _FEATURES: Final = ("features",)
-Head = Literal["main", "bg_fg", "target_nontarget", "full_image"]
+_NAMES: Final = tuple(head.name for head in DISTILLED)
+if TYPE_CHECKING:
+    HeadName = str
+    _HeadWeights = Section
+else:  # names and default weights come from the table of heads
+    HeadName = Literal[_NAMES]
+    _HeadWeights = create_model(
+        "_HeadWeights", __base__=Section, **{head.name: (Weight, head.distillation_weight) for head in DISTILLED}
+    )
 
 
-class _Term(Section):
+class TermSettings(Section):
+    """One part of what is distilled."""
+
+    kind: str
     weight: float = Field(1.0, gt=0.0, description="Of this term beside the others.")
 
 
-class _LogitTerm(_Term):
-    heads: tuple[Head, ...] | None = None
+class LogitTermSettings(TermSettings):
+    """A term of the logits of each head."""
+
+    heads: tuple[HeadName, ...] | None = None
     """The heads that it is for; null: all that have a weight in this section."""
 
 
-class KlConfig(_LogitTerm):
+class FeatureTermSettings(TermSettings):
+    """A term of the decoder features; has no temperature."""
+
+
+class KlConfig(LogitTermSettings):
     """KL divergence of the softened classes (Hinton et al., arXiv:1503.02531)."""
 
     kind: Literal["kl"] = "kl"
 
 
-class DkdConfig(_LogitTerm):
+class DkdConfig(LogitTermSettings):
     """KL decoupled at the true class (DKD, arXiv:2203.08679)."""
 
     kind: Literal["dkd"] = "dkd"
@@ -39,7 +57,7 @@ class DkdConfig(_LogitTerm):
     """Of the other classes among themselves; the paper's beta. Of no effect on heads with two classes."""
 
 
-class DistConfig(_LogitTerm):
+class DistConfig(LogitTermSettings):
     """Correlation between classes and between positions (DIST, arXiv:2205.10536)."""
 
     kind: Literal["dist"] = "dist"
@@ -49,20 +67,20 @@ class DistConfig(_LogitTerm):
     """Of the relation between positions."""
 
 
-class CwdConfig(_LogitTerm):
+class CwdConfig(LogitTermSettings):
     """Where a class is, relative to everywhere else (CWD, arXiv:2011.13256)."""
 
     kind: Literal["cwd"] = "cwd"
 
 
-class StdConfig(_Term):
+class StdConfig(LogitTermSettings):
     """KL of standardised logits (arXiv:2403.01427). Says nothing for two classes, so it is for the main head alone."""
 
     kind: Literal["std"] = "std"
     heads: tuple[Literal["main"]] = ("main",)
 
 
-class BpkdConfig(_LogitTerm):
+class BpkdConfig(LogitTermSettings):
     """KL with a mean of its own for borders (BPKD, arXiv:2306.08075)."""
 
     kind: Literal["bpkd"] = "bpkd"
@@ -71,13 +89,13 @@ class BpkdConfig(_LogitTerm):
     width: int = Field(2, ge=1, le=16, description="Half width of the border band, pixels of the mask.")
 
 
-class FeatConfig(_Term):
+class FeatConfig(FeatureTermSettings):
     """Decoder features through a learned 1x1 adapter (FitNets, arXiv:1412.6550)."""
 
     kind: Literal["feat"] = "feat"
 
 
-class AtConfig(_Term):
+class AtConfig(FeatureTermSettings):
     """Attention maps of the decoder features (arXiv:1612.03928)."""
 
     kind: Literal["at"] = "at"
@@ -87,7 +105,7 @@ TermConfig = Annotated[
     KlConfig | DkdConfig | DistConfig | CwdConfig | StdConfig | BpkdConfig | FeatConfig | AtConfig,
     Field(discriminator="kind"),
 ]
-TERM_CONFIGS: Final[dict[str, type[_Term]]] = {
+TERM_CONFIGS: Final[dict[str, type[TermSettings]]] = {
     section.model_fields["kind"].default: section for section in get_args(get_args(TermConfig)[0])
 }
 """Sections by kind."""
@@ -121,7 +139,7 @@ class AdaptiveAlphaConfig(Section):
     tuning_share: float = Field(0.1, gt=0.0, le=0.5, description="Of the training photographs, taken out for this.")
 
 
-class DistillationConfig(Section):
+class DistillationConfig(_HeadWeights):
     """``L = alpha * L_distill + (1 - alpha) * L_base`` (Hinton et al., arXiv:1503.02531)."""
 
     teacher_config: str | None = None
@@ -139,12 +157,14 @@ class DistillationConfig(Section):
     adaptive_alpha: AdaptiveAlphaConfig | None = None
     confidence_threshold: float | None = Field(None, gt=0.0, lt=1.0)
     """Pixels where the teacher is less sure of its likeliest class do not count in terms of logits; null: all do."""
-    main: Weight = 1.0
-    bg_fg: Weight = 0.3
-    target_nontarget: Weight = 0.3
-    full_image: Weight = 0.3
     terms: tuple[TermConfig, ...] = (KlConfig(),)
     """What is distilled; terms of logits are weighted by the heads' weights above too."""
+
+    @property
+    def head_weights(self) -> dict[str, float]:
+        """Weight of each head that has one, by name."""
+        weights = {name: float(getattr(self, name)) for name in _NAMES}
+        return {name: weight for name, weight in weights.items() if weight > 0.0}
 
     @property
     def teacher_paths(self) -> list[Path]:
@@ -190,7 +210,7 @@ class DistillationConfig(Section):
             path = f"distillation.terms.{number}"
             heads = _heads_of(term)
             if not heads:
-                yield f"{path}.heads: none; give one or more of {', '.join(get_args(Head))}, or null for all"
+                yield f"{path}.heads: none; give one or more of {', '.join(_NAMES)}, or null for all"
                 continue
             for head in heads:
                 if (term.kind, head) in seen:
@@ -202,13 +222,12 @@ class DistillationConfig(Section):
                     yield f"{path}: {term.kind!r} needs the teacher's features, which distillation.soft_labels lacks"
                 if self.more_teacher_checkpoints:
                     yield f"{path}: {term.kind!r} needs one teacher; the features of several have no mean"
-            elif self.terms != (KlConfig(),) and not any(getattr(self, head) for head in heads):
+            elif self.terms != (KlConfig(),) and not any(head in self.head_weights for head in heads):
                 yield f"{path}: distillation.{heads[0]} is 0, so {term.kind!r} would do nothing; give it a weight"
 
 
-def _heads_of(term: _Term) -> tuple[str, ...]:
+def _heads_of(term: TermSettings) -> tuple[str, ...]:
     """What ``term`` compares: the heads it names, all of them, or the features."""
-    if isinstance(term, FeatConfig | AtConfig):
+    if not isinstance(term, LogitTermSettings):
         return _FEATURES
-    heads: tuple[str, ...] | None = getattr(term, "heads", None)
-    return get_args(Head) if heads is None else heads
+    return _NAMES if term.heads is None else term.heads

@@ -210,6 +210,8 @@ def _row(record: Record, others: _Others, metrics: Sequence[str]) -> Row:
         "teacher": reported("teacher_experiment") or reported("teacher_checkpoint"),
         "temperature": reported("temperature"),
         "alpha": reported("alpha"),
+        "last_temperature": reported("last_temperature"),
+        "last_alpha": reported("last_alpha"),
         "unet_parameters": reported("unet_parameters"),
         "total_parameters": reported("total_parameters"),
         "compression": _ratio(teacher_parameters, reported("total_parameters")),

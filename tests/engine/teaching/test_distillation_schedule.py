@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from human_edge_detection.engine.checkpoints.checkpoint import read_checkpoint
-from human_edge_detection.engine.training.distillation_schedule import strength_in
+from human_edge_detection.engine.teaching.distillation_schedule import Curve, adaptive_alpha, scheduled, strength_in
 from human_edge_detection.engine.training.trainer import Trainer
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.schema.distillation import DistillationConfig
@@ -103,3 +104,36 @@ def test_what_does_not_go_together_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=words):
         derive(distilled_config, name="refused", distillation=changes)
+
+
+@pytest.mark.parametrize(
+    ("curve", "values"),
+    [
+        ("constant", [8.0, 8.0, 8.0]),
+        ("linear", [8.0, 5.0, 2.0]),
+        ("cosine", [8.0, 5.0, 2.0]),
+        ("exponential", [8.0, 4.0, 2.0]),
+    ],
+)
+def test_a_value_goes_from_start_to_end(curve: Curve, values: list[float]) -> None:
+    assert [scheduled(curve, 8.0, 2.0, epoch=epoch, epochs=3) for epoch in range(3)] == pytest.approx(values)
+    assert scheduled(curve, 8.0, 2.0, epoch=9, epochs=3) == pytest.approx(values[-1]), "a run that was made longer"
+    assert scheduled(curve, 8.0, 2.0, epoch=0, epochs=1) == 8.0
+
+
+def test_a_cosine_is_slow_at_both_ends() -> None:
+    values = [scheduled("cosine", 0.0, 1.0, epoch=epoch, epochs=11) for epoch in range(11)]
+    steps = [after - before for before, after in pairwise(values)]
+    assert steps[0] == pytest.approx(steps[-1])
+    assert steps[0] < 0.3 * max(steps)
+
+
+@pytest.mark.parametrize(
+    ("student", "alpha"), [(0.0, 0.9), (0.39, 0.9), (0.4, 0.9), (0.45, 0.5), (0.5, 0.1), (0.7, 0.1)]
+)
+def test_alpha_falls_as_the_student_nears_its_teacher(student: float, alpha: float) -> None:
+    assert adaptive_alpha(student, 0.5, low=0.1, high=0.9, from_share=0.8) == pytest.approx(alpha)
+
+
+def test_a_teacher_that_scores_nothing_is_not_followed() -> None:
+    assert adaptive_alpha(0.0, 0.0, low=0.1, high=0.9, from_share=0.8) == 0.1

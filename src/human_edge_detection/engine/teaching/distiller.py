@@ -1,0 +1,69 @@
+"""What teaches a student: a teacher or its soft labels, the loss that compares, and how strong it is in an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from human_edge_detection.advanced.knowledge_distillation import DistillationLoss
+from human_edge_detection.engine.teaching.alpha_holdout import AlphaHoldout
+from human_edge_detection.engine.teaching.distillation_schedule import Strength, strength_in
+from human_edge_detection.engine.teaching.head_targets import head_targets
+from human_edge_detection.engine.teaching.soft_labels import SoftLabels, TeacherRecord
+from human_edge_detection.engine.teaching.teacher import Teacher
+from human_edge_detection.experiments.schema.distillation import DistillationConfig
+from human_edge_detection.structures import Batch, LossOutput, SegmentationOutput
+
+
+@dataclass(frozen=True)
+class Distiller:
+    """Distillation in a run. What changes from epoch to epoch is an argument; nothing here does.
+
+    Attributes:
+        config: The section of the experiment.
+        distillation_loss: Compares student and teacher; its adapter, if any, learns with the student.
+        source: The teacher, asked for each batch; or its soft labels, which come with the batch.
+        record: What the result of a run says of the teacher.
+        teacher_score: The teacher's mIoU on the validation data of the run; None: nothing was counted.
+        holdout: Where alpha follows the student's score.
+    """
+
+    config: DistillationConfig
+    distillation_loss: DistillationLoss
+    source: Teacher | SoftLabels
+    record: TeacherRecord
+    teacher_score: float | None
+    holdout: AlphaHoldout | None = None
+
+    @property
+    def teacher(self) -> Teacher | None:
+        """The loaded teacher; None where its soft labels are stored."""
+        return self.source if isinstance(self.source, Teacher) else None
+
+    @property
+    def needs_features(self) -> bool:
+        """Whether the student must hand out its decoder features."""
+        return self.distillation_loss.needs_features
+
+    def strength(self, history: Sequence[Mapping[str, float | int | None]], *, epochs: int) -> Strength:
+        """Temperature and alpha of the epoch after ``history`` of ``epochs``."""
+        return strength_in(self.config, history, epochs=epochs)
+
+    def loss(self, batch: Batch, output: SegmentationOutput, base: LossOutput, strength: Strength) -> LossOutput:
+        """The whole loss of a batch.
+
+        Args:
+            batch: Images, rois and ground truth; with the soft labels where they are stored.
+            output: The student's, with gradient; with its decoder features where they are needed.
+            base: The student's loss on ground truth.
+            strength: Of the epoch.
+        """
+        soft_labels = batch.teacher_answer
+        if soft_labels is None and self.teacher is not None:
+            mask_size = (batch.roi_masks.shape[-2], batch.roi_masks.shape[-1])
+            soft_labels = self.teacher.answer_to(batch, mask_size=mask_size, features=self.needs_features)
+        if soft_labels is None:
+            return base
+        return self.distillation_loss(
+            output, soft_labels, head_targets(batch), base, temperature=strength.temperature, alpha=strength.alpha
+        )

@@ -1,0 +1,68 @@
+"""The heads of the model: one table, from which losses, distillation, soft labels, settings and the network follow.
+
+To add a head, add a row. Where its ``labels`` or its ``loss`` is of a new kind, add the function of that kind to
+:mod:`human_edge_detection.losses.head_losses`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Over = Literal["rois", "images"]
+"""What a head answers for, and what its losses are means over."""
+LabelKind = Literal["classes", "foreground", "target", "person", "target_border", "target_distance"]
+LossKind = Literal["classes", "binary", "balanced_binary", "smooth_l1"]
+
+
+@dataclass(frozen=True)
+class Head:
+    """One head.
+
+    Attributes:
+        name: In configs, in the names of weights, and in logs.
+        key: Of its output in :class:`~human_edge_detection.structures.SegmentationOutput`: ``logits``, or a key of
+            ``aux``.
+        channels: Of its output.
+        over: Whether it answers for each roi or for each image.
+        labels: Which labels the annotations give it.
+        loss: Its loss on these labels.
+        loss_weight: Default weight of that loss, ``loss.<name>``; None: the head is optional, and ``model.<name>``
+            turns it on and weighs it.
+        distillation_weight: Default weight in the distillation, ``distillation.<name>``; None: it is not distilled.
+        branch: It is a branch of the hierarchical head.
+    """
+
+    name: str
+    key: str
+    channels: int
+    over: Over
+    labels: LabelKind
+    loss: LossKind
+    loss_weight: float | None = None
+    distillation_weight: float | None = None
+    branch: bool = False
+
+    @property
+    def optional(self) -> bool:
+        """Whether the head is there only when ``model.<name>`` is given."""
+        return self.loss_weight is None
+
+    @property
+    def regression(self) -> bool:
+        """Whether its output is a value, not logits."""
+        return self.loss == "smooth_l1"
+
+
+HEADS: Final = (
+    Head("main", "logits", 3, "rois", "classes", "classes", 1.0, 1.0),
+    Head("bg_fg", "bg_fg_logits", 2, "rois", "foreground", "classes", 0.3, 0.3, branch=True),
+    Head("target_nontarget", "target_nontarget_logits", 2, "rois", "target", "classes", 0.3, 0.3, branch=True),
+    Head("full_image", "full_image_logits", 1, "images", "person", "binary", 0.5, 0.3),
+    Head("contour", "contour_logits", 1, "rois", "target_border", "balanced_binary", branch=True),
+    Head("distance", "distance", 1, "rois", "target_distance", "smooth_l1", branch=True),
+)
+BY_NAME: Final = {head.name: head for head in HEADS}
+BY_KEY: Final = {head.key: head for head in HEADS}
+DISTILLED: Final = tuple(head for head in HEADS if head.distillation_weight is not None)
+OPTIONAL: Final = tuple(head for head in HEADS if head.optional)

@@ -1,0 +1,106 @@
+"""Labels and losses of the heads, found by the kinds that the table of heads names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from torch import Tensor
+from torch.nn import functional
+
+from human_edge_detection.experiments.heads import Head, LabelKind, LossKind
+from human_edge_detection.losses.boundary import border, border_band, signed_distance
+from human_edge_detection.losses.segmentation import balanced_cross_entropy, binary_losses, class_losses
+from human_edge_detection.structures import BACKGROUND, IGNORE, NON_TARGET, TARGET, Batch
+
+DISTANCE_LIMIT: Final = 8
+"""Pixels of the mask at which the distance target is cut off."""
+
+
+def foreground_labels(masks: Tensor) -> Tensor:
+    """``(N, H, W)`` as ``masks``: 0 background, 1 any person, 255 ignore."""
+    return masks.where((masks == BACKGROUND) | (masks == IGNORE), masks.new_ones(()))
+
+
+def target_labels(masks: Tensor) -> Tensor:
+    """``(N, H, W)`` as ``masks``: 0 this person, 1 other people, 255 where there is no person at all."""
+    ignore = masks.new_full((), IGNORE)
+    return (masks - TARGET).where((masks == TARGET) | (masks == NON_TARGET), ignore)
+
+
+def target_mask(masks: Tensor) -> Tensor:
+    """``(N, 1, H, W)`` float: 1 on this person, 0 elsewhere."""
+    return (masks == TARGET)[:, None].float()
+
+
+def _target_border(batch: Batch) -> Tensor:
+    return border(target_mask(batch.roi_masks))[:, 0].where(batch.roi_masks != IGNORE, float(IGNORE))
+
+
+LABELS: Final[Mapping[LabelKind, Callable[[Batch], Tensor]]] = {
+    "classes": lambda batch: batch.roi_masks,
+    "foreground": lambda batch: foreground_labels(batch.roi_masks),
+    "target": lambda batch: target_labels(batch.roi_masks),
+    "person": lambda batch: batch.person_masks,
+    "target_border": _target_border,
+    "target_distance": lambda batch: signed_distance(target_mask(batch.roi_masks), DISTANCE_LIMIT),
+}
+"""Labels of a batch by kind, ``(N, H, W)`` of the rois or ``(B, IH, IW)`` of the images; 255 is ignored."""
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """What the losses of all heads share.
+
+    Attributes:
+        class_weights: ``(3,)`` cross-entropy weights of background, target, non-target, for the main head.
+        dice_weight: Weight of Dice beside cross-entropy.
+        boundary_weight: Added to the weight of pixels near a border, in the cross-entropy of the main head.
+        boundary_width: Half width of that band, pixels of the mask.
+    """
+
+    class_weights: Tensor
+    dice_weight: float = 1.0
+    boundary_weight: float = 0.0
+    boundary_width: int = 2
+
+
+Terms = Iterator[tuple[str, float, Tensor]]
+"""Name of the loss, its weight within the head, and the scalar."""
+
+
+def _classes(head: Head, logits: Tensor, labels: Tensor, batch: Batch, settings: LossSettings) -> Terms:
+    pixel_weights = class_weights = None
+    if head.labels == "classes":  # weights are those of the three classes
+        class_weights = settings.class_weights
+        if settings.boundary_weight:
+            pixel_weights = 1.0 + settings.boundary_weight * border_band(labels, settings.boundary_width)
+    losses = class_losses(logits, labels, class_weights=class_weights, pixel_weights=pixel_weights)
+    yield "ce", 1.0, losses.cross_entropy
+    yield "dice", settings.dice_weight, losses.dice
+
+
+def _binary(head: Head, logits: Tensor, labels: Tensor, batch: Batch, settings: LossSettings) -> Terms:
+    losses = binary_losses(logits, labels)
+    yield "bce", 1.0, losses.cross_entropy
+    yield "dice", settings.dice_weight, losses.dice
+
+
+def _balanced_binary(head: Head, logits: Tensor, labels: Tensor, batch: Batch, settings: LossSettings) -> Terms:
+    yield "bce", 1.0, balanced_cross_entropy(logits, labels)
+
+
+def _smooth_l1(head: Head, values: Tensor, labels: Tensor, batch: Batch, settings: LossSettings) -> Terms:
+    error = functional.smooth_l1_loss(values, labels, reduction="none", beta=0.1)
+    valid = (batch.roi_masks != IGNORE)[:, None].to(error.dtype)
+    yield "smooth_l1", 1.0, (error * valid).sum() / valid.sum().clamp(min=1.0)
+
+
+LOSSES: Final[Mapping[LossKind, Callable[[Head, Tensor, Tensor, Batch, LossSettings], Terms]]] = {
+    "classes": _classes,
+    "binary": _binary,
+    "balanced_binary": _balanced_binary,
+    "smooth_l1": _smooth_l1,
+}
+"""Losses by kind."""
