@@ -1,1 +1,1 @@
-"""A training view of an image: random changes, warp, rasterized masks."""
+"""One augmented view of a training image: random parameters, affine warp, rasterised masks."""

@@ -1,7 +1,8 @@
-"""A training sample's picture, boxes and masks, made at the sizes that are wanted and nowhere larger.
+"""A training sample's image, boxes and masks under an affine view, computed at the wanted sizes directly.
 
-The exact path in ``dataset.py``, which validation takes, averages masks as large as the photograph. Here outlines are
-mapped and filled on a grid twice as fine as the answer. Labels follow the same rules.
+The exact path in ``dataset.py``, which validation takes, averages masks as large as the image file. Here polygons are
+mapped and rasterised on a grid of twice the wanted resolution and area-averaged (2 x 2 supersampling). Both paths give
+a pixel its label by the same rules.
 """
 
 from __future__ import annotations
@@ -23,34 +24,51 @@ from human_edge_detection.data.views.warp import ENOUGH, Matrix, inverse, scalin
 from human_edge_detection.structures import IGNORE, NON_TARGET, TARGET
 
 _FILL_BGR: Final = FILL_COLOR[::-1]
-_FINER: Final = 2
-_LEAST: Final = 0.5
-"""Pixels of the photograph; of whom less is seen in width or height is not seen."""
-_ROUNDING: Final = 1e-6
-_UNIT: Final = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float64)
-_WHOLE: Final = (0.0, 0.0, 1.0, 1.0)
+_SUPERSAMPLING: Final = 2
+"""Fine pixels along each side of a mask pixel."""
+_MIN_VISIBLE_PX: Final = 0.5
+"""Pixels of the image file; a person of whom less is visible in width or height counts as not visible."""
+_TOLERANCE: Final = 1e-6
+"""Rounding error, in pixels of the image file, of a point on the border of the image."""
+_UNIT_SQUARE: Final = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float64)
+"""Corners of the view in fractions, clockwise on a screen."""
+_WHOLE_VIEW: Final = (0.0, 0.0, 1.0, 1.0)
+"""The box ``x1, y1, x2, y2`` of the view in fractions."""
 
 
 def view_images(
     people: PeopleAnnotations, photograph: Photograph, view: View, sizes: Sequence[tuple[int, int]]
 ) -> list[NDArray[np.uint8]]:
-    """The same view of the photograph at each of ``sizes`` (height, width): ``(height, width, 3)`` uint8 RGB.
+    """The same view of an image at each of ``sizes``.
+
+    Args:
+        people: The annotations, which know the folder of image files.
+        photograph: The image.
+        view: What is shown, and how colours change.
+        sizes: (height, width) of each output.
+
+    Returns:
+        For each size ``(height, width, 3)`` uint8 RGB.
 
     Raises:
-        DataError: The photograph is missing, damaged, or of another size than its annotation says.
+        DataError: The image file is missing, damaged, or of another size than its annotation says.
     """
     full_size = (photograph.height, photograph.width)
+    # 1. From pixels of the image file to pixels of each output.
     matrices = [scaling(width, height) @ view.matrix for height, width in sizes]
+    # 2. Decode at a reduced size when the largest output still has enough pixels to average.
     most = min(min(strides(matrix)) for matrix in matrices) / ENOUGH
     image, factor = read_shrunk(people.images_dir / photograph.file_name, full_size, most)
+    # 3. Warp, then change the colours of the output, which has fewer pixels than the image file.
     return [
-        _finish(warp(image, matrix @ scaling(factor, factor), size, _FILL_BGR), view, full_size)
+        _to_rgb_augmented(warp(image, matrix @ scaling(factor, factor), size, _FILL_BGR), view, full_size)
         for matrix, size in zip(matrices, sizes, strict=True)
     ]
 
 
-def _finish(image: NDArray[np.uint8], view: View, full_size: tuple[int, int]) -> NDArray[np.uint8]:
-    image = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)  # here, where it has the fewest pixels
+def _to_rgb_augmented(image: NDArray[np.uint8], view: View, full_size: tuple[int, int]) -> NDArray[np.uint8]:
+    """``(H, W, 3)`` BGR to RGB with the colours and the blur of ``view``, whose unit is pixels at ``full_size``."""
+    image = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
     if view.color is not None:
         image = view.color.apply(image)
     if view.blur:
@@ -60,142 +78,177 @@ def _finish(image: NDArray[np.uint8], view: View, full_size: tuple[int, int]) ->
 
 
 class PeopleInView:
-    """The people of a photograph as a view shows them. Boxes are ``x1, y1, x2, y2`` in fractions of the view."""
+    """The persons and crowd regions of an image under a view. Boxes are ``x1, y1, x2, y2`` in fractions of the view."""
 
     def __init__(self, photograph: Photograph, matrix: Matrix) -> None:
-        """``matrix`` maps pixels of the photograph to fractions of the view."""
+        """Maps the outlines of all annotations to the view.
+
+        Args:
+            photograph: The image with its annotations.
+            matrix: ``(3, 3)``, from pixels of the image file to fractions of the view.
+        """
         height, width = photograph.height, photograph.width
         annotations = (*photograph.persons, *photograph.crowds)
+        # Shapes are numbered: persons, then crowd regions, then the frame of the image.
         shapes = [shape_of(annotation, height, width) for annotation in annotations]
-        frame = _UNIT * (width, height)
+        frame = _UNIT_SQUARE * (width, height)
         self._extent = frame[2].tolist()
         self._silhouettes = Silhouettes([*shapes, [[frame]]])
         self._persons = len(photograph.persons)
         self._crowds = range(self._persons, len(shapes))
         self._frame = len(shapes)
-        own = self._silhouettes.points
-        self._on_photograph = bool((own.min(axis=0) >= -_ROUNDING).all() and (own <= frame[2] + _ROUNDING).all())
+        points = self._silhouettes.points
+        self._is_inside_image = bool(
+            (points.min(axis=0) >= -_TOLERANCE).all() and (points <= frame[2] + _TOLERANCE).all()
+        )
         self._points = self._silhouettes.map(matrix)
-        self._back = inverse(matrix)[:2].tolist()
+        self._to_image = inverse(matrix)[:2].tolist()
 
     @cached_property
     def boxes(self) -> NDArray[np.float64]:
-        """``(P, 4)`` tight boxes of what is seen of each person; zeros for one of whom nothing is."""
+        """``(P, 4)`` bounding boxes of the visible part of each person; zeros for a person who is not visible."""
         window = self._window()
         if window is None or not self._persons:
             return np.zeros((self._persons, 4))
         boxes = self._silhouettes.boxes(self._persons, self._points, window)
-        seen = ((boxes[:, 2:] - boxes[:, :2]) * self._extent >= _LEAST).all(axis=1, keepdims=True)
-        return np.where(seen, boxes, 0.0)
+        is_visible = ((boxes[:, 2:] - boxes[:, :2]) * self._extent >= _MIN_VISIBLE_PX).all(axis=1, keepdims=True)
+        return np.where(is_visible, boxes, 0.0)
 
     def roi_masks(
         self, boxes: NDArray[np.float64], targets: NDArray[np.intp], size: tuple[int, int]
     ) -> NDArray[np.uint8]:
-        """As :func:`~human_edge_detection.data.dataset.roi_masks`, within a tolerance that tests state.
+        """Class masks of boxes: :func:`~human_edge_detection.data.dataset.roi_masks` within a tolerance in its tests.
 
         Args:
-            boxes: ``(n, 4)``, not empty.
-            targets: ``(n,)`` numbers of persons.
-            size: Height and width of a mask.
+            boxes: ``(n, 4)``, each with an area above 0.
+            targets: ``(n,)`` number of the target person of each box.
+            size: (height, width) of a mask.
+
+        Returns:
+            ``(n, height, width)`` uint8: background, target, non-target or ignore.
         """
         masks = np.empty((len(boxes), *size), np.uint8)
-        meets = self._meet(boxes)
-        meets[range(len(boxes)), targets] = False
-        for mask, box, target, others in zip(masks, boxes.tolist(), targets.tolist(), meets, strict=True):
+        # 1. Only persons whose boxes overlap a box can have pixels in it.
+        overlaps = self._overlaps(boxes)
+        overlaps[range(len(boxes)), targets] = False
+        for mask, box, target, others in zip(masks, boxes.tolist(), targets.tolist(), overlaps, strict=True):
+            # 2. Coverage of the fine pixels by the target, by any person, and by the image.
             grid = _Grid(self._silhouettes, self._points, box, size)
-            inside = self._photograph_on(grid, box)
-            own = self._people_on(grid, [target], inside)
-            anyone = np.maximum(own, self._people_on(grid, np.flatnonzero(others), inside)) if others.any() else own
-            person, own = grid.mean(anyone), grid.mean(own)
-            covered = person > FULL // 2
-            is_target = own >= person - own
-            np.add(_label(covered & is_target, TARGET), _label(covered & ~is_target, NON_TARGET), out=mask)
-            ignored = self._ignored_on(grid, anyone, inside)
-            if ignored is not None:
-                mask += _label(ignored & ~covered, IGNORE)
+            image = self._image_coverage(grid, box)
+            target_fine = self._person_coverage(grid, [target], image)
+            person_fine = target_fine
+            if others.any():
+                person_fine = np.maximum(target_fine, self._person_coverage(grid, np.flatnonzero(others), image))
+            # 3. Area-average to mask pixels.
+            person_mean, target_mean = grid.mean(person_fine), grid.mean(target_fine)
+            # 4. A pixel that persons cover by more than half is the target's if it covers at least half of that part.
+            is_person = person_mean > FULL // 2
+            is_target = target_mean >= person_mean - target_mean
+            np.add(_label(is_person & is_target, TARGET), _label(is_person & ~is_target, NON_TARGET), out=mask)
+            # 5. Of the other pixels, those mostly in a crowd region or outside of the image are ignored.
+            is_ignored = self._is_ignored(grid, person_fine, image)
+            if is_ignored is not None:
+                mask += _label(is_ignored & ~is_person, IGNORE)
         return masks
 
     def person_mask(self, size: tuple[int, int]) -> NDArray[np.uint8]:
-        """As :func:`~human_edge_detection.data.dataset.person_mask`, within a tolerance that tests state."""
-        grid = _Grid(self._silhouettes, self._points, _WHOLE, size)
-        inside = self._photograph_on(grid, _WHOLE)
-        anyone = self._people_on(grid, np.flatnonzero(self.boxes[:, 2]), inside)
-        covered = grid.mean(anyone) > FULL // 2
-        mask = _label(covered, 1)
-        ignored = self._ignored_on(grid, anyone, inside)
-        return mask if ignored is None else mask + _label(ignored & ~covered, IGNORE)
+        """``(height, width)`` uint8, 1 for any person, else 0 or ignore.
 
-    def _meet(self, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """``(n, P)`` which persons' boxes overlap which ``boxes``."""
+        :func:`~human_edge_detection.data.dataset.person_mask` within a tolerance in its tests.
+        """
+        grid = _Grid(self._silhouettes, self._points, _WHOLE_VIEW, size)
+        image = self._image_coverage(grid, _WHOLE_VIEW)
+        person_fine = self._person_coverage(grid, np.flatnonzero(self.boxes[:, 2]), image)
+        is_person = grid.mean(person_fine) > FULL // 2
+        mask = _label(is_person, 1)
+        is_ignored = self._is_ignored(grid, person_fine, image)
+        return mask if is_ignored is None else mask + _label(is_ignored & ~is_person, IGNORE)
+
+    def _overlaps(self, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """``(n, P)``: whether the box of each of the P persons overlaps each of ``boxes``."""
         starts = np.maximum(self.boxes[:, :2], boxes[:, None, :2])
         ends = np.minimum(self.boxes[:, 2:], boxes[:, None, 2:])
         return np.asarray((starts < ends).all(axis=2))
 
-    def _photograph_on(self, grid: _Grid, box: Sequence[float]) -> NDArray[np.uint8] | None:
-        """How much of each fine pixel the photograph covers; None: all of them."""
+    def _image_coverage(self, grid: _Grid, box: Sequence[float]) -> NDArray[np.uint8] | None:
+        """How much of each fine pixel the image covers, 0 to :data:`FULL`; None when the box lies inside the image."""
         x1, y1, x2, y2 = box
         width, height = self._extent
-        (a, b, c), (d, e, f) = self._back
+        (a, b, c), (d, e, f) = self._to_image
+        # The image is convex, so a box is inside it when its four corners are.
         for x, y in ((x1, y1), (x2, y1), (x1, y2), (x2, y2)):
-            across, down = a * x + b * y + c, d * x + e * y + f
-            if not (-_ROUNDING <= across <= width + _ROUNDING and -_ROUNDING <= down <= height + _ROUNDING):
+            image_x, image_y = a * x + b * y + c, d * x + e * y + f
+            if not (-_TOLERANCE <= image_x <= width + _TOLERANCE and -_TOLERANCE <= image_y <= height + _TOLERANCE):
                 return grid.paint([self._frame])
         return None
 
-    def _people_on(self, grid: _Grid, numbers: Iterable[int], inside: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
-        """How much of each fine pixel these persons cover. Nobody is outside of the photograph."""
-        plane = grid.paint(numbers)
-        if inside is not None and not self._on_photograph:
-            np.minimum(plane, inside, out=plane)
-        return plane
+    def _person_coverage(
+        self, grid: _Grid, numbers: Iterable[int], image: NDArray[np.uint8] | None
+    ) -> NDArray[np.uint8]:
+        """How much of each fine pixel these persons cover, 0 to :data:`FULL`; nothing outside of the image."""
+        coverage = grid.paint(numbers)
+        if image is not None and not self._is_inside_image:
+            np.minimum(coverage, image, out=coverage)
+        return coverage
 
-    def _ignored_on(
-        self, grid: _Grid, anyone: NDArray[np.uint8], inside: NDArray[np.uint8] | None
+    def _is_ignored(
+        self, grid: _Grid, person_fine: NDArray[np.uint8], image: NDArray[np.uint8] | None
     ) -> NDArray[np.bool_] | None:
-        """Which pixels do not count, for a crowd or the end of the photograph, unless anyone is there; None: all do."""
+        """Which mask pixels lie mostly in a crowd region or outside of the image and not on a person; None: none."""
         if not self._crowds:
-            return None if inside is None else grid.mean(inside) <= FULL // 2
+            return None if image is None else grid.mean(image) <= FULL // 2
         ignored = grid.paint(self._crowds)
-        if inside is not None:
-            np.maximum(ignored, FULL - inside, out=ignored)
-        return grid.mean(np.minimum(ignored, FULL - anyone, out=ignored)) > FULL // 2
+        if image is not None:
+            np.maximum(ignored, FULL - image, out=ignored)
+        return grid.mean(np.minimum(ignored, FULL - person_fine, out=ignored)) > FULL // 2
 
     def _window(self) -> Outline | None:
-        """What of the view people can be seen in: where the photograph is; None: nowhere."""
-        if self._on_photograph:
-            return _UNIT
+        """The convex part of the view that persons can be visible in, clockwise on a screen; None: no part.
+
+        When outlines reach beyond the image, it is the intersection of the view and the image.
+        """
+        if self._is_inside_image:
+            return _UNIT_SQUARE
         area, window = cv2.intersectConvexConvex(
-            self._points[-4:].astype(np.float32),  # the frame comes last
-            _UNIT.astype(np.float32),
+            self._points[-4:].astype(np.float32),  # the frame of the image comes last
+            _UNIT_SQUARE.astype(np.float32),
         )
         if area <= 0 or window is None:
             return None
         corners = np.asarray(window[:, 0], np.float64)
+        # A mirrored view turns the order of the corners round.
         return corners if cv2.contourArea(np.asarray(window), oriented=True) > 0 else corners[::-1]
 
 
 class _Grid:
-    """Fine pixels of a box, in which shapes are painted."""
+    """The supersampled pixels of a box, on which shapes are rasterised."""
 
     def __init__(self, silhouettes: Silhouettes, points: Outline, box: Sequence[float], size: tuple[int, int]) -> None:
-        """``points`` are those of ``silhouettes`` in fractions of the view, as ``box``; ``size`` is of the answer."""
+        """Maps points from fractions of the view to fine pixels of the box.
+
+        Args:
+            silhouettes: The shapes.
+            points: Their points in fractions of the view.
+            box: ``x1, y1, x2, y2`` in fractions of the view.
+            size: (height, width) of the mask, in mask pixels.
+        """
         x1, y1, x2, y2 = box
         self._size = size
-        self._fine = (size[0] * _FINER, size[1] * _FINER)
+        self._fine = (size[0] * _SUPERSAMPLING, size[1] * _SUPERSAMPLING)
         scale = np.array([self._fine[1] / (x2 - x1), self._fine[0] / (y2 - y1)])
         self._points = for_painting((points - (x1, y1)) * scale)
         self._silhouettes = silhouettes
 
     def paint(self, numbers: Iterable[int]) -> NDArray[np.uint8]:
-        """How much of each fine pixel any of these shapes covers."""
+        """How much of each fine pixel any of these shapes covers, 0 to :data:`FULL`."""
         return self._silhouettes.paint(numbers, self._points, self._fine)
 
     def mean(self, plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Fine pixels as pixels of the answer."""
+        """The mean over the fine pixels of each mask pixel."""
         return np.asarray(cv2.resize(plane, self._size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _label(where: NDArray[np.bool_], label: int) -> NDArray[np.uint8]:
-    """``label`` there and 0 elsewhere; quicker than a copy under a mask."""
+    """``label`` where ``where`` is true and 0 elsewhere; quicker than ``np.where`` or a masked copy."""
     labels: NDArray[np.uint8] = where.view(np.uint8) * np.uint8(label)
     return labels
