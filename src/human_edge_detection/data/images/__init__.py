@@ -1,1 +1,1 @@
-"""Image files: what their header says, and their pixels."""
+"""Image files: their headers, and reading, resizing and resampling their pixels."""

@@ -1,7 +1,8 @@
-"""What a picture file says of itself, and whether the file is whole; no pixel is decoded.
+"""Parses the headers of image files and checks that the files are complete, without decoding any pixel.
 
-Decoding comes after this, because it is what hurts: a few kilobytes can unpack to gigabytes, and OpenCV decodes half a
-JPEG to half a grey picture without an error.
+This comes before decoding, which is what does damage: a few kilobytes can decompress to gigabytes, and OpenCV decodes
+half a JPEG to a half grey image without an error. Formats: JPEG (ITU-T T.81), PNG (ISO/IEC 15948), WebP (RFC 9649) and
+BMP.
 """
 
 import re
@@ -13,19 +14,24 @@ from typing import NamedTuple
 from human_edge_detection.errors import DataError
 
 MAX_PIXELS = 2**27
-"""Largest picture, height times width: 400 MB of RGB."""
+"""Largest image, height times width: 400 MB of RGB."""
 
 _MAX_SCANS = 100
-"""Scans of a progressive JPEG. Usual are 10; each costs a pass over the whole picture and a few bytes of the file."""
+"""Most scans of a progressive JPEG; 10 are usual. Each costs a pass over the whole image and few bytes of the file."""
 _JPEG_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
-"""What is no marker: a filler ``ff``, a stuffed ``ff 00`` and a restart inside the pixels."""
+"""A marker of a segment; not fill bytes ``ff``, a stuffed ``ff 00`` or a restart marker among coded pixels."""
 _START, _END, _SCAN, _EXIF_SEGMENT = 0xD8, 0xD9, 0xDA, 0xE1
+"""JPEG markers: start of image (SOI), end of image (EOI), start of scan (SOS), application segment 1 (APP1)."""
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+"""JPEG markers of a frame header (SOF), which holds the size; the three left out are no frame headers."""
+_TEMPORARY = 0x01
+"""JPEG marker (TEM) that, like the start of an image, has no body."""
 _ORIENTATION_TAG, _SHORT = 0x0112, 3
+"""EXIF: number of the orientation's tag, and type code of a 16-bit integer."""
 
 
 class PictureHeader(NamedTuple):
-    """Size as the picture is to be seen, that is turned, and the EXIF orientation (1 to 8) that turns it."""
+    """Size in pixels after the EXIF orientation is applied, and this orientation, 1 (upright) to 8."""
 
     height: int
     width: int
@@ -33,11 +39,14 @@ class PictureHeader(NamedTuple):
 
 
 def read_header(content: bytes) -> PictureHeader:
-    """The header of a whole JPEG, PNG, WebP or BMP file with one picture in it.
+    """The header of a complete JPEG, PNG, WebP or BMP file that holds one image.
+
+    Args:
+        content: All bytes of the file.
 
     Raises:
-        DataError: The content is something else, cut off, damaged, animated or larger than ``MAX_PIXELS``; the message
-            says so, the caller puts the file before it.
+        DataError: The content is something else, cut off, damaged, animated or larger than ``MAX_PIXELS``. The message
+            lacks its subject: the caller puts the name of the file before it.
     """
     if not content:
         raise DataError("is empty (0 bytes); download or copy it again")
@@ -50,6 +59,7 @@ def read_header(content: bytes) -> PictureHeader:
         raise _cut_off(content) from None
     if height < 1 or width < 1 or height * width > MAX_PIXELS:
         raise DataError(f"is {width} x {height}, expected 1 to {MAX_PIXELS:,} pixels in all; shrink it")
+    # Orientations above 4 swap rows and columns.
     return PictureHeader(width, height, orientation) if orientation > 4 else PictureHeader(height, width, orientation)
 
 
@@ -62,10 +72,11 @@ def _damaged(problem: str) -> DataError:
 
 
 def _animated() -> DataError:
-    return DataError("is animated, expected one picture; save the frame that is annotated as a picture of its own")
+    return DataError("is animated, expected one image; save the frame that is annotated as an image file of its own")
 
 
 def _jpeg(content: bytes) -> PictureHeader:
+    """Reads size and orientation from the segments of a JPEG and counts its scans."""
     size: tuple[int, int] | None = None
     orientation, scans = 1, 0
     for marker, body in _jpeg_segments(content):
@@ -81,23 +92,29 @@ def _jpeg(content: bytes) -> PictureHeader:
 
 
 def _jpeg_segments(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Marker and body of each segment up to the end marker; a preview inside a segment is skipped with it."""
-    position = 2
+    """Marker and body of each segment up to the end marker.
+
+    A segment is skipped by its length, and with it a preview inside of it. The coded pixels behind a scan header have
+    no length: they are searched for the next marker.
+    """
+    position = 2  # behind the start of the image
     while found := _JPEG_MARKER.search(content, position):
         marker, position = content[found.end() - 1], found.end()
         if marker == _END:
             return
-        if marker not in (0x01, _START):
-            (length,) = struct.unpack_from(">H", content, position)
+        if marker not in (_TEMPORARY, _START):
+            (length,) = struct.unpack_from(">H", content, position)  # of itself and the body
             yield marker, content[position + 2 : position + length]
             position += length
     raise _cut_off(content)
 
 
 def _png(content: bytes) -> PictureHeader:
+    """Reads size and orientation from the chunks of a PNG and compares each chunk's checksum."""
     size, orientation = None, 1
     position, name = 8, b""
     while name != b"IEND":
+        # A chunk: length of the body, name, body, CRC-32 of name and body.
         length, name = struct.unpack_from(">I4s", content, position)
         (checksum,) = struct.unpack_from(">I", content, position + 8 + length)
         body = content[position + 8 : position + 8 + length]
@@ -117,6 +134,7 @@ def _png(content: bytes) -> PictureHeader:
 
 
 def _webp(content: bytes) -> PictureHeader:
+    """Reads size and orientation from the RIFF chunks of a WebP, lossy (``VP8 ``) or lossless (``VP8L``)."""
     size, orientation = None, 1
     (length,) = struct.unpack_from("<I", content, 4)
     if content[8:12] != b"WEBP":
@@ -137,23 +155,28 @@ def _webp(content: bytes) -> PictureHeader:
         elif name == b"VP8L" and size is None:
             (bits,) = struct.unpack_from("<I", body, 1)
             size = (bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1
-        position += 8 + length_of_body + length_of_body % 2
+        position += 8 + length_of_body + length_of_body % 2  # chunks begin at even positions
     if size is None:
-        raise _damaged("a WebP without a picture")
+        raise _damaged("a WebP without an image")
     return PictureHeader(*size, orientation)
 
 
 def _bmp(content: bytes) -> PictureHeader:
+    """Reads the size of an uncompressed BMP and compares the length of its rows with that of the file."""
     start, header_bytes, width, height, _, bits, compression = struct.unpack_from("<IIiiHHI", content, 10)
     if header_bytes < 40 or compression not in (0, 3):
         raise DataError("is a BMP of an unusual kind; convert it to PNG")
+    # A row is padded to a multiple of 4 bytes; a negative height says that the top row comes first.
     if len(content) < start + (width * bits + 31) // 32 * 4 * abs(height):
         raise _cut_off(content)
     return PictureHeader(abs(height), width, 1)
 
 
 def _orientation(tiff: bytes) -> int:
-    """The orientation that an EXIF block gives; 1, which is upright, where it gives none."""
+    """The orientation in an EXIF block, which is laid out as a TIFF file; 1 (upright) when there is none.
+
+    The block begins with its byte order and the position of a directory: a count, then entries of 12 bytes each.
+    """
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
     if order is None:
         return 1
@@ -164,7 +187,7 @@ def _orientation(tiff: bytes) -> int:
             tag, kind, _, value = struct.unpack_from(order + "HHIH", tiff, start + 2 + 12 * number)
             if tag == _ORIENTATION_TAG and kind == _SHORT:
                 return value if 1 <= value <= 8 else 1
-    except struct.error:  # the block ends too early; viewers take such a picture as it is
+    except struct.error:  # the block ends too early; viewers show such an image as it is stored
         pass
     return 1
 

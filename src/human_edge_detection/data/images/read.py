@@ -1,4 +1,4 @@
-"""Reading a photograph from disk, and changing its size."""
+"""Reads image files, and resizes and resamples images."""
 
 from pathlib import Path
 from typing import Any
@@ -12,26 +12,28 @@ from human_edge_detection.errors import DataError
 from human_edge_detection.files.read import read_regular_file
 
 _MAX_BYTES = 2**29
+"""Largest image file."""
 _JPEG = b"\xff\xd8"
-_REDUCED = {
+_DECODE_MODES = {
     1: cv2.IMREAD_COLOR,
     2: cv2.IMREAD_REDUCED_COLOR_2,
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
+"""OpenCV's decoding mode for each factor by which width and height are divided."""
 
 
 def read_photograph(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-    """The photograph as ``(H, W, 3)`` uint8 RGB, turned as its EXIF data says.
+    """Reads an image file as ``(H, W, 3)`` uint8 RGB, oriented as its EXIF data says.
 
-    Grey, CMYK, 16-bit and transparent pictures become 8-bit RGB.
+    Grey, CMYK, 16-bit and transparent images become 8-bit RGB.
 
     Args:
         path: A JPEG, PNG, WebP or BMP file.
-        size: Height and width that its annotation says; another size is refused before anything is decoded.
+        size: (height, width) that its annotation says; another size is refused before anything is decoded.
 
     Raises:
-        DataError: The file is missing, empty, cut off, damaged, not a picture, huge or of another size.
+        DataError: The file is missing, empty, cut off, damaged, not an image, too large or of another size.
     """
     return np.asarray(cv2.cvtColor(read_shrunk(path, size, 1)[0], cv2.COLOR_BGR2RGB), np.uint8)
 
@@ -41,27 +43,33 @@ def read_shrunk(path: Path, size: tuple[int, int] | None, most: float) -> tuple[
 
     Args:
         path: A JPEG, PNG, WebP or BMP file.
-        size: Height and width that its annotation says.
-        most: Largest factor that it may be shrunk by.
+        size: (height, width) that its annotation says.
+        most: Largest factor that width and height may be divided by.
 
     Returns:
-        The photograph, and the factor that it is shrunk by: 1, or for a JPEG 2, 4 or 8, which its blocks can be
-        decoded at. A pixel is about the mean of so many in a row and in a column; the last ones may reach outside.
+        ``(ceil(H / factor), ceil(W / factor), 3)`` uint8 BGR, and the factor: 1, or for a JPEG 2, 4 or 8, at which its
+        8 x 8 blocks can be decoded directly. A pixel is about the mean of ``factor x factor`` pixels; those of the last
+        row and column may reach beyond the image.
 
     Raises:
-        DataError: The file is missing, empty, cut off, damaged, not a picture, huge or of another size.
+        DataError: The file is missing, empty, cut off, damaged, not an image, too large or of another size.
     """
     try:
         content, header = _read_whole(path, size)
-        # Of other formats OpenCV would decode all and take every other pixel.
-        factor = max(f for f in _REDUCED if f <= max(most, 1)) if content.startswith(_JPEG) else 1
-        return _decode(content, header, _REDUCED[factor]), factor
+        # Only JPEG: of other formats OpenCV would decode every pixel and then drop most of them.
+        factor = max(f for f in _DECODE_MODES if f <= max(most, 1)) if content.startswith(_JPEG) else 1
+        return _decode(content, header, _DECODE_MODES[factor]), factor
     except DataError as error:
         raise DataError(f"photograph {path} {error}") from None
 
 
 def photograph_problem(path: Path, size: tuple[int, int]) -> str | None:
-    """What :func:`read_photograph` would refuse it for, or None; decodes at an eighth of the size, which is quicker."""
+    """Why :func:`read_photograph` would refuse an image file, or None; decodes it at an eighth of its size, for speed.
+
+    Args:
+        path: A JPEG, PNG, WebP or BMP file.
+        size: (height, width) that its annotation says.
+    """
     try:
         content, header = _read_whole(path, size)
         _decode(content, header, cv2.IMREAD_REDUCED_COLOR_8)
@@ -71,6 +79,7 @@ def photograph_problem(path: Path, size: tuple[int, int]) -> str | None:
 
 
 def _read_whole(path: Path, size: tuple[int, int] | None) -> tuple[bytes, PictureHeader]:
+    """The bytes of a complete image file and its header; refuses a size other than ``size`` (height, width)."""
     try:
         content = read_regular_file(path, max_bytes=_MAX_BYTES)
     except OSError as error:
@@ -85,18 +94,19 @@ def _read_whole(path: Path, size: tuple[int, int] | None) -> tuple[bytes, Pictur
 
 
 def _decode(content: bytes, header: PictureHeader, mode: int) -> NDArray[np.uint8]:
+    """The pixels of a checked file, ``(H, W, 3)`` uint8 BGR, in the EXIF orientation of ``header``."""
     try:
-        # Turned here: which formats OpenCV turns by itself depends on its version.
+        # OpenCV is told to ignore the orientation: which formats it applies it to depends on its version.
         image = cv2.imdecode(np.frombuffer(content, np.uint8), mode | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
         raise DataError(f"cannot be decoded ({error.err}); replace the file") from None
     if image is None:
         raise DataError("cannot be decoded; replace the file")
-    return _turn(image, header.orientation).astype(np.uint8, copy=False)
+    return _oriented(image, header.orientation).astype(np.uint8, copy=False)
 
 
-def _turn(image: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """The image as it is to be seen, from as it is stored; ``orientation`` is that of EXIF."""
+def _oriented(image: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Applies an EXIF orientation (1 to 8) to an image as it is stored: a transposition above 4, then a flip."""
     if orientation > 4:
         image, orientation = cv2.transpose(image), orientation - 4
     flip = {2: 1, 3: -1, 4: 0}.get(orientation)
@@ -104,8 +114,17 @@ def _turn(image: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def resize(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    """``image`` stretched to ``size`` (height, width): averaged where it shrinks, interpolated where it grows."""
+    """Resizes an image: each axis is area-averaged where it shrinks and interpolated linearly where it grows.
+
+    Args:
+        image: ``(H, W)`` or ``(H, W, C)``, of a type that OpenCV resizes.
+        size: (height, width) of the output.
+
+    Returns:
+        ``(height, width)`` or ``(height, width, C)`` of the type of ``image``.
+    """
     height, width = size
+    # 1. Area averaging along the axes that shrink. 2. Bilinear interpolation along those that grow.
     smaller = (min(width, image.shape[1]), min(height, image.shape[0]))
     if smaller != (image.shape[1], image.shape[0]):
         image = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)
@@ -115,15 +134,16 @@ def resize(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
 
 
 def resample(planes: NDArray[Any], box: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float32]:
-    """The part of ``planes`` inside ``box``, resampled to ``size``.
+    """Crops ``planes`` to ``box`` and resamples the crop to ``size``; exact also for boxes at fractions of a pixel.
 
-    Each answer is the mean over a window around its position: one answer pixel wide where the box shrinks (area
-    averaging), one source pixel wide where it grows (which is bilinear interpolation). Exact for fractional boxes.
+    Separable filtering: each output value is the mean over a window around its position. The window is one output pixel
+    wide along an axis that shrinks (area averaging) and one source pixel wide along one that grows, which is bilinear
+    interpolation.
 
     Args:
         planes: ``(C, H, W)``.
         box: x1, y1, x2, y2 in pixels, inside the planes.
-        size: Height and width of the answer.
+        size: (height, width) of the output.
 
     Returns:
         ``(C, height, width)`` float32.
@@ -135,12 +155,25 @@ def resample(planes: NDArray[Any], box: NDArray[Any], size: tuple[int, int]) -> 
 
 
 def _window_weights(start: float, end: float, length: int, count: int) -> tuple[slice, NDArray[np.float32]]:
-    """Source pixels that ``count`` windows over ``[start, end]`` touch, and their ``(count, touched)`` weights."""
+    """The weights of one axis for :func:`resample`.
+
+    Args:
+        start: First position of the box, in pixels.
+        end: Last position of the box.
+        length: Number of source pixels.
+        count: Number of output pixels.
+
+    Returns:
+        The k source pixels that any window overlaps, and ``(count, k)`` weights; each row adds up to 1.
+    """
+    # 1. Centres of the output pixels, and half the width of their windows, in source pixels.
     step = (end - start) / count
     centres = start + (np.arange(count) + 0.5) * step
     half = max(step, 1.0) / 2
+    # 2. The source pixels that the windows overlap.
     first, last = max(int(np.floor(centres[0] - half)), 0), min(int(np.ceil(centres[-1] + half)), length)
     pixels = np.arange(first, last)
+    # 3. The length of the overlap of each window with each pixel, 0 for none, as a share of the window.
     covered = np.minimum(centres[:, None] + half, pixels + 1) - np.maximum(centres[:, None] - half, pixels)
     weights = np.clip(covered, 0.0, None)
     return slice(first, last), (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)

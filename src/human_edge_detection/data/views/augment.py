@@ -155,7 +155,7 @@ def jitter_boxes(
 
 
 def fit_boxes(boxes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Bounding boxes ``(N, 4)`` in pixels, clipped to an image of ``size`` (height, width), each side at least 1 long."""
+    """Bounding boxes ``(N, 4)`` in pixels, clipped to an image of ``size`` (height, width), sides at least 1 long."""
     limits = np.array([size[1], size[0]], np.float32)
     low = np.clip(boxes[:, :2], 0, limits - 1)
     high = np.clip(boxes[:, 2:], low + 1, limits)
