@@ -1,7 +1,8 @@
-"""COCO segmentations: polygons and run lengths, checked before pycocotools sees them.
+"""COCO segmentations: polygons and run-length encoding (RLE), checked before pycocotools decodes them.
 
-pycocotools is C code that trusts its input: a coordinate that is not finite, a huge one or run lengths that do not add
-up can end the process. So every segmentation is checked here, in Python, once, when the annotations are read.
+pycocotools is C code that trusts its input: an infinite or huge coordinate, or run lengths that do not add up, can end
+the process. So every segmentation is checked here, in Python, once, when the annotations are read. In COCO's RLE runs
+go down the columns of an image (column-major order) and alternate between background and mask, background first.
 """
 
 import math
@@ -16,16 +17,16 @@ from pycocotools import mask as coco_mask
 from human_edge_detection.errors import DataError
 
 Segmentation = list[list[float]] | dict[str, Any]
-"""Polygons ``[[x, y, x, y, ...], ...]`` in pixels, or run lengths ``{"size": [height, width], "counts": ...}``."""
+"""Polygons ``[[x, y, x, y, ...], ...]`` in pixels, or RLE ``{"size": [height, width], "counts": list or string}``."""
 Box = tuple[float, float, float, float]
 """``x1, y1, x2, y2`` in pixels."""
 
 MAX_OUTLINE = 2**22
-"""Longest outline of one annotation, pixels."""
+"""Largest sum of the lengths of all polygons of one annotation, pixels."""
 MAX_POLYGONS = 2000
 """Most polygons of one annotation."""
 _MAX_SHIFT = 25
-"""Six characters of five bits hold any run; pycocotools shifts 32-bit numbers and reads longer ones wrongly."""
+"""Largest shift of the 5 bits of a character. Six characters hold any run; pycocotools overflows 32 bits at seven."""
 _INTEGERS = frozenset({int})
 _NUMBERS = frozenset({int, float})
 _brief = reprlib.Repr()
@@ -33,10 +34,16 @@ _brief.maxstring = _brief.maxother = _brief.maxlong = 60
 
 
 def check_segmentation(segmentation: object, height: int, width: int) -> Segmentation:
-    """The segmentation itself, when it is one that a photograph of this size can have.
+    """Checks a segmentation and returns it unchanged.
+
+    Args:
+        segmentation: The value of ``segmentation`` in a COCO annotation, whatever it is.
+        height: Of the image, pixels.
+        width: Of the image, pixels.
 
     Raises:
-        DataError: Saying what is malformed; the caller puts file and annotation before it.
+        DataError: It is malformed or does not fit the image. The message lacks its subject: the caller puts the file
+            and the annotation before it.
     """
     if isinstance(segmentation, list):
         for number, polygon in enumerate(segmentation):
@@ -50,7 +57,7 @@ def check_segmentation(segmentation: object, height: int, width: int) -> Segment
 
 
 def decode_mask(segmentation: Segmentation, height: int, width: int) -> NDArray[np.uint8]:
-    """The pixels of a checked segmentation: ``(height, width)`` uint8, 1 inside and 0 outside."""
+    """Rasterises a checked segmentation: ``(height, width)`` uint8, 1 inside and 0 outside."""
     if not segmentation:
         return np.zeros((height, width), np.uint8)
     mask: NDArray[np.uint8] = coco_mask.decode(compress(segmentation, height, width))
@@ -58,7 +65,7 @@ def decode_mask(segmentation: Segmentation, height: int, width: int) -> NDArray[
 
 
 def mask_area_and_box(segmentation: Segmentation, height: int, width: int) -> tuple[int, Box]:
-    """Number of pixels and tight box of a checked segmentation, without unpacking it."""
+    """Number of pixels and tight bounding box, in pixels, of a checked segmentation; its RLE is not decoded."""
     if not segmentation:
         return 0, (0.0, 0.0, 0.0, 0.0)
     rle = compress(segmentation, height, width)
@@ -67,7 +74,10 @@ def mask_area_and_box(segmentation: Segmentation, height: int, width: int) -> tu
 
 
 def compress(segmentation: Segmentation, height: int, width: int) -> dict[str, Any]:
-    """A checked segmentation that is not empty, as compressed run lengths: ``counts`` is a string or ASCII bytes."""
+    """A checked, non-empty segmentation as compressed RLE ``{"size": ..., "counts": string or ASCII bytes}``.
+
+    Polygons are rasterised one by one and united.
+    """
     if isinstance(segmentation, list):
         parts = coco_mask.frPyObjects(segmentation, height, width)
         merged: dict[str, Any] = coco_mask.merge(parts) if len(parts) > 1 else parts[0]
@@ -79,7 +89,7 @@ def compress(segmentation: Segmentation, height: int, width: int) -> dict[str, A
 
 
 def is_plain(polygon: object) -> bool:
-    """Whether this is a list of numbers that has the length of a polygon, wherever its points may lie."""
+    """Whether this is a list of at least 3 points as an even number of ints and floats, of any value."""
     return (
         isinstance(polygon, list)
         and len(polygon) >= 6
@@ -89,11 +99,12 @@ def is_plain(polygon: object) -> bool:
 
 
 def _check_polygon(polygon: object, number: int, height: int, width: int) -> None:
+    """Refuses polygon ``number`` unless it is a list of at least three points near the image."""
     if not isinstance(polygon, list):
         raise DataError(f"polygon {number} is a {type(polygon).__name__}, expected a list of numbers x, y, x, y, ...")
     if len(polygon) < 6 or len(polygon) % 2:
         raise DataError(f"polygon {number} has {len(polygon)} coordinates, expected an even number of at least 6")
-    if not _lies_near(polygon, height, width):
+    if not _is_polygon_near(polygon, height, width):
         position, value = next(
             (position, value)
             for position, value in enumerate(polygon)
@@ -101,30 +112,35 @@ def _check_polygon(polygon: object, number: int, height: int, width: int) -> Non
         )
         raise DataError(
             f"polygon {number} has the coordinate {shorten(value)} at position {position}, expected a number of "
-            f"pixels in or near the photograph of {width} x {height}"
+            f"pixels in or near the image of {width} x {height}"
         )
 
 
-def _lies_near(polygon: list[Any], height: int, width: int) -> bool:
-    """Whether :func:`_is_near` holds for all coordinates, asked of the extremes alone: five times as quick."""
+def _is_polygon_near(polygon: list[Any], height: int, width: int) -> bool:
+    """Whether :func:`_is_near` holds for all coordinates; comparing only minima and maxima is five times as quick."""
     if not _NUMBERS.issuperset(map(type, polygon)):
         return False
     x, y = polygon[::2], polygon[1::2]
     if not (-width <= min(x) and max(x) <= 2 * width and -height <= min(y) and max(y) <= 2 * height):
         return False
-    return not math.isnan(sum(polygon))  # min and max pass over NaN
+    return not math.isnan(sum(polygon))  # comparisons with NaN are false, so min and max may skip it
 
 
 def _is_near(value: object, side: int) -> bool:
-    """Whether this is a number within one photograph's side of the photograph; false for NaN and infinities."""
+    """Whether this is a number from ``-side`` to ``2 * side``, where the image has 0 to ``side``; false for NaN."""
     return isinstance(value, int | float) and type(value) in _NUMBERS and -side <= value <= 2 * side
 
 
 def _check_outlines(polygons: list[list[float]], height: int, width: int) -> None:
-    """Bounds the memory and time of pycocotools: five points for each pixel of outline, each polygon merged anew."""
+    """Bounds the memory and time of pycocotools, which makes five points of each pixel of a polygon's length.
+
+    The length of an edge is that of its longer side, as pycocotools steps along it.
+    """
     if len(polygons) > MAX_POLYGONS:
         raise DataError(f"segmentation has {len(polygons)} polygons, expected at most {MAX_POLYGONS}; write RLE")
-    if sum(map(len, polygons)) * 1.5 * max(height, width) <= MAX_OUTLINE:  # no edge is longer than three sides
+    if (
+        sum(map(len, polygons)) * 1.5 * max(height, width) <= MAX_OUTLINE
+    ):  # no edge is longer than three sides of the image
         return
     length = 0.0
     for polygon in polygons:
@@ -135,12 +151,13 @@ def _check_outlines(polygons: list[list[float]], height: int, width: int) -> Non
 
 
 def _check_run_lengths(rle: dict[str, Any], height: int, width: int) -> None:
+    """Refuses an RLE of another size, or whose runs are not integers from 0 up that add up to all pixels."""
     size = rle.get("size")
     if size != [height, width] or {*map(type, size)} != {int}:
         raise DataError(f"RLE has size {shorten(size)}, expected [height, width] = [{height}, {width}]")
     counts = rle.get("counts")
     if isinstance(counts, str):
-        runs = _unpack_counts(counts)
+        runs = _decode_counts(counts)
     elif isinstance(counts, list):
         runs = counts
     else:
@@ -151,16 +168,23 @@ def _check_run_lengths(rle: dict[str, Any], height: int, width: int) -> None:
         raise DataError(f"RLE counts add up to {shorten(sum(runs))} pixels, expected {height} x {width}")
 
 
-def _unpack_counts(packed: str) -> Sequence[int]:
-    """Run lengths of COCO's string: 5 bits a character; from the fourth on, differences to the run two before."""
+def _decode_counts(text: str) -> Sequence[int]:
+    """Decodes the run lengths of COCO's compressed RLE (``rleFrString`` of pycocotools).
+
+    A variable-length code like LEB128: each character, minus 48, holds 5 bits of a two's complement number, lowest bits
+    first, and a sixth bit that says that more follow. From the fourth run on, the number is the difference to the run
+    two before, which is the previous run of the same kind.
+    """
     runs: list[int] = []
     value = shift = 0
-    for character in packed:
+    for character in text:
         bits = ord(character) - 48
         if not 0 <= bits < 64 or shift > _MAX_SHIFT:
             raise DataError(f"RLE counts are not a COCO string (at {shorten(character)}); write the annotation anew")
+        # 1. Append 5 bits above those read so far.
         value |= (bits & 0x1F) << shift
         shift += 5
+        # 2. The last character of a number: extend its sign, then undo the difference.
         if not bits & 0x20:
             if bits & 0x10:
                 value -= 1 << shift
@@ -172,7 +196,7 @@ def _unpack_counts(packed: str) -> Sequence[int]:
 
 
 def shorten(value: object) -> str:
-    """``repr`` of at most 60 characters, so that a message stays one line; quick for any size and depth."""
+    """``repr`` cut to 60 characters, so that a message stays one line; quick for values of any size and depth."""
     try:
         text = _brief.repr(value)
     except ValueError:  # an integer of more than 4300 digits
