@@ -82,7 +82,7 @@ def scatter(file: Path, target: Path) -> Path:
 @pytest.fixture(params=["in memory", "mapped"])
 def people(request: pytest.FixtureRequest, tiny_coco: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     if request.param == "mapped":
-        monkeypatch.setattr(coco, "_WORTH_AN_INDEX", 0)
+        monkeypatch.setattr(coco, "_MIN_INDEXED_BYTES", 0)
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     paths = find_split(tiny_coco, "train")
     return read_people(scatter(paths.annotations, tmp_path / "people.json"), paths.images)
@@ -116,7 +116,7 @@ def test_run_lengths_are_traced_once_and_where_there_is_no_room_whenever_they_ar
         dataset = PeopleDataset(people, **sizes, augmentation=Augmentation(), max_rois=None, seed=0)
         return [dataset[(epoch, index)] for epoch in range(3) for index in range(2)]
 
-    monkeypatch.setattr(coco, "_WORTH_AN_INDEX", 0 if indexed else 2**20)
+    monkeypatch.setattr(coco, "_MIN_INDEXED_BYTES", 0 if indexed else 2**20)
     paths, found = write_coco(edit), []
     for room, traced in ((2**24, [True, True, True]), (1, [True, True, False]), (0, [False, True, False])):
         monkeypatch.setattr(person_checks, "_MAX_TRACED", room)

@@ -22,7 +22,7 @@ from human_edge_detection.files import write
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of indexes, which are made for files of any size."""
-    monkeypatch.setattr(coco, "_WORTH_AN_INDEX", 0)
+    monkeypatch.setattr(coco, "_MIN_INDEXED_BYTES", 0)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "human-edge-detection" / "annotations"
 

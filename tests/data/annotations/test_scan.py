@@ -93,6 +93,6 @@ def test_a_cache_that_cannot_be_written_or_read_costs_only_time(people, tmp_path
     (tmp_path / "file").touch()
     with caplog.at_level(logging.WARNING):
         assert bad_samples(people, cache=tmp_path / "file" / "scan.json") == ()
-    assert "will be looked at again next time" in caplog.text
+    assert "will be checked again next time" in caplog.text
     os.mkfifo(tmp_path / "pipe")
     assert bad_samples(people, cache=tmp_path / "pipe") == ()

@@ -1,4 +1,4 @@
-"""People on photographs, as the annotations say, and what had to be left out."""
+"""The person annotations of one file, and the images that had to be left out."""
 
 import hashlib
 import logging
@@ -15,12 +15,12 @@ from human_edge_detection.errors import DataError
 
 logger = logging.getLogger(__name__)
 
-_NAMED = 3
-"""Bad samples that a message names; it counts the rest."""
+_MAX_NAMED = 3
+"""Bad samples that a message names; it gives the number of the rest."""
 
 
 class BadSample(NamedTuple):
-    """A photograph that cannot be used, and why: because of itself or of its annotations."""
+    """An image that cannot be used, and its problem: of the image file or of its annotations."""
 
     file_name: str
     problem: str
@@ -32,10 +32,10 @@ class PeopleAnnotations:
 
     Attributes:
         file: The annotation file.
-        images_dir: Folder that file names are relative to.
-        photographs: Those that can be used.
-        sha256: Of the file's bytes.
-        skipped: What was left out.
+        images_dir: Folder of image files; file names are relative to it.
+        photographs: The images that can be used.
+        sha256: Of the bytes of ``file``.
+        skipped: The images that were left out.
     """
 
     file: Path
@@ -46,7 +46,7 @@ class PeopleAnnotations:
 
     @property
     def fingerprint(self) -> str:
-        """Equal for equal data: ``sha256``, or another digest when samples were left out of the file."""
+        """Equal for equal data: ``sha256``, or a digest of it and of the names of the images that were left out."""
         if not self.skipped:
             return self.sha256
         names = sorted(sample.file_name for sample in self.skipped)
@@ -54,12 +54,20 @@ class PeopleAnnotations:
 
 
 def split_off(people: PeopleAnnotations, share: float) -> tuple[PeopleAnnotations, PeopleAnnotations]:
-    """All photographs but ``share`` of them, and these: the same ones whatever their order in the file.
+    """Splits a share of the images off; the choice depends on image ids only, not on their order in the file.
+
+    Args:
+        people: All images.
+        share: Fraction of the images to split off, 0 to 1.
+
+    Returns:
+        The remaining images, and those that are split off.
 
     Raises:
-        DataError: Nothing would be left on one side, or nobody be on the photographs that are split off.
+        DataError: One of the two parts would have no image, or the part that is split off no person.
     """
     ids = people.photographs.ids.tolist()
+    # A random order that depends on ids only: by the hash of the id.
     order = sorted(range(len(ids)), key=lambda index: hashlib.sha256(str(ids[index]).encode()).digest())
     chosen = np.zeros(len(ids), bool)
     chosen[order[: round(share * len(ids))]] = True
@@ -74,10 +82,10 @@ def split_off(people: PeopleAnnotations, share: float) -> tuple[PeopleAnnotation
 
 
 def without(people: PeopleAnnotations, bad: Sequence[BadSample]) -> PeopleAnnotations:
-    """``people`` without the photographs in ``bad``, which are listed in ``skipped``, with one warning.
+    """``people`` without the images in ``bad``, which are added to ``skipped``; logs one warning.
 
     Raises:
-        DataError: More than half of the photographs would be gone, or every person.
+        DataError: More than half of the images, or every person, would be left out.
     """
     names = {sample.file_name for sample in bad}
     kept = people.photographs
@@ -106,5 +114,6 @@ def refusal(people: PeopleAnnotations, bad: Sequence[BadSample]) -> DataError:
 
 
 def _named(bad: Sequence[BadSample]) -> str:
-    named = ", ".join(f"{shorten(sample.file_name)} ({sample.problem})" for sample in bad[:_NAMED])
-    return named if len(bad) <= _NAMED else f"{named} and {len(bad) - _NAMED} more"
+    """The first bad samples with their problems, and the number of the rest."""
+    named = ", ".join(f"{shorten(sample.file_name)} ({sample.problem})" for sample in bad[:_MAX_NAMED])
+    return named if len(bad) <= _MAX_NAMED else f"{named} and {len(bad) - _MAX_NAMED} more"

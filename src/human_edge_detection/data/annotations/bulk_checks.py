@@ -150,7 +150,9 @@ def _certain_pixels(
         is_certain = bottom > top
         polygon, top, bottom = polygon[is_certain], top[is_certain], bottom[is_certain]
         found.append((owners[polygon], np.stack([column[polygon], top, column[polygon] + 1, bottom])))
-    return np.concatenate([annotations for annotations, _ in found]), np.concatenate([boxes for _, boxes in found], axis=1)
+    return np.concatenate([annotations for annotations, _ in found]), np.concatenate(
+        [boxes for _, boxes in found], axis=1
+    )
 
 
 def _bounding_boxes(count: int, owners: NDArray[np.int64], boxes: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Reading people out of a COCO ``instances`` file, with every mistake in it named."""
+"""Reads person annotations from a COCO ``instances`` file and names every mistake in it."""
 
 import gc
 import hashlib
@@ -27,28 +27,30 @@ logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _MAX_BYTES = 2**31
-_MAX_SIDE = 65_535
-_WORTH_AN_INDEX = 2**20
-"""Bytes of an annotation file; smaller ones are read again as quickly."""
-_UNUSABLE_IN_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""Control characters and line ends, which would tear messages apart, and what is no text at all."""
-_LEADS_ELSEWHERE = re.compile(r"[/\\:]|^\.\.$")
-"""What a name has that is perhaps not one of a file in the very folder."""
+"""Largest annotation file."""
+_MAX_SIDE_PX = 65_535
+"""Largest height and width of an image."""
+_MIN_INDEXED_BYTES = 2**20
+"""Smallest annotation file that gets an index; reading a smaller one again is as quick."""
+_UNUSABLE_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Control characters and line ends, which would break messages into lines, and surrogates, which are not text."""
+_PATH_CHARACTERS = re.compile(r"[/\\:]|^\.\.$")
+"""A file name with one of these may lie outside of the folder itself, and its parts have to be checked."""
 
 
 def read_people(annotation_file: Path, images_dir: Path, *, skip_bad: bool = False) -> PeopleAnnotations:
-    """People of a COCO instances file; categories other than ``person`` are ignored.
+    """Reads the person annotations of a COCO instances file; categories other than ``person`` are ignored.
 
     Annotations without a visible pixel are left out, with one warning that counts them.
 
     Args:
         annotation_file: COCO ``instances`` JSON.
-        images_dir: Folder that the ``file_name`` of each image is relative to.
-        skip_bad: Leave out photographs that are missing or have a malformed annotation, and list them in ``skipped``.
+        images_dir: Folder of image files; the ``file_name`` of each image is relative to it.
+        skip_bad: Leave out images that are missing or have a malformed annotation, and list them in ``skipped``.
 
     Raises:
         DataError: Anything is missing, malformed or contradictory; the message names file and image or annotation.
-            With ``skip_bad`` only what concerns the file as a whole, or more than half of its photographs.
+            With ``skip_bad``, only for a mistake of the file as a whole or when more than half of its images are bad.
     """
     sha256, index = _read_packed(annotation_file)
     people = PeopleAnnotations(annotation_file, images_dir, Photographs(index.packed), sha256)
@@ -56,7 +58,7 @@ def read_people(annotation_file: Path, images_dir: Path, *, skip_bad: bool = Fal
     bad = index.findings.malformed
     if bad and not skip_bad:
         raise refusal(people, bad)
-    missing = _missing_photographs(people)
+    missing = _missing_images(people)
     if missing and not skip_bad:
         raise DataError(
             f"{annotation_file}: {len(missing)} of {len(people.photographs)} photographs are not in {images_dir} "
@@ -67,7 +69,7 @@ def read_people(annotation_file: Path, images_dir: Path, *, skip_bad: bool = Fal
 
 
 def _read_packed(file: Path) -> tuple[str, Index]:
-    """The sha256 of ``file`` and what is in it, out of an index if there is one."""
+    """The sha256 of ``file``, and its packed annotations: from an index if there is one, else from its JSON."""
     sha256 = _read(file, hash_regular_file)
     indexed = open_index(sha256)
     if indexed is not None:
@@ -75,7 +77,7 @@ def _read_packed(file: Path) -> tuple[str, Index]:
     started = time.monotonic()
     content = _read(file, read_regular_file)  # whole, so that sha256 and index are of the same bytes
     sha256, index = hashlib.sha256(content).hexdigest(), _pack(file, content)
-    if len(content) < _WORTH_AN_INDEX:
+    if len(content) < _MIN_INDEXED_BYTES:
         return sha256, index
     logger.info("%s: %d persons read in %.1f s", file, index.findings.persons, time.monotonic() - started)
     write_index(sha256, index)
@@ -83,6 +85,7 @@ def _read_packed(file: Path) -> tuple[str, Index]:
 
 
 def _pack(file: Path, content: bytes) -> Index:
+    """Parses, checks and packs the annotations in ``content``, the bytes of ``file``."""
     with _without_garbage_collection():
         data = read_json(file, content)
         try:
@@ -92,13 +95,17 @@ def _pack(file: Path, content: bytes) -> Index:
 
 
 def read_json(file: Path, content: bytes) -> dict[str, Any]:
-    """The JSON object in ``content``, with the three lists of COCO.
+    """Parses a JSON object with COCO's lists of objects ``images``, ``annotations`` and ``categories``.
+
+    Args:
+        file: Named in messages.
+        content: Its bytes.
 
     Raises:
-        DataError: It is not one.
+        DataError: It is not UTF-8, not JSON, or has not these lists.
     """
     try:
-        data = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_object)
+        data = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_object_without_duplicate_keys)
     except UnicodeDecodeError as error:
         raise DataError(
             f"{file}: not UTF-8 text ({error.reason} at byte {error.start}); give a COCO JSON file"
@@ -109,14 +116,14 @@ def read_json(file: Path, content: bytes) -> dict[str, Any]:
         raise DataError(f"{file}: holds a JSON {type(data).__name__}, expected an object with images and annotations")
     for key in ("images", "annotations", "categories"):
         if not isinstance(data.get(key), list):
-            raise DataError(f"{file}: no list {key!r} in it, found {_some(data)}; give a COCO instances file")
+            raise DataError(f"{file}: no list {key!r} in it, found {_first_keys(data)}; give a COCO instances file")
         if not all(isinstance(entry, dict) for entry in data[key]):
             raise DataError(f"{file}: {key!r} holds entries that are not objects; give a COCO instances file")
     return data
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object. Of a key that comes twice, ``json`` would take the last and say nothing."""
+def _object_without_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object as a dict; refuses a key that is given twice, of which ``json`` would silently take the last."""
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -127,7 +134,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """Millions of new lists that all stay would be searched for garbage again and again: a third of the time."""
+    """Turns garbage collection off: it would scan millions of new lists again and again, a third of the time."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -137,9 +144,10 @@ def _without_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _read(file: Path, how: Callable[..., _T]) -> _T:
+def _read(file: Path, read: Callable[..., _T]) -> _T:
+    """Calls ``read`` with an annotation file and turns a missing or unreadable file into a DataError."""
     try:
-        return how(file, max_bytes=_MAX_BYTES)
+        return read(file, max_bytes=_MAX_BYTES)
     except FileNotFoundError:
         raise DataError(f"annotation file {file} does not exist; give an existing COCO instances file") from None
     except OSError as error:
@@ -147,6 +155,7 @@ def _read(file: Path, how: Callable[..., _T]) -> _T:
 
 
 def _images_by_id(data: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    """The entries of ``images`` by id, after checking ids, sizes and file names."""
     images: dict[int, dict[str, Any]] = {}
     names: dict[str, int] = {}
     for number, image in enumerate(data["images"]):
@@ -155,9 +164,10 @@ def _images_by_id(data: dict[str, Any]) -> dict[int, dict[str, Any]]:
         if image_id in images:
             raise DataError(f"{where}: this id is given to two images; ids must differ")
         height, width = integer(image, "height", where), integer(image, "width", where)
-        if not (0 < height <= _MAX_SIDE and 0 < width <= _MAX_SIDE and height * width <= MAX_PIXELS):
+        if not (0 < height <= _MAX_SIDE_PX and 0 < width <= _MAX_SIDE_PX and height * width <= MAX_PIXELS):
             raise DataError(
-                f"{where}: size {width} x {height}, expected sides of 1 to {_MAX_SIDE} and at most {MAX_PIXELS} pixels"
+                f"{where}: size {width} x {height}, expected sides of 1 to {_MAX_SIDE_PX} and at most {MAX_PIXELS} "
+                "pixels"
             )
         name = _file_name(image, where)
         other = names.setdefault(name, image_id)
@@ -168,12 +178,13 @@ def _images_by_id(data: dict[str, Any]) -> dict[int, dict[str, Any]]:
 
 
 def _file_name(image: dict[str, Any], where: str) -> str:
+    """The ``file_name`` of an image, which must be text and stay inside the folder of image files."""
     name = image.get("file_name")
     if not isinstance(name, str) or not name.strip():
-        raise DataError(f"{where}: file_name is {shorten(name)}, expected the name of a photograph")
-    if _UNUSABLE_IN_NAMES.search(name):
+        raise DataError(f"{where}: file_name is {shorten(name)}, expected the name of an image file")
+    if _UNUSABLE_CHARACTERS.search(name):
         raise DataError(f"{where}: file_name {shorten(name)} has characters that are no text; rename the file")
-    if not _LEADS_ELSEWHERE.search(name):
+    if not _PATH_CHARACTERS.search(name):
         return name
     parts = PurePosixPath(name).parts + PureWindowsPath(name).parts
     if PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor or ".." in parts:
@@ -181,9 +192,10 @@ def _file_name(image: dict[str, Any], where: str) -> str:
     return name
 
 
-def _missing_photographs(people: PeopleAnnotations) -> list[str]:
+def _missing_images(people: PeopleAnnotations) -> list[str]:
+    """File names of images that do not exist; lists each folder once and asks only for names not listed."""
     if not people.images_dir.is_dir():
-        raise DataError(f"images folder {people.images_dir} does not exist; give the folder with the photographs")
+        raise DataError(f"images folder {people.images_dir} does not exist; give the folder with the image files")
     names = people.photographs.file_names
     folders = {name.rpartition("/")[0] for name in names}
     listed = {folder: _files_in(people.images_dir / folder) for folder in folders}
@@ -192,7 +204,7 @@ def _missing_photographs(people: PeopleAnnotations) -> list[str]:
 
 
 def _files_in(folder: Path) -> set[str]:
-    """Names of files in ``folder``, all of them if possible: to list 64,000 takes a tenth of asking for each."""
+    """Names of the files in ``folder``; empty if it cannot be listed. Ten times as fast as a check of each file."""
     try:
         with os.scandir(folder) as entries:
             return {entry.name for entry in entries if entry.is_file()}
@@ -201,11 +213,13 @@ def _files_in(folder: Path) -> set[str]:
 
 
 def _is_file(path: Path) -> bool:
+    """Whether ``path`` is a file; False when the system refuses the name."""
     try:
         return path.is_file()
     except OSError:  # a name longer than the file system allows
         return False
 
 
-def _some(data: dict[str, Any]) -> str:
+def _first_keys(data: dict[str, Any]) -> str:
+    """The first keys of ``data``, for a message."""
     return ", ".join(shorten(key) for key in list(data)[:8]) or "nothing"

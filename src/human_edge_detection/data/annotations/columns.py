@@ -1,8 +1,8 @@
-"""Photographs with the people on them, held as a dozen arrays whatever their number.
+"""Images with their person annotations, stored as columns: a dozen arrays, whatever the number of images.
 
-A Python object for each coordinate of COCO's persons takes a gigabyte, and a data worker that looks at them copies the
-pages that they lie in, as looking changes their reference counts. Arrays take 170 MB, can be mapped from a file, which
-all processes share, and a photograph is made of them when somebody asks for it.
+A Python object for each coordinate of COCO's persons takes a gigabyte, and a data worker that reads them copies the
+memory pages that they lie in, as reading changes their reference counts. Arrays take 170 MB and can be mapped from a
+file that all processes share; the objects of one image are made when it is accessed.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class PersonAnnotation:
     """One person, or one crowd region.
 
     Attributes:
-        id: Annotation id of the file.
-        box: ``x1, y1, x2, y2`` in pixels, clipped to the photograph, not empty.
-        segmentation: Polygons or compressed run lengths, checked.
-        outlines: ``(P, 2)`` x and y of the corners of each polygon, or around the pixels of run lengths, see
-            :func:`~human_edge_detection.data.annotations.rle_to_polygons.trace`; empty when still to be traced.
-        is_crowd: Whether this is a region with people not told apart.
+        id: The annotation's id in the COCO file.
+        box: Bounding box ``x1, y1, x2, y2`` in pixels, clipped to the image, with an area above 0.
+        segmentation: Polygons or compressed RLE, checked.
+        outlines: ``(P, 2)`` x and y in pixels of the corners of each polygon, or of the polygons around RLE, see
+            :func:`~human_edge_detection.data.annotations.rle_to_polygons.trace`; empty for RLE not traced yet.
+        is_crowd: Whether this is a region of several persons that are not annotated one by one (COCO's ``iscrowd``).
     """
 
     id: int
@@ -40,7 +40,16 @@ class PersonAnnotation:
 
 @dataclass(frozen=True)
 class Photograph:
-    """One photograph with the people on it; ``file_name`` is relative to the folder of photographs."""
+    """One image with its person annotations.
+
+    Attributes:
+        id: The image's id in the COCO file.
+        file_name: Relative to the folder of image files.
+        width: Pixels.
+        height: Pixels.
+        persons: Annotations of single persons.
+        crowds: Annotations of crowd regions.
+    """
 
     id: int
     file_name: str
@@ -52,24 +61,24 @@ class Photograph:
 
 @dataclass(frozen=True, eq=False)
 class PackedPeople:
-    """n photographs with m annotations, of q polygons with P points in all. Offsets start with 0.
+    """n images with m annotations, of q polygons with P points in all. Offsets start with 0.
 
     Attributes:
         image_ids: ``(n,)`` int64.
-        sizes: ``(n, 2)`` int32, height and width.
+        sizes: ``(n, 2)`` int32, height and width in pixels.
         names: File names in UTF-8, one after the other; uint8.
         name_offsets: ``(n + 1,)`` int64, into ``names``.
-        first_persons: ``(n + 1,)`` int64: the annotations of photograph i are those from ``first_persons[i]`` on,
+        first_persons: ``(n + 1,)`` int64: the annotations of image i are those from ``first_persons[i]`` on,
             before ``first_persons[i + 1]``: persons, then crowds, each in the order of the file.
-        first_crowds: ``(n,)`` int64: the first annotation of photograph i that is a crowd, or the end of them all.
+        first_crowds: ``(n,)`` int64: the first annotation of image i that is a crowd region, or the end of all its own.
         annotation_ids: ``(m,)`` int64.
         boxes: ``(m, 4)`` float64, see :class:`PersonAnnotation`.
-        polygons: ``(m, 2)`` int64: number of the first polygon of an annotation, and of the one after its last: those
-            of its segmentation, or the outlines around its run lengths, if these were traced.
-        runs: ``(m, 2)`` int64: where its run lengths start and end. Equal: its segmentation is one of polygons.
+        polygons: ``(m, 2)`` int64: number of the first polygon of an annotation, and of the one after its last. These
+            are the polygons of its segmentation, or those around its RLE if it was traced.
+        runs: ``(m, 2)`` int64: start and end of its RLE in ``run_lengths``. Equal: its segmentation is polygons.
         polygon_offsets: ``(q + 1,)`` int64, into ``points``.
         points: ``(P, 2)`` float64, x and y in pixels.
-        run_lengths: COCO's compressed run lengths, one after the other; uint8.
+        run_lengths: COCO's compressed RLE strings in ASCII, one after the other; uint8.
     """
 
     image_ids: NDArray[np.int64]
@@ -87,21 +96,22 @@ class PackedPeople:
     run_lengths: NDArray[np.uint8]
 
     def photograph(self, number: int) -> Photograph:
-        """Photograph ``number`` of the n."""
+        """Image ``number`` of the n, with its annotations."""
         start, end = self.first_persons[number : number + 2].tolist()
         first_crowd = int(self.first_crowds[number])
         height, width = self.sizes[number].tolist()
-        people = [self._annotation(i, height, width, is_crowd=i >= first_crowd) for i in range(start, end)]
-        persons, crowds = people[: first_crowd - start], people[first_crowd - start :]
+        annotations = [self._annotation(i, height, width, is_crowd=i >= first_crowd) for i in range(start, end)]
+        persons, crowds = annotations[: first_crowd - start], annotations[first_crowd - start :]
         name = self.file_name(number)
         return Photograph(int(self.image_ids[number]), name, width, height, tuple(persons), tuple(crowds))
 
     def file_name(self, number: int) -> str:
-        """Its name, relative to the folder of photographs."""
+        """The file name of image ``number``, relative to the folder of image files."""
         start, end = self.name_offsets[number : number + 2].tolist()
         return self.names[start:end].tobytes().decode()
 
     def _annotation(self, number: int, height: int, width: int, *, is_crowd: bool) -> PersonAnnotation:
+        """Annotation ``number`` of the m, on an image of ``(height, width)`` pixels."""
         x1, y1, x2, y2 = self.boxes[number].tolist()
         first, end = self.polygons[number].tolist()
         offsets = self.polygon_offsets[first : end + 1].tolist()
@@ -117,13 +127,18 @@ class PackedPeople:
 
 
 class Photographs(Sequence[Photograph]):
-    """All or some of the photographs in :class:`PackedPeople`, each made when it is asked for.
+    """All or some of the images in :class:`PackedPeople`; the objects of an image are made when it is accessed.
 
-    What concerns many of them comes as columns, which are much quicker than the photographs one after the other.
+    Properties give a column of all images, which is much quicker than accessing the images one after the other.
     """
 
     def __init__(self, packed: PackedPeople, positions: range | NDArray[np.int64] | None = None) -> None:
-        """``positions`` says which photographs of ``packed``, in which order; None: all."""
+        """A view of some images.
+
+        Args:
+            packed: The columns.
+            positions: Which images of ``packed``, in which order; None: all of them.
+        """
         self._packed = packed
         self._positions = range(len(packed.image_ids)) if positions is None else positions
 
@@ -148,29 +163,30 @@ class Photographs(Sequence[Photograph]):
         return f"<{len(self)} photographs>"
 
     def select(self, indices: Sequence[int] | NDArray[np.int64]) -> Photographs:
-        """Those at ``indices``, over the same arrays."""
+        """The images at ``indices``, over the same arrays."""
         return Photographs(self._packed, self._rows[np.asarray(indices, np.int64)])
 
     @property
     def ids(self) -> NDArray[np.int64]:
-        """``(n,)`` image ids."""
+        """``(n,)`` int64 image ids."""
         return self._packed.image_ids[self._rows]
 
     @property
     def sizes(self) -> NDArray[np.int32]:
-        """``(n, 2)`` heights and widths."""
+        """``(n, 2)`` int32 heights and widths in pixels."""
         return self._packed.sizes[self._rows]
 
     @property
     def person_counts(self) -> NDArray[np.int64]:
-        """``(n,)`` number of persons on each, crowds not counted."""
+        """``(n,)`` int64 number of persons on each image, crowd regions not counted."""
         return (self._packed.first_crowds - self._packed.first_persons[:-1])[self._rows]
 
     @property
     def file_names(self) -> list[str]:
-        """The n names."""
+        """The n file names."""
         return [self._packed.file_name(position) for position in self._rows.tolist()]
 
     @property
     def _rows(self) -> NDArray[np.int64]:
+        """``(n,)`` the positions as an array, to index columns with."""
         return np.asarray(self._positions, np.int64)

@@ -1,14 +1,15 @@
-"""Packed annotations in a file, so that they are read out of their JSON once and then mapped into memory.
+"""An index of packed annotations: JSON is parsed once, and later the index file is mapped into memory.
 
-An index is named after the sha256 of the annotation file, which is computed anew at every opening: 0.2 s for the 200 MB
-of COCO's persons. Size and time of change would be quicker and can lie (a copy that keeps times, an edit within the
-clock's step), and that sha256 is the fingerprint by which runs tell their data apart. So no index is ever out of date:
-other bytes have another name. An index carries a sha256 of itself, which is compared before anything in it is used. One
-that is missing, damaged or of another version is made again; one that cannot be written costs only time and memory. Two
-processes that make the same one replace each other's file by an equal one.
+An index is named after the sha256 of the annotation file, which is computed at every opening: 0.2 s for the 200 MB of
+COCO's persons. File size and modification time would be quicker, but they can be equal for different contents (a copy
+that keeps times, an edit within the resolution of the clock), and the same sha256 is the fingerprint by which runs tell
+their data apart. So an index is never out of date: other bytes have another name. An index carries a sha256 of itself,
+which is compared before anything in it is used. One that is missing, damaged or of another version is written again;
+one that cannot be written costs only time and memory. Two processes that write the same index replace each other's file
+by an equal one.
 
-The file: :data:`_MARK`, sha256 of all that follows, length of the head (8 bytes), head (JSON), arrays, each at a
-multiple of 64 bytes.
+File format: :data:`_MAGIC`, sha256 of all that follows, length of the header (8 bytes, little endian), header (JSON),
+arrays, each at a multiple of 64 bytes.
 """
 
 from __future__ import annotations
@@ -40,18 +41,24 @@ from human_edge_detection.files.write import delete, write_atomically
 logger = logging.getLogger(__name__)
 
 _VERSION: Final = 2
-"""To be raised when annotations are judged or packed otherwise, so that older indexes do not count."""
-_MARK: Final = b"human-edge-detection people %04d" % _VERSION
+"""Raise it when annotations are checked or packed in another way, so that older indexes are not used."""
+_MAGIC: Final = b"human-edge-detection people %04d" % _VERSION
 _DIGEST_BYTES: Final = hashlib.sha256().digest_size
-_START: Final = len(_MARK) + _DIGEST_BYTES + 8
-_ALIGNED: Final = 64
+_HEADER_START: Final = len(_MAGIC) + _DIGEST_BYTES + 8
+_ALIGNMENT_BYTES: Final = 64
 _MAX_BYTES: Final = 2**34
-_UNUSED_SECONDS: Final = 90 * 24 * 3600
-"""After so long without use an index is deleted when another one is written."""
+"""Largest index file."""
+_MAX_UNUSED_SECONDS: Final = 90 * 24 * 3600
+"""An index that was not used for longer is deleted when another one is written."""
 
 
 class Index(NamedTuple):
-    """What an index holds."""
+    """The content of an index.
+
+    Attributes:
+        packed: The annotations.
+        findings: What their checks found.
+    """
 
     packed: PackedPeople
     findings: Findings
@@ -59,11 +66,11 @@ class Index(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class _MappedPeople(PackedPeople):
-    """Arrays in a file that is mapped into memory. For another process it is pickled as its path."""
+    """Columns in a file that is mapped into memory; pickled as its path, so that other processes map it too."""
 
     path: Path
     file: tuple[int, int]
-    """Device and inode: the file that is mapped, whatever ``path`` leads to by now."""
+    """Device and inode of the mapped file: ``path`` may lead to another file by now, then the arrays are pickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         with suppress(OSError):
@@ -74,7 +81,7 @@ class _MappedPeople(PackedPeople):
 
 
 def open_index(sha256: str) -> Index | None:
-    """The index of the annotations with this sha256, mapped into memory, when it is there and sound."""
+    """Maps the index of the annotation file with this sha256; None if there is none or it is damaged."""
     path = _path(sha256)
     if path is None:
         return None
@@ -86,12 +93,12 @@ def open_index(sha256: str) -> Index | None:
         logger.info("index %s cannot be used (%s); it is made again", path, error)
         return None
     with suppress(OSError):
-        os.utime(path)  # it is in use
+        os.utime(path)  # marks it as used
     return index
 
 
 def write_index(sha256: str, index: Index) -> None:
-    """Writes an index and deletes those that nobody has used for long; where that is impossible it only warns."""
+    """Writes the index of the annotation file with this sha256 and deletes old ones; logs a warning if it cannot."""
     path = _path(sha256)
     if path is None:
         return
@@ -103,39 +110,45 @@ def write_index(sha256: str, index: Index) -> None:
 
 
 def _path(sha256: str) -> Path | None:
+    """The path of an index; None without a cache folder."""
     folder = cache_folder()
     return folder and folder / "annotations" / f"{sha256}.index"
 
 
 def _as_file(sha256: str, index: Index) -> memoryview:
+    """The bytes of an index file."""
+    # 1. The header: names, types and shapes of the arrays.
     arrays = {field.name: np.ascontiguousarray(getattr(index.packed, field.name)) for field in fields(PackedPeople)}
     shapes = {name: (values.dtype.str, values.shape) for name, values in arrays.items()}
     head = json.dumps({"annotations": sha256, "findings": index.findings, "arrays": shapes}).encode()
-    places = dict(_places(shapes, _START + len(head)))
+    # 2. The arrays at aligned positions.
+    places = dict(_places(shapes, _HEADER_START + len(head)))
     content = np.zeros(max(place + arrays[name].nbytes for name, place in places.items()), np.uint8)
     for name, place in places.items():
         content[place : place + arrays[name].nbytes] = arrays[name].reshape(-1).view(np.uint8)
-    view, body = content.data, len(_MARK) + _DIGEST_BYTES
-    view[body : _START + len(head)] = len(head).to_bytes(8, "little") + head
-    view[:body] = _MARK + hashlib.sha256(view[body:]).digest()
+    # 3. The header before them, and the checksum of both.
+    view, body = content.data, len(_MAGIC) + _DIGEST_BYTES
+    view[body : _HEADER_START + len(head)] = len(head).to_bytes(8, "little") + head
+    view[:body] = _MAGIC + hashlib.sha256(view[body:]).digest()
     return view
 
 
 def _places(shapes: Mapping[str, tuple[str, Any]], start: int) -> Iterator[tuple[str, int]]:
+    """Name and position in the file of each array, aligned, the first one from ``start`` on."""
     for name, (dtype, shape) in shapes.items():
-        start = -(-start // _ALIGNED) * _ALIGNED
+        start = -(-start // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES  # rounded up
         yield name, start
         start += np.dtype(dtype).itemsize * int(np.prod(shape))
 
 
 def _map(path: Path) -> Index:
-    """The index at ``path``; refuses one that is not whole or of other annotations than its name says."""
+    """Maps the index at ``path``; raises ValueError if it is damaged or belongs to another annotation file."""
     with open_regular_file(path, max_bytes=_MAX_BYTES) as file:
         _check(file)
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         status = os.fstat(file.fileno())
-    end = _START + int.from_bytes(mapped[_START - 8 : _START], "little")
-    head = json.loads(mapped[_START:end])
+    end = _HEADER_START + int.from_bytes(mapped[_HEADER_START - 8 : _HEADER_START], "little")
+    head = json.loads(mapped[_HEADER_START:end])
     if head["annotations"] != path.stem:
         raise ValueError("it is of other annotations")
     arrays: dict[str, NDArray[Any]] = {
@@ -148,7 +161,8 @@ def _map(path: Path) -> Index:
 
 
 def _check(file: BufferedReader) -> None:
-    if file.read(len(_MARK)) != _MARK:
+    """Raises ValueError unless the file begins as an index of this version and has the right checksum."""
+    if file.read(len(_MAGIC)) != _MAGIC:
         raise ValueError("it is no index of this version")
     digest = file.read(_DIGEST_BYTES)
     if hashlib.file_digest(file, "sha256").digest() != digest:
@@ -156,7 +170,7 @@ def _check(file: BufferedReader) -> None:
 
 
 def _map_again(path: Path) -> PackedPeople:
-    """What another process had mapped when it pickled it."""
+    """Maps an index again in the process that unpickles it."""
     try:
         return _map(path).packed
     except (OSError, ValueError) as error:
@@ -164,8 +178,8 @@ def _map_again(path: Path) -> PackedPeople:
 
 
 def _delete_unused(folder: Path) -> None:
-    """Also what a killed process left half written."""
-    oldest = time.time() - _UNUSED_SECONDS
+    """Deletes files that were not used for long, indexes as well as unfinished files of killed processes."""
+    oldest = time.time() - _MAX_UNUSED_SECONDS
     with suppress(OSError, StorageError):
         for path in folder.iterdir():
             if path.stat().st_mtime < oldest:

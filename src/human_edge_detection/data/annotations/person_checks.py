@@ -1,8 +1,8 @@
-"""The person annotations of a COCO file: each checked, all packed.
+"""Checks the person annotations of a COCO file, each of them, and packs them into columns.
 
-Most annotations are polygons that can be proven good many at a time (`bulk_checks`). What decides is :func:`_look_at`,
-one annotation after the other; it sees all that are not proven, and whatever it would say of the others is what is said
-of them.
+The rules are those of :func:`_check_annotation`, which takes one annotation at a time and rasterises it. Most
+annotations can be proven to pass it many at a time (`bulk_checks`); it is called for all others, so the result is the
+same as if it were called for each.
 """
 
 from __future__ import annotations
@@ -33,26 +33,27 @@ from human_edge_detection.errors import DataError
 
 logger = logging.getLogger(__name__)
 
-_SAME_BOX_IOU: Final = 0.25
-_MAX_PLACE: Final = 1e6
-"""Of a box, pixels."""
+_MIN_BOX_IOU: Final = 0.25
+"""Least IoU of an annotation's ``bbox`` and the bounding box of its mask; below it, the ``bbox`` is not used."""
+_MAX_BOX_PX: Final = 1e6
+"""Numbers of a ``bbox`` are below this, pixels."""
 _CHUNK: Final = 8192
 """Annotations proven at once: their arrays stay within the processor's cache."""
 _MAX_TRACED: Final = 2**24
-"""Points of outlines around run lengths: 270 MB of an index. Those of a person as high as a photograph are 2000."""
+"""Most points of polygons around RLE: 270 MB of an index. A person as high as an image has about 2000 of them."""
 _NO_BOX: Final = [float("nan")] * 4
 
 
 class Findings(NamedTuple):
-    """What is to be said of the annotations, whenever they are read.
+    """What the checks found; it is repeated each time the annotations are read.
 
     Attributes:
-        malformed: Photographs with such an annotation, and what is wrong with the first of it.
-        persons: Annotations that are well-formed, crowds too.
-        moved: Those with a box far from their mask.
-        first_moved: Id of the first of these; 0 without one.
-        invisible: Those with an empty mask or box, which are left out.
-        first_invisible: Id of the first of these; 0 without one.
+        malformed: Images with a malformed annotation, and what is wrong with the first one of each.
+        persons: Number of well-formed person annotations, crowd regions too.
+        moved: Number of those whose ``bbox`` is far from their mask.
+        first_moved: Annotation id of the first of these; 0 without one.
+        invisible: Number of those with an empty mask or box, which are left out.
+        first_invisible: Annotation id of the first of these; 0 without one.
     """
 
     malformed: tuple[BadSample, ...]
@@ -63,7 +64,7 @@ class Findings(NamedTuple):
     first_invisible: int
 
     def warn(self, file: Path) -> None:
-        """Warns of boxes that are not used and of persons that are left out of ``file``."""
+        """Logs a warning for boxes that are not used and one for annotations of ``file`` that are left out."""
         if self.moved:
             logger.warning(
                 "%d annotations (first: %d) have a bbox far from their mask; the mask's box is used. bbox is x, y, "
@@ -82,15 +83,29 @@ class Findings(NamedTuple):
 
 
 class _Candidates(NamedTuple):
-    """The m annotations of category person: what the file says, their ids, and the photographs they are on."""
+    """The m annotations of category ``person``.
+
+    Attributes:
+        entries: The JSON objects of the file.
+        ids: ``(m,)`` annotation ids.
+        owners: ``(m,)`` position of each annotation's image.
+    """
 
     entries: list[dict[str, Any]]
     ids: NDArray[np.int64]
     owners: NDArray[np.int64]
 
 
-class _Verdict(NamedTuple):
-    """What an annotation is: ``run_lengths`` is empty where it has polygons."""
+class _Checked(NamedTuple):
+    """One well-formed annotation.
+
+    Attributes:
+        box: ``x1, y1, x2, y2`` in pixels, clipped to the image: that of the file, or that of the mask.
+        run_lengths: COCO's compressed RLE string; empty for polygons.
+        is_crowd: Whether it is a crowd region.
+        is_visible: Whether mask and box have an area above 0.
+        agrees: Whether the file's box agrees with the mask.
+    """
 
     box: Box
     run_lengths: bytes
@@ -99,8 +114,18 @@ class _Verdict(NamedTuple):
     agrees: bool
 
 
-class _Judged(NamedTuple):
-    """Verdicts over m annotations, as columns; of those that are not ``well_formed`` nothing else is said."""
+class _CheckedColumns(NamedTuple):
+    """:class:`_Checked` for m annotations, as columns, written row by row.
+
+    Attributes:
+        boxes: ``(m, 4)``.
+        runs: ``(m, 2)`` start and end of an annotation's RLE in ``run_lengths``; equal for polygons.
+        run_lengths: All RLE strings, one after the other.
+        is_crowd: ``(m,)``.
+        is_visible: ``(m,)``.
+        agrees: ``(m,)``.
+        well_formed: ``(m,)``; where it is False, the other columns mean nothing.
+    """
 
     boxes: NDArray[np.float64]
     runs: NDArray[np.int64]
@@ -112,10 +137,10 @@ class _Judged(NamedTuple):
 
 
 def person_entries(data: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The annotations of category ``person`` in a COCO object, each with its number among all annotations.
+    """The annotations of category ``person`` in a COCO object, each with its position in the list of all annotations.
 
     Raises:
-        DataError: There is no such category, or it is not clear which; a category is no integer.
+        DataError: There is no such category or more than one, or an id of a category is not an integer.
     """
     category = _person_category(data["categories"])
     for number, entry in enumerate(data["annotations"]):
@@ -124,31 +149,34 @@ def person_entries(data: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any
 
 
 def pack_people(data: Mapping[str, Any], images: Mapping[int, dict[str, Any]]) -> tuple[PackedPeople, Findings]:
-    """The people in a COCO object, and what is to be said of them.
+    """Checks and packs the person annotations of a COCO object.
 
     Args:
         data: As :func:`~human_edge_detection.data.annotations.coco.read_json` reads it.
         images: Its checked images by id.
 
     Raises:
-        DataError: Ids are missing, no integers, given twice or of no image.
+        DataError: Ids are missing, not integers, given twice or those of no image.
     """
+    # 1. Gather what can be proven in bulk, in arrays.
     sizes = np.array([(image["height"], image["width"]) for image in images.values()], np.int32).reshape(-1, 2)
     candidates = _candidates(person_entries(data), images)
     outlines, given = _gather(candidates.entries, sizes[candidates.owners])
-    boxes = _clip(given, outlines.sizes)
-    judged, problems = _judge(candidates, list(images.values()), boxes, _prove(outlines, boxes))
+    boxes = _clipped_boxes(given, outlines.sizes)
+    # 2. Prove, then check what is not proven.
+    columns, problems = _check_all(candidates, list(images.values()), boxes, _prove(outlines, boxes))
+    # 3. Pack what is well-formed and visible, and count the rest.
     names = [image["file_name"] for image in images.values()]
     malformed = tuple(BadSample(names[owner], problem) for owner, problem in problems.items())
-    packed = _pack(list(images), names, sizes, candidates, outlines, judged)
-    return packed, _findings(malformed, candidates, judged)
+    packed = _pack(list(images), names, sizes, candidates, outlines, columns)
+    return packed, _findings(malformed, candidates, columns)
 
 
 def integer(entry: Mapping[str, Any], key: str, where: str) -> int:
     """``entry[key]``, which must be an integer of 64 bits.
 
     Raises:
-        DataError: It is not; says ``where``.
+        DataError: It is missing or something else; the message begins with ``where``.
     """
     value = entry.get(key)
     if type(value) is not int or not -(2**63) <= value < 2**63:
@@ -158,6 +186,7 @@ def integer(entry: Mapping[str, Any], key: str, where: str) -> int:
 
 
 def _person_category(categories: list[dict[str, Any]]) -> int:
+    """The id of the one category named ``person``."""
     ids = [integer(entry, "id", f"categories[{number}]") for number, entry in enumerate(categories)]
     persons = [number for number, entry in enumerate(categories) if entry.get("name") == "person"]
     if not persons:
@@ -170,6 +199,7 @@ def _person_category(categories: list[dict[str, Any]]) -> int:
 
 
 def _candidates(entries: Iterable[tuple[int, dict[str, Any]]], images: Mapping[int, Any]) -> _Candidates:
+    """The annotations with their ids and images, which are checked here."""
     positions = {image_id: position for position, image_id in enumerate(images)}
     annotations, owners = {}, array("q")
     for number, entry in entries:
@@ -187,9 +217,10 @@ def _candidates(entries: Iterable[tuple[int, dict[str, Any]]], images: Mapping[i
 
 
 def _gather(entries: Sequence[Mapping[str, Any]], sizes: NDArray[np.int32]) -> tuple[Outlines, NDArray[np.float64]]:
-    """The polygons of all annotations that have some and are no crowds, and ``(m, 4)`` boxes as the file gives them.
+    """The polygons of all annotations that are not crowd regions, and ``(m, 4)`` boxes x, y, width, height.
 
-    Polygons of which nothing is known but that they are lists of numbers; the box is NaN where it is not even that.
+    Nothing is checked but that polygons are lists of numbers; an annotation with any other has none here. A box that is
+    not four numbers is NaN.
     """
     coordinates, lengths, counts, boxes = array("d"), array("q"), array("q"), array("d")
     for entry in entries:
@@ -201,14 +232,14 @@ def _gather(entries: Sequence[Mapping[str, Any]], sizes: NDArray[np.int32]) -> t
 
 
 def _add_polygons(polygons: object, coordinates: array[float], lengths: array[int]) -> int:
-    """Adds all polygons and returns their number, or none of them and returns 0."""
+    """Appends the polygons and returns their number; none and 0 when one of them is not a list of numbers."""
     if not isinstance(polygons, list) or len(polygons) > MAX_POLYGONS or not all(map(is_plain, polygons)):
         return 0
     points = len(coordinates)
     try:
         for polygon in polygons:
             coordinates.fromlist(polygon)
-    except OverflowError:  # an integer of hundreds of digits
+    except OverflowError:  # an integer too large for a float
         del coordinates[points:]
         return 0
     lengths.extend(len(polygon) // 2 for polygon in polygons)
@@ -216,6 +247,7 @@ def _add_polygons(polygons: object, coordinates: array[float], lengths: array[in
 
 
 def _add_box(box: Any, boxes: array[float]) -> None:
+    """Appends the four numbers of a box, NaN when it has no such numbers."""
     try:
         boxes.fromlist(box if _is_box(box) else _NO_BOX)
     except OverflowError:
@@ -223,14 +255,24 @@ def _add_box(box: Any, boxes: array[float]) -> None:
 
 
 def _is_box(box: object) -> bool:
+    """Whether this is a list of four ints or floats, of any value."""
     return isinstance(box, list) and len(box) == 4 and {*map(type, box)} <= {int, float}
 
 
-def _clip(boxes: NDArray[np.float64], sizes: NDArray[np.int32]) -> NDArray[np.float64]:
-    """``(m, 4)`` boxes x, y, width, height as x1, y1, x2, y2 within photographs of ``sizes``; NaN out of range."""
-    boxes = np.where((np.abs(boxes) < _MAX_PLACE).all(axis=1, keepdims=True), boxes, np.nan)
+def _clipped_boxes(boxes: NDArray[np.float64], sizes: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Converts boxes to corners and clips them to the images.
+
+    Args:
+        boxes: ``(m, 4)`` x, y, width, height in pixels, as in COCO.
+        sizes: ``(m, 2)`` height and width of the images.
+
+    Returns:
+        ``(m, 4)`` x1, y1, x2, y2; NaN for a box with a number that is NaN or out of range.
+    """
+    boxes = np.where((np.abs(boxes) < _MAX_BOX_PX).all(axis=1, keepdims=True), boxes, np.nan)
     corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
     limits = sizes[:, [1, 0, 1, 0]].astype(np.float64)
+    # NaN stays NaN, as all comparisons with it are false.
     corners = np.where(corners < 0, 0.0, corners)
     return np.where(corners > limits, limits, corners)
 
@@ -249,18 +291,19 @@ def _prove(outlines: Outlines, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
             outlines.counts[own],
             outlines.sizes[own],
         )
-        proven[own] = prove_boxes(part, boxes[own], min_iou=_SAME_BOX_IOU)
+        proven[own] = prove_boxes(part, boxes[own], min_iou=_MIN_BOX_IOU)
     return proven
 
 
-def _judge(
+def _check_all(
     candidates: _Candidates,
     images: Sequence[Mapping[str, Any]],
     boxes: NDArray[np.float64],
     proven: NDArray[np.bool_],
-) -> tuple[_Judged, dict[int, str]]:
-    """The verdicts, and the first problem of each photograph that has one, by its position."""
-    judged = _Judged(
+) -> tuple[_CheckedColumns, dict[int, str]]:
+    """The columns of all annotations, and the first problem of each image that has one, by the image's position."""
+    # What is proven: polygons, not a crowd region, visible, and the box of the file agrees.
+    columns = _CheckedColumns(
         boxes=boxes,
         runs=np.zeros((len(boxes), 2), np.int64),
         run_lengths=bytearray(),
@@ -274,26 +317,26 @@ def _judge(
         owner = int(candidates.owners[number])
         image = images[owner]
         try:
-            verdict = _look_at(candidates.entries[number], image["height"], image["width"])
+            checked = _check_annotation(candidates.entries[number], image["height"], image["width"])
         except DataError as error:
-            judged.well_formed[number] = False
+            columns.well_formed[number] = False
             annotation = f"annotation {candidates.ids[number]} of image {image['id']}"
             problems.setdefault(owner, f"{annotation}: {error}")
             continue
-        judged.boxes[number] = verdict.box
-        judged.runs[number] = len(judged.run_lengths), len(judged.run_lengths) + len(verdict.run_lengths)
-        judged.run_lengths.extend(verdict.run_lengths)
-        judged.is_crowd[number] = verdict.is_crowd
-        judged.is_visible[number] = verdict.is_visible
-        judged.agrees[number] = verdict.agrees
-    return judged, problems
+        columns.boxes[number] = checked.box
+        columns.runs[number] = len(columns.run_lengths), len(columns.run_lengths) + len(checked.run_lengths)
+        columns.run_lengths.extend(checked.run_lengths)
+        columns.is_crowd[number] = checked.is_crowd
+        columns.is_visible[number] = checked.is_visible
+        columns.agrees[number] = checked.agrees
+    return columns, problems
 
 
-def _look_at(entry: Mapping[str, Any], height: int, width: int) -> _Verdict:
-    """What this annotation is, on a photograph of this size.
+def _check_annotation(entry: Mapping[str, Any], height: int, width: int) -> _Checked:
+    """Checks one annotation on an image of ``(height, width)`` pixels, rasterising its mask.
 
     Raises:
-        DataError: It is malformed.
+        DataError: It is malformed. The caller puts the annotation's id before the message.
     """
     if "segmentation" not in entry:
         raise DataError("no 'segmentation'; this tool needs instance masks, boxes alone are not enough")
@@ -311,17 +354,18 @@ def _look_at(entry: Mapping[str, Any], height: int, width: int) -> _Verdict:
     area, mask_box = mask_area_and_box(segmentation, height, width)
     given = entry.get("bbox")
     box = mask_box if given is None else _clipped_box(given, height, width)
-    agrees = area == 0 or _is_empty(box) or _iou(box, mask_box) >= _SAME_BOX_IOU
+    agrees = area == 0 or _is_empty(box) or _iou(box, mask_box) >= _MIN_BOX_IOU
     box = box if agrees else mask_box
-    return _Verdict(box, run_lengths, bool(crowd), area > 0 and not _is_empty(box), agrees)
+    return _Checked(box, run_lengths, bool(crowd), area > 0 and not _is_empty(box), agrees)
 
 
 def _clipped_box(box: object, height: int, width: int) -> Box:
+    """A COCO ``bbox`` x, y, width, height as x1, y1, x2, y2 clipped to the image; refuses anything else."""
     if not isinstance(box, list) or len(box) != 4:
         raise DataError(f"bbox is {shorten(box)}, expected [x, y, width, height]")
-    if not _is_box(box) or not all(-_MAX_PLACE < value < _MAX_PLACE for value in box):
+    if not _is_box(box) or not all(-_MAX_BOX_PX < value < _MAX_BOX_PX for value in box):
         raise DataError(f"bbox is {shorten(box)}, expected four finite numbers of pixels")
-    x1, y1, x2, y2 = _clip(np.array([box], np.float64), np.array([[height, width]], np.int32))[0].tolist()
+    x1, y1, x2, y2 = _clipped_boxes(np.array([box], np.float64), np.array([[height, width]], np.int32))[0].tolist()
     return x1, y1, x2, y2
 
 
@@ -330,6 +374,7 @@ def _is_empty(box: Box) -> bool:
 
 
 def _iou(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes x1, y1, x2, y2 with an area above 0."""
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     inter = max(width, 0.0) * max(height, 0.0)
     union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inter
@@ -342,14 +387,16 @@ def _pack(
     sizes: NDArray[np.int32],
     candidates: _Candidates,
     outlines: Outlines,
-    judged: _Judged,
+    columns: _CheckedColumns,
 ) -> PackedPeople:
+    """The columns of all images and of their well-formed, visible annotations, ordered by image, persons first."""
     encoded = [name.encode() for name in names]
-    kept = np.flatnonzero(judged.well_formed & judged.is_visible)
-    kept = kept[np.lexsort((judged.is_crowd[kept], candidates.owners[kept]))]
-    owners, is_crowd = candidates.owners[kept], judged.is_crowd[kept]
+    kept = np.flatnonzero(columns.well_formed & columns.is_visible)
+    # A stable sort by image, then persons before crowd regions; within these, the order of the file.
+    kept = kept[np.lexsort((columns.is_crowd[kept], candidates.owners[kept]))]
+    owners, is_crowd = candidates.owners[kept], columns.is_crowd[kept]
     first_persons = _offsets(np.bincount(owners, minlength=len(names)))
-    polygons, lengths, points = _with_traced(outlines, _trace(judged, sizes[candidates.owners]))
+    polygons, lengths, points = _with_traced(outlines, _trace_persons(columns, sizes[candidates.owners]))
     return PackedPeople(
         image_ids=np.array(image_ids, np.int64),
         sizes=sizes,
@@ -358,27 +405,27 @@ def _pack(
         first_persons=first_persons,
         first_crowds=first_persons[:-1] + np.bincount(owners[~is_crowd], minlength=len(names)),
         annotation_ids=candidates.ids[kept],
-        boxes=judged.boxes[kept],
+        boxes=columns.boxes[kept],
         polygons=polygons[kept],
-        runs=judged.runs[kept],
+        runs=columns.runs[kept],
         polygon_offsets=_offsets(lengths),
         points=points,
-        run_lengths=np.frombuffer(bytes(judged.run_lengths), np.uint8),
+        run_lengths=np.frombuffer(bytes(columns.run_lengths), np.uint8),
     )
 
 
-def _trace(judged: _Judged, sizes: NDArray[np.int32]) -> dict[int, list[NDArray[np.float64]]]:
-    """Outlines around the run lengths of persons, by number of annotation, as long as there is room for them.
+def _trace_persons(columns: _CheckedColumns, sizes: NDArray[np.int32]) -> dict[int, list[NDArray[np.float64]]]:
+    """Polygons around the RLE of persons, by number of annotation, until :data:`_MAX_TRACED` points are reached.
 
-    They are the same in every view, so it is worth while to trace them once. Crowds are few and have long outlines.
+    They are the same in every view, so tracing them once saves time. Crowd regions are few and have long borders.
     """
     traced: dict[int, list[NDArray[np.float64]]] = {}
     room = _MAX_TRACED
-    for number in np.flatnonzero((judged.runs[:, 0] < judged.runs[:, 1]) & ~judged.is_crowd).tolist():
+    for number in np.flatnonzero((columns.runs[:, 0] < columns.runs[:, 1]) & ~columns.is_crowd).tolist():
         if room <= 0:
             break
-        start, end = judged.runs[number].tolist()
-        traced[number] = trace({"size": sizes[number].tolist(), "counts": bytes(judged.run_lengths[start:end])})
+        start, end = columns.runs[number].tolist()
+        traced[number] = trace({"size": sizes[number].tolist(), "counts": bytes(columns.run_lengths[start:end])})
         room -= sum(map(len, traced[number]))
     return traced
 
@@ -386,7 +433,12 @@ def _trace(judged: _Judged, sizes: NDArray[np.int32]) -> dict[int, list[NDArray[
 def _with_traced(
     outlines: Outlines, traced: Mapping[int, list[NDArray[np.float64]]]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """First and end polygon of each annotation, points of each polygon, and these: those traced come last."""
+    """Appends the traced polygons to those of the file.
+
+    Returns:
+        ``(m, 2)`` first and end polygon of each annotation, ``(q,)`` number of points of each polygon, and ``(P, 2)``
+        the points.
+    """
     ends = np.cumsum(outlines.counts, dtype=np.int64)
     polygons = np.stack([ends - outlines.counts, ends], axis=1)
     counts = np.array([len(around) for around in traced.values()], np.int64)
@@ -394,22 +446,24 @@ def _with_traced(
     polygons[list(traced)] = np.stack([ends - counts, ends], axis=1)
     added = [outline for around in traced.values() for outline in around]
     lengths = np.concatenate([outlines.lengths, np.array([len(outline) for outline in added], np.int64)])
-    points = np.concatenate([outlines.points, *added]) if added else outlines.points  # a copy of 150 MB for COCO
+    # Only when there are traced polygons: this copies 150 MB for COCO.
+    points = np.concatenate([outlines.points, *added]) if added else outlines.points
     return polygons, lengths, points
 
 
 def _offsets(lengths: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where each part starts, and where the last one ends."""
+    """``(k + 1,)`` start of each of k parts with these lengths, and the end of the last one."""
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
 
 
-def _findings(malformed: tuple[BadSample, ...], candidates: _Candidates, judged: _Judged) -> Findings:
-    well_formed = np.flatnonzero(judged.well_formed)
-    moved = well_formed[~judged.agrees[well_formed]]
-    # Counted photograph by photograph, these in the order of their first annotation.
-    _, first, photograph = np.unique(candidates.owners[well_formed], return_index=True, return_inverse=True)
-    by_photograph = well_formed[np.argsort(first[photograph], kind="stable")]
-    invisible = by_photograph[~judged.is_visible[by_photograph]]
+def _findings(malformed: tuple[BadSample, ...], candidates: _Candidates, columns: _CheckedColumns) -> Findings:
+    """Counts annotations with a wrong box and invisible ones, and finds the first of each."""
+    well_formed = np.flatnonzero(columns.well_formed)
+    moved = well_formed[~columns.agrees[well_formed]]
+    # The first invisible one is that of the first image with one; images in the order of their first annotation.
+    _, first, image = np.unique(candidates.owners[well_formed], return_index=True, return_inverse=True)
+    by_image = well_formed[np.argsort(first[image], kind="stable")]
+    invisible = by_image[~columns.is_visible[by_image]]
     return Findings(
         malformed=malformed,
         persons=len(well_formed),

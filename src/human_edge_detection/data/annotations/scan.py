@@ -1,4 +1,4 @@
-"""Finding photographs that cannot be used before the first epoch does."""
+"""Checks all image files before training, so that an unusable one does not stop the first epoch."""
 
 import json
 import logging
@@ -17,55 +17,65 @@ from human_edge_detection.files.write import write_json
 logger = logging.getLogger(__name__)
 
 _VERSION = 1
-"""To be raised when photographs are judged otherwise, so that older verdicts do not count."""
+"""Raise it when images are checked in another way, so that results in older caches are not used."""
 _MAX_CACHE_BYTES = 2**30
+"""Largest cache file that is read."""
 _THREADS = min(16, 4 * (os.cpu_count() or 1))
-"""More than processors: on a network disk most of the time is waiting."""
+"""More threads than processors: on a network disk most of the time is spent waiting."""
 
 
-class _Look(NamedTuple):
+class _Checked(NamedTuple):
+    """One image file: ``stamp`` is its size and modification time, ``problem`` None when it can be used."""
+
     file_name: str
     stamp: str | None
     problem: str | None
 
 
 def bad_samples(people: PeopleAnnotations, *, cache: Path | None = None) -> tuple[BadSample, ...]:
-    """The photographs that :func:`~human_edge_detection.data.images.read.read_photograph` would refuse.
+    """The images that :func:`~human_edge_detection.data.images.read.read_photograph` would refuse.
 
     Each is read whole and decoded at an eighth of its size: 1 to 2 ms for one of 640 x 480 pixels.
 
     Args:
         people: The annotations.
-        cache: JSON file that remembers which photographs were found good. Such a one is not read again while the
-            annotation file, the folder, and the photograph's size and time of change are the same. A cache that is
-            damaged, of other data or not to be written only costs time.
+        cache: JSON file with the images that were found good. Such an image is not read again while the annotation
+            file, the folder, and the size and modification time of the image file are the same. A cache that is
+            damaged, of other data or not writable only costs time.
+
+    Returns:
+        The bad images in the order of the annotation file, each with its problem.
     """
     key = {"version": _VERSION, "annotations": people.sha256, "images_dir": str(people.images_dir.resolve())}
     known = {} if cache is None else _read_cache(cache, key)
     photographs = people.photographs
     with ThreadPoolExecutor(_THREADS) as pool:
-        looks = list(
+        results = list(
             pool.map(
-                lambda name, size: _look(people.images_dir, name, (size[0], size[1]), known),
+                lambda name, size: _check_image(people.images_dir, name, (size[0], size[1]), known),
                 photographs.file_names,
                 photographs.sizes.tolist(),
             )
         )
-    good = {look.file_name: look.stamp for look in looks if look.problem is None}
+    good = {result.file_name: result.stamp for result in results if result.problem is None}
     if cache is not None and good != known:
         _write_cache(cache, {**key, "good": good})
-    return tuple(BadSample(look.file_name, look.problem) for look in looks if look.problem is not None)
+    return tuple(BadSample(result.file_name, result.problem) for result in results if result.problem is not None)
 
 
-def _look(folder: Path, name: str, size: tuple[int, int], known: Mapping[str, Any]) -> _Look:
-    """What is wrong with one photograph; that something is wrong is not remembered, as mending may leave no trace."""
+def _check_image(folder: Path, name: str, size: tuple[int, int], known: Mapping[str, Any]) -> _Checked:
+    """Checks one image file, unless ``known`` says that it is good and it has not changed since.
+
+    Bad files are checked every time, as repairing one may leave its size and modification time as they were.
+    """
     path = folder / name
     stamp = _stamp(path)
     unchanged = stamp is not None and known.get(name) == stamp
-    return _Look(name, stamp, None if unchanged else photograph_problem(path, size))
+    return _Checked(name, stamp, None if unchanged else photograph_problem(path, size))
 
 
 def _stamp(path: Path) -> str | None:
+    """Size and modification time of a file; None if there is none."""
     try:
         status = path.stat()
     except OSError:
@@ -74,6 +84,7 @@ def _stamp(path: Path) -> str | None:
 
 
 def _read_cache(cache: Path, key: Mapping[str, Any]) -> dict[str, Any]:
+    """Stamps of the good images by file name; empty when the cache is missing, damaged or has another ``key``."""
     try:
         data = json.loads(read_regular_file(cache, max_bytes=_MAX_CACHE_BYTES))
     except (OSError, ValueError, RecursionError):  # there is none, or it is damaged
@@ -85,7 +96,8 @@ def _read_cache(cache: Path, key: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _write_cache(cache: Path, content: Mapping[str, Any]) -> None:
+    """Writes the cache; logs a warning if it cannot."""
     try:
         write_json(cache, content)
     except StorageError as error:
-        logger.warning("%s; all photographs will be looked at again next time", error)
+        logger.warning("%s; all images will be checked again next time", error)

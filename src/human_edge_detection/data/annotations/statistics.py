@@ -1,4 +1,4 @@
-"""What is in a data set: people, their sizes, and the pixel shares from which class weights follow."""
+"""Statistics of a data set: numbers and sizes of persons, and shares of pixels that class weights follow from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,24 +9,24 @@ from numpy.typing import NDArray
 
 from human_edge_detection.structures import CLASS_NAMES
 
-_SMALL, _MEDIUM = 32**2, 96**2
-"""COCO's limits, mask pixels: below the first a person is small, below the second medium."""
+_MAX_SMALL_PX, _MAX_MEDIUM_PX = 32**2, 96**2
+"""COCO's limits of the mask area, pixels: below the first a person is small, below the second medium, else large."""
 
 
 @dataclass
 class Statistics:
-    """Counts of one split, filled photograph by photograph.
+    """Counts of one split, filled image by image.
 
     Attributes:
-        images: Photographs.
-        images_without_persons: Photographs without an annotated person.
-        persons: Annotated persons, crowds not counted.
+        images: Images.
+        images_without_persons: Images without an annotated person.
+        persons: Annotated persons, crowd regions not counted.
         crowds: Crowd regions.
         small: Persons below 32 x 32 pixels of mask.
         medium: Persons below 96 x 96.
         large: The other persons.
-        most_persons: Persons of the fullest photograph.
-        class_pixels: Pixels of each class over all roi masks; ignored ones are not counted.
+        most_persons: Largest number of persons on one image.
+        class_pixels: ``(3,)`` pixels of each class over all roi masks; ignored pixels are not counted.
     """
 
     images: int = 0
@@ -40,20 +40,26 @@ class Statistics:
     class_pixels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(CLASS_NAMES), np.int64))
 
     def add(self, areas: Sequence[float], crowds: int, roi_masks: NDArray[np.uint8]) -> None:
-        """Counts one photograph: mask pixels of each person, number of crowd regions, ``(n, H, W)`` roi masks."""
+        """Counts one image.
+
+        Args:
+            areas: Mask pixels of each person.
+            crowds: Number of crowd regions.
+            roi_masks: ``(n, H, W)`` classes; 255 is ignored.
+        """
         self.images += 1
         self.images_without_persons += not areas
         self.persons += len(areas)
         self.crowds += crowds
-        self.small += sum(area < _SMALL for area in areas)
-        self.medium += sum(_SMALL <= area < _MEDIUM for area in areas)
-        self.large += sum(area >= _MEDIUM for area in areas)
+        self.small += sum(area < _MAX_SMALL_PX for area in areas)
+        self.medium += sum(_MAX_SMALL_PX <= area < _MAX_MEDIUM_PX for area in areas)
+        self.large += sum(area >= _MAX_MEDIUM_PX for area in areas)
         self.most_persons = max(self.most_persons, len(areas))
         self.class_pixels += np.bincount(roi_masks.ravel(), minlength=256)[: len(CLASS_NAMES)]
 
     @property
     def class_shares(self) -> NDArray[np.float64]:
-        """Shares of background, target and non-target among the counted roi pixels; they add up to 1."""
+        """``(3,)`` shares of background, target and non-target among the counted pixels; add up to 1, or are all 0."""
         return self.class_pixels / max(int(self.class_pixels.sum()), 1)
 
     def as_json(self) -> dict[str, Any]:
@@ -70,10 +76,13 @@ class Statistics:
 
 
 def suggested_class_weights(shares: NDArray[np.float64]) -> list[float]:
-    """Class weights for the loss: inverse square root of the share, scaled to a mean of 1.
+    """Class weights for the loss: the inverse square root of each share, scaled to a mean of 1.
 
-    The square root is between no weighting and full balance, which would make a rare class outweigh all others. A
-    class that does not occur gets 1.
+    The square root is a compromise between no weights and weights in inverse proportion to the share, with which a rare
+    class would outweigh all others. A class that does not occur gets 1.
+
+    Args:
+        shares: ``(C,)`` shares of pixels, each in [0, 1].
     """
     weights = np.ones(len(shares))
     occurs = shares > 0
