@@ -20,11 +20,8 @@ import matplotlib.pyplot as plt
 
 from human_edge_detection.experiments.overrides import collect
 from human_edge_detection.log import setup_logging
-from human_edge_detection.runner.comparison.table import write_comparison
-from human_edge_detection.runner.execution.plan import BatchRequest, check_plan, plan
-from human_edge_detection.runner.execution.retry import Options
-from human_edge_detection.runner.execution.sample_data import make_sample_data
-from human_edge_detection.runner.execution.supervise import supervise
+from human_edge_detection.runner.execution.plan import BatchRequest
+from human_edge_detection.runner.run_experiments import run_experiments
 
 # Student and distilled student differ in the distillation section alone: the gain is that of distillation.
 EXPERIMENTS = {
@@ -49,18 +46,11 @@ def train(args: argparse.Namespace) -> list[dict[str, Any]]:
         pictures = 12 if args.quick else 48
         sets += [f"data.sample={{train_images: {pictures}, val_images: {pictures // 3}}}", "model.image_size=[64, 64]"]
     overrides = collect(sets=sets, flags={"--data_root": args.data_root})
-    runs = plan(BatchRequest(tuple(EXPERIMENTS), output_dir, overrides, seeds=tuple(args.seeds)))
-    check_plan(runs, output_dir)  # whatever is wrong is said here, before any training
-    make_sample_data(runs, output_dir)
-    outcomes, interrupt = supervise(runs, Options(output_dir))
-    if interrupt is not None:
-        raise interrupt
-    for outcome in outcomes:
-        if not outcome.good:
-            raise SystemExit(f"{outcome.name}: {outcome.state}: {outcome.error}")
-    rows, _ = write_comparison(output_dir)
-    names = {run.name for run in runs}
-    return [row for row in rows if row["run"] in names]
+    result = run_experiments(BatchRequest(tuple(EXPERIMENTS), output_dir, overrides, seeds=tuple(args.seeds)))
+    if not result.good:
+        raise SystemExit(1)  # the report says what went wrong
+    names = {outcome.name for outcome in result.outcomes}
+    return [row for row in result.rows if row["run"] in names]
 
 
 def summarise(rows: list[dict[str, Any]], runs: Path) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 import json
 import os
-import stat
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,48 +9,12 @@ from types import SimpleNamespace
 import pytest
 
 from human_edge_detection.cli.main import main
-from human_edge_detection.experiments.registry import expand, get_config
+from human_edge_detection.experiments.registry import expand
 from human_edge_detection.runner.execution.ownership import batch_claim
 from human_edge_detection.runner.execution.retry import Options
 from human_edge_detection.runner.execution.supervise import BatchEnd
-from human_edge_detection.runs.paths import RunPaths
 
 TEACHER, STUDENT, DISTILLED = expand(["quickstart"])
-
-CHILD = """#!{python}
-import json, os, sys
-from pathlib import Path
-
-values = dict(zip(sys.argv, sys.argv[1:]))
-root = Path(values["--output_dir"]) / values["--run_name"]
-state = {states}.get(values["--config"], "finished")
-(root / "checkpoints").mkdir(parents=True, exist_ok=True)
-if state == "finished":
-    (root / "result.json").write_text(Path("{result}").read_text())
-    (root / "checkpoints" / "best_model.pth").touch()
-status = {{"state": state, "epochs": 2, "pid": os.getpid(), "host": "h", "started": "", "updated": ""}}
-(root / "status.json").write_text(json.dumps(status))
-"""
-
-
-@pytest.fixture
-def children(
-    tmp_path: Path, write_run: Callable[..., RunPaths], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Path]:
-    """``children(experiment=state)`` puts a script in the interpreter's place; returns the output folder."""
-    template = write_run(tmp_path / "template", get_config(STUDENT))
-
-    def replace_python(**states: str) -> Path:
-        script = tmp_path / "python"
-        script.write_text(CHILD.format(python=sys.executable, states=states, result=template.result))
-        script.chmod(script.stat().st_mode | stat.S_IXUSR)
-        monkeypatch.setattr("human_edge_detection.runner.execution.plan.sys.executable", str(script))
-        monkeypatch.setattr(
-            "human_edge_detection.runner.execution.sample_data.make_sample_data", lambda plan, output_dir: None
-        )
-        return tmp_path / "experiments"
-
-    return replace_python
 
 
 def test_a_good_batch_ends_with_0_a_table_and_the_paths(
@@ -169,13 +131,13 @@ def test_flags_become_options(children: Callable[..., Path], monkeypatch: pytest
         given.append(options)
         return BatchEnd((), None)
 
-    monkeypatch.setattr("human_edge_detection.runner.execution.supervise.supervise", note)
+    monkeypatch.setattr("human_edge_detection.runner.run_experiments.supervise", note)
     output_dir = children()
     assert run(output_dir, "--retries", "2", "--hang_minutes", "0.5", "--fail_fast", "--export_onnx") == 0
     assert run(output_dir, "--skip_training") == 0
     assert given == [
-        Options(output_dir, export_onnx=True, fail_fast=True, retries=2, hang_minutes=0.5),
-        Options(output_dir, skip_training=True, retries=0, hang_minutes=60.0),
+        Options(export_onnx=True, fail_fast=True, retries=2, hang_minutes=0.5),
+        Options(skip_training=True, retries=0, hang_minutes=60.0),
     ]
 
 

@@ -146,7 +146,7 @@ class Workshop:
         **behaviours: str,
     ) -> BatchEnd:
         runs = plan(BatchRequest(names=names, output_dir=self.output_dir, seeds=seeds))
-        options = Options(self.output_dir, fail_fast=fail_fast, retries=retries, hang_minutes=hang_minutes)
+        options = Options(fail_fast=fail_fast, retries=retries, hang_minutes=hang_minutes)
         return supervise(runs, options, start=self.children(**behaviours), pause=pause)
 
     def trainings(self, name: str) -> int:

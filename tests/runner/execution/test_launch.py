@@ -26,7 +26,7 @@ BATCH = dedent(
 
     launch.POLL_SECONDS, launch.ECHO_SECONDS = 0.1, 0.3
     sample_data.make_sample_data = lambda plan, output_dir: None
-    retry.train_command = lambda run, output_dir: json.loads(sys.argv[1])
+    retry.train_command = lambda run: json.loads(sys.argv[1])
     sys.exit(main(["run", "--configs", *sys.argv[3:], "--output_dir", sys.argv[2]]))
     """
 )

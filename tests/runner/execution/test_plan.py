@@ -126,7 +126,7 @@ def test_a_folder_of_another_config_is_refused_before_anything_runs(tmp_path: Pa
     write_run(tmp_path / "mine", get_config(STUDENT), state="interrupted")
     runs = planned(tmp_path, STUDENT, flags={"--epochs": 1}, run_name="mine")
     with pytest.raises(ConfigError, match=r"mine holds a run with another config: training\.epochs"):
-        check_plan(tuple(runs.values()), tmp_path)
+        check_plan(tuple(runs.values()))
 
 
 def test_the_command_of_a_run_resolves_to_its_config(tmp_path: Path, write_run: WriteRun) -> None:
@@ -144,7 +144,7 @@ def test_the_command_of_a_run_resolves_to_its_config(tmp_path: Path, write_run: 
     ).values()
     parser = Parser("train", "")
     add_arguments(parser)
-    args = parser.parse(train_command(run, tmp_path)[4:])
+    args = parser.parse(train_command(run)[4:])
     flags = {"--teacher_checkpoint": args.teacher_checkpoint}
     request = prepare(
         config_name=args.config,

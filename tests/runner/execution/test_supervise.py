@@ -105,7 +105,7 @@ def test_a_signal_during_the_last_moment_of_a_run_stops_the_batch_and_keeps_the_
         return children(command, is_hung=is_hung)._replace(interrupt=Terminated())
 
     runs = plan(BatchRequest(names=tuple(ALL), output_dir=workshop.output_dir))
-    end = supervise(runs, Options(workshop.output_dir), start=start)
+    end = supervise(runs, Options(), start=start)
     assert [outcome.state for outcome in end.outcomes] == ["finished", "skipped", "skipped"]
     assert isinstance(end.interrupt, Terminated)
 
@@ -156,7 +156,7 @@ def test_an_error_of_the_user_is_tried_again_only_after_progress(workshop: Any) 
 
 def test_skip_training_trains_nothing(tmp_path: Path, workshop: Any) -> None:
     runs = plan(BatchRequest(names=(TEACHER,), output_dir=workshop.output_dir))
-    [outcome] = supervise(runs, Options(workshop.output_dir, skip_training=True), start=workshop.children()).outcomes
+    [outcome] = supervise(runs, Options(skip_training=True), start=workshop.children()).outcomes
     assert outcome.state == "skipped"
     assert not workshop.output_dir.exists()
 
@@ -165,7 +165,7 @@ def test_a_damaged_run_folder_fails_that_run_alone(workshop: Any) -> None:
     workshop.batch(STUDENT)
     runs = plan(BatchRequest(names=(STUDENT, TEACHER), output_dir=workshop.output_dir))
     (workshop.output_dir / STUDENT / "status.json").write_text("{}")
-    end = supervise(runs, Options(workshop.output_dir), start=workshop.children())
+    end = supervise(runs, Options(), start=workshop.children())
     assert [outcome.state for outcome in end.outcomes] == ["failed", "finished"]
 
 
@@ -194,7 +194,7 @@ def test_a_finished_student_of_a_teacher_that_was_trained_anew_is_stale(workshop
         return ended
 
     runs = plan(BatchRequest(names=(DISTILLED, TEACHER), output_dir=workshop.output_dir))
-    end = supervise(runs, Options(workshop.output_dir), start=start)
+    end = supervise(runs, Options(), start=start)
     assert [outcome.state for outcome in end.outcomes] == ["finished", "stale"]
     assert "sha256 aaaaaaaaaaaa then, bbbbbbbbbbbb now" in str(end.outcomes[1].error)
 
@@ -203,7 +203,7 @@ def export_batch(workshop: Any, write_run: WriteRun, start: Callable[..., Ended]
     paths = write_run(workshop.output_dir / STUDENT, get_config(STUDENT))
     write_json(paths.best.with_suffix(".json"), {"sha256": "new"})
     runs = plan(BatchRequest(names=(STUDENT,), output_dir=workshop.output_dir))
-    [outcome] = supervise(runs, Options(workshop.output_dir, export_onnx=True), start=start).outcomes
+    [outcome] = supervise(runs, Options(export_onnx=True), start=start).outcomes
     return outcome
 
 

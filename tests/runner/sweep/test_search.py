@@ -107,7 +107,7 @@ class Bench:
             assert time.monotonic() < deadline, "waits for ever"
             time.sleep(0.01)
 
-        return search(sweep, Options(self.output_dir, **options), start=start, pause=pause)
+        return search(sweep, Options(**options), start=start, pause=pause)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
 from human_edge_detection.experiments.difference import difference
 from human_edge_detection.runner.execution.plan import PlannedRun, train_command
@@ -18,7 +17,7 @@ def describe_additions(plan: Sequence[PlannedRun]) -> list[str]:
     return added + [f"restart: {folder} is deleted and trained anew" for folder in anew]
 
 
-def describe_plan(plan: Sequence[PlannedRun], output_dir: Path) -> list[str]:
+def describe_plan(plan: Sequence[PlannedRun]) -> list[str]:
     """Each run's difference from its preset and its exact command."""
     lines = []
     for position, run in enumerate(plan, start=1):
@@ -28,5 +27,5 @@ def describe_plan(plan: Sequence[PlannedRun], output_dir: Path) -> list[str]:
         lines += [f"   {path}: {json.dumps(old)} -> {json.dumps(new)}" for path, (old, new) in changes.items()]
         if not changes:
             lines.append(f"   as registered: {run.preset.name}")
-        lines.append(f"   {shlex.join(train_command(run, output_dir))}")
+        lines.append(f"   {shlex.join(train_command(run))}")
     return lines

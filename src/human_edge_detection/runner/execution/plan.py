@@ -69,7 +69,7 @@ class PlannedRun:
 
     Attributes:
         name: Folder below the output folder.
-        paths: That folder.
+        output_dir: Folder of all runs.
         preset: The registered experiment that it comes from.
         config: Resolved; dependencies not filled in, so its name does not depend on where they lie.
         checkpoints: The dependencies' checkpoints by field; they may be yet to be trained.
@@ -82,7 +82,7 @@ class PlannedRun:
     """
 
     name: str
-    paths: RunPaths
+    output_dir: Path
     preset: ExperimentConfig
     config: ExperimentConfig
     checkpoints: Mapping[str, Path] = field(default_factory=dict)
@@ -92,6 +92,11 @@ class PlannedRun:
     reason: str = ""
     restart: bool = False
     extra: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> RunPaths:
+        """Its folder."""
+        return RunPaths(self.output_dir / self.name)
 
     @property
     def full_config(self) -> ExperimentConfig:
@@ -123,22 +128,22 @@ def plan(request: BatchRequest, *, finished: Callable[[RunPaths], bool] = is_fin
     return tuple(planned.values())
 
 
-def check_plan(runs: Sequence[PlannedRun], output_dir: Path) -> None:
+def check_plan(runs: Sequence[PlannedRun]) -> None:
     """Refuses a plan that cannot be trained: no data, a path that does not exist, a folder of another config.
 
     Raises:
         ConfigError: Before anything is written.
     """
     for run in runs:
-        check_paths(run.config, output_dir)
+        check_paths(run.config, run.output_dir)
         if not run.restart:
             check_same_run(run.paths, run.full_config)
 
 
-def train_command(run: PlannedRun, output_dir: Path) -> list[str]:
+def train_command(run: PlannedRun) -> list[str]:
     """The child process that trains ``run``: its preset and every difference from it, so it resolves to the same."""
     command = [sys.executable, "-m", "human_edge_detection", "train", "--config", run.preset.name]
-    command += [*run.extra, "--output_dir", str(output_dir), "--run_name", run.name]
+    command += [*run.extra, "--output_dir", str(run.output_dir), "--run_name", run.name]
     for path, (_, value) in difference(run.config, run.preset).items():
         command += ["--set", f"{path}={json.dumps(value, ensure_ascii=False)}"]
     for path, checkpoint in run.checkpoints.items():
@@ -212,9 +217,8 @@ def _add(target: _Target, planned: dict[str, PlannedRun], batch: _Batch, trail: 
         return
     if target.name in trail:
         raise ConfigError(f"experiments need each other: {' -> '.join([*trail, target.name])}; break the circle")
-    paths = RunPaths(batch.request.output_dir / target.name)
     restart = target.named and batch.request.restart
-    done = not restart and batch.finished(paths)
+    done = not restart and batch.finished(RunPaths(batch.request.output_dir / target.name))
     checkpoints: dict[str, Path] = {}
     requires: list[str] = []
     for dependency in dependencies(target.config):
@@ -226,7 +230,7 @@ def _add(target: _Target, planned: dict[str, PlannedRun], batch: _Batch, trail: 
             requires.append(needed.name)
     planned[target.name] = PlannedRun(
         name=target.name,
-        paths=paths,
+        output_dir=batch.request.output_dir,
         preset=target.preset,
         config=target.config,
         checkpoints=checkpoints,

@@ -33,6 +33,12 @@ def show_report(rows: Sequence[Row], files: Sequence[Path], output_dir: Path) ->
         console.print(Text(f"written: {path}"), soft_wrap=True)
 
 
+def show_lines(lines: Sequence[str]) -> None:
+    """Writes ``lines`` to stdout at once, before anything that a child process writes."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+
+
 def comparison_table(rows: Sequence[Row]) -> Table:
     """The rows' main numbers; a dash where a run has none."""
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0), show_edge=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from human_edge_detection.errors import BusyError
@@ -40,20 +39,23 @@ class Options:
     """How a batch is run.
 
     Attributes:
-        output_dir: Folder of all runs.
         export_onnx: Export every finished run.
         skip_training: Use the runs that are finished; train nothing.
         fail_fast: Stop after the first run that does not finish.
         retries: How often a run that did not finish is started again.
         hang_minutes: A run without a sign of life for so long is stopped; 0: never.
+        join: Work beside another batch in the same output folder, on runs that nobody works on.
     """
 
-    output_dir: Path
     export_onnx: bool = False
     skip_training: bool = False
     fail_fast: bool = False
     retries: int = 0
     hang_minutes: float = 60.0
+    join: bool = False
+
+
+DEFAULT_OPTIONS: Final = Options()
 
 
 class Trained(NamedTuple):
@@ -91,7 +93,7 @@ def _attempt(run: PlannedRun, options: Options, start: Launch, before: RunStatus
     # With its folder there, also a run that fails before its first step leaves its error in status.json.
     make_folder(run.paths.root)
     heartbeat = Heartbeat(run.paths, options.hang_minutes)
-    ended = start(train_command(run, options.output_dir), is_hung=heartbeat.is_hung)
+    ended = start(train_command(run), is_hung=heartbeat.is_hung)
     state, error = judge(run.paths, ended, before)
     if state == "failed" and ended.returncode == _USER_ERROR and _is_taken(run.paths, ended, before):
         raise BusyError(f"run {run.paths.root} is another process's")

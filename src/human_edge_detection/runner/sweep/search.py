@@ -185,14 +185,14 @@ class _Search:
         logger.info("trial %d (%d in all): %s", trial.number, self.trials, values)
         try:
             runs = plan(self.sweep.request_for(self.sweep.combination(values)))
-            check_plan(runs, self.options.output_dir)
+            check_plan(runs)
         except ConfigError as error:
             self._fail(trial, str(error))
             return
-        check_free_space(runs, self.options.output_dir, export_onnx=False)
+        check_free_space(runs, self.sweep.request.output_dir, export_onnx=False)
         named = [run for run in runs if run.named]
         trial.set_user_attr("runs", [run.name for run in named])
-        watched = _Watched(trial, named, self.options.output_dir, self.start)
+        watched = _Watched(trial, named, self.start)
         outcomes, self.interrupt = supervise(runs, self.options, start=watched, pause=self.pause)
         if self.interrupt is None:
             self._settle(trial, named, {outcome.name: outcome for outcome in outcomes})
@@ -247,10 +247,10 @@ class _Watched:
     The second seed's epochs count on from the first's, so a run is compared with others of the same seed.
     """
 
-    def __init__(self, trial: Trial, named: Sequence[PlannedRun], output_dir: Path, start: Launch) -> None:
+    def __init__(self, trial: Trial, named: Sequence[PlannedRun], start: Launch) -> None:
         self._trial = trial
         self._start = start
-        self._runs = {tuple(train_command(run, output_dir)): (place, run) for place, run in enumerate(named)}
+        self._runs = {tuple(train_command(run)): (place, run) for place, run in enumerate(named)}
         self._reported = set(trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
 
     def __call__(self, command: Sequence[str], *, is_hung: Hung = never) -> Ended:

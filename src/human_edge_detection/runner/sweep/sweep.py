@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,8 @@ from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.write import write_atomically, write_json
 from human_edge_detection.runner.comparison.table import Row, to_csv
 from human_edge_detection.runner.execution.plan import BatchRequest, PlannedRun, plan
-from human_edge_detection.runner.sweep.search_space import Axis, Combination, combinations, label, probes
+from human_edge_detection.runner.execution.retry import Options
+from human_edge_detection.runner.sweep.search_space import Axis, Combination, combinations, label, parse_axes, probes
 from human_edge_detection.runner.sweep.tuning_split import SHARE, TuningSplit
 
 ON_VALIDATION: Final = "the validation data"
@@ -25,6 +27,21 @@ ON_TUNING: Final = f"the tuning split ({SHARE:.0%} of the training photographs, 
 
 MOST_RUNS: Final = 500
 """More runs than this are a slip of the keyboard, not a plan."""
+
+
+@dataclass(frozen=True)
+class SweepRequest:
+    """Which fields a user wants to sweep.
+
+    Attributes:
+        fields: ``section.field=a,b,c`` each; with ``trials`` also ``section.field=low..high`` or ``low..high:log``.
+        trials: Search with Optuna, so many trials in all, scored on a tuning split; None: every combination once.
+        tuning_split: Hold out a fifth of the training photographs and score on it, not on the validation data.
+    """
+
+    fields: tuple[str, ...]
+    trials: int | None = None
+    tuning_split: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,6 +112,42 @@ class Entry:
     spread: float | None = None
     runs: tuple[str, ...] = ()
     error: str | None = None
+
+
+def read_sweep(asked: SweepRequest, request: BatchRequest, options: Options) -> Sweep:
+    """The sweep that ``asked`` stands for, over what ``request`` names.
+
+    Raises:
+        ConfigError: It cannot be done.
+    """
+    searched = asked.trials is not None
+    if not asked.fields:
+        flag = "--trials" if searched else "--tuning_split"
+        raise ConfigError(f"{flag}: nothing to choose among; give --sweep SECTION.FIELD=a,b,c, too")
+    if request.run_name is not None:
+        raise ConfigError(f"--run_name {request.run_name}: names one folder, and --sweep makes many runs")
+    if asked.trials is not None:
+        _check_search(asked.trials, request, options)
+    axes = parse_axes(asked.fields, request.overrides, searched=searched)
+    if request.seeds is not None and any(axis.path == "training.seed" for axis in axes):
+        raise ConfigError("--seeds and --sweep training.seed both name seeds; give one")
+    return make_sweep(request, axes, trials=asked.trials, tuning=asked.tuning_split or searched)
+
+
+def _check_search(trials: int, request: BatchRequest, options: Options) -> None:
+    if trials < 1:
+        raise ConfigError(f"--trials {trials}: expected 1 or more")
+    if len(request.names) != 1:
+        raise ConfigError(f"--trials searches for one experiment, and {len(request.names)} are named; give one")
+    for flag, given in (
+        ("restart", request.restart),
+        ("skip_training", options.skip_training),
+        ("export_onnx", options.export_onnx),
+    ):
+        if given:
+            raise ConfigError(f"--{flag}: not in a search; search first, then run its best_config.yaml")
+    if importlib.util.find_spec("optuna") is None:
+        raise ConfigError("--trials needs Optuna, which is not installed; uv sync --extra search")
 
 
 def make_sweep(request: BatchRequest, axes: tuple[Axis, ...], *, trials: int | None, tuning: bool) -> Sweep:

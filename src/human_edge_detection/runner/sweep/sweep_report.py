@@ -18,13 +18,16 @@ from human_edge_detection.runner.sweep.search_space import label
 from human_edge_detection.runner.sweep.sweep import Entry, Sweep, best, grid_entries, grid_rows, write_best, write_sweep
 
 
-def report_grid(sweep: Sweep, runs: Sequence[PlannedRun], compared: Sequence[Row]) -> None:
+def report_grid(sweep: Sweep, runs: Sequence[PlannedRun], compared: Sequence[Row]) -> tuple[Entry, ...]:
     """Writes and shows how the runs of a grid compare and, where they were scored on a tuning split, the best config.
 
     Args:
         sweep: The grid.
         runs: Its runs.
         compared: The rows of the comparison.
+
+    Returns:
+        One entry for each combination.
 
     Raises:
         StorageError: The files cannot be written.
@@ -38,6 +41,7 @@ def report_grid(sweep: Sweep, runs: Sequence[PlannedRun], compared: Sequence[Row
         if chosen is not None:
             best_files.append(write_best(sweep, experiment, chosen.values))
     show_sweep(sweep, entries, files, best_files)
+    return tuple(entries)
 
 
 def report_search(sweep: Sweep, entries: Sequence[Entry]) -> None:

@@ -1,0 +1,164 @@
+"""A batch from its request to its report: plan, check, lock, draw sample data, train, compare.
+
+It is the only module above ``execution``, ``sweep`` and ``comparison``, so that no sub-package imports another back.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from human_edge_detection.errors import ConfigError
+from human_edge_detection.experiments.overrides import touched
+from human_edge_detection.runner.comparison.table import Row, write_comparison
+from human_edge_detection.runner.execution.dry_run import describe_additions, describe_plan
+from human_edge_detection.runner.execution.free_space import check_free_space
+from human_edge_detection.runner.execution.outcome import Outcome
+from human_edge_detection.runner.execution.ownership import batch_claim, delete_for_restart, planning_claim
+from human_edge_detection.runner.execution.plan import BatchRequest, PlannedRun, check_plan, plan
+from human_edge_detection.runner.execution.report import show_lines, show_report
+from human_edge_detection.runner.execution.retry import DEFAULT_OPTIONS, Options
+from human_edge_detection.runner.execution.sample_data import make_sample_data
+from human_edge_detection.runner.execution.staleness import check_teachers
+from human_edge_detection.runner.execution.supervise import supervise
+from human_edge_detection.runner.sweep.sweep import Entry, Sweep, SweepRequest, read_sweep
+from human_edge_detection.runner.sweep.sweep_report import report_grid, report_search
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """What came of a batch.
+
+    Attributes:
+        good: Every run has finished, and was exported where that was asked for; a search came to its end with a score.
+        outcomes: One for each run, in the order of the plan; none for a search.
+        rows: The comparison of all runs below the output folder, earlier ones included.
+        files: Where the comparison was written.
+        entries: One for each combination of a sweep, or each trial of a search; none without.
+    """
+
+    good: bool
+    outcomes: tuple[Outcome, ...]
+    rows: tuple[Row, ...]
+    files: tuple[Path, ...]
+    entries: tuple[Entry, ...] = ()
+
+
+def run_experiments(
+    request: BatchRequest, options: Options = DEFAULT_OPTIONS, *, sweep: SweepRequest | None = None
+) -> BatchResult:
+    """Trains what ``request`` names and all that it depends on, one child process a run, and compares the runs.
+
+    The same request again goes on where this one stopped. Progress and the report go to the standard output.
+
+    Args:
+        request: Which experiments, with which changes, seeds and output folder.
+        options: How they are run.
+        sweep: Fields that take several values; None: every experiment is run as it is.
+
+    Raises:
+        ConfigError: The request is wrong or contradictory; nothing has been written.
+        BusyError: Another batch works in the output folder and ``options.join`` is not set.
+        StorageError: The batch does not fit on the disk, or a file cannot be written.
+        KeyboardInterrupt: Interrupted (``Terminated`` by a scheduler); what was trained is saved and compared.
+    """
+    planned = _checked(request, options, sweep)
+    with batch_claim(request.output_dir, join=options.join):
+        with planning_claim(request.output_dir):
+            if planned is not None and planned.split is not None:
+                planned.split.write()
+            runs = _checked_plan(request if planned is None else planned.competing, options)
+            additions = describe_additions(runs)
+            delete_for_restart(runs)
+        show_lines(additions)
+        if planned is not None and planned.trials is not None:
+            return _search(planned, options)
+        return _train(runs, request, options, planned)
+
+
+def preview_experiments(
+    request: BatchRequest, options: Options = DEFAULT_OPTIONS, *, sweep: SweepRequest | None = None
+) -> list[str]:
+    """What :func:`run_experiments` would do with the same arguments, in lines of text; writes nothing.
+
+    Raises:
+        HumanEdgeDetectionError: As :func:`run_experiments` before it trains.
+    """
+    planned = _checked(request, options, sweep)
+    runs = plan(request if planned is None else planned.competing)
+    return [*_describe_sweep(planned), *describe_additions(runs), *describe_plan(runs)]
+
+
+def _checked(request: BatchRequest, options: Options, sweep: SweepRequest | None) -> Sweep | None:
+    """The sweep; refuses whatever would be refused later, so that nothing is written before."""
+    _check_options(request, options)
+    planned = None if sweep is None else read_sweep(sweep, request, options)
+    _checked_plan(request if planned is None else planned.request, options)
+    return planned
+
+
+def _check_options(request: BatchRequest, options: Options) -> None:
+    if request.seeds is not None and any(one.source == "--seed" for one in touched(request.overrides, "training.seed")):
+        raise ConfigError("--seed and --seeds both name seeds; give one")
+    if request.restart and options.skip_training:
+        raise ConfigError("--restart trains anew and --skip_training trains nothing; give one")
+    if request.restart and options.join:
+        raise ConfigError("--restart would delete what the batch has trained that --join works beside; give one")
+    if options.retries < 0:
+        raise ConfigError(f"--retries {options.retries}: expected 0 or more")
+    if not 0.0 <= options.hang_minutes < math.inf:
+        raise ConfigError(f"--hang_minutes {options.hang_minutes:g}: expected minutes, or 0 for never")
+
+
+def _checked_plan(request: BatchRequest, options: Options) -> tuple[PlannedRun, ...]:
+    runs = plan(request)
+    check_plan(runs)
+    check_teachers(runs)
+    if not options.skip_training:
+        check_free_space(runs, request.output_dir, export_onnx=options.export_onnx)
+    return runs
+
+
+def _describe_sweep(sweep: Sweep | None) -> list[str]:
+    if sweep is None:
+        return []
+    lines = [f"sweep of {', '.join(map(str, sweep.axes))}; scores are from {sweep.scored_on}"]
+    return lines if sweep.trials is None else [*lines, f"one of {sweep.trials} trials could be:"]
+
+
+def _train(runs: Sequence[PlannedRun], request: BatchRequest, options: Options, sweep: Sweep | None) -> BatchResult:
+    if not options.skip_training:
+        make_sample_data(runs, request.output_dir)
+    outcomes, interrupt = supervise(runs, options)
+    unknown = {outcome.name: (outcome.state, outcome.error) for outcome in outcomes if not outcome.good}
+    rows, files = write_comparison(request.output_dir, extra=unknown)
+    show_report(rows, files, request.output_dir)
+    entries = () if sweep is None else report_grid(sweep, runs, rows)
+    if interrupt is not None:
+        if request.restart:
+            logger.warning("to continue, leave out --restart: it would delete what was trained now")
+        raise interrupt  # the report is out; the caller says how to continue
+    good = all(outcome.good for outcome in outcomes)
+    return BatchResult(good, outcomes, tuple(rows), tuple(files), entries)
+
+
+def _search(sweep: Sweep, options: Options) -> BatchResult:
+    from human_edge_detection.runner.sweep.search import pruned_runs, search  # Optuna is an extra
+
+    output_dir = sweep.request.output_dir
+    entries, problem, interrupt = search(sweep, options)
+    pruned = dict.fromkeys(pruned_runs(entries, output_dir), ("pruned", None))
+    rows, files = write_comparison(output_dir, extra=pruned)
+    show_report(rows, files, output_dir)
+    report_search(sweep, entries)
+    if interrupt is not None:
+        raise interrupt
+    if problem is not None:
+        logger.error("the search stopped: %s; the same command goes on with it", problem)
+    good = problem is None and any(entry.score is not None for entry in entries)
+    return BatchResult(good, (), tuple(rows), tuple(files), entries)

@@ -1,0 +1,62 @@
+"""A batch as a function, as Python calls it; ``tests/cli/test_run.py`` has the same flow from its flags."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from human_edge_detection.errors import ConfigError
+from human_edge_detection.experiments.overrides import collect
+from human_edge_detection.experiments.registry import expand
+from human_edge_detection.runner.execution.plan import BatchRequest
+from human_edge_detection.runner.execution.retry import Options
+from human_edge_detection.runner.run_experiments import preview_experiments, run_experiments
+from human_edge_detection.runner.sweep.sweep import SweepRequest
+
+TEACHER, STUDENT, DISTILLED = expand(["quickstart"])
+
+
+def test_the_result_has_each_runs_end_and_the_comparison(children: Callable[..., Path]) -> None:
+    output_dir = children(**{STUDENT: "failed"})
+    result = run_experiments(BatchRequest(names=(STUDENT, DISTILLED), output_dir=output_dir))
+    assert not result.good
+    ends = {outcome.name: outcome.state for outcome in result.outcomes}
+    assert ends == {STUDENT: "failed", TEACHER: "finished", DISTILLED: "finished"}
+    assert {row["run"]: row["status"] for row in result.rows} == ends
+    assert all(file.is_file() for file in result.files)
+    assert result.entries == ()
+
+
+def test_a_sweep_has_an_entry_for_each_combination(children: Callable[..., Path]) -> None:
+    request = BatchRequest(names=(STUDENT,), output_dir=children())
+    result = run_experiments(request, sweep=SweepRequest(("training.epochs=2,3",)))
+    assert result.good
+    assert [entry.values for entry in result.entries] == [{"training.epochs": 2}, {"training.epochs": 3}]
+
+
+def test_a_preview_names_what_would_be_added_and_writes_nothing(tmp_path: Path) -> None:
+    lines = preview_experiments(BatchRequest(names=(DISTILLED,), output_dir=tmp_path / "runs"))
+    assert lines[0] == f"added: {TEACHER}, the teacher of {DISTILLED}"
+    assert [line for line in lines if line[0].isdigit()] == [f"1. {TEACHER}", f"2. {DISTILLED}"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("request_fields", "options", "sweep", "message"),
+    [
+        ({"restart": True}, Options(skip_training=True), None, "--restart trains anew and --skip_training"),
+        ({"restart": True}, Options(join=True), None, "--restart would delete"),
+        ({}, Options(retries=-1), None, "--retries -1"),
+        ({}, Options(hang_minutes=float("inf")), None, "--hang_minutes inf"),
+        ({"seeds": (0, 1), "overrides": collect(flags={"--seed": 1})}, Options(), None, "--seed and --seeds"),
+        ({}, Options(export_onnx=True), SweepRequest(("training.epochs=1,2",), trials=2), "--export_onnx: not in a"),
+        ({}, Options(), SweepRequest((), trials=2), "--trials: nothing to choose among"),
+    ],
+)
+def test_contradictions_are_refused_before_anything_is_written(
+    tmp_path: Path, request_fields: dict[str, object], options: Options, sweep: SweepRequest | None, message: str
+) -> None:
+    request = BatchRequest(names=(STUDENT,), output_dir=tmp_path / "runs", **request_fields)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=message):
+        run_experiments(request, options, sweep=sweep)
+    assert list(tmp_path.iterdir()) == []
