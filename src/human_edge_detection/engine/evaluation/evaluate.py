@@ -73,11 +73,6 @@ def measure(
     return metrics
 
 
-def monitored_metric(head: str) -> str:
-    """The validation metric that picks the best epoch: mIoU, or the person IoU of a model without roi head."""
-    return "full_image_iou" if head == "none" else "miou"
-
-
 def answer_of(model: torch.nn.Module) -> Answer:
     """``model`` in evaluation mode as a function of images and rois."""
     model.eval()

@@ -14,7 +14,7 @@ from human_edge_detection.data.annotations.polygons_and_rle import mask_area_and
 from human_edge_detection.data.loader import BatchLoader
 from human_edge_detection.engine.checkpoints.load import TrainedModel, load_trained
 from human_edge_detection.engine.device import Precision
-from human_edge_detection.engine.evaluation.evaluate import Metrics, answer_of, measure, monitored_metric
+from human_edge_detection.engine.evaluation.evaluate import Metrics, answer_of, measure
 from human_edge_detection.metrics.segmentation import RoiScore, SegmentationMetrics
 from human_edge_detection.runs.per_image import PerImage, PhotographCounts, RoiCounts, person_size
 
@@ -101,7 +101,7 @@ def _none_for_nan(value: float) -> float | None:
 
 
 def _compare_with_record(trained: TrainedModel, measured: Metrics) -> None:
-    name = monitored_metric(trained.checkpoint.config.model.head)
+    name = trained.checkpoint.config.model.monitored_metric
     now, then = measured[name], trained.checkpoint.metrics.get(name)
     if now is not None and then is not None and abs(now - then) > _TOLERANCE:
         logger.warning(

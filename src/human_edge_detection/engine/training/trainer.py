@@ -22,7 +22,7 @@ from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint
 from human_edge_detection.engine.checkpoints.counters import Record, TrainingProgress
 from human_edge_detection.engine.checkpoints.save_policy import Saver
 from human_edge_detection.engine.device import autocast, seed_everything
-from human_edge_detection.engine.evaluation.evaluate import Metrics, answer_of, evaluate, monitored_metric
+from human_edge_detection.engine.evaluation.evaluate import Metrics, answer_of, evaluate
 from human_edge_detection.engine.evaluation.visualize import draw_comparison, write_pictures
 from human_edge_detection.engine.teaching.distillation_schedule import TEACHER_TUNING_SCORE, TUNING_SCORE, Strength
 from human_edge_detection.engine.teaching.distiller import Distiller
@@ -304,7 +304,7 @@ class Trainer:
         except (KeyboardInterrupt, DataError):
             self.saver.save(self.checkpoint({}))
             raise
-        score = metrics[monitored_metric(config.model.head)]
+        score = metrics[config.model.monitored_metric]
         record: Record = {"epoch": progress.epoch + 1, "step": progress.step}
         record |= {f"train/{name}": value for name, value in training.items()}
         record |= {f"val/{name}": value for name, value in metrics.items()}

@@ -113,6 +113,11 @@ class ModelConfig(Section):
     freeze_unet_epochs: int = Field(0, ge=0)
     """First epochs in which only the head learns."""
 
+    @property
+    def monitored_metric(self) -> str:
+        """The validation metric that picks the best epoch: mIoU, or the person IoU of a model without roi head."""
+        return "full_image_iou" if self.head == "none" else "miou"
+
 
 class BoundaryLossConfig(Section):
     """Boundary-aware cross-entropy: pixels near a mask border weigh more."""

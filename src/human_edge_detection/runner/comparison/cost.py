@@ -62,7 +62,7 @@ def _score_after(run: CountedRun, seconds: float) -> float | None:
     history = read_history(run.paths)
     share = min(1.0, seconds / run.result.seconds) if run.result.seconds else 1.0
     done = history[: math.floor(len(history) * share + 1e-9)]
-    name = "val/full_image_iou" if run.config.model.head == "none" else "val/miou"
+    name = f"val/{run.config.model.monitored_metric}"
     return max((float(record[name]) for record in done if record.get(name) is not None), default=None)
 
 

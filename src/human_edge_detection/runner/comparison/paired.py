@@ -280,7 +280,7 @@ def _gains(table: _Table, method: Method, control: Method | None, seeds: tuple[i
     assert control is not None
     sides = [[side.runs[seed] for seed in seeds] for side in (control, method)]
     before, after = (table.of_photographs(ALL, side) for side in sides)
-    metric = "miou" if np.isfinite(before["miou"]).any() else "full_image_iou"
+    metric = sides[0][0].config.model.monitored_metric
     return before[metric], after[metric]
 
 

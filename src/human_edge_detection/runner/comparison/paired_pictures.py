@@ -138,7 +138,7 @@ def _curves(method: Method, seeds: Sequence[int]) -> list[list[float]]:
     """The validation score of each epoch, of each of ``seeds`` that has recorded any."""
     found = []
     for run in (method.runs[seed] for seed in seeds):
-        name = "val/full_image_iou" if run.config.model.head == "none" else "val/miou"
+        name = f"val/{run.config.model.monitored_metric}"
         values = [record.get(name) for record in read_history(run.paths)]
         if values:
             found.append([math.nan if value is None else float(value) for value in values])

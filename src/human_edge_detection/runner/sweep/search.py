@@ -34,7 +34,7 @@ from human_edge_detection.runner.execution.plan import PlannedRun, check_plan, p
 from human_edge_detection.runner.execution.retry import Launch, Options, Pause
 from human_edge_detection.runner.execution.supervise import POLL_SECONDS, supervise
 from human_edge_detection.runner.sweep.search_space import Axis, label
-from human_edge_detection.runner.sweep.sweep import Entry, Sweep, monitored_metric
+from human_edge_detection.runner.sweep.sweep import Entry, Sweep
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import RunResult, read_section
 
@@ -354,7 +354,7 @@ def _curve(run: PlannedRun) -> Iterator[tuple[int, float]]:
         lines = run.paths.metrics.read_text(encoding="utf-8").splitlines()
     except OSError:
         return
-    name = f"val/{monitored_metric(run.config)}"
+    name = f"val/{run.config.model.monitored_metric}"
     for line in lines:
         record = json.loads(line)
         if record.get(name) is not None:
@@ -363,7 +363,7 @@ def _curve(run: PlannedRun) -> Iterator[tuple[int, float]]:
 
 def _score(run: PlannedRun) -> float | None:
     result = read_section(RunResult, run.paths.result)
-    return None if result is None else result.metrics.get(monitored_metric(run.config))
+    return None if result is None else result.metrics.get(run.config.model.monitored_metric)
 
 
 def _entry(sweep: Sweep, trial: FrozenTrial) -> Entry:

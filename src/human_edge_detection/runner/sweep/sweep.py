@@ -181,11 +181,6 @@ def _check_size(runs: int, *, searched: bool) -> None:
         raise ConfigError(f"--sweep: makes {runs} runs, expected at most {MOST_RUNS}; {advice}")
 
 
-def monitored_metric(config: ExperimentConfig) -> str:
-    """What the best epoch of a run is chosen by, as result.json names it."""
-    return "full_image_iou" if config.model.head == "none" else "miou"
-
-
 def grid_rows(sweep: Sweep, runs: Sequence[PlannedRun], compared: Sequence[Row]) -> list[Row]:
     """One row for each named run of ``runs``: its values and its score, out of the comparison's rows."""
     by_name = {row["run"]: row for row in compared}
@@ -200,7 +195,7 @@ def grid_rows(sweep: Sweep, runs: Sequence[PlannedRun], compared: Sequence[Row])
                     "seed": run.config.training.seed,
                     **sweep.values(run.config),
                     "status": found.get("status", "skipped"),
-                    "score": found.get(monitored_metric(run.config)),
+                    "score": found.get(run.config.model.monitored_metric),
                     "error": found.get("error"),
                 }
             )
