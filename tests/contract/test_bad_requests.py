@@ -18,7 +18,7 @@ from human_edge_detection.cli.main import main
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.config_file import MAX_BYTES, read_config_file
 from human_edge_detection.experiments.config_manager import get_config, list_configs
-from human_edge_detection.experiments.overrides import resolve
+from human_edge_detection.experiments.overrides import collect, resolve
 from human_edge_detection.experiments.schema.experiment import build_config
 from human_edge_detection.files import write
 
@@ -415,7 +415,7 @@ PIECES += (
 def test_any_text_is_a_config_file_or_an_error(text: str) -> None:
     Path("given.yaml").write_bytes(text.encode("utf-8", "surrogatepass"))
     try:
-        config, preset = resolve(None, config_file=Path("given.yaml"))
+        config, preset = resolve(None, collect(config_file=Path("given.yaml")))
     except ConfigError:
         return
     assert preset == get_config("baseline")
@@ -426,7 +426,7 @@ def test_any_text_is_a_config_file_or_an_error(text: str) -> None:
 @given(st.sampled_from(paths(DISTILLED)), st.lists(st.sampled_from(PIECES) | any_text, max_size=8).map("".join))
 def test_any_value_is_set_or_an_error(path: str, text: str) -> None:
     try:
-        config, _ = resolve(DISTILLED["name"], sets=[f"{path}={text}"])
+        config, _ = resolve(DISTILLED["name"], collect(sets=[f"{path}={text}"]))
     except ConfigError:
         return
     assert json.loads(config.model_dump_json()) == config.model_dump(mode="json")

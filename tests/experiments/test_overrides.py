@@ -27,7 +27,10 @@ def test_precedence_is_preset_then_file_then_set_then_flag(tmp_path: Path) -> No
         f"base: {STUDENT}\nname: mine\ntraining:\n  epochs: 3\n  batch_size: 4\n  learning_rate: 1e-3\n",
     )
     config, preset = resolve(
-        None, config_file=file, sets=["training.batch_size=5", "training.accumulation_steps=6"], flags={"--epochs": 9}
+        None,
+        collect(
+            config_file=file, sets=["training.batch_size=5", "training.accumulation_steps=6"], flags={"--epochs": 9}
+        ),
     )
     assert (preset.name, config.name) == (STUDENT, "mine")
     assert config.training.epochs == 9
@@ -41,7 +44,7 @@ def test_json_file_without_base_changes_the_named_experiment(tmp_path: Path) -> 
     file = write(
         tmp_path / "mine.json", '{"model": {"contour": {"loss_weight": 0.25}}, "data": {"augmentation": null}}'
     )
-    config, _ = resolve(STUDENT, config_file=file)
+    config, _ = resolve(STUDENT, collect(config_file=file))
     assert config.model.contour is not None
     assert config.model.contour.loss_weight == 0.25
     assert config.data.augmentation is None
@@ -63,29 +66,31 @@ def test_json_file_without_base_changes_the_named_experiment(tmp_path: Path) -> 
 )
 def test_bad_files_are_named_with_their_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        resolve(STUDENT, config_file=write(tmp_path / "mine.yaml", text))
+        resolve(STUDENT, collect(config_file=write(tmp_path / "mine.yaml", text)))
 
 
 def test_file_that_is_missing_or_of_another_base_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
-        resolve(STUDENT, config_file=tmp_path / "nowhere.yaml")
+        resolve(STUDENT, collect(config_file=tmp_path / "nowhere.yaml"))
     with pytest.raises(ConfigError, match="differ; give one"):
-        resolve("baseline", config_file=write(tmp_path / "mine.yaml", f"base: {STUDENT}\n"))
+        resolve("baseline", collect(config_file=write(tmp_path / "mine.yaml", f"base: {STUDENT}\n")))
     with pytest.raises(ConfigError, match="no 'base:'"):
-        resolve(None, config_file=write(tmp_path / "mine.yaml", "training: {epochs: 2}\n"))
+        resolve(None, collect(config_file=write(tmp_path / "mine.yaml", "training: {epochs: 2}\n")))
 
 
 def test_set_reads_yaml_values() -> None:
     config, _ = resolve(
         STUDENT,
-        sets=[
-            "model.image_size=[64, 96]",
-            "training.learning_rate=1e-3",
-            "data.augmentation=null",
-            "training.ema={}",
-            "model.encoder_weights=none",
-            "training.ema.decay=0.5",
-        ],
+        collect(
+            sets=[
+                "model.image_size=[64, 96]",
+                "training.learning_rate=1e-3",
+                "data.augmentation=null",
+                "training.ema={}",
+                "model.encoder_weights=none",
+                "training.ema.decay=0.5",
+            ]
+        ),
     )
     assert config.model.image_size == (64, 96)
     assert config.training.learning_rate == 1e-3
@@ -110,7 +115,7 @@ def test_set_reads_yaml_values() -> None:
 )
 def test_bad_set_is_refused(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        resolve(STUDENT, sets=[text])
+        resolve(STUDENT, collect(sets=[text]))
 
 
 def test_every_flag_leads_to_a_field() -> None:
@@ -133,11 +138,11 @@ def test_every_flag_leads_to_a_field() -> None:
 )
 def test_a_bad_flag_is_named_with_its_field(flags: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        resolve(DISTILLED, flags=flags)
+        resolve(DISTILLED, collect(flags=flags))
 
 
 def test_teacher_checkpoint_turns_distillation_on_for_any_experiment() -> None:
-    config, _ = resolve("baseline", flags={"--teacher_checkpoint": "t.pth", "--distillation_alpha": 0.5})
+    config, _ = resolve("baseline", collect(flags={"--teacher_checkpoint": "t.pth", "--distillation_alpha": 0.5}))
     assert config.distillation is not None
     assert config.distillation.teacher_checkpoint == "t.pth"
     assert (config.distillation.alpha, config.distillation.temperature) == (0.5, 4.0)
@@ -149,15 +154,15 @@ def test_teacher_checkpoint_turns_distillation_on_for_any_experiment() -> None:
 )
 def test_distillation_settings_without_a_teacher_are_refused(sets: list[str], flags: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="does not distil; give --teacher_checkpoint"):
-        resolve("baseline", sets=sets, flags=flags)
+        resolve("baseline", collect(sets=sets, flags=flags))
 
 
 def test_a_data_flag_replaces_what_said_where_the_data_is() -> None:
-    rooted, _ = resolve(STUDENT, flags={"--data_root": "r"})
+    rooted, _ = resolve(STUDENT, collect(flags={"--data_root": "r"}))
     assert rooted.data.root == "r"
     assert rooted.data.sample is None
     four = {f"--{name}": name for name in ("train_ann", "val_ann", "train_images", "val_images")}
-    given, _ = resolve(STUDENT, sets=["data.root=r"], flags=four)
+    given, _ = resolve(STUDENT, collect(sets=["data.root=r"], flags=four))
     assert given.data.root is None
     assert given.data.sample is None
     assert given.data.val_images == "val_images"
@@ -165,7 +170,7 @@ def test_a_data_flag_replaces_what_said_where_the_data_is() -> None:
 
 def test_difference_names_dotted_paths() -> None:
     config, preset = resolve(
-        STUDENT, sets=["training.ema={decay: 0.5}", "data.augmentation=null"], flags={"--epochs": 3}
+        STUDENT, collect(sets=["training.ema={decay: 0.5}", "data.augmentation=null"], flags={"--epochs": 3})
     )
     changed = difference(config, preset)
     assert changed["training.epochs"] == (preset.training.epochs, 3)

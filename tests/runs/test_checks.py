@@ -43,17 +43,17 @@ def changed(config: ExperimentConfig, *sets: str) -> ExperimentConfig:
     ],
 )
 def test_a_path_that_does_not_exist_is_refused(tmp_path: Path, flags: dict[str, Any], message: str) -> None:
-    config, _ = resolve("baseline", flags=flags)
+    config, _ = resolve("baseline", collect(flags=flags))
     with pytest.raises(ConfigError, match=message):
         check_paths(config, tmp_path)
 
 
 def test_a_missing_teacher_lists_the_checkpoints_that_exist(tmp_path: Path, write_run: WriteRun) -> None:
     run = write_run(tmp_path / "other", get_config(TEACHER))
-    config, _ = resolve(DISTILLED, flags={"--teacher_checkpoint": str(tmp_path / "no.pth")})
+    config, _ = resolve(DISTILLED, collect(flags={"--teacher_checkpoint": str(tmp_path / "no.pth")}))
     with pytest.raises(ConfigError, match=r"--teacher_checkpoint .*no such file.*other/checkpoints/best_model\.pth"):
         check_paths(config, tmp_path)
-    taught, _ = resolve(DISTILLED, flags={"--teacher_checkpoint": str(run.best)})
+    taught, _ = resolve(DISTILLED, collect(flags={"--teacher_checkpoint": str(run.best)}))
     check_paths(taught, tmp_path)
 
 

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from human_edge_detection.experiments.overrides import resolve
-from human_edge_detection.experiments.schema.experiment import SampleDataConfig
+from human_edge_detection.experiments.overrides import collect, resolve
+from human_edge_detection.experiments.schema.experiment import DataConfig, SampleDataConfig
 from human_edge_detection.runs.paths import list_runs, run_name, sample_data_dir
 
 STUDENT = "quickstart_student_b0"
 
 
 def name(*sets: str, init_from: Path | None = None, seed_folder: bool = False) -> str:
-    config, preset = resolve(STUDENT, sets=sets)
+    config, preset = resolve(STUDENT, collect(sets=sets))
     return run_name(config, preset, init_from=init_from, seed_folder=seed_folder)
 
 
@@ -45,9 +45,9 @@ def test_the_seed_is_a_folder_below_and_no_part_of_the_name() -> None:
 
 
 def test_sample_data_lies_beside_the_runs_one_folder_for_each_way_to_draw_it() -> None:
-    default = sample_data_dir(Path("a/experiments"), SampleDataConfig())
+    default = sample_data_dir(Path("a/experiments"), DataConfig())
     assert default.parent == Path("a/sample_data")
-    assert default != sample_data_dir(Path("a/experiments"), SampleDataConfig(seed=1))
+    assert default != sample_data_dir(Path("a/experiments"), DataConfig(sample=SampleDataConfig(seed=1)))
 
 
 @pytest.mark.parametrize("seeds", [(0, 2, 10)])

@@ -1,6 +1,6 @@
 """Starting, continuing and refusing: what ``hed train`` decides before it trains."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +10,14 @@ from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.overrides import apply, collect
 from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.runs.paths import RunPaths
-from human_edge_detection.runs.request import TrainingRequest, prepare
+from human_edge_detection.runs.request import ResolvedRun, RunRequest, resolve_run
 
 WriteRun = Callable[..., RunPaths]
 STUDENT, TEACHER, DISTILLED = "quickstart_student_b0", "quickstart_teacher_b3", "quickstart_distilled_b0_from_b3"
 
 
-def request(output_dir: Path, name: str | None = STUDENT, **given: Any) -> TrainingRequest:
-    arguments: dict[str, Any] = {
-        "config_name": name,
-        "config_file": None,
-        "sets": [],
-        "flags": {},
-        "output_dir": output_dir,
-        "run_name": None,
-        "resume": None,
-        "init_from": None,
-    }
-    return prepare(**{**arguments, **given})
+def request(output_dir: Path, name: str | None = STUDENT, flags: Mapping[str, Any] = {}, **given: Any) -> ResolvedRun:
+    return resolve_run(RunRequest(output_dir, name, collect(flags=flags), **given))
 
 
 def test_a_new_run(tmp_path: Path) -> None:

@@ -39,13 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Describes; returns 0."""
-    from human_edge_detection.experiments.overrides import apply, base_name, collect
-    from human_edge_detection.experiments.registry import get_config
+    from human_edge_detection.experiments.overrides import collect, resolve
 
     if args.config is None and args.config_file is None:
         raise ConfigError("no experiment: give the name of one; hed train --list_configs shows them")
     overrides = collect(config_file=args.config_file, sets=args.sets)
-    config = apply(get_config(base_name(args.config, overrides)), overrides)
+    config, _ = resolve(args.config, overrides)
     description = _describe(config, _teacher_config(config, overrides))
     if args.json:
         sys.stdout.write(json.dumps(description, indent=2) + "\n")

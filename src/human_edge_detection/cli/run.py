@@ -5,15 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from human_edge_detection.cli.arguments.experiment import (
-    add_experiment_arguments,
-    check_init_from,
-    check_run_name,
-    flag_values,
-    show_configs,
-)
+from human_edge_detection.cli.arguments.experiment import add_experiment_arguments, given_overrides, show_configs
 from human_edge_detection.cli.arguments.sweep import add_sweep_arguments, sweep_request
-from human_edge_detection.errors import ConfigError
 
 if TYPE_CHECKING:
     from human_edge_detection.runner.execution.plan import BatchRequest
@@ -70,24 +63,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _request(args: argparse.Namespace) -> BatchRequest:
-    from human_edge_detection.experiments.overrides import base_name, collect
-    from human_edge_detection.experiments.registry import expand
+    from human_edge_detection.experiments.overrides import experiment_names
     from human_edge_detection.runner.execution.plan import BatchRequest
 
-    overrides = collect(config_file=args.config_file, sets=args.sets, flags=flag_values(args))
-    names = expand(args.configs)
-    if not names and overrides.base is None:
-        raise ConfigError("no experiment named; give --configs NAME ... (--list_configs shows all)")
-    if overrides.base is not None:
-        names = [base_name(name, overrides) for name in names] or [overrides.base]
+    overrides = given_overrides(args)
     return BatchRequest(
-        names=tuple(names),
+        names=experiment_names(args.configs, overrides),
         output_dir=args.output_dir,
         overrides=overrides,
-        config_file=args.config_file,
         seeds=None if args.seeds is None else tuple(dict.fromkeys(args.seeds)),
-        run_name=check_run_name(args.run_name),
-        init_from=check_init_from(args.init_from),
+        run_name=args.run_name,
+        init_from=args.init_from,
         restart=args.restart,
     )
 

@@ -8,17 +8,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from human_edge_detection.cli.arguments.experiment import (
-    add_experiment_arguments,
-    check_init_from,
-    check_run_name,
-    flag_values,
-    show_configs,
-)
+from human_edge_detection.cli.arguments.experiment import add_run_arguments, run_request, show_configs
 from human_edge_detection.errors import StorageError
 
 if TYPE_CHECKING:
-    from human_edge_detection.runs.request import TrainingRequest
     from human_edge_detection.selfcheck.verify_resume import Verification
 
 
@@ -29,17 +22,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "killed, in a folder below --output_dir that is deleted afterwards. --epochs and --run_name only say which "
         "run is meant."
     )
-    parser.add_argument(
-        "--config", metavar="NAME", help="experiment; default: rgb_hierarchical_unet_v2_distillation_b0_from_b3"
-    )
-    add_experiment_arguments(parser)
+    add_run_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Trains a little, straight and killed; returns 0 when the results are identical, 1 when they differ."""
     if args.list_configs:
         return show_configs()
-    config = _request(args).config
+    from human_edge_detection.runs.request import resolve_run
+
+    config = resolve_run(run_request(args)).config
     from human_edge_detection.files.write import delete_folder
     from human_edge_detection.selfcheck.verify_resume import verify_resume
 
@@ -70,21 +62,6 @@ def verdict(verification: Verification, *, deterministic: bool) -> str:
         else "this must not happen; please report it with the output of hed doctor"
     )
     return f"not identical: {verification.difference}; {tried}\n{cause}\n"
-
-
-def _request(args: argparse.Namespace) -> TrainingRequest:
-    from human_edge_detection.runs.request import prepare
-
-    return prepare(
-        config_name=args.config,
-        config_file=args.config_file,
-        sets=args.sets,
-        flags=flag_values(args),
-        output_dir=args.output_dir,
-        run_name=check_run_name(args.run_name),
-        resume=None,
-        init_from=check_init_from(args.init_from),
-    )
 
 
 def _new_folder(output_dir: Path) -> Path:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import yaml
 from human_edge_detection.errors import ConfigError, did_you_mean
 from human_edge_detection.experiments.config_file import parse_value, problem_of, read_config_file
 from human_edge_detection.experiments.flags import DATA_FLAGS, FLAGS, TEACHER_CHECKPOINT
-from human_edge_detection.experiments.registry import get_config
+from human_edge_detection.experiments.registry import expand, get_config
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config, field_names
 
 _FOUR_PATHS = tuple(flag.path for flag in DATA_FLAGS if flag.path != "data.root")
@@ -67,15 +67,17 @@ class Overrides:
         changes: Later ones win.
         base: Experiment that a ``--config_file`` is based on; None: the file or command names none.
         name: Own name of the ``--config_file``'s experiment.
+        file: The ``--config_file``.
     """
 
     changes: tuple[Change, ...] = ()
     base: str | None = None
     name: str | None = None
+    file: Path | None = None
 
     def keep(self, changes: Iterable[Change]) -> Overrides:
         """The same with these changes instead."""
-        return Overrides(tuple(changes), self.base, self.name)
+        return replace(self, changes=tuple(changes))
 
     def without(self, *paths: str) -> Overrides:
         """The same without changes of these fields, or of fields below them."""
@@ -125,7 +127,7 @@ def collect(*, config_file: Path | None = None, sets: Sequence[str] = (), flags:
     four = [change.source for change in from_flags if change.path in _FOUR_PATHS]
     if four and flags.get("--data_root") is not None:
         raise ConfigError(f"--data_root and {four[0]} both say where the data is; give one")
-    return Overrides((*from_file, *from_sets, *from_flags), base, name)
+    return Overrides((*from_file, *from_sets, *from_flags), base, name, config_file)
 
 
 def apply(preset: ExperimentConfig, overrides: Overrides) -> ExperimentConfig:
@@ -149,30 +151,33 @@ def apply(preset: ExperimentConfig, overrides: Overrides) -> ExperimentConfig:
         raise ConfigError(_name_flags(str(error), overrides.changes)) from error
 
 
-def resolve(
-    name_or_base: str | None,
-    *,
-    config_file: Path | None = None,
-    sets: Sequence[str] = (),
-    flags: Mapping[str, Any] = {},
-) -> tuple[ExperimentConfig, ExperimentConfig]:
-    """The config that a command line asks for, and the preset that it started from.
+def resolve(name: str | None, overrides: Overrides = NO_OVERRIDES) -> tuple[ExperimentConfig, ExperimentConfig]:
+    """The config of one experiment with the changes laid over, and the preset that it started from.
 
     Args:
-        name_or_base: The experiment; None when the file names its base.
-        config_file: See :func:`collect`.
-        sets: See :func:`collect`.
-        flags: See :func:`collect`.
+        name: The experiment; None when the ``--config_file`` names its base.
+        overrides: What changes it.
 
     Raises:
         ConfigError: Anything is unknown, out of range or contradictory.
     """
-    overrides = collect(config_file=config_file, sets=sets, flags=flags)
-    preset = get_config(base_name(name_or_base, overrides))
+    preset = get_config(_base_name(name, overrides))
     return apply(preset, overrides), preset
 
 
-def base_name(named: str | None, overrides: Overrides) -> str:
+def experiment_names(named: Iterable[str], overrides: Overrides) -> tuple[str, ...]:
+    """The experiments of a batch: groups expanded, each once; the file's ``base`` when none is named.
+
+    Raises:
+        ConfigError: A name is unknown, none is given, or one differs from the file's ``base``.
+    """
+    names = expand(named)
+    if not names and overrides.base is None:
+        raise ConfigError("no experiment named; give --configs NAME ... (--list_configs shows all)")
+    return tuple(_base_name(name, overrides) for name in names or (None,))
+
+
+def _base_name(named: str | None, overrides: Overrides) -> str:
     """The experiment to start from: the one named on the command line, or the file's ``base``.
 
     Raises:

@@ -26,6 +26,7 @@ from human_edge_detection.runner.execution.staleness import check_teachers
 from human_edge_detection.runner.execution.supervise import supervise
 from human_edge_detection.runner.sweep.sweep import Entry, Sweep, SweepRequest, read_sweep
 from human_edge_detection.runner.sweep.sweep_report import report_grid, report_search
+from human_edge_detection.runs.checks import check_init_from, check_run_name
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +97,8 @@ def preview_experiments(
 
 def _checked(request: BatchRequest, options: Options, sweep: SweepRequest | None) -> Sweep | None:
     """The sweep; refuses whatever would be refused later, so that nothing is written before."""
+    check_run_name(request.run_name)
+    check_init_from(request.init_from)
     _check_options(request, options)
     planned = None if sweep is None else read_sweep(sweep, request, options)
     _checked_plan(request if planned is None else planned.request, options)

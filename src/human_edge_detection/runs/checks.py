@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from human_edge_detection.errors import ConfigError
@@ -12,6 +13,27 @@ from human_edge_detection.runs.paths import RunPaths, identity, list_checkpoints
 from human_edge_detection.runs.records import RunResult, RunStatus, read_section
 
 _LISTED = 8
+_RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,119}(/seed_\d+)?")
+
+
+def check_run_name(name: str | None) -> None:
+    """Refuses a ``name`` that cannot be a folder below the output folder.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    if name is not None and _RUN_NAME.fullmatch(name) is None:
+        raise ConfigError(f"--run_name {name!r}: expected letters, digits and _ . + - (at most 120)")
+
+
+def check_init_from(path: Path | None) -> None:
+    """Refuses weights that are not there.
+
+    Raises:
+        ConfigError: ``path`` is not a file.
+    """
+    if path is not None and not path.is_file():
+        raise ConfigError(f"--init_from: no such file: {path}")
 
 
 def check_paths(config: ExperimentConfig, output_dir: Path) -> None:

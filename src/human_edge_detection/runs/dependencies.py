@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.flags import FLAG_OF_PATH, TEACHER_CHECKPOINT
-from human_edge_detection.experiments.overrides import Overrides, apply
+from human_edge_detection.experiments.overrides import Overrides, resolve
 from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 from human_edge_detection.runs.checks import existing_checkpoints, is_finished
@@ -52,7 +52,7 @@ def fill(config: ExperimentConfig, checkpoints: Mapping[str, Path]) -> Experimen
 def dependency_config(dependency: Dependency, overrides: Overrides) -> tuple[ExperimentConfig, ExperimentConfig]:
     """The config of a dependency for a run with ``overrides``, and its preset."""
     preset = get_config(dependency.experiment)
-    return apply(preset, overrides.for_dependency(preset)), preset
+    return resolve(dependency.experiment, overrides.for_dependency(preset))
 
 
 def candidate_names(config: ExperimentConfig, preset: ExperimentConfig) -> tuple[str, str]:

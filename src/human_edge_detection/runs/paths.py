@@ -134,8 +134,9 @@ def list_runs(output_dir: Path) -> list[RunPaths]:
     return sorted(runs, key=lambda run: (run.root.parts[:-1], len(run.root.name), run.root.name))
 
 
-def sample_data_dir(output_dir: Path, sample: SampleDataConfig) -> Path:
-    """Where the sample data of ``sample`` lies: beside ``output_dir``, one folder for each way to draw it."""
+def sample_data_dir(output_dir: Path, data: DataConfig) -> Path:
+    """Where the sample data of ``data`` lies: beside ``output_dir``, one folder for each way to draw it."""
+    sample = data.sample or SampleDataConfig()
     return output_dir.parent / "sample_data" / f"people_{_digest(sample.model_dump(mode='json'))}"
 
 

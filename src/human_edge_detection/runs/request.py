@@ -1,80 +1,95 @@
-"""From the flags of ``hed train`` to what is trained, where, and from which checkpoint."""
+"""From what a user asks for to what is trained, where, and from which checkpoint."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from human_edge_detection.errors import ConfigError
-from human_edge_detection.experiments.overrides import Overrides, apply, base_name, collect
-from human_edge_detection.experiments.registry import DEFAULT_NAME, get_config
+from human_edge_detection.experiments.overrides import NO_OVERRIDES, Overrides, apply, resolve
+from human_edge_detection.experiments.registry import DEFAULT_NAME
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
-from human_edge_detection.runs.checks import check_paths, check_same_run, existing_checkpoints, is_finished
+from human_edge_detection.runs.checks import (
+    check_init_from,
+    check_paths,
+    check_run_name,
+    check_same_run,
+    existing_checkpoints,
+    is_finished,
+)
 from human_edge_detection.runs.dependencies import dependencies, fill, require_finished
-from human_edge_detection.runs.paths import RunPaths, run_paths_of_checkpoint
-from human_edge_detection.runs.paths import run_name as default_run_name
+from human_edge_detection.runs.paths import RunPaths, run_name, run_paths_of_checkpoint, sample_data_dir
 from human_edge_detection.runs.records import read_section
 
 
-class TrainingRequest(NamedTuple):
+@dataclass(frozen=True)
+class RunRequest:
+    """One run as a user asks for it.
+
+    Attributes:
+        output_dir: Folder of all runs.
+        name: The experiment; None: the ``--config_file``'s base, the resumed run's, or the default.
+        overrides: What changes it.
+        run_name: Folder of this run below ``output_dir``; None: made from the config.
+        resume: Run folder or checkpoint to continue; None: continue when the run's own folder holds work.
+        init_from: Weights of a new run.
+    """
+
+    output_dir: Path
+    name: str | None = None
+    overrides: Overrides = NO_OVERRIDES
+    run_name: str | None = None
+    resume: Path | None = None
+    init_from: Path | None = None
+
+
+class ResolvedRun(NamedTuple):
     """What to train.
 
     Attributes:
         config: Resolved, with the checkpoints of its dependencies.
         paths: The run's folder.
+        sample_root: Where its embedded sample data lie, if it trains on such.
         resume: Checkpoint to continue from; None: the newest of the run's folder, or a new run.
         finished: The run ended well earlier; nothing is left to do.
     """
 
     config: ExperimentConfig
     paths: RunPaths
+    sample_root: Path
     resume: Path | None
     finished: bool
 
 
-def prepare(
-    *,
-    config_name: str | None,
-    config_file: Path | None,
-    sets: Sequence[str],
-    flags: Mapping[str, Any],
-    output_dir: Path,
-    run_name: str | None,
-    resume: Path | None,
-    init_from: Path | None,
-) -> TrainingRequest:
-    """Resolves a command line without writing anything.
-
-    Args:
-        config_name: The experiment; None: the file's base, the resumed run's, or the default.
-        config_file: YAML or JSON file.
-        sets: ``section.field=value`` each.
-        flags: Dedicated flags by name.
-        output_dir: Folder of all runs.
-        run_name: Folder of this run below it; None: made from the config.
-        resume: Run folder or checkpoint to continue; None: continue when the run's own folder holds work.
-        init_from: Weights of a new run.
+def resolve_run(request: RunRequest) -> ResolvedRun:
+    """What ``request`` stands for; writes nothing.
 
     Raises:
         ConfigError: Anything is wrong with the request.
     """
-    overrides = collect(config_file=config_file, sets=sets, flags=flags)
-    if resume is not None:
-        return _continue(resume, config_name, overrides, output_dir)
-    name = config_name or overrides.base or DEFAULT_NAME
-    preset = get_config(base_name(name, overrides))
-    config = apply(preset, overrides)
-    paths = RunPaths(output_dir / (run_name or default_run_name(config, preset, init_from=init_from)))
+    if request.resume is not None and request.init_from is not None:
+        raise ConfigError("--resume continues a run and --init_from starts one; give one of them")
+    check_run_name(request.run_name)
+    check_init_from(request.init_from)
+    return _start(request) if request.resume is None else _continue(request, request.resume)
+
+
+def _start(request: RunRequest) -> ResolvedRun:
+    """A new run, or what was done of it when the same was asked for before."""
+    overrides, output_dir = request.overrides, request.output_dir
+    config, preset = resolve(request.name or overrides.base or DEFAULT_NAME, overrides)
+    paths = RunPaths(output_dir / (request.run_name or run_name(config, preset, init_from=request.init_from)))
     check_paths(config, output_dir)
     stored = read_section(ExperimentConfig, paths.config)
     config = require_finished(config, overrides, output_dir) if stored is None else _fill_from(config, stored)
     check_same_run(paths, config)
-    return TrainingRequest(config, paths, None, is_finished(paths))
+    return ResolvedRun(config, paths, sample_data_dir(output_dir, config.data), None, is_finished(paths))
 
 
-def _continue(given: Path, config_name: str | None, overrides: Overrides, output_dir: Path) -> TrainingRequest:
+def _continue(request: RunRequest, given: Path) -> ResolvedRun:
     """The run of ``--resume PATH``: its own config, which what else is given must agree with."""
+    overrides, output_dir = request.overrides, request.output_dir
     if not given.exists():
         raise ConfigError(f"--resume: no such run folder or checkpoint: {given}; {existing_checkpoints(output_dir)}")
     paths = RunPaths(given) if given.is_dir() else run_paths_of_checkpoint(given)
@@ -83,12 +98,14 @@ def _continue(given: Path, config_name: str | None, overrides: Overrides, output
         raise ConfigError(
             f"--resume {given}: not a run, {paths.config} is missing; to start a new run from weights use --init_from"
         )
-    base = stored if config_name is None and overrides.base is None else get_config(base_name(config_name, overrides))
-    config = _fill_from(apply(base, overrides), stored)
+    named = request.name is not None or overrides.base is not None
+    config = resolve(request.name, overrides)[0] if named else apply(stored, overrides)
+    config = _fill_from(config, stored)
     check_paths(config, output_dir)
     check_same_run(paths, config, epochs_may_grow=True)
     finished = is_finished(paths) and config.training.epochs == stored.training.epochs
-    return TrainingRequest(config, paths, None if given.is_dir() else given, finished)
+    sample_root = sample_data_dir(output_dir, config.data)
+    return ResolvedRun(config, paths, sample_root, None if given.is_dir() else given, finished)
 
 
 def _fill_from(config: ExperimentConfig, stored: ExperimentConfig) -> ExperimentConfig:

@@ -7,7 +7,7 @@ from human_edge_detection.engine.build import build_model
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from human_edge_detection.engine.checkpoints.load import load_trained, read_people_for
 from human_edge_detection.errors import CheckpointError, DataError
-from human_edge_detection.experiments.schema.experiment import ExperimentConfig, SampleDataConfig, derive
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 from human_edge_detection.files.write import write_json
 from human_edge_detection.runs.paths import RunPaths, sample_data_dir
 
@@ -46,5 +46,4 @@ def test_sample_data_lie_beside_the_output_folder(tiny_config: ExperimentConfig,
     write_json(run.config, {})
     people = read_people_for(trained, "val", None)
     assert len(people.photographs) == 2
-    sample = SampleDataConfig(train_images=4, val_images=2, image_size=(64, 96))
-    assert sample_data_dir(tmp_path / "experiments", sample) in people.file.parents
+    assert sample_data_dir(tmp_path / "experiments", trained.checkpoint.config.data) in people.file.parents

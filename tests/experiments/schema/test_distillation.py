@@ -7,7 +7,7 @@ import pytest
 
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.config_manager import get_config, list_configs
-from human_edge_detection.experiments.overrides import resolve
+from human_edge_detection.experiments.overrides import collect, resolve
 from human_edge_detection.experiments.schema.distillation import TERM_CONFIGS, KlConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config
 from human_edge_detection.runs.checks import check_paths
@@ -27,7 +27,7 @@ FIELDS_BEFORE_TERMS = {
 
 
 def set_terms(value: str, *more: str) -> ExperimentConfig:
-    return resolve(PRESET, sets=[f"distillation.terms={value}", *more])[0]
+    return resolve(PRESET, collect(sets=[f"distillation.terms={value}", *more]))[0]
 
 
 def test_terms_are_given_as_a_list_of_sections() -> None:
@@ -78,7 +78,7 @@ def test_a_threshold_of_confidence_is_for_logits() -> None:
 
 def test_no_path_leads_into_the_list() -> None:
     with pytest.raises(ConfigError, match=r"'distillation.terms.weight'; distillation.terms has no fields"):
-        resolve(PRESET, sets=["distillation.terms.weight=1"])
+        resolve(PRESET, collect(sets=["distillation.terms.weight=1"]))
 
 
 def test_the_same_kind_for_different_heads_is_fine() -> None:
@@ -100,12 +100,12 @@ def test_features_have_one_teacher() -> None:
 @pytest.mark.parametrize("change", ["teacher_checkpoint=imagenet", "more_teacher_checkpoints=[imagenet]"])
 def test_imagenet_is_no_teacher(change: str) -> None:
     with pytest.raises(ConfigError, match=r"'imagenet' is weights of an encoder; decoder and heads would be untrained"):
-        resolve(PRESET, sets=[f"distillation.{change}"])
+        resolve(PRESET, collect(sets=[f"distillation.{change}"]))
 
 
 def test_imagenet_is_refused_by_the_name_of_the_flag() -> None:
     with pytest.raises(ConfigError, match=r"--teacher_checkpoint \(distillation.teacher_checkpoint\): 'imagenet'"):
-        resolve(PRESET, flags={"--teacher_checkpoint": "imagenet"})
+        resolve(PRESET, collect(flags={"--teacher_checkpoint": "imagenet"}))
 
 
 def test_a_missing_further_teacher_is_named(tmp_path: Path) -> None:
@@ -125,13 +125,14 @@ def test_a_config_from_before_there_were_terms_means_plain_kl() -> None:
 
 
 def test_runs_from_before_there_were_terms_keep_their_names() -> None:
-    config, preset = resolve("rgb_hierarchical_unet_v2_student_b0", flags={"--teacher_checkpoint": "teacher.pth"})
+    config, preset = resolve(
+        "rgb_hierarchical_unet_v2_student_b0", collect(flags={"--teacher_checkpoint": "teacher.pth"})
+    )
     assert identity(config)["distillation"] == FIELDS_BEFORE_TERMS
     assert run_name(config, preset) == "rgb_hierarchical_unet_v2_student_b0+2664dab1"
     other, _ = resolve(
         "rgb_hierarchical_unet_v2_student_b0",
-        flags={"--teacher_checkpoint": "teacher.pth"},
-        sets=["distillation.terms=[{kind: cwd}]"],
+        collect(flags={"--teacher_checkpoint": "teacher.pth"}, sets=["distillation.terms=[{kind: cwd}]"]),
     )
     assert run_name(other, preset) != run_name(config, preset)
     assert identity(get_config(f"{PRESET}_cwd"))["distillation"]["terms"] == [

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from human_edge_detection.cli.arguments.experiment import Parser
+from human_edge_detection.cli.arguments.experiment import Parser, run_request
 from human_edge_detection.cli.train import add_arguments
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments import registry
@@ -15,7 +15,7 @@ from human_edge_detection.experiments.registry import expand, get_config
 from human_edge_detection.experiments.schema.experiment import derive
 from human_edge_detection.runner.execution.plan import BatchRequest, PlannedRun, check_plan, plan, train_command
 from human_edge_detection.runs.paths import RunPaths
-from human_edge_detection.runs.request import prepare
+from human_edge_detection.runs.request import resolve_run
 
 WriteRun = Callable[..., RunPaths]
 TEACHER, STUDENT, DISTILLED = expand(["quickstart"])
@@ -145,16 +145,6 @@ def test_the_command_of_a_run_resolves_to_its_config(tmp_path: Path, write_run: 
     parser = Parser("train", "")
     add_arguments(parser)
     args = parser.parse(train_command(run)[4:])
-    flags = {"--teacher_checkpoint": args.teacher_checkpoint}
-    request = prepare(
-        config_name=args.config,
-        config_file=args.config_file,
-        sets=args.sets,
-        flags=flags,
-        output_dir=args.output_dir,
-        run_name=args.run_name,
-        resume=None,
-        init_from=None,
-    )
+    request = resolve_run(run_request(args))
     assert request.config == run.full_config
     assert request.paths == run.paths

@@ -139,7 +139,7 @@ def test_the_best_config_is_on_the_original_data_and_resolves_to_the_run_with_th
         tuning=True,
     )
     file = write_best(sweep, DISTILLED, {TEMPERATURE: 2, "loss.boundary": {"width": 3}})
-    config, preset = resolve(None, config_file=file)
+    config, preset = resolve(None, collect(config_file=file))
     assert preset.name == DISTILLED
     assert config == derive(
         preset,

@@ -6,15 +6,18 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from human_edge_detection.errors import ConfigError, did_you_mean
 from human_edge_detection.experiments.flags import DATA_FLAGS, DISTILLATION_FLAGS, FLAGS, TRAINING_FLAGS, Flag
 
+if TYPE_CHECKING:
+    from human_edge_detection.experiments.overrides import Overrides
+    from human_edge_detection.runs.request import RunRequest
+
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-_RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,119}(/seed_\d+)?")
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,6 +41,14 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raises what every mistake of the user raises."""
         raise ConfigError(f"{message}; see {self.prog} --help")
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of commands about one run: which experiment, and :func:`add_experiment_arguments`."""
+    parser.add_argument(
+        "--config", metavar="NAME", help="experiment; default: rgb_hierarchical_unet_v2_distillation_b0_from_b3"
+    )
+    add_experiment_arguments(parser)
 
 
 def add_experiment_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,31 +109,34 @@ def output_file(text: str) -> Path:
     return path
 
 
-def flag_values(args: argparse.Namespace) -> Mapping[str, Any]:
-    """Flag name -> value of the dedicated flags; None for one not given."""
-    return {flag.name: getattr(args, flag.destination) for flag in FLAGS}
-
-
-def check_run_name(name: str | None) -> str | None:
-    """``name`` when it can be a folder below the output folder.
+def given_overrides(args: argparse.Namespace) -> Overrides:
+    """What the flags of :func:`add_experiment_arguments` change.
 
     Raises:
-        ConfigError: It cannot.
+        ConfigError: The file cannot be used, or a path is unknown.
     """
-    if name is not None and _RUN_NAME.fullmatch(name) is None:
-        raise ConfigError(f"--run_name {name!r}: expected letters, digits and _ . + - (at most 120)")
-    return name
+    from human_edge_detection.experiments.overrides import collect
+
+    flags = {flag.name: getattr(args, flag.destination) for flag in FLAGS}
+    return collect(config_file=args.config_file, sets=args.sets, flags=flags)
 
 
-def check_init_from(path: Path | None) -> Path | None:
-    """``path`` when it is a file.
+def run_request(args: argparse.Namespace, *, resume: Path | None = None) -> RunRequest:
+    """The run that the flags of :func:`add_run_arguments` ask for.
 
     Raises:
-        ConfigError: It is not.
+        ConfigError: As :func:`given_overrides`.
     """
-    if path is not None and not path.is_file():
-        raise ConfigError(f"--init_from: no such file: {path}")
-    return path
+    from human_edge_detection.runs.request import RunRequest
+
+    return RunRequest(
+        output_dir=args.output_dir,
+        name=args.config,
+        overrides=given_overrides(args),
+        run_name=args.run_name,
+        resume=resume,
+        init_from=args.init_from,
+    )
 
 
 def show_configs() -> int:

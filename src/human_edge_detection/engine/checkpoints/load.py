@@ -12,7 +12,6 @@ from human_edge_detection.data.annotations.layout import SplitPaths
 from human_edge_detection.engine.build import build_model, read_split, split_paths
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from human_edge_detection.errors import DataError
-from human_edge_detection.experiments.schema.experiment import SampleDataConfig
 from human_edge_detection.runs.paths import output_dir_of, run_paths_of_checkpoint, sample_data_dir
 
 Split = Literal["train", "val"]
@@ -72,7 +71,7 @@ def read_people_for(trained: TrainedModel, split: Split, given: SplitPaths | Non
 def _own_split(trained: TrainedModel, split: Split) -> SplitPaths:
     data = trained.checkpoint.config.data
     run = run_paths_of_checkpoint(trained.path)
-    sample_root = sample_data_dir(output_dir_of(run), data.sample or SampleDataConfig())
+    sample_root = sample_data_dir(output_dir_of(run), data)
     if data.sample is not None and not (run.config.is_file() or sample_root.is_dir()):
         # Outside its run folder, a checkpoint does not tell where sample data may be drawn again.
         raise DataError(f"the sample data it was trained on are not at {sample_root}")

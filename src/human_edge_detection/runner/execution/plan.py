@@ -43,7 +43,6 @@ class BatchRequest:
         names: Experiments, groups expanded.
         output_dir: Folder of all runs.
         overrides: What the command line changes.
-        config_file: Where ``overrides`` got a name of its own from.
         seeds: One run of each experiment for each; None: one run, the seed of its config.
         run_name: Folder of the run, when one experiment is named.
         init_from: Weights that new runs of the named experiments start from.
@@ -55,7 +54,6 @@ class BatchRequest:
     names: tuple[str, ...]
     output_dir: Path
     overrides: Overrides = NO_OVERRIDES
-    config_file: Path | None = None
     seeds: tuple[int, ...] | None = None
     run_name: str | None = None
     init_from: Path | None = None
@@ -269,5 +267,5 @@ def _best(target: _Target, batch: _Batch) -> Path:
 def _extra(target: _Target, request: BatchRequest) -> tuple[str, ...]:
     if not target.named:
         return ()
-    own_name = ("--config_file", str(request.config_file)) if request.overrides.name is not None else ()
+    own_name = ("--config_file", str(request.overrides.file)) if request.overrides.name is not None else ()
     return own_name if request.init_from is None else (*own_name, "--init_from", str(request.init_from))

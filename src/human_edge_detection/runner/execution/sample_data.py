@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from human_edge_detection.experiments.schema.experiment import SampleDataConfig
+from human_edge_detection.experiments.schema.experiment import DataConfig
 from human_edge_detection.runner.execution.plan import PlannedRun
 from human_edge_detection.runs.paths import sample_data_dir
 
@@ -15,20 +15,21 @@ logger = logging.getLogger(__name__)
 
 def make_sample_data(plan: Sequence[PlannedRun], output_dir: Path) -> None:
     """Draws the embedded sample data that runs of ``plan`` train on, each kind once, before the first child starts."""
-    samples = dict.fromkeys(run.config.data.sample for run in plan if not run.finished)
-    for sample in samples:
-        if sample is not None:
-            draw_sample_data(sample, output_dir)
+    drawn = {run.config.data.sample: run.config.data for run in plan if not run.finished}
+    for data in drawn.values():
+        draw_sample_data(data, output_dir)
 
 
-def draw_sample_data(sample: SampleDataConfig, output_dir: Path) -> Path:
-    """Draws ``sample`` to where runs below ``output_dir`` look for it, unless it is there; returns the folder.
+def draw_sample_data(data: DataConfig, output_dir: Path) -> None:
+    """Draws the sample data of ``data``, if it has any, to where runs below ``output_dir`` look, unless it is there.
 
     Raises:
         DataError: Something else is there.
     """
+    if data.sample is None:
+        return
     from human_edge_detection.data.drawn.data_set import write_sample_people
 
-    root = sample_data_dir(output_dir, sample)
+    root = sample_data_dir(output_dir, data)
     logger.info("sample data: %s", root)
-    return write_sample_people(root, **dict(sample))
+    write_sample_people(root, **dict(data.sample))

@@ -72,8 +72,7 @@ class TuningSplit:
             DataError: The training annotations cannot be used.
             StorageError: The files cannot be written.
         """
-        if self.data.sample is not None:
-            draw_sample_data(self.data.sample, self.output_dir)
+        draw_sample_data(self.data, self.output_dir)
         annotations = self._source().annotations
         try:
             content = read_regular_file(annotations, max_bytes=_MAX_BYTES)
@@ -101,7 +100,7 @@ class TuningSplit:
     def _source(self) -> SplitPaths:
         data = self.data
         if data.sample is not None:  # perhaps not drawn yet
-            root = sample_data_dir(self.output_dir, data.sample)
+            root = sample_data_dir(self.output_dir, data)
             return SplitPaths(root / "annotations" / "instances_train_person.json", root / "images" / "train")
         if data.train_ann is not None and data.train_images is not None:
             return SplitPaths(Path(data.train_ann), Path(data.train_images))
