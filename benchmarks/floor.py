@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from human_edge_detection.engine.model_cost import describe_model
-from human_edge_detection.experiments.schema.experiment import ModelConfig
+from human_edge_detection.experiments.schema.model import ModelConfig
 
 _SIDE = 2048
 _COPIED = 2**28

@@ -10,7 +10,7 @@ from torch import nn
 from human_edge_detection.advanced.deployed_head import deployed
 from human_edge_detection.advanced.hierarchical_segmentation_rgb import ALIGNED_CHANNELS
 from human_edge_detection.advanced.hierarchical_segmentation_unet import HierarchicalHead, PlainHead
-from human_edge_detection.experiments.schema.experiment import ModelConfig
+from human_edge_detection.experiments.schema.model import ModelConfig
 
 SIZES = {"image_size": (64, 64), "roi_size": (16, 12), "mask_size": (32, 24), "head_channels": 8}
 

@@ -13,7 +13,8 @@ from human_edge_detection.engine.teaching.soft_labels import (
     SoftLabels,
     TeacherRecord,
 )
-from human_edge_detection.experiments.schema.experiment import AugmentationConfig, ExperimentConfig
+from human_edge_detection.experiments.schema.data import AugmentationConfig
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 
 STUDENT = ("--config", "quickstart_distilled_b0_from_b3", "--cache_views", "4")
 

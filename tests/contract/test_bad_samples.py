@@ -7,7 +7,8 @@ import pytest
 
 from human_edge_detection.engine.build import build_training_set, read_splits
 from human_edge_detection.errors import DataError
-from human_edge_detection.experiments.schema.experiment import DataConfig, ExperimentConfig, SampleDataConfig
+from human_edge_detection.experiments.schema.data import DataConfig, SampleDataConfig
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 
 
 @pytest.fixture

@@ -13,7 +13,9 @@ from human_edge_detection.engine.build import (
     read_splits,
 )
 from human_edge_detection.errors import ConfigError
-from human_edge_detection.experiments.schema.experiment import DataConfig, DistillationConfig, ExperimentConfig, derive
+from human_edge_detection.experiments.schema.data import DataConfig
+from human_edge_detection.experiments.schema.distillation import DistillationConfig
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 
 
 def test_every_part_of_the_loss_comes_from_the_config(tiny_config: ExperimentConfig) -> None:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from human_edge_detection.experiments.schema.experiment import DataConfig
+from human_edge_detection.experiments.schema.data import DataConfig
 from human_edge_detection.files.cache import cache_folder
 from human_edge_detection.runs.paths import scan_cache
 

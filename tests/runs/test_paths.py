@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from human_edge_detection.experiments.overrides import collect, resolve
-from human_edge_detection.experiments.schema.experiment import DataConfig, SampleDataConfig
+from human_edge_detection.experiments.schema.data import DataConfig, SampleDataConfig
 from human_edge_detection.runs.paths import list_runs, run_name, sample_data_dir
 
 STUDENT = "quickstart_student_b0"

@@ -5,7 +5,7 @@ from torch import nn
 
 from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
 from human_edge_detection.engine.build import build_model
-from human_edge_detection.experiments.schema.experiment import ModelConfig
+from human_edge_detection.experiments.schema.model import ModelConfig
 
 
 def with_statistics(config: ModelConfig) -> RgbPersonSegmenter:

@@ -24,14 +24,11 @@ from human_edge_detection.data.drawn.data_set import write_sample_people
 from human_edge_detection.data.views.augment import Augmentation
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.heads import HEADS, OPTIONAL, Head
+from human_edge_detection.experiments.schema.data import DataConfig, SampleDataConfig
 from human_edge_detection.experiments.schema.distillation import DistillationConfig
-from human_edge_detection.experiments.schema.experiment import (
-    DataConfig,
-    ExperimentConfig,
-    ModelConfig,
-    SampleDataConfig,
-    TrainingConfig,
-)
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig
+from human_edge_detection.experiments.schema.model import ModelConfig
+from human_edge_detection.experiments.schema.training import TrainingConfig
 from human_edge_detection.losses.hierarchical import HierarchicalLoss
 
 

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from human_edge_detection.engine.build import build_model
 from human_edge_detection.experiments.heads import BY_KEY
-from human_edge_detection.experiments.schema.experiment import ModelConfig
+from human_edge_detection.experiments.schema.model import ModelConfig
 
 Shape = tuple[int | str, ...]
 """Numbers, ``B`` for the number of images and ``N`` for the number of rois."""

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from human_edge_detection.experiments.difference import compare_fields
-from human_edge_detection.experiments.schema.experiment import DataConfig, ExperimentConfig, SampleDataConfig
+from human_edge_detection.experiments.schema.data import DataConfig, SampleDataConfig
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.cache import cache_folder
 
 RUNS_FILE = "experiment_runs.json"

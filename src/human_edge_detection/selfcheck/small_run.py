@@ -11,7 +11,8 @@ from human_edge_detection.data.annotations.coco import PeopleAnnotations, read_j
 from human_edge_detection.data.annotations.columns import Photographs
 from human_edge_detection.engine.build import read_splits
 from human_edge_detection.experiments.registry import DEFAULT_NAME
-from human_edge_detection.experiments.schema.experiment import ExperimentConfig, SampleDataConfig, derive
+from human_edge_detection.experiments.schema.data import SampleDataConfig
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 from human_edge_detection.files.write import write_json
 
 EPOCHS: Final = 2

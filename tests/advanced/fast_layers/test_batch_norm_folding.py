@@ -8,7 +8,7 @@ from tests.support.networks import with_statistics
 from torch import nn
 
 from human_edge_detection.advanced.fast_layers.batch_norm_folding import fold_normalisation
-from human_edge_detection.experiments.schema.experiment import Encoder, ModelConfig
+from human_edge_detection.experiments.schema.model import Encoder, ModelConfig
 
 QUICK = {"mobilenet_v2", "resnet18", "timm-efficientnet-b0", "timm-efficientnet-b3"}
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from human_edge_detection.errors import ConfigError
-from human_edge_detection.experiments.schema.experiment import ModelConfig, build_config, derive
+from human_edge_detection.experiments.schema.experiment import build_config, derive
 
 FOUR = {"train_ann": "a", "val_ann": "b", "train_images": "c", "val_images": "d"}
 
@@ -57,8 +57,3 @@ def test_derive_merges_sections_and_turns_them_on_and_off() -> None:
     assert child.training.epochs == 7
     assert child.model.contour is not None
     assert parent.training.ema is not None
-
-
-@pytest.mark.parametrize(("head", "metric"), [("hierarchical", "miou"), ("plain", "miou"), ("none", "full_image_iou")])
-def test_a_model_without_roi_head_is_chosen_by_its_image_mask(head: str, metric: str) -> None:
-    assert ModelConfig.model_validate({"head": head}).monitored_metric == metric

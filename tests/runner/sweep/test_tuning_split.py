@@ -8,7 +8,7 @@ import pytest
 
 from human_edge_detection.data.annotations.coco import read_people
 from human_edge_detection.errors import ConfigError, DataError
-from human_edge_detection.experiments.schema.experiment import DataConfig
+from human_edge_detection.experiments.schema.data import DataConfig
 from human_edge_detection.runner.sweep.tuning_split import TuningSplit, split
 
 

@@ -13,7 +13,8 @@ from human_edge_detection.engine.build import Splits, build_validation_set
 from human_edge_detection.engine.device import Precision
 from human_edge_detection.engine.evaluation.evaluate import evaluate
 from human_edge_detection.engine.teaching.teacher import Teacher
-from human_edge_detection.experiments.schema.experiment import ExperimentConfig, ModelConfig
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig
+from human_edge_detection.experiments.schema.model import ModelConfig
 
 _MIN_BATCH: Final = 4
 """Without gradients more images fit in memory than the training batch of a small machine."""

@@ -21,7 +21,7 @@ from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, read_
 from human_edge_detection.engine.device import Precision
 from human_edge_detection.engine.evaluation.evaluate import Answer, Metrics, answer_of, evaluate
 from human_edge_detection.errors import CheckpointError, TrainingError
-from human_edge_detection.experiments.schema.experiment import ModelConfig
+from human_edge_detection.experiments.schema.model import ModelConfig
 from human_edge_detection.structures import Batch, SegmentationOutput
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from human_edge_detection.errors import StorageError
-from human_edge_detection.experiments.schema.experiment import Encoder, ExperimentConfig, ModelConfig
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig
+from human_edge_detection.experiments.schema.model import Encoder, ModelConfig
 from human_edge_detection.files.write import existing_folder
 from human_edge_detection.runner.execution.plan import PlannedRun
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from human_edge_detection.experiments.schema.experiment import DataConfig
+from human_edge_detection.experiments.schema.data import DataConfig
 from human_edge_detection.runner.execution.plan import PlannedRun
 from human_edge_detection.runs.paths import sample_data_dir
 

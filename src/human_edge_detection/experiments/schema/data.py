@@ -1,0 +1,67 @@
+"""The data section: photographs, annotations, augmentation, and the embedded sample data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from human_edge_detection.experiments.schema.base import Fraction, Section, Size
+
+
+class SampleDataConfig(Section):
+    """The embedded sample data: pictures of people drawn by this package, the same for the same seed."""
+
+    train_images: int = Field(96, ge=4, le=10_000)
+    val_images: int = Field(32, ge=2, le=10_000)
+    image_size: Size = (240, 320)
+    seed: int = Field(0, ge=0)
+
+
+class AugmentationConfig(Section):
+    """Random changes of a training photograph; a function of (seed, epoch, sample index) and nothing else."""
+
+    horizontal_flip: Fraction = 0.5
+    scale: tuple[Annotated[float, Field(gt=0.1, le=4.0)], Annotated[float, Field(gt=0.1, le=4.0)]] = (0.8, 1.25)
+    """Smallest and largest zoom of the whole photograph."""
+    translate: Fraction = 0.1
+    """Largest shift, as a fraction of the photograph."""
+    rotate: float = Field(10.0, ge=0.0, le=180.0, description="Largest rotation, degrees.")
+    color: Fraction = 0.2
+    """Strength of brightness, contrast, saturation and (a fifth of it) hue changes."""
+    blur: Fraction = 0.1
+    """Probability of a light Gaussian blur."""
+    box_jitter: float = Field(0.1, ge=0.0, le=0.5, description="Largest shift of a box side, fraction of the box.")
+
+
+class DataConfig(Section):
+    """Where the photographs and their annotations are. Give ``root`` or the four paths."""
+
+    root: str | None = None
+    """Folder with ``annotations/`` and ``images/`` (or COCO's own layout)."""
+    train_ann: str | None = None
+    val_ann: str | None = None
+    train_images: str | None = None
+    val_images: str | None = None
+    sample: SampleDataConfig | None = None
+    """Make the embedded sample data and train on it."""
+    max_rois_per_image: int = Field(10, ge=1, le=100)
+    """Persons used of one training photograph, drawn anew each epoch; validation uses all."""
+    augmentation: AugmentationConfig | None = AugmentationConfig()
+    cache_views: int | None = Field(None, ge=1, le=9999)
+    """The training photographs look the same again after so many epochs; null: never. A teacher's answers can be stored
+    only for views that repeat."""
+    num_workers: int = Field(1, ge=0, le=64)
+    on_bad_sample: Literal["error", "skip"] = "error"
+    """What a photograph that cannot be used does: stop the run before its first step, or be left out and listed."""
+
+    def disagreements(self) -> Iterator[str]:
+        """Every rule that concerns more than one field, as ``path: problem``."""
+        paths = [self.train_ann, self.val_ann, self.train_images, self.val_images]
+        if any(paths) and not all(paths):
+            yield "data: give all of train_ann, val_ann, train_images, val_images, or root"
+        if sum([bool(self.root), any(paths), self.sample is not None]) > 1:
+            yield "data: give one of root, the four paths, or sample"
+        if self.augmentation is not None and self.augmentation.scale[0] > self.augmentation.scale[1]:
+            yield f"data.augmentation.scale: smallest above largest, got {list(self.augmentation.scale)}"

@@ -1,0 +1,77 @@
+"""The model section: encoder, sizes and heads of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from human_edge_detection.experiments.schema.base import Section, Size
+
+Encoder = Literal[
+    "timm-efficientnet-b0",
+    "timm-efficientnet-b1",
+    "timm-efficientnet-b2",
+    "timm-efficientnet-b3",
+    "timm-efficientnet-b4",
+    "timm-efficientnet-b5",
+    "timm-efficientnet-b6",
+    "timm-efficientnet-b7",
+    "mobilenet_v2",
+    "resnet18",
+    "resnet34",
+]
+
+
+class AuxiliaryHeadConfig(Section):
+    """A further output of the hierarchical head, with the weight of its loss."""
+
+    loss_weight: float = Field(0.5, gt=0.0)
+
+
+class ModelConfig(Section):
+    """The network: a U-Net over the whole photograph and a light head for each roi."""
+
+    encoder: Encoder = "timm-efficientnet-b0"
+    encoder_weights: str = "imagenet"
+    """``imagenet`` (downloaded), ``none`` (random), a file, or a folder that holds one file that fits the encoder."""
+    image_size: Size = (256, 256)
+    roi_size: Size = (80, 60)
+    mask_size: Size = (160, 120)
+    head: Literal["hierarchical", "plain", "none"] = "hierarchical"
+    """``plain`` is one three-class head; ``none`` is the U-Net alone (binary person segmentation)."""
+    head_channels: int = Field(32, ge=8, le=128)
+    contour: AuxiliaryHeadConfig | None = None
+    """Contour detection of this person."""
+    distance: AuxiliaryHeadConfig | None = None
+    """Signed distance transform of this person."""
+    pretrained_unet: str | None = None
+    """Checkpoint whose U-Net this one starts from."""
+    pretrained_unet_config: str | None = None
+    """Experiment whose best checkpoint ``pretrained_unet`` stands for when no path is given."""
+    freeze_unet_epochs: int = Field(0, ge=0)
+    """First epochs in which only the head learns."""
+
+    @property
+    def monitored_metric(self) -> str:
+        """The validation metric that picks the best epoch: mIoU, or the person IoU of a model without roi head."""
+        return "full_image_iou" if self.head == "none" else "miou"
+
+    def disagreements(self) -> Iterator[str]:
+        """Every rule that concerns more than one field, as ``path: problem``."""
+        image, roi, mask = list(self.image_size), list(self.roi_size), list(self.mask_size)
+        if any(side % 32 for side in image):
+            yield f"model.image_size: sides must be multiples of 32, got {image}"
+        if any(side % 4 for side in roi):
+            yield f"model.roi_size: sides must be multiples of 4, got {roi}"
+        if mask[0] < roi[0] or mask[1] < roi[1]:
+            yield f"model.mask_size: must not be smaller than model.roi_size {roi}, got {mask}"
+        for part in ("contour", "distance"):
+            if getattr(self, part) is not None and self.head != "hierarchical":
+                yield f"model.{part}: needs model.head 'hierarchical', got {self.head!r}"
+        if self.freeze_unet_epochs and not (self.pretrained_unet or self.pretrained_unet_config):
+            yield (
+                "model.freeze_unet_epochs: a U-Net that was not pre-trained would stay random; give "
+                "model.pretrained_unet"
+            )

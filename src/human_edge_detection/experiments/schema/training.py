@@ -1,0 +1,56 @@
+"""The training section: the optimisation, its schedule, and what is saved and drawn meanwhile."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from human_edge_detection.experiments.schema.base import Fraction, Section
+
+
+class EmaConfig(Section):
+    """Exponential moving average of the weights; when on, it is what is validated, kept as best and exported."""
+
+    decay: float = Field(0.999, gt=0.0, lt=1.0)
+
+
+class EarlyStoppingConfig(Section):
+    """Stop after ``patience`` epochs without a gain of more than ``min_delta`` in the monitored metric."""
+
+    patience: int = Field(20, ge=1)
+    min_delta: float = Field(0.0, ge=0.0)
+
+
+class UnfreezingConfig(Section):
+    """The encoder learns from its last stage on, one stage more every few epochs (ULMFiT, arXiv:1801.06146)."""
+
+    epochs_per_stage: int = Field(2, ge=1)
+    lr_scale: float = Field(0.5, gt=0.0, le=1.0, description="Learning rate of a stage, relative to the one after it.")
+
+
+class TrainingConfig(Section):
+    """The optimisation."""
+
+    epochs: int = Field(100, ge=1, description="Passes over the training data in all, also when resuming.")
+    batch_size: int = Field(2, ge=1, le=4096)
+    accumulation_steps: int = Field(1, ge=1, le=4096)
+    learning_rate: float = Field(3e-4, gt=0.0, le=10.0)
+    encoder_lr_scale: float = Field(1.0, gt=0.0, le=10.0, description="Learning rate of the encoder, relative.")
+    weight_decay: float = Field(1e-2, ge=0.0)
+    warmup_fraction: Fraction = 0.05
+    """Share of all steps in which the learning rate rises linearly; a cosine follows."""
+    final_lr_fraction: Fraction = 0.01
+    gradient_clip: float | None = Field(1.0, gt=0.0, description="Largest gradient norm; null: no clipping.")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    seed: int = Field(0, ge=0, lt=2**31)
+    unfreezing: UnfreezingConfig | None = None
+    ema: EmaConfig | None = None
+    early_stopping: EarlyStoppingConfig | None = None
+    deterministic: bool = False
+    """Repeatable arithmetic on a GPU too, at a cost in speed; a CPU is always repeatable."""
+    keep_last: int = Field(2, ge=1, description="Epoch checkpoints kept, beside the best.")
+    checkpoint_minutes: float = Field(10.0, gt=0.0, description="Longest time between two checkpoints, minutes.")
+    visualize_images: int = Field(4, ge=0, le=64)
+    log_every_steps: int = Field(10, ge=1)
