@@ -23,7 +23,6 @@ from human_edge_detection.data.dataset import PeopleDataset, StoredAnswers
 from human_edge_detection.data.drawn.data_set import write_sample_people
 from human_edge_detection.data.views.augment import Augmentation
 from human_edge_detection.errors import ConfigError
-from human_edge_detection.experiments.heads import HEADS, OPTIONAL, Head
 from human_edge_detection.experiments.schema.data import DataConfig, SampleDataConfig
 from human_edge_detection.experiments.schema.distillation import DistillationConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
@@ -47,7 +46,7 @@ def build_model(config: ModelConfig) -> RgbPersonSegmenter:
             ALIGNED_CHANNELS,
             config.head_channels,
             config.mask_size,
-            optional=[head.name for head in OPTIONAL if getattr(config, head.name) is not None],
+            optional=config.optional_heads,
         )
     elif config.head == "plain":
         head = PlainHead(ALIGNED_CHANNELS, config.head_channels, config.mask_size)
@@ -64,7 +63,7 @@ def load_encoder(model: RgbPersonSegmenter, config: ModelConfig) -> None:
 def build_loss(config: ExperimentConfig) -> HierarchicalLoss:
     """The loss on ground truth."""
     loss = config.loss
-    weights = {head.name: _loss_weight(head, config) for head in HEADS}
+    weights = loss.head_weights | {name: head.loss_weight for name, head in config.model.optional_heads.items()}
     return HierarchicalLoss(
         weights,
         class_weights=loss.class_weights,
@@ -72,13 +71,6 @@ def build_loss(config: ExperimentConfig) -> HierarchicalLoss:
         boundary_weight=loss.boundary.weight if loss.boundary else 0.0,
         boundary_width=loss.boundary.width if loss.boundary else 1,
     )
-
-
-def _loss_weight(head: Head, config: ExperimentConfig) -> float:
-    if not head.optional:
-        return float(getattr(config.loss, head.name))
-    section = getattr(config.model, head.name)
-    return 0.0 if section is None else float(section.loss_weight)
 
 
 def build_distillation_loss(config: DistillationConfig) -> DistillationLoss:

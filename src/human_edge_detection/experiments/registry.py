@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
 
 from human_edge_detection.errors import ConfigError, did_you_mean
-from human_edge_detection.experiments.presets import hierarchical, peopleseg, quickstart, students
+from human_edge_detection.experiments import presets
+from human_edge_detection.experiments.presets.students import DEFAULT_NAME as DEFAULT_NAME
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 
-DEFAULT_NAME = students.DEFAULT_NAME
+
+def _modules() -> Iterator[ModuleType]:
+    """The modules of presets, which are found, not listed, in the order of their ``PLACE``."""
+    modules = [import_module(f"{presets.__name__}.{found.name}") for found in iter_modules(presets.__path__)]
+    yield from sorted(modules, key=lambda module: module.PLACE)
 
 
 @cache
 def _registered() -> dict[str, ExperimentConfig]:
     configs: dict[str, ExperimentConfig] = {}
-    for module in (quickstart, students, hierarchical, peopleseg):
+    for module in _modules():
         for config in module.EXPERIMENTS:
             _add(configs, config)
     return configs
 
 
 def _add(configs: dict[str, ExperimentConfig], config: ExperimentConfig) -> None:
-    if config.name in configs or config.name in quickstart.GROUPS:
+    if config.name in configs or config.name in list_groups():
         raise ConfigError(f"experiment {config.name!r}: the name is taken; give another")
     configs[config.name] = config
 
@@ -56,7 +64,7 @@ def list_configs() -> tuple[ExperimentConfig, ...]:
 
 def list_groups() -> dict[str, tuple[str, ...]]:
     """Group name -> names of its experiments."""
-    return dict(quickstart.GROUPS)
+    return {name: members for module in _modules() for name, members in getattr(module, "GROUPS", {}).items()}
 
 
 def expand(names: Iterable[str]) -> list[str]:

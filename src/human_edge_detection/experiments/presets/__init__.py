@@ -1,1 +1,1 @@
-"""The named experiments. Each module states its experiments as data in ``EXPERIMENTS``; the registry collects them."""
+"""The named experiments. The registry collects the ``EXPERIMENTS`` and ``GROUPS`` of each module, by its ``PLACE``."""

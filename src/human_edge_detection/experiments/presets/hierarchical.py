@@ -14,6 +14,9 @@ trains ``peopleseg_unet_b3`` first, unless it is there already. Without that pre
 from human_edge_detection.experiments.presets.peopleseg import encoder_name, peopleseg_name
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config
 
+PLACE = 2
+"""Of this module in the list of experiments."""
+
 Size = tuple[int, int]
 MIDDLE: tuple[Size, Size] = ((80, 60), (160, 120))
 RESOLUTIONS: tuple[tuple[Size, Size], ...] = (((64, 48), (128, 96)), MIDDLE, ((128, 96), (256, 192)))

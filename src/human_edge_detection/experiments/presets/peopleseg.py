@@ -8,6 +8,9 @@ these, ``--pretrained_unet PATH`` gives its weights directly.
 
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config
 
+PLACE = 3
+"""Of this module in the list of experiments."""
+
 SIZES = ("b0", "b1", "b3", "b4", "b7")
 
 

@@ -10,6 +10,9 @@ from typing import Any
 
 from human_edge_detection.experiments.schema.experiment import build_config, derive
 
+PLACE = 0
+"""Of this module in the list of experiments."""
+
 TEACHER_EPOCHS = 8
 STUDENT_EPOCHS = 6
 _COMMON: dict[str, Any] = {

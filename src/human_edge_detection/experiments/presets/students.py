@@ -19,6 +19,9 @@ from human_edge_detection.experiments.presets.hierarchical import MIDDLE, teache
 from human_edge_detection.experiments.presets.peopleseg import encoder_name
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config, derive
 
+PLACE = 1
+"""Of this module in the list of experiments."""
+
 DEFAULT_NAME = "rgb_hierarchical_unet_v2_distillation_b0_from_b3"
 """What ``train_advanced.py`` trains when no experiment is named."""
 

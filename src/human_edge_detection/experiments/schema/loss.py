@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from pydantic import Field
+from pydantic import Field, create_model
 
+from human_edge_detection.experiments.heads import HEADS
 from human_edge_detection.experiments.schema.base import Section, Weight
 
 
@@ -16,17 +18,28 @@ class BoundaryLossConfig(Section):
     width: int = Field(2, ge=1, le=16, description="Half width of the border band, pixels of the mask.")
 
 
-class LossConfig(Section):
+if TYPE_CHECKING:
+    _HeadWeights = Section
+else:  # names and default weights come from the table of heads
+    _HeadWeights = create_model(
+        "_HeadWeights",
+        __base__=Section,
+        **{head.name: (Weight, head.loss_weight) for head in HEADS if not head.optional},
+    )
+
+
+class LossConfig(_HeadWeights):
     """The loss on ground truth: cross-entropy + Dice for each head."""
 
     class_weights: tuple[Weight, Weight, Weight] = (1.0, 1.0, 1.0)
     """Cross-entropy weights of background, target, non-target; ``hed prepare-data`` prints what your data suggests."""
     dice_weight: Weight = 1.0
-    main: Weight = 1.0
-    bg_fg: Weight = 0.3
-    target_nontarget: Weight = 0.3
-    full_image: Weight = 0.5
     boundary: BoundaryLossConfig | None = None
+
+    @property
+    def head_weights(self) -> dict[str, float]:
+        """Weight of each head that is not optional, by name."""
+        return {head.name: float(getattr(self, head.name)) for head in HEADS if not head.optional}
 
     def disagreements(self) -> Iterator[str]:
         """Every rule that concerns more than one number, as ``path: problem``."""

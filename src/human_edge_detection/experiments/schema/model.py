@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, create_model
 
+from human_edge_detection.experiments.heads import OPTIONAL
 from human_edge_detection.experiments.schema.base import Section, Size
 
 Encoder = Literal[
@@ -30,7 +31,15 @@ class AuxiliaryHeadConfig(Section):
     loss_weight: float = Field(0.5, gt=0.0)
 
 
-class ModelConfig(Section):
+if TYPE_CHECKING:
+    _OptionalHeads = Section
+else:  # the fields come from the table of heads
+    _OptionalHeads = create_model(
+        "_OptionalHeads", __base__=Section, **{head.name: (AuxiliaryHeadConfig | None, None) for head in OPTIONAL}
+    )
+
+
+class ModelConfig(_OptionalHeads):
     """The network: a U-Net over the whole photograph and a light head for each roi."""
 
     encoder: Encoder = "timm-efficientnet-b0"
@@ -42,16 +51,18 @@ class ModelConfig(Section):
     head: Literal["hierarchical", "plain", "none"] = "hierarchical"
     """``plain`` is one three-class head; ``none`` is the U-Net alone (binary person segmentation)."""
     head_channels: int = Field(32, ge=8, le=128)
-    contour: AuxiliaryHeadConfig | None = None
-    """Contour detection of this person."""
-    distance: AuxiliaryHeadConfig | None = None
-    """Signed distance transform of this person."""
     pretrained_unet: str | None = None
     """Checkpoint whose U-Net this one starts from."""
     pretrained_unet_config: str | None = None
     """Experiment whose best checkpoint ``pretrained_unet`` stands for when no path is given."""
     freeze_unet_epochs: int = Field(0, ge=0)
     """First epochs in which only the head learns."""
+
+    @property
+    def optional_heads(self) -> dict[str, AuxiliaryHeadConfig]:
+        """The optional heads that are on, by name."""
+        sections = {head.name: getattr(self, head.name) for head in OPTIONAL}
+        return {name: section for name, section in sections.items() if section is not None}
 
     @property
     def monitored_metric(self) -> str:
@@ -67,9 +78,8 @@ class ModelConfig(Section):
             yield f"model.roi_size: sides must be multiples of 4, got {roi}"
         if mask[0] < roi[0] or mask[1] < roi[1]:
             yield f"model.mask_size: must not be smaller than model.roi_size {roi}, got {mask}"
-        for part in ("contour", "distance"):
-            if getattr(self, part) is not None and self.head != "hierarchical":
-                yield f"model.{part}: needs model.head 'hierarchical', got {self.head!r}"
+        for name in self.optional_heads if self.head != "hierarchical" else ():
+            yield f"model.{name}: needs model.head 'hierarchical', got {self.head!r}"
         if self.freeze_unet_epochs and not (self.pretrained_unet or self.pretrained_unet_config):
             yield (
                 "model.freeze_unet_epochs: a U-Net that was not pre-trained would stay random; give "
