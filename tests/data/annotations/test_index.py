@@ -239,12 +239,12 @@ def test_what_nobody_uses_is_deleted_when_another_index_is_written(write_coco, c
     kept, leftover = only(cache), cache / ".half.tmp"
     leftover.touch()
     for path in (kept, leftover):
-        os.utime(path, (0, time.time() - index._UNUSED_SECONDS - 60))
+        os.utime(path, (0, time.time() - index._MAX_UNUSED_SECONDS - 60))
     read_people(people.file, people.images_dir)  # which is a use
     others()
     assert kept.exists()
     assert not leftover.exists()
-    os.utime(kept, (0, time.time() - index._UNUSED_SECONDS - 60))
+    os.utime(kept, (0, time.time() - index._MAX_UNUSED_SECONDS - 60))
     others()
     assert not kept.exists()
     assert len(list(cache.iterdir())) == 2

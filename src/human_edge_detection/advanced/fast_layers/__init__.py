@@ -1,4 +1,4 @@
-"""Layers that compute what others do in less time on a CPU; on a GPU and in an exported graph they are the usual ones.
+"""Faster layers for a CPU, with the results of those of PyTorch, timm and smp, which GPUs and exported graphs use.
 
-Why each is there, and what it gains: ``docs/decisions/0008``.
+Why each exists and what it gains is in ``docs/decisions/0008``.
 """

@@ -1,4 +1,4 @@
-"""Bilinear enlargement whose gradient goes back the quick way."""
+"""Bilinear upsampling with a fast backward pass on a CPU."""
 
 from __future__ import annotations
 
@@ -10,18 +10,27 @@ from torch.nn import functional
 
 
 def enlarge(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """``(N, C, h, w)`` to ``(N, C, *size)``, bilinear, corners not aligned.
+    """Bilinear upsampling with ``align_corners=False``.
 
-    The backward pass of PyTorch has vectors and threads only for gradients that lie in memory with the channels last,
-    while a loss hands back one that does not.
+    PyTorch's backward pass on a CPU is vectorised and multithreaded only for gradients in the memory format channels
+    last, but the gradient from a loss is in the default format, so it is converted first.
+
+    Args:
+        images: ``(N, C, h, w)``.
+        size: (height, width) of the output.
+
+    Returns:
+        ``(N, C, height, width)``.
     """
     if images.device.type != "cpu" or torch.compiler.is_exporting():
         return functional.interpolate(images, size, mode="bilinear", align_corners=False)
-    answer: Tensor = _Enlarge.apply(images, size)
-    return answer
+    enlarged: Tensor = _BilinearUpsampling.apply(images, size)
+    return enlarged
 
 
-class _Enlarge(torch.autograd.Function):
+class _BilinearUpsampling(torch.autograd.Function):
+    """PyTorch's bilinear upsampling, with the gradient converted to channels last."""
+
     @staticmethod
     def forward(ctx: Any, images: Tensor, size: tuple[int, int]) -> Tensor:
         ctx.shape, ctx.size = images.shape, size

@@ -1,4 +1,4 @@
-"""Depthwise convolutions, trained in bfloat16 on a CPU."""
+"""Depthwise convolution with a fast backward pass for training in bfloat16 on a CPU."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 Geometry = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
-"""Stride, padding and dilation."""
-_PART: Final = 3
-"""Columns of the widest depthwise weight whose gradient has a quick kernel; the number of rows makes no difference."""
+"""Stride, padding and dilation, each (vertical, horizontal)."""
+_MAX_FAST_COLUMNS: Final = 3
+"""Most columns of a depthwise weight for whose gradient oneDNN has a fast kernel, with any number of rows."""
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """A depthwise convolution whose backward pass keeps clear of the slow ones of oneDNN in bfloat16 on a CPU."""
+    """A depthwise convolution that avoids the slow bfloat16 backward passes of oneDNN on a CPU."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """As :class:`torch.nn.Conv2d`."""
-        learns = torch.is_grad_enabled() and (input.requires_grad or self.weight.requires_grad)
-        if not learns or input.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+        """As :class:`torch.nn.Conv2d`: ``(B, C, H, W)`` to ``(B, C, H', W')``; under autocast on a CPU, bfloat16."""
+        needs_gradient = torch.is_grad_enabled() and (input.requires_grad or self.weight.requires_grad)
+        if not needs_gradient or input.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
             return super().forward(input)
         assert isinstance(self.padding, tuple)
         geometry = (self.stride, self.padding, self.dilation)
-        answer: Tensor = _DepthwiseInBf16.apply(input.bfloat16(), self.weight, geometry)
-        return answer if self.bias is None else answer + self.bias.to(answer.dtype).view(-1, 1, 1)
+        output: Tensor = _DepthwiseInBf16.apply(input.bfloat16(), self.weight, geometry)
+        return output if self.bias is None else output + self.bias.to(output.dtype).view(-1, 1, 1)
 
 
 class _DepthwiseInBf16(torch.autograd.Function):
-    """A depthwise convolution in bfloat16 whose gradients take other ways where theirs are many times as slow.
+    """A depthwise convolution in bfloat16; its gradients avoid the cases in which oneDNN is many times slower.
 
-    The gradient of the images with a stride is computed in float32; that of a weight with more than three columns in
-    parts of three.
+    With a stride above 1, the gradient of the images is computed in float32. The gradient of a weight with more than
+    three columns is computed in blocks of three columns.
     """
 
     @staticmethod
@@ -44,38 +44,51 @@ class _DepthwiseInBf16(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         images, weight = ctx.saved_tensors
-        of_images = _of_images(gradients[0], images, weight, ctx.geometry) if ctx.needs_input_grad[0] else None
-        of_weight = _of_weight(gradients[0], images, weight, ctx.geometry) if ctx.needs_input_grad[1] else None
-        return of_images, of_weight, None
+        images_grad = _images_gradient(gradients[0], images, weight, ctx.geometry) if ctx.needs_input_grad[0] else None
+        weight_grad = _weight_gradient(gradients[0], images, weight, ctx.geometry) if ctx.needs_input_grad[1] else None
+        return images_grad, weight_grad, None
 
 
-def _of_images(gradient: Tensor, images: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+def _images_gradient(gradient: Tensor, images: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+    """The gradient of ``images``, from that of the output."""
     precision = torch.bfloat16 if geometry[0] == (1, 1) else torch.float32
-    shape = torch.empty_like(images, dtype=precision)  # their values take no part
-    return _convolution_backward(gradient.to(precision), shape, weight.to(precision), geometry, 0).to(images.dtype)
+    placeholder = torch.empty_like(images, dtype=precision)  # only the shape is used, not the values
+    return _convolution_backward(gradient.to(precision), placeholder, weight.to(precision), geometry, 0).to(
+        images.dtype
+    )
 
 
-def _of_weight(gradient: Tensor, images: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+def _weight_gradient(gradient: Tensor, images: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+    """The gradient of ``weight``, from that of the output, in blocks of columns.
+
+    A column of the weight is multiplied with the images shifted by its position, independently of other columns. So the
+    gradient of some columns is that of a narrower convolution of a crop of the padded images.
+    """
     stride, padding, dilation = geometry
     width = weight.shape[-1]
-    if width <= _PART:
+    if width <= _MAX_FAST_COLUMNS:
         return _convolution_backward(gradient, images, weight.bfloat16(), geometry, 1).to(weight.dtype)
+    # 1. Horizontal padding, so that crops need none.
     padded = functional.pad(images, (padding[1], padding[1], 0, 0))
-    answer = torch.empty_like(weight)
-    for start in (*range(0, width - _PART, _PART), width - _PART):
-        columns = slice(start, start + _PART)
+    weight_gradient = torch.empty_like(weight)
+    # 2. Blocks of three columns; the last one ends with the weight and may overlap the one before it.
+    for start in (*range(0, width - _MAX_FAST_COLUMNS, _MAX_FAST_COLUMNS), width - _MAX_FAST_COLUMNS):
+        columns = slice(start, start + _MAX_FAST_COLUMNS)
+        # 3. The columns of the images that these columns of the weight are multiplied with.
         first = start * dilation[1]
-        seen = slice(first, first + (gradient.shape[-1] - 1) * stride[1] + (_PART - 1) * dilation[1] + 1)
-        part = padded[..., seen].contiguous(memory_format=torch.channels_last)
+        covered = slice(first, first + (gradient.shape[-1] - 1) * stride[1] + (_MAX_FAST_COLUMNS - 1) * dilation[1] + 1)
+        part = padded[..., covered].contiguous(memory_format=torch.channels_last)
+        # 4. The gradient of the narrower convolution.
         geometry = (stride, (padding[0], 0), dilation)
-        answer[..., columns] = _convolution_backward(gradient, part, weight[..., columns].bfloat16(), geometry, 1)
-    return answer
+        part_weight = weight[..., columns].bfloat16()
+        weight_gradient[..., columns] = _convolution_backward(gradient, part, part_weight, geometry, 1)
+    return weight_gradient
 
 
 def _convolution_backward(gradient: Tensor, images: Tensor, weight: Tensor, geometry: Geometry, wanted: int) -> Tensor:
-    """The gradient of the images (``wanted`` 0) or of the weight (1) of a depthwise convolution, all of one type."""
+    """The gradient of the images (``wanted`` 0) or of the weight (1) of a depthwise convolution; all have one type."""
     mask = [wanted == 0, wanted == 1, False]
-    answer: Tensor = torch.ops.aten.convolution_backward(
+    result: Tensor = torch.ops.aten.convolution_backward(
         gradient, images, weight, None, *geometry, False, [0, 0], len(weight), mask
     )[wanted]
-    return answer
+    return result

@@ -1,4 +1,4 @@
-"""Puts the quick layers in the place of those that the libraries build."""
+"""Replaces layers that timm and segmentation_models_pytorch build by the faster ones of this package."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from human_edge_detection.advanced.fast_layers.squeeze_excite import PointwiseCo
 
 
 def use_fast_layers(model: nn.Module) -> None:
-    """Makes layers of ``model`` quick ones: depthwise convolutions, squeeze-and-excitation, a U-Net's decoder blocks.
+    """Replaces layers of ``model`` in place: depthwise convolutions, squeeze-and-excitation, U-Net decoder blocks.
 
-    Each Swish becomes PyTorch's own SiLU, which does not overwrite its input: training would first copy it.
+    Each Swish of timm becomes PyTorch's SiLU, not in place: for training, an in-place activation has to copy its input.
 
-    Weights, their names and the random numbers drawn so far stay: classes are changed in place, as new modules would
-    draw random weights and so change those of all that is built after them.
+    Weights, their names and the state of the random number generator stay as they are: only the class of a module is
+    changed. New modules would draw random weights, and so change the weights of all modules that are built later.
     """
     for module in model.modules():
         if type(module) is nn.Conv2d and module.groups == module.in_channels == module.out_channels > 1:
@@ -37,6 +37,6 @@ def use_fast_layers(model: nn.Module) -> None:
 
 
 def _is_plain(block: decoder.UnetDecoderBlock) -> bool:
-    """Nearest pixel, no attention."""
+    """Whether the block upsamples by nearest neighbour and has no attention, as the faster block does."""
     attention = (block.attention1.attention, block.attention2.attention)
-    return block.interpolation_mode == "nearest" and all(isinstance(one, nn.Identity) for one in attention)
+    return block.interpolation_mode == "nearest" and all(isinstance(module, nn.Identity) for module in attention)
