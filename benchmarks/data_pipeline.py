@@ -32,9 +32,10 @@ from human_edge_detection.data.drawn.data_set import write_sample_people
 from human_edge_detection.data.images.read import read_shrunk
 from human_edge_detection.data.loader import training_batches
 from human_edge_detection.data.prepare import Preparation, prepare
-from human_edge_detection.data.views.augment import FILL_COLOR, Augmentation, draw_view
+from human_edge_detection.data.views.augment import FILL_COLOR, draw_view
 from human_edge_detection.data.views.view import PeopleInView, view_images
 from human_edge_detection.data.views.warp import scaling, warp
+from human_edge_detection.experiments.schema.data import AugmentationConfig
 
 OURS = "ours"
 PARTS = ("decode", "warp", "colours and blur", "people: boxes and masks")
@@ -47,7 +48,7 @@ def make_dataset(split: SplitPaths, args: argparse.Namespace) -> PeopleDataset:
         read_people(*split),
         image_size=(args.image_size, args.image_size),
         mask_size=(160, 120),
-        augmentation=Augmentation(),
+        augmentation=AugmentationConfig(),
         max_rois=args.rois,
         seed=0,
     )
@@ -58,7 +59,7 @@ def variants(split: SplitPaths, dataset: PeopleDataset, args: argparse.Namespace
     sizes = {"image_size": dataset.image_size, "mask_size": dataset.mask_size, "max_rois": args.rois}
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools tells what it does
         plain, early = (PlainData(*split, **sizes, resize_first=first) for first in (False, True))
-    compose = A.Compose(changes(Augmentation()))
+    compose = A.Compose(changes(AugmentationConfig()))
     ids = dataset.people.photographs.ids.tolist()
     return {
         "plain, masks at full size": lambda index: plain.sample(ids[index]),
@@ -72,7 +73,7 @@ def parts_of(dataset: PeopleDataset, index: int) -> dict[str, float]:
     """Milliseconds of each part of our sample; the rest is bringing them together."""
     photograph = dataset.people.photographs[index]
     size = (photograph.height, photograph.width)
-    view = draw_view(Augmentation(), size, np.random.default_rng(index))
+    view = draw_view(AugmentationConfig(), size, np.random.default_rng(index))
     path = dataset.people.images_dir / photograph.file_name
     matrix = scaling(*dataset.image_size[::-1]) @ view.matrix
     times = [time.thread_time()]

@@ -19,12 +19,13 @@ from pycocotools.coco import COCO
 from human_edge_detection.data.annotations.coco import PeopleAnnotations
 from human_edge_detection.data.dataset import Scene, person_mask, read_scene, roi_masks
 from human_edge_detection.data.images.read import resize
-from human_edge_detection.data.views.augment import FILL_COLOR, Augmentation, fit_boxes
+from human_edge_detection.data.views.augment import FILL_COLOR, fit_boxes
+from human_edge_detection.experiments.schema.data import AugmentationConfig
 
 Array = NDArray[Any]
 
 
-def changes(augmentation: Augmentation) -> list[A.BasicTransform]:
+def changes(augmentation: AugmentationConfig) -> list[A.BasicTransform]:
     """The random changes of the project's configs, in albumentations."""
     color = augmentation.color
     return [
@@ -61,7 +62,7 @@ class PlainData:
         self.coco, self.images = COCO(str(annotations)), images
         self.image_size, self.mask_size, self.max_rois = image_size, mask_size, max_rois
         first = [A.Resize(*image_size)] if resize_first else []
-        self.transform = A.Compose([*first, *changes(Augmentation())])
+        self.transform = A.Compose([*first, *changes(AugmentationConfig())])
 
     def sample(self, image_id: int) -> tuple[torch.Tensor, Array, Array, Array]:
         image = cv2.cvtColor(cv2.imread(str(self.images / self.coco.imgs[image_id]["file_name"])), cv2.COLOR_BGR2RGB)

@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "advanced": {"files", "experiments"},
     "losses": {"experiments"},
     "metrics": set(),
-    "data": {"files"},
+    "data": {"files", "experiments"},
     "engine": {"files", "experiments", "runs", "advanced", "losses", "metrics", "data"},
     "export": {"files", "experiments", "runs", "advanced", "data", "engine"},
     "runner": {"files", "experiments", "runs", "metrics", "data"},

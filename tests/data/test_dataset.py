@@ -2,11 +2,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from augmentations import only
 
 from human_edge_detection.data.annotations.coco import read_people
 from human_edge_detection.data.dataset import PeopleDataset, collate
-from human_edge_detection.data.views.augment import Augmentation
 from human_edge_detection.errors import DataError
+from human_edge_detection.experiments.schema.data import AugmentationConfig
 
 
 @pytest.fixture
@@ -56,11 +57,11 @@ def test_person_mask_marks_crowds_that_no_person_covers(make_dataset):
 
 
 def test_outside_of_the_photograph_is_ignored_and_hidden_persons_are_dropped(make_dataset):
-    zoomed_out = Augmentation(0.0, (0.5, 0.5), 0.0, 0.0, 0.0, 0.0, 0.0)
+    zoomed_out = only(scale=(0.5, 0.5))
     sample = make_dataset(augmentation=zoomed_out)[(0, 0)]
     assert (sample.person_mask[:5] == 255).all() and (sample.person_mask[:, :8] == 255).all()
     np.testing.assert_allclose(sample.boxes[0] * [40, 30, 40, 30], [12, 9.5, 17, 14.5], atol=1.01)
-    far = Augmentation(0.0, (3.9, 3.9), 0.0, 0.0, 0.0, 0.0, 0.0)
+    far = only(scale=(3.9, 3.9))
     sample = make_dataset(augmentation=far)[(0, 0)]
     assert len(sample.boxes) == len(sample.roi_masks) == len(sample.annotation_ids) < 2
 
@@ -73,7 +74,7 @@ def test_max_rois_draws_anew_each_epoch_and_always_the_same_for_a_key(make_datas
 
 
 def test_augmented_samples_depend_on_their_key_only(make_dataset):
-    dataset, again = make_dataset(augmentation=Augmentation()), make_dataset(augmentation=Augmentation())
+    dataset, again = make_dataset(augmentation=AugmentationConfig()), make_dataset(augmentation=AugmentationConfig())
     wanted = dataset[(2, 0)]
     again[(0, 0)]
     for a, b in zip(wanted, again[(2, 0)], strict=True):
@@ -82,8 +83,8 @@ def test_augmented_samples_depend_on_their_key_only(make_dataset):
 
 
 def test_box_jitter_moves_boxes_and_their_masks(make_dataset):
-    still = Augmentation(0.0, (1.0, 1.0), 0.0, 0.0, 0.0, 0.0, 0.0)
-    jittered = Augmentation(0.0, (1.0, 1.0), 0.0, 0.0, 0.0, 0.0, 0.3)
+    still = only()
+    jittered = only(box_jitter=0.3)
     plain, moved = make_dataset(augmentation=still)[(0, 0)], make_dataset(augmentation=jittered)[(0, 0)]
     np.testing.assert_allclose(plain.boxes, make_dataset()[(0, 0)].boxes, atol=1e-6)
     assert np.abs(moved.boxes - plain.boxes).max() > 0.01
@@ -117,7 +118,7 @@ def test_collate_without_any_person(make_dataset):
 
 
 def test_a_teacher_sees_the_same_view_with_more_detail(make_dataset):
-    zoomed = Augmentation(0.5, (0.8, 1.2), 0.1, 10.0, 0.2, 0.0, 0.1)
+    zoomed = only(horizontal_flip=0.5, scale=(0.8, 1.2), translate=0.1, rotate=10.0, color=0.2, box_jitter=0.1)
     dataset = make_dataset(augmentation=zoomed, image_size=(15, 20), teacher_size=(60, 80))
     plain = make_dataset(augmentation=zoomed, image_size=(15, 20))
     samples = [dataset[(3, 0)], dataset[(3, 1)]]

@@ -6,15 +6,15 @@ from human_edge_detection.data.annotations.coco import read_people
 from human_edge_detection.data.annotations.layout import find_splits
 from human_edge_detection.data.dataset import PeopleDataset
 from human_edge_detection.data.loader import batches_per_epoch, epoch_order, training_batches, validation_batches
-from human_edge_detection.data.views.augment import Augmentation
 from human_edge_detection.errors import DataError
+from human_edge_detection.experiments.schema.data import AugmentationConfig
 
 
 @pytest.fixture
 def dataset(sample_root):
     people = read_people(*find_splits(sample_root)[0])
     return PeopleDataset(
-        people, image_size=(64, 64), mask_size=(16, 12), augmentation=Augmentation(), max_rois=2, seed=5
+        people, image_size=(64, 64), mask_size=(16, 12), augmentation=AugmentationConfig(), max_rois=2, seed=5
     )
 
 

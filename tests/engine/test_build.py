@@ -36,12 +36,9 @@ def test_every_part_of_the_loss_comes_from_the_config(tiny_config: ExperimentCon
     loss = build_loss(config)
     expected = {"main": 2.0, "bg_fg": 0.1, "target_nontarget": 0.2, "full_image": 0.4, "contour": 0.7, "distance": 0.8}
     assert loss.weights == expected
-    settings = loss.settings
-    assert settings.class_weights.tolist() == [1.0, 2.0, 3.0]
-    assert (settings.dice_weight, settings.boundary_weight, settings.boundary_width) == (0.9, 5.0, 3)
+    assert loss.settings is config.loss
     plain = build_loss(tiny_config)
     assert plain.weights.keys() == {"main", "bg_fg", "target_nontarget", "full_image"}
-    assert plain.settings.boundary_weight == 0.0
 
 
 def test_distillation_comes_from_the_config() -> None:

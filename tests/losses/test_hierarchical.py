@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from human_edge_detection.experiments.heads import HEADS
+from human_edge_detection.experiments.schema.loss import BoundaryLossConfig, LossConfig
 from human_edge_detection.losses.head_losses import foreground_labels, target_labels
 from human_edge_detection.losses.hierarchical import HierarchicalLoss
 from human_edge_detection.structures import IGNORE, Batch, LossOutput, SegmentationOutput
@@ -52,7 +53,7 @@ def with_gradients(output: SegmentationOutput, loss: LossOutput) -> Mapping[str,
 
 
 def test_the_total_is_the_sum_of_the_weighted_terms() -> None:
-    loss = HierarchicalLoss(ALL_HEADS, dice_weight=0.5)(make_output(), make_batch())
+    loss = HierarchicalLoss(ALL_HEADS, LossConfig(dice_weight=0.5))(make_output(), make_batch())
     torch.testing.assert_close(torch.stack([term.weighted for term in loss.terms]).sum(), loss.total)
     assert not any(value.requires_grad for value in loss.values.values())
     expected = {"main/ce": 1.0, "main/dice": 0.5, "bg_fg/ce": 0.3, "bg_fg/dice": 0.15, "full_image/bce": 0.5}
@@ -65,20 +66,20 @@ def test_the_total_is_the_sum_of_the_weighted_terms() -> None:
 
 def test_every_head_learns_and_a_head_with_weight_zero_does_not() -> None:
     output, batch = make_output(), make_batch()
-    gradients = with_gradients(output, HierarchicalLoss(ALL_HEADS)(output, batch))
+    gradients = with_gradients(output, HierarchicalLoss(ALL_HEADS, LossConfig())(output, batch))
     assert all(gradient is not None and bool(gradient.any()) for gradient in gradients.values())
     only_main = WEIGHTS | {"bg_fg": 0.0, "target_nontarget": 0.0, "full_image": 0.0}
-    gradients = with_gradients(output, HierarchicalLoss(only_main)(output, batch))
+    gradients = with_gradients(output, HierarchicalLoss(only_main, LossConfig())(output, batch))
     assert [name for name, gradient in gradients.items() if gradient is not None and gradient.any()] == ["logits"]
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"class_weights": (1.0, 2.0, 3.0)},
-        {"dice_weight": 0.0},
-        {"boundary_weight": 2.0},
-        {"boundary_weight": 2.0, "boundary_width": 1},
+        {"settings": LossConfig(class_weights=(1.0, 2.0, 3.0))},
+        {"settings": LossConfig(dice_weight=0.0)},
+        {"settings": LossConfig(boundary=BoundaryLossConfig())},
+        {"settings": LossConfig(boundary=BoundaryLossConfig(width=1))},
         {"weights": WEIGHTS | {"contour": 0.5}},
         {"weights": WEIGHTS | {"distance": 0.5}},
         {"weights": WEIGHTS | {"bg_fg": 0.0}},
@@ -87,7 +88,7 @@ def test_every_head_learns_and_a_head_with_weight_zero_does_not() -> None:
 )
 def test_each_setting_changes_the_loss_and_its_gradient(change: dict[str, Any]) -> None:
     output, batch = make_output(), make_batch()
-    default: dict[str, Any] = {"weights": WEIGHTS}
+    default: dict[str, Any] = {"weights": WEIGHTS, "settings": LossConfig()}
     plain, changed = HierarchicalLoss(**default)(output, batch), HierarchicalLoss(**default | change)(output, batch)
     assert float(plain.total.detach()) != pytest.approx(float(changed.total.detach()), rel=1e-4)
     before, after = with_gradients(output, plain), with_gradients(output, changed)
@@ -100,8 +101,9 @@ def _same(a: Tensor | None, b: Tensor | None) -> bool:
 
 def test_pixels_near_a_border_weigh_more_in_the_main_head_only() -> None:
     output, batch = make_output(), make_batch()
-    plain = HierarchicalLoss(WEIGHTS)(output, batch).values
-    aware = HierarchicalLoss(WEIGHTS, boundary_weight=5.0, boundary_width=1)(output, batch).values
+    border = BoundaryLossConfig(weight=5.0, width=1)
+    plain = HierarchicalLoss(WEIGHTS, LossConfig())(output, batch).values
+    aware = HierarchicalLoss(WEIGHTS, LossConfig(boundary=border))(output, batch).values
     assert {name for name in plain if plain[name] != aware[name]} == {"main/ce"}
 
 
@@ -117,13 +119,15 @@ def test_perfect_answers_cost_nearly_nothing() -> None:
         "bg_fg_logits": 30.0 * torch.nn.functional.one_hot(foreground, 2).movedim(-1, 1).float(),
         "target_nontarget_logits": 30.0 * torch.nn.functional.one_hot(target, 2).movedim(-1, 1).float(),
     }
-    loss = HierarchicalLoss(WEIGHTS)(SegmentationOutput(logits, aux), batch)
+    loss = HierarchicalLoss(WEIGHTS, LossConfig())(SegmentationOutput(logits, aux), batch)
     assert float(loss.total) == pytest.approx(0.0, abs=1e-4)
 
 
 def test_ignored_pixels_teach_no_head_anything() -> None:
     output, batch = make_output(), make_batch()
-    gradients = with_gradients(output, HierarchicalLoss(ALL_HEADS, boundary_weight=2.0)(output, batch))
+    gradients = with_gradients(
+        output, HierarchicalLoss(ALL_HEADS, LossConfig(boundary=BoundaryLossConfig()))(output, batch)
+    )
     for name, gradient in gradients.items():
         assert gradient is not None
         ignored = gradient[..., 0] if name == "full_image_logits" else gradient[:, :, 0]
@@ -135,7 +139,7 @@ def test_ignored_pixels_teach_no_head_anything() -> None:
 
 def test_a_batch_without_rois_still_trains_the_full_image() -> None:
     output = make_output(rois=0)
-    loss = HierarchicalLoss(ALL_HEADS)(output, make_batch(rois=0))
+    loss = HierarchicalLoss(ALL_HEADS, LossConfig())(output, make_batch(rois=0))
     assert list(loss.values) == ["full_image/bce", "full_image/dice"]
     (gradient,) = torch.autograd.grad(loss.total, output.aux["full_image_logits"])
     assert gradient.isfinite().all()
@@ -144,7 +148,7 @@ def test_a_batch_without_rois_still_trains_the_full_image() -> None:
 
 def test_a_batch_without_anything_to_learn_costs_zero() -> None:
     output = make_output(rois=0)
-    loss = HierarchicalLoss(WEIGHTS | {"full_image": 0.0})(output, make_batch(rois=0))
+    loss = HierarchicalLoss(WEIGHTS | {"full_image": 0.0}, LossConfig())(output, make_batch(rois=0))
     assert loss.terms == ()
     assert float(loss.total) == 0.0
 

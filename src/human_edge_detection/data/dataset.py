@@ -11,8 +11,9 @@ from torch.utils.data import Dataset
 
 from human_edge_detection.data.annotations.coco import PeopleAnnotations, Photograph, decode_mask
 from human_edge_detection.data.images.read import read_photograph, resample, resize
-from human_edge_detection.data.views.augment import Augmentation, draw_view, fit_boxes, jitter_boxes, sample_seed
+from human_edge_detection.data.views.augment import draw_view, fit_boxes, jitter_boxes, sample_seed
 from human_edge_detection.data.views.view import PeopleInView, view_images
+from human_edge_detection.experiments.schema.data import AugmentationConfig
 from human_edge_detection.structures import BACKGROUND, IGNORE, NON_TARGET, TARGET, Batch, SegmentationOutput
 
 StoredAnswers = Callable[[int, int, int], Mapping[str, NDArray[np.float16]]]
@@ -66,7 +67,7 @@ class PeopleDataset(Dataset[Sample]):
         *,
         image_size: tuple[int, int],
         mask_size: tuple[int, int],
-        augmentation: Augmentation | None,
+        augmentation: AugmentationConfig | None,
         max_rois: int | None,
         seed: int,
         teacher_size: tuple[int, int] | None = None,
@@ -131,7 +132,9 @@ class PeopleDataset(Dataset[Sample]):
             chosen,
         )
 
-    def _augmented_sample(self, photograph: Photograph, augmentation: Augmentation, rng: np.random.Generator) -> Sample:
+    def _augmented_sample(
+        self, photograph: Photograph, augmentation: AugmentationConfig, rng: np.random.Generator
+    ) -> Sample:
         """A random view of the photograph; boxes are in pixels of a view that is as large as the photograph."""
         size = (photograph.height, photograph.width)
         view = draw_view(augmentation, size, rng)

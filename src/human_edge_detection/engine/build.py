@@ -21,7 +21,6 @@ from human_edge_detection.data.annotations.layout import SplitPaths, find_splits
 from human_edge_detection.data.annotations.scan import bad_samples
 from human_edge_detection.data.dataset import PeopleDataset, StoredAnswers
 from human_edge_detection.data.drawn.data_set import write_sample_people
-from human_edge_detection.data.views.augment import Augmentation
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.schema.data import DataConfig, SampleDataConfig
 from human_edge_detection.experiments.schema.distillation import DistillationConfig
@@ -64,13 +63,7 @@ def build_loss(config: ExperimentConfig) -> HierarchicalLoss:
     """The loss on ground truth."""
     loss = config.loss
     weights = loss.head_weights | {name: head.loss_weight for name, head in config.model.optional_heads.items()}
-    return HierarchicalLoss(
-        weights,
-        class_weights=loss.class_weights,
-        dice_weight=loss.dice_weight,
-        boundary_weight=loss.boundary.weight if loss.boundary else 0.0,
-        boundary_width=loss.boundary.width if loss.boundary else 1,
-    )
+    return HierarchicalLoss(weights, loss)
 
 
 def build_distillation_loss(config: DistillationConfig) -> DistillationLoss:
@@ -193,12 +186,11 @@ def build_training_set(
 
     With ``stored_answers`` each comes with a teacher's answer to it.
     """
-    augmentation = config.data.augmentation
     return PeopleDataset(
         people,
         image_size=config.model.image_size,
         mask_size=config.model.mask_size,
-        augmentation=Augmentation(**augmentation.model_dump()) if augmentation else None,
+        augmentation=config.data.augmentation,
         max_rois=config.data.max_rois_per_image,
         seed=config.training.seed,
         teacher_size=teacher_size,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from torch import Tensor
 from torch.nn import functional
 
 from human_edge_detection.experiments.heads import Head, LabelKind, LossKind
+from human_edge_detection.experiments.schema.loss import LossConfig
 from human_edge_detection.losses.boundary import border, border_band, signed_distance
 from human_edge_detection.losses.segmentation import balanced_cross_entropy, binary_losses, class_losses
 from human_edge_detection.structures import BACKGROUND, IGNORE, NON_TARGET, TARGET, Batch
@@ -49,55 +49,38 @@ LABELS: Final[Mapping[LabelKind, Callable[[Batch], Tensor]]] = {
 """Labels of a batch by kind, ``(N, H, W)`` of the rois or ``(B, IH, IW)`` of the images; 255 is ignored."""
 
 
-@dataclass(frozen=True)
-class LossSettings:
-    """What the losses of all heads share.
-
-    Attributes:
-        class_weights: ``(3,)`` cross-entropy weights of background, target, non-target, for the main head.
-        dice_weight: Weight of Dice beside cross-entropy.
-        boundary_weight: Added to the weight of pixels near a border, in the cross-entropy of the main head.
-        boundary_width: Half width of that band, pixels of the mask.
-    """
-
-    class_weights: Tensor
-    dice_weight: float = 1.0
-    boundary_weight: float = 0.0
-    boundary_width: int = 2
-
-
 Terms = Iterator[tuple[str, float, Tensor]]
 """Name of the loss, its weight within the head, and the scalar."""
 
 
-def _classes(head: Head, logits: Tensor, labels: Tensor, batch: Batch, settings: LossSettings) -> Terms:
+def _classes(head: Head, logits: Tensor, labels: Tensor, batch: Batch, settings: LossConfig) -> Terms:
     pixel_weights = class_weights = None
     if head.labels == "classes":  # weights are those of the three classes
-        class_weights = settings.class_weights
-        if settings.boundary_weight:
-            pixel_weights = 1.0 + settings.boundary_weight * border_band(labels, settings.boundary_width)
+        class_weights = logits.new_tensor(settings.class_weights)
+        if settings.boundary is not None:
+            pixel_weights = 1.0 + settings.boundary.weight * border_band(labels, settings.boundary.width)
     losses = class_losses(logits, labels, class_weights=class_weights, pixel_weights=pixel_weights)
     yield "ce", 1.0, losses.cross_entropy
     yield "dice", settings.dice_weight, losses.dice
 
 
-def _binary(head: Head, logits: Tensor, labels: Tensor, batch: Batch, settings: LossSettings) -> Terms:
+def _binary(head: Head, logits: Tensor, labels: Tensor, batch: Batch, settings: LossConfig) -> Terms:
     losses = binary_losses(logits, labels)
     yield "bce", 1.0, losses.cross_entropy
     yield "dice", settings.dice_weight, losses.dice
 
 
-def _balanced_binary(head: Head, logits: Tensor, labels: Tensor, batch: Batch, settings: LossSettings) -> Terms:
+def _balanced_binary(head: Head, logits: Tensor, labels: Tensor, batch: Batch, settings: LossConfig) -> Terms:
     yield "bce", 1.0, balanced_cross_entropy(logits, labels)
 
 
-def _smooth_l1(head: Head, values: Tensor, labels: Tensor, batch: Batch, settings: LossSettings) -> Terms:
+def _smooth_l1(head: Head, values: Tensor, labels: Tensor, batch: Batch, settings: LossConfig) -> Terms:
     error = functional.smooth_l1_loss(values, labels, reduction="none", beta=0.1)
     valid = (batch.roi_masks != IGNORE)[:, None].to(error.dtype)
     yield "smooth_l1", 1.0, (error * valid).sum() / valid.sum().clamp(min=1.0)
 
 
-LOSSES: Final[Mapping[LossKind, Callable[[Head, Tensor, Tensor, Batch, LossSettings], Terms]]] = {
+LOSSES: Final[Mapping[LossKind, Callable[[Head, Tensor, Tensor, Batch, LossConfig], Terms]]] = {
     "classes": _classes,
     "binary": _binary,
     "balanced_binary": _balanced_binary,

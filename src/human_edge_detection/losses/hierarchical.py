@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import torch
-
 from human_edge_detection.experiments.heads import BY_NAME
-from human_edge_detection.losses.head_losses import LABELS, LOSSES, LossSettings
+from human_edge_detection.experiments.schema.loss import LossConfig
+from human_edge_detection.losses.head_losses import LABELS, LOSSES
 from human_edge_detection.structures import Batch, LossOutput, LossTerm, SegmentationOutput
 
 
@@ -16,23 +15,12 @@ class HierarchicalLoss:
 
     Args:
         weights: Weight of each head by name; a head without one, or with 0, is left out.
-        class_weights: Cross-entropy weights of (background, target, non-target).
-        dice_weight: Weight of Dice beside cross-entropy.
-        boundary_weight: Added to the weight of pixels near a border, in the cross-entropy of the main head.
-        boundary_width: Half width of that band, pixels of the mask.
+        settings: What the losses of the heads share: weights of classes, of Dice and of borders.
     """
 
-    def __init__(
-        self,
-        weights: Mapping[str, float],
-        *,
-        class_weights: tuple[float, float, float] = (1.0, 1.0, 1.0),
-        dice_weight: float = 1.0,
-        boundary_weight: float = 0.0,
-        boundary_width: int = 2,
-    ) -> None:
+    def __init__(self, weights: Mapping[str, float], settings: LossConfig) -> None:
         self.weights = {name: weight for name, weight in weights.items() if weight > 0.0}
-        self.settings = LossSettings(torch.tensor(class_weights), dice_weight, boundary_weight, boundary_width)
+        self.settings = settings
 
     def __call__(self, output: SegmentationOutput, batch: Batch) -> LossOutput:
         """The loss of one batch; terms of heads that the model lacks are absent.

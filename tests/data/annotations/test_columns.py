@@ -20,7 +20,7 @@ from human_edge_detection.data.annotations.layout import find_split
 from human_edge_detection.data.annotations.polygons_and_rle import check_segmentation, decode_mask, mask_area_and_box
 from human_edge_detection.data.annotations.rle_to_polygons import trace
 from human_edge_detection.data.dataset import PeopleDataset
-from human_edge_detection.data.views.augment import Augmentation
+from human_edge_detection.experiments.schema.data import AugmentationConfig
 
 Photo = tuple[int, str, tuple[int, int], list[Any], list[Any]]
 
@@ -113,7 +113,7 @@ def test_run_lengths_are_traced_once_and_where_there_is_no_room_whenever_they_ar
 
     def samples(people: PeopleAnnotations) -> list[Any]:
         sizes: dict[str, Any] = {"image_size": (48, 64), "mask_size": (32, 24)}
-        dataset = PeopleDataset(people, **sizes, augmentation=Augmentation(), max_rois=None, seed=0)
+        dataset = PeopleDataset(people, **sizes, augmentation=AugmentationConfig(), max_rois=None, seed=0)
         return [dataset[(epoch, index)] for epoch in range(3) for index in range(2)]
 
     monkeypatch.setattr(coco, "_MIN_INDEXED_BYTES", 0 if indexed else 2**20)
@@ -157,7 +157,7 @@ def derived(people: PeopleAnnotations) -> list[PeopleAnnotations]:
 def test_samples_of_a_copy_are_the_same(people: PeopleAnnotations) -> None:
     def samples(part: PeopleAnnotations) -> list[Any]:
         dataset = PeopleDataset(
-            part, image_size=(48, 64), mask_size=(16, 12), augmentation=Augmentation(), max_rois=2, seed=3
+            part, image_size=(48, 64), mask_size=(16, 12), augmentation=AugmentationConfig(), max_rois=2, seed=3
         )
         return [dataset[(1, index)] for index in range(len(dataset))]
 

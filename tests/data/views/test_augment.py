@@ -1,18 +1,19 @@
 import albumentations as A
 import numpy as np
 import pytest
+from augmentations import only
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from human_edge_detection.data.views.augment import (
-    Augmentation,
     ColorChange,
     draw_view,
     jitter_boxes,
     sample_seed,
 )
+from human_edge_detection.experiments.schema.data import AugmentationConfig
 
-NOTHING = Augmentation(0.0, (1.0, 1.0), 0.0, 0.0, 0.0, 0.0, 0.0)
+NOTHING = only()
 SIZE = (60, 80)
 
 
@@ -28,14 +29,14 @@ def in_pixels(view, size=SIZE):
 
 
 def test_equal_keys_give_equal_views():
-    one, other = draw(Augmentation(), (3, 1, 4)), draw(Augmentation(), (3, 1, 4))
+    one, other = draw(AugmentationConfig(), (3, 1, 4)), draw(AugmentationConfig(), (3, 1, 4))
     np.testing.assert_array_equal(one.matrix, other.matrix)
     assert (one.color, one.blur) == (other.color, other.blur)
 
 
 @pytest.mark.parametrize("other", [(4, 1, 4), (3, 2, 4), (3, 1, 5)])
 def test_seed_epoch_and_index_each_change_it(other):
-    one, other = draw(Augmentation(), (3, 1, 4)), draw(Augmentation(), other)
+    one, other = draw(AugmentationConfig(), (3, 1, 4)), draw(AugmentationConfig(), other)
     assert (one.matrix != other.matrix).any()
     assert one.color != other.color
 
@@ -57,7 +58,11 @@ def test_zero_strength_changes_nothing():
     st.floats(0.0, 1.0),
 )
 def test_what_is_drawn_is_what_the_strengths_allow(seed, size, scale, translate, rotate, color):
-    view = draw(Augmentation(0.5, scale, translate, rotate, color, 0.5, 0.0), (seed, 0, 0), size)
+    view = draw(
+        only(horizontal_flip=0.5, scale=scale, translate=translate, rotate=rotate, color=color, blur=0.5),
+        (seed, 0, 0),
+        size,
+    )
     turn, shift = in_pixels(view, size)
     zoom = np.sqrt(abs(np.linalg.det(turn)))
     assert scale[0] - 1e-9 <= zoom <= scale[1] + 1e-9
@@ -76,7 +81,13 @@ def test_what_is_drawn_is_what_the_strengths_allow(seed, size, scale, translate,
 
 def test_whole_ranges_are_drawn_evenly_and_independently():
     """With one seed for all steps every mirrored picture would be drawn at the lower half of the scales."""
-    drawn = [draw(Augmentation(0.5, (0.8, 1.2), 0.1, 10.0, 0.2, 0.3, 0.0), (0, 0, index)) for index in range(2000)]
+    drawn = [
+        draw(
+            only(horizontal_flip=0.5, scale=(0.8, 1.2), translate=0.1, rotate=10.0, color=0.2, blur=0.3),
+            (0, 0, index),
+        )
+        for index in range(2000)
+    ]
     turns, shifts = zip(*map(in_pixels, drawn), strict=True)
     signs = np.sign([np.linalg.det(turn) for turn in turns])
     numbers = np.array(
@@ -98,7 +109,7 @@ def test_whole_ranges_are_drawn_evenly_and_independently():
 
 
 def test_one_strength_more_changes_nothing_else():
-    one, other = draw(Augmentation()), draw(Augmentation(color=0.0, blur=1.0))
+    one, other = draw(AugmentationConfig()), draw(AugmentationConfig(color=0.0, blur=1.0))
     np.testing.assert_array_equal(one.matrix, other.matrix)
     assert one.color is not None and other.color is None and other.blur > 0
 

@@ -4,6 +4,7 @@ from itertools import product
 import cv2
 import numpy as np
 import pytest
+from augmentations import only
 from plain_views import iou, mask_boxes, plain_view
 from pycocotools import mask as coco_mask
 
@@ -13,13 +14,14 @@ from human_edge_detection.data.annotations.polygons_and_rle import decode_mask
 from human_edge_detection.data.dataset import Scene, person_mask, read_scene, roi_masks
 from human_edge_detection.data.drawn.data_set import write_sample_people
 from human_edge_detection.data.images.read import resize
-from human_edge_detection.data.views.augment import FILL_COLOR, Augmentation, View, draw_view, fit_boxes
+from human_edge_detection.data.views.augment import FILL_COLOR, View, draw_view, fit_boxes
 from human_edge_detection.data.views.view import PeopleInView, view_images
 from human_edge_detection.data.views.warp import scaling, translation, warp
+from human_edge_detection.experiments.schema.data import AugmentationConfig
 
 MASK = (160, 120)
 IMAGE = (128, 128)
-STILL = Augmentation(0.0, (1.0, 1.0), 0.0, 0.0, 0.0, 0.0, 0.0)
+STILL = only()
 ORDINARY = 32 * 32
 """Pixels of a box; below it COCO calls a person small, and a pixel more or less of its mask is a percent."""
 
@@ -51,7 +53,8 @@ def look(people, index, augmentation, seed=0):
 
 
 @pytest.mark.parametrize(
-    ("augmentation", "roi_iou", "person_iou", "box"), [(STILL, 0.975, 0.975, 0.4), (Augmentation(), 0.955, 0.965, 0.7)]
+    ("augmentation", "roi_iou", "person_iou", "box"),
+    [(STILL, 0.975, 0.975, 0.4), (AugmentationConfig(), 0.955, 0.965, 0.7)],
 )
 def test_masks_and_boxes_are_as_at_full_size(drawn, augmentation, roi_iou, person_iou, box):
     """What is left is mostly what the exact path loses, by rounding people to pixels of the photograph: see below."""
@@ -79,7 +82,7 @@ def test_masks_and_boxes_are_as_at_full_size(drawn, augmentation, roi_iou, perso
     assert np.mean(distances) < box
 
 
-@pytest.mark.parametrize("augmentation", [STILL, Augmentation()], ids=["identity", "random"])
+@pytest.mark.parametrize("augmentation", [STILL, AugmentationConfig()], ids=["identity", "random"])
 def test_polygons_are_followed_more_closely_than_by_masks_of_the_photograph(drawn, augmentation):
     """Against the same polygons on a photograph four times as large, both ways."""
     ours, full_size, distances = [], [], []
@@ -107,7 +110,12 @@ def test_polygons_are_followed_more_closely_than_by_masks_of_the_photograph(draw
 
 def test_people_lie_where_the_picture_shows_them(drawn):
     """A photograph that is white where a person is, and black elsewhere, gives the mask."""
-    photograph, view, shown, _ = look(drawn, 0, Augmentation(0.5, (0.9, 1.1), 0.05, 10.0, 0.0, 0.0, 0.0), 3)
+    photograph, view, shown, _ = look(
+        drawn,
+        0,
+        only(horizontal_flip=0.5, scale=(0.9, 1.1), translate=0.05, rotate=10.0),
+        3,
+    )
     scene = read_scene(drawn, photograph)
     anyone = scene.persons.any(axis=0).astype(np.uint8) * 255
     white = warp(anyone, scaling(*IMAGE[::-1]) @ view.matrix, IMAGE, (0,))
@@ -246,7 +254,7 @@ def test_run_lengths_and_polygon_of_the_same_person_agree(write_coco):
             entry.update(bbox=[11, 4, 18, 22], segmentation=segmentation)
 
     people = read_people(*write_coco(edit))
-    view = draw_view(Augmentation(), (30, 40), np.random.default_rng(8))
+    view = draw_view(AugmentationConfig(), (30, 40), np.random.default_rng(8))
     shown = PeopleInView(people.photographs[0], view.matrix)
     assert np.abs(shown.boxes[0] - shown.boxes[1]).max() * 40 < 1
     masks = shown.roi_masks(shown.boxes[[0, 0]], np.array([0, 1]), (160, 120))

@@ -5,8 +5,9 @@ from plain_views import plain_view
 from human_edge_detection.data.dataset import Scene
 from human_edge_detection.data.drawn.data_set import write_sample_people
 from human_edge_detection.data.images.read import read_photograph, resize
-from human_edge_detection.data.views.augment import FILL_COLOR, Augmentation, draw_view
+from human_edge_detection.data.views.augment import FILL_COLOR, draw_view
 from human_edge_detection.data.views.warp import inverse, scaling, strides, transform, translation, warp
+from human_edge_detection.experiments.schema.data import AugmentationConfig
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def test_the_identity_shrinks_as_exact_areas_do(picture, size):
 @pytest.mark.parametrize("size", [(64, 64), (128, 128), (256, 256), (300, 500)])
 @pytest.mark.parametrize("seed", range(4))
 def test_random_views_are_as_warped_at_full_size(picture, size, seed):
-    view = draw_view(Augmentation(), (480, 640), np.random.default_rng(seed))
+    view = draw_view(AugmentationConfig(), (480, 640), np.random.default_rng(seed))
     slow = plain_view(Scene(picture, np.zeros((0, 480, 640), np.uint8), np.zeros((480, 640), np.uint8)), view, 2)
     got = warp(picture, scaling(size[1], size[0]) @ view.matrix, size, FILL_COLOR)
     expected = resize(slow.image, size)
@@ -57,7 +58,7 @@ def test_random_views_are_as_warped_at_full_size(picture, size, seed):
 @pytest.mark.parametrize("seed", range(4))
 def test_colours_are_warped_as_each_alone_would_be(picture, seed):
     """Three channels take another way than one."""
-    matrix = scaling(256, 256) @ draw_view(Augmentation(), (480, 640), np.random.default_rng(seed)).matrix
+    matrix = scaling(256, 256) @ draw_view(AugmentationConfig(), (480, 640), np.random.default_rng(seed)).matrix
     together = warp(picture, matrix, (256, 256), FILL_COLOR)
     alone = [warp(picture[..., channel], matrix, (256, 256), (FILL_COLOR[channel],)) for channel in range(3)]
     assert together.flags.c_contiguous

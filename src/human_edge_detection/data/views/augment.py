@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from human_edge_detection.experiments.schema.data import AugmentationConfig
+
 VIEW_VERSION = 3
 """Raise it when equal seeds give other views, so that soft labels stored for the older views are refused."""
 FILL_COLOR = (124, 116, 104)
@@ -16,29 +18,6 @@ _BLUR_SIGMA_PX = (0.3, 1.2)
 _TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
 """From RGB to YIQ (NTSC): luma Y and a plane of chroma, I and Q, in which hue is an angle and saturation a length."""
 _FROM_YIQ = np.linalg.inv(_TO_YIQ)
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Strengths of the random augmentation.
-
-    Attributes:
-        horizontal_flip: Probability of a horizontal flip, 0 to 1.
-        scale: Smallest and largest factor by which the image is enlarged.
-        translate: Largest shift, fraction of the width or height of the image.
-        rotate: Largest rotation in either direction, degrees.
-        color: Strength of brightness, contrast, saturation and (a fifth of it) hue changes, 0 to 1.
-        blur: Probability of a light Gaussian blur, 0 to 1.
-        box_jitter: Largest shift of each side of a bounding box, fraction of its width or height.
-    """
-
-    horizontal_flip: float = 0.5
-    scale: tuple[float, float] = (0.8, 1.25)
-    translate: float = 0.1
-    rotate: float = 10.0
-    color: float = 0.2
-    blur: float = 0.1
-    box_jitter: float = 0.1
 
 
 def sample_seed(seed: int, epoch: int, index: int) -> np.random.SeedSequence:
@@ -99,7 +78,7 @@ class View:
     blur: float
 
 
-def draw_view(augmentation: Augmentation, size: tuple[int, int], rng: np.random.Generator) -> View:
+def draw_view(augmentation: AugmentationConfig, size: tuple[int, int], rng: np.random.Generator) -> View:
     """Draws a view: flip, scaling and rotation around the centre of the image, then a shift; colours and blur.
 
     Every random number is drawn whatever the strengths are, so that changing one strength changes nothing else.
