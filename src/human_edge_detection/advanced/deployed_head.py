@@ -1,7 +1,8 @@
-"""The heads as an exported model has them: the same logits, up to rounding, in less time.
+"""Heads rewritten for export: the same logits up to rounding, in less time.
 
-What a runtime spends its time on besides arithmetic are copies: joined channels, memory brought into another order for
-an operation that has no kernel for the present one. Measured in ``benchmarks/inference.md``.
+Besides arithmetic, a runtime spends its time on copies: concatenated channels, and conversions of the memory layout for
+an operation without a kernel for the present one. So linear layers are merged and concatenations are replaced by sums.
+Measured in ``benchmarks/inference.md``.
 """
 
 from __future__ import annotations
@@ -21,11 +22,17 @@ from human_edge_detection.advanced.hierarchical_segmentation_unet import (
 )
 
 _CHANNEL_STEP = 4
-"""ONNX Runtime has its quick convolution for numbers of input channels that this divides."""
+"""ONNX Runtime has a fast convolution only for multiples of this number of input channels."""
 
 
 def deployed(head: nn.Module) -> nn.Module:
-    """A copy of ``head`` for export: ``(N, C, h, w)`` to logits ``(N, 3, H, W)`` and no further heads.
+    """A copy of ``head`` for export.
+
+    Args:
+        head: In evaluation mode; changed in no way.
+
+    Returns:
+        A module from aligned features ``(N, C, h, w)`` to logits ``(N, 3, H, W)`` and an empty dict of further heads.
 
     Raises:
         ValueError: ``head`` is in training mode.
@@ -41,14 +48,15 @@ def deployed(head: nn.Module) -> nn.Module:
 
 
 class DeployedHead(nn.Module):
-    """`HierarchicalHead` with one convolution for the features of all branches and one for all answers.
+    """`HierarchicalHead` with one convolution for the features of all branches and one for their logits.
 
-    With ``d = fg - bg`` and ``e = nontarget - target`` the logits are ``c0 - s(d)``, ``c1 + d - s(d) - s(e)`` and
-    ``c2 + d + e - s(d) - s(e)``, s the softplus and c the correction. Of these, everything but s is linear in the
-    features, so a convolution gives ``c0, c1 + d, c2 + d + e, d, e``, and only s is left for mask size.
+    With the logit differences ``d = fg - bg`` and ``e = nontarget - target``, the softplus s and the correction c, the
+    logits are ``c0 - s(d)``, ``c1 + d - s(d) - s(e)`` and ``c2 + d + e - s(d) - s(e)``. All but s is linear in the
+    features. So one convolution gives ``c0``, ``c1 + d``, ``c2 + d + e``, ``d`` and ``e`` at the small size, bilinear
+    upsampling, which is linear too, takes them to mask size, and only s is computed there.
 
     Args:
-        head: In evaluation mode, normalisation folded.
+        head: In evaluation mode, with batch normalisation folded.
     """
 
     def __init__(self, head: HierarchicalHead) -> None:
@@ -57,25 +65,29 @@ class DeployedHead(nn.Module):
         self.trunk = head.trunk
         features = [_convolution(branch.features) for branch in head.branches.values()]
         self.features = _with_weights(
-            torch.cat([one.weight for one in features]), torch.cat([_bias(one) for one in features])
+            torch.cat([branch.weight for branch in features]), torch.cat([_bias(branch) for branch in features])
         )
-        self.answers = _with_weights(*_linear_answers(head))
+        self.answers = _with_weights(*_linear_logits(head))
 
     def forward(self, aligned: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """``(N, C, h, w)`` -> logits ``(N, 3, H, W)``."""
-        answers = enlarge(self.answers(self.features(self.trunk(aligned)).relu()), self.mask_size)
-        linear, foreground, nontarget = torch.split(answers, [3, 1, 1], dim=1)
-        whole = _softplus(foreground)
-        both = whole + _softplus(nontarget)
-        return linear - torch.cat([whole, both, both], dim=1), {}
+        # 1. The five linear terms at the small size, then bilinear upsampling.
+        terms = enlarge(self.answers(self.features(self.trunk(aligned)).relu()), self.mask_size)
+        # 2. Subtract the softplus of the two differences.
+        linear, foreground, nontarget = torch.split(terms, [3, 1, 1], dim=1)
+        first = _softplus(foreground)
+        both = first + _softplus(nontarget)
+        return linear - torch.cat([first, both, both], dim=1), {}
 
 
 @torch.no_grad()
-def _linear_answers(head: HierarchicalHead) -> tuple[Tensor, Tensor]:
-    """Weight ``(5, features, 3, 3)`` and bias of ``c0, c1 + d, c2 + d + e, d, e``; see `DeployedHead`."""
+def _linear_logits(head: HierarchicalHead) -> tuple[Tensor, Tensor]:
+    """The weight ``(5, F, 3, 3)`` and the bias of ``c0, c1 + d, c2 + d + e, d, e`` of F features (`DeployedHead`)."""
+    # 1. The correction, a 1x1 convolution, is the middle of a 3x3 one.
     correction = head.correction
     weight, bias = correction.weight.new_zeros(5, correction.in_channels, 3, 3), correction.weight.new_zeros(5)
     weight[:3, :, 1:2, 1:2], bias[:3] = correction.weight, _bias(correction)
+    # 2. Add d to the terms 1, 2 and 3, and e to 2 and 4: each is the difference of a branch's two output channels.
     start = 0
     for key, rows in (("bg_fg_logits", [1, 2, 3]), ("target_nontarget_logits", [2, 4])):
         branch = head.branches[key]
@@ -89,19 +101,19 @@ def _linear_answers(head: HierarchicalHead) -> tuple[Tensor, Tensor]:
 
 
 def _softplus(x: Tensor) -> Tensor:
-    """``log(1 + exp(x))``, finite for any x, from operations that runtimes have quick kernels for."""
+    """``log(1 + exp(x))`` without overflow, from operations that runtimes have fast kernels for."""
     return x.relu() + torch.log(1 + torch.exp(-x.abs()))
 
 
 class _DeployedStem(nn.Module):
-    """`Stem` whose input is filled up with zeros to a number of channels that has a quick convolution."""
+    """`Stem` with its input padded by channels of zeros to a multiple of :data:`_CHANNEL_STEP`."""
 
     def __init__(self, stem: Stem) -> None:
         super().__init__()
-        plain = _convolution(stem)
-        self.zeros = -plain.in_channels % _CHANNEL_STEP
-        unused = plain.weight.new_zeros(plain.out_channels, self.zeros, 3, 3)
-        self.convolution = _with_weights(torch.cat([plain.weight, unused], dim=1), _bias(plain))
+        original = _convolution(stem)
+        self.zeros = -original.in_channels % _CHANNEL_STEP
+        padding = original.weight.new_zeros(original.out_channels, self.zeros, 3, 3)
+        self.convolution = _with_weights(torch.cat([original.weight, padding], dim=1), _bias(original))
 
     def forward(self, aligned: Tensor) -> Tensor:
         y, x = box_coordinates(aligned)
@@ -111,18 +123,22 @@ class _DeployedStem(nn.Module):
 
 
 class _DeployedFuse(nn.Module):
-    """`Fuse` without joining: what each input adds to the mixture is computed alone, then added."""
+    """`Fuse` without concatenation: each input has its own part of the weights, and the results are added.
+
+    A depthwise convolution treats channels separately and a pointwise one is linear, so both split by input channels.
+    """
 
     def __init__(self, fuse: Fuse) -> None:
         super().__init__()
         depthwise, pointwise = (_convolution(block) for block in fuse.mix)
-        (deep_weight, skip_weight), (deep_bias, skip_bias), (deep_share, skip_share) = (
+        (deep_weight, skip_weight), (deep_bias, skip_bias), (deep_pointwise, skip_pointwise) = (
             part.tensor_split([fuse.channels_in], dim=dim)
             for part, dim in ((depthwise.weight, 0), (_bias(depthwise), 0), (pointwise.weight, 1))
         )
+        # The bias of the pointwise convolution is added once, with the first input.
         no_bias = torch.zeros_like(_bias(pointwise))
-        self.deep = _separable(deep_weight, deep_bias, deep_share, _bias(pointwise))
-        self.skip = _separable(skip_weight, skip_bias, skip_share, no_bias)
+        self.deep = _separable(deep_weight, deep_bias, deep_pointwise, _bias(pointwise))
+        self.skip = _separable(skip_weight, skip_bias, skip_pointwise, no_bias)
 
     def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
         deep = enlarge(deep, (2 * deep.shape[-2], 2 * deep.shape[-1]))
@@ -131,6 +147,7 @@ class _DeployedFuse(nn.Module):
 
 
 def _separable(depthwise: Tensor, depthwise_bias: Tensor, pointwise: Tensor, pointwise_bias: Tensor) -> nn.Sequential:
+    """A depthwise separable convolution: depthwise, ReLU, pointwise."""
     return nn.Sequential(
         _with_weights(depthwise, depthwise_bias, groups=len(depthwise)),
         nn.ReLU(),
@@ -139,7 +156,7 @@ def _separable(depthwise: Tensor, depthwise_bias: Tensor, pointwise: Tensor, poi
 
 
 def _convolution(block: nn.Module) -> nn.Conv2d:
-    """The convolution that a folded block begins with."""
+    """The convolution that a block with folded normalisation begins with."""
     assert isinstance(block, nn.Sequential)
     convolution = block[0]
     assert isinstance(convolution, nn.Conv2d)
@@ -147,12 +164,13 @@ def _convolution(block: nn.Module) -> nn.Conv2d:
 
 
 def _bias(convolution: nn.Conv2d) -> Tensor:
+    """The bias of a convolution, which has one after folding."""
     assert convolution.bias is not None
     return convolution.bias
 
 
 def _with_weights(weight: Tensor, bias: Tensor, *, groups: int = 1) -> nn.Conv2d:
-    """A convolution that keeps the size."""
+    """A convolution with these weights, stride 1, and padding that keeps height and width."""
     channels_out, channels_in, kernel, _ = weight.shape
     convolution = nn.Conv2d(channels_in * groups, channels_out, kernel, padding=kernel // 2, groups=groups)
     convolution.weight, convolution.bias = nn.Parameter(weight.detach()), nn.Parameter(bias.detach())

@@ -1,1 +1,1 @@
-"""The student as ONNX, and the proof that it answers as the trained model does."""
+"""Export of the student to ONNX, and the check that it gives the same outputs as the trained model."""

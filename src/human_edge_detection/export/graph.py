@@ -1,4 +1,4 @@
-"""Changes of the traced graph that let runtimes choose quicker kernels; the answers stay."""
+"""Rewrites a traced ONNX graph so that runtimes choose faster kernels; its outputs stay the same."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-_LEAST_CHANNELS = 16
+_MIN_CHANNELS = 16
+"""Channels of a block in ONNX Runtime's blocked memory layout; with fewer, most of the layout is padding."""
 
 
 def resize_by_factors(model: onnx.ModelProto) -> None:
-    """Lets each ``Resize`` to a fixed multiple of its input's size say so, in place.
+    """Replaces the target size of each ``Resize`` by constant scale factors, in place, where they are whole numbers.
 
-    Tracing writes the wanted size, with the number of images read from the input. ONNX Runtime then cannot know that
-    channels stay as they are, and leaves its blocked memory layout for the operation and the ones around it. Few
-    channels are let be: there the layout, of sixteen at a time, is mostly filling.
+    A traced ``Resize`` has a target size that includes the batch size, which is computed from the input. ONNX Runtime
+    then cannot know that the channels stay as they are, and leaves its blocked memory layout for this operation and the
+    ones around it. Nodes with few channels are left as they are.
+
+    Args:
+        model: A traced model; shapes are inferred here.
     """
     graph = onnx.shape_inference.infer_shapes(model).graph
     shapes = {
@@ -33,9 +37,17 @@ def resize_by_factors(model: onnx.ModelProto) -> None:
 
 
 def _factors(small: Sequence[int], large: Sequence[int]) -> list[int]:
-    """Of height and width, if both are whole; sizes are ``(N, C, H, W)``, 0 where they are not fixed."""
-    if len(small) != 4 or len(large) != 4 or small[1] < _LEAST_CHANNELS:
+    """The scale factors of height and width, or an empty list.
+
+    Args:
+        small: Shape of the input ``(N, C, H, W)``; 0 for a dynamic size.
+        large: Shape of the output.
+
+    Returns:
+        Two factors when both are whole numbers, sizes are known and there are channels enough.
+    """
+    if len(small) != 4 or len(large) != 4 or small[1] < _MIN_CHANNELS:
         return []
     sizes = list(zip(small[2:], large[2:], strict=True))
-    whole = all(before and after and after % before == 0 for before, after in sizes)
-    return [after // before for before, after in sizes] if whole else []
+    are_whole = all(before and after and after % before == 0 for before, after in sizes)
+    return [after // before for before, after in sizes] if are_whole else []

@@ -1,4 +1,4 @@
-"""From a checkpoint to one ONNX file of the student, which gets its name only when it answers as PyTorch does."""
+"""Exports the student of a checkpoint to an ONNX file, which is written only if its outputs match those of PyTorch."""
 
 from __future__ import annotations
 
@@ -31,11 +31,12 @@ from human_edge_detection.structures import CLASS_NAMES
 logger = logging.getLogger(__name__)
 
 OPSET = 18
+"""Version of the ONNX operators."""
 _SUFFIX = ".onnx"
 
 
 class ExportableStudent(nn.Module):
-    """The model with plain tensors as answers: ``(masks, binary_masks)``, or ``(binary_masks,)`` without roi head."""
+    """The model with plain tensors as outputs: ``(masks, binary_masks)``, or ``(binary_masks,)`` without a roi head."""
 
     def __init__(self, model: RgbPersonSegmenter) -> None:
         super().__init__()
@@ -47,7 +48,7 @@ class ExportableStudent(nn.Module):
         return self.model.head is not None
 
     def forward(self, images: Tensor, rois: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Answers of the model.
+        """The outputs of the model.
 
         Args:
             images: ``(B, 3, IH, IW)`` float32 RGB in [0, 1].
@@ -62,32 +63,32 @@ class ExportableStudent(nn.Module):
 
 
 class Destination(NamedTuple):
-    """Where an export goes."""
+    """The files of an export: the model and the parity report."""
 
     onnx: Path
     parity: Path
 
 
 class Export(NamedTuple):
-    """A finished export and what was measured."""
+    """A finished export and its parity report."""
 
     destination: Destination
     report: ParityReport
 
 
 def export_checkpoint(checkpoint: Path, *, output: Path | None = None, data: SplitPaths | None = None) -> Export:
-    """Exports the student of ``checkpoint`` and checks it against PyTorch on validation photographs.
+    """Exports the student of ``checkpoint`` and compares it with PyTorch on validation images.
 
     Args:
         checkpoint: A ``.pth`` of this tool.
         output: The file to write; see :func:`destination_of`.
-        data: Validation data; None: those of the checkpoint's config.
+        data: Validation data; None: that of the checkpoint's config.
 
     Raises:
         CheckpointError: The checkpoint cannot be used.
-        DataError: The photographs cannot be used.
-        ExportError: The exported model answers otherwise, or cannot be written. The report is written (``passed``
-            false), the model is not, and an older one is left as it was.
+        DataError: The validation images cannot be used.
+        ExportError: The outputs of the exported model differ, or it cannot be written. If they differ, the report is
+            written (``passed`` is false), the model is not, and an older model is left as it was.
     """
     destination = destination_of(checkpoint, output)
     trained = load_trained(checkpoint)
@@ -131,7 +132,7 @@ def destination_of(checkpoint: Path, output: Path | None) -> Destination:
 
 
 def metadata_of(trained: TrainedModel) -> dict[str, str]:
-    """What the file says of itself: everything needed to use it without this package."""
+    """The metadata of the ONNX file: everything that is needed to use it without this package."""
     config = trained.checkpoint.config
     metadata = {
         "experiment": config.name,
@@ -157,12 +158,13 @@ def to_onnx(student: ExportableStudent, example: Inputs, metadata: Mapping[str, 
 
     Args:
         student: In evaluation mode, on the CPU.
-        example: Inputs to trace with; at least two images and two rois, so that neither number is taken for fixed.
+        example: Inputs to trace with; at least two images and two rois, as tracing takes a number of 1 for fixed.
         metadata: Stored in the model.
 
     Raises:
-        ExportError: The simplified model answers otherwise than the one it was made from.
+        ExportError: The simplified model has other outputs than the one it was made from.
     """
+    # 1. Trace, with the numbers of images and rois dynamic.
     counts = {"images": torch.export.Dim("image_count"), "rois": torch.export.Dim("roi_count")}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -177,13 +179,15 @@ def to_onnx(student: ExportableStudent, example: Inputs, metadata: Mapping[str, 
             verbose=False,
         )
     assert program is not None
+    # 2. Rewrite and simplify.
     traced = program.model_proto
     resize_by_factors(traced)
     model, agrees = onnxsim.simplify(traced)
     if not agrees:
         raise ExportError(f"onnxsim {onnxsim.__version__} changed what the model answers; install another version")
+    # 3. Remove stack traces, which hold paths of this machine; add metadata; check.
     for node in model.graph.node:
-        del node.metadata_props[:]  # stack traces, with paths of this machine
+        del node.metadata_props[:]
     onnx.helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString()
@@ -191,16 +195,18 @@ def to_onnx(student: ExportableStudent, example: Inputs, metadata: Mapping[str, 
 
 
 def _deployed(student: ExportableStudent) -> ExportableStudent:
-    """``student`` with the head that answers soonest; what it exports is compared with ``student`` itself."""
+    """``student`` with the head rewritten for export; the exported model is compared with ``student`` itself."""
     model = student.model
     if model.head is None:
         return student
-    quick = RgbPersonSegmenter(model.unet, deployed(model.head), roi_size=model.roi_size, mask_size=model.mask_size)
-    return ExportableStudent(quick).eval()
+    deployed_model = RgbPersonSegmenter(
+        model.unet, deployed(model.head), roi_size=model.roi_size, mask_size=model.mask_size
+    )
+    return ExportableStudent(deployed_model).eval()
 
 
 def _write(destination: Destination, content: bytes, report: ParityReport) -> None:
-    """The model only when it passed; the report in any case, and last, so that it never speaks of an older model."""
+    """Writes the model if it passed, then the report in any case; last, so that it never describes an older model."""
     try:
         if report.passed:
             write_atomically(destination.onnx, content)

@@ -1,4 +1,4 @@
-"""Whether an exported model answers as the trained one does, on photographs."""
+"""Parity check: compares the outputs of an exported model with those of the trained model on images."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ from human_edge_detection.errors import ExportError
 from human_edge_detection.runs.records import ParityCase, ParityReport
 
 TOLERANCE = 1e-4
-"""Largest absolute difference of an answer: logits of ``masks``, probabilities of ``binary_masks``."""
+"""Largest permitted absolute difference of an output: logits of ``masks``, probabilities of ``binary_masks``."""
 IMAGE_COUNTS = (1, 2)
+"""Numbers of images to compare with."""
 ROI_COUNTS = (1, 5)
+"""Numbers of rois to compare with, for each number of images."""
 _ERRORS_ONLY = 3
-_LARGEST = float(np.finfo(np.float32).max)
+"""Log level of ONNX Runtime."""
+_MAX_FLOAT = float(np.finfo(np.float32).max)
 """Stands for a difference that is not finite, which JSON cannot hold."""
-_GROWTH = 0.05
-"""How much the sides of a box that is used again move outwards at most, as a fraction of the photograph."""
+_MAX_GROWTH = 0.05
+"""Most that a side of a repeated box moves outwards, as a fraction of the image."""
 
 Inputs = Mapping[str, Tensor]
 """``images (B, 3, IH, IW)`` and, for a model with a roi head, ``rois (N, 5)``."""
@@ -32,31 +35,31 @@ Array = NDArray[np.float32]
 
 
 class MaskAgreement(NamedTuple):
-    """Pixels that both models call the same person class, and pixels that either calls a person."""
+    """Pixels that both models give the same person class, and pixels that either gives a person class."""
 
     both: int
     either: int
 
     @property
     def iou(self) -> float:
-        """In [0, 1]; 1 where neither sees anyone."""
+        """Intersection over union, in [0, 1]; 1 where neither model finds a person."""
         return self.both / self.either if self.either else 1.0
 
 
 def parity_inputs(dataset: PeopleDataset, *, with_rois: bool) -> list[Inputs]:
-    """Photographs and boxes for every combination of :data:`IMAGE_COUNTS` and :data:`ROI_COUNTS`, the largest last.
+    """Images and rois for every combination of :data:`IMAGE_COUNTS` and :data:`ROI_COUNTS`, the largest last.
 
     Args:
-        dataset: Not augmented. The first photographs with people are used, again when there are too few.
-        with_rois: Also give rois; otherwise one case for each image count.
+        dataset: Not augmented. The first images with persons are used, repeatedly when there are too few.
+        with_rois: Whether the model has a roi head; if not, there is one case for each number of images.
 
     Raises:
-        DataError: A photograph cannot be read.
+        DataError: An image cannot be read.
     """
-    with_people = np.flatnonzero(dataset.people.photographs.person_counts).tolist()
+    with_persons = np.flatnonzero(dataset.people.photographs.person_counts).tolist()
     cases: list[Inputs] = []
     for count in IMAGE_COUNTS:
-        batch = collate([dataset[(0, with_people[number % len(with_people)])] for number in range(count)])
+        batch = collate([dataset[(0, with_persons[number % len(with_persons)])] for number in range(count)])
         if with_rois:
             cases += [{"images": batch.images, "rois": take_rois(batch.rois, rois)} for rois in ROI_COUNTS]
         else:
@@ -65,25 +68,30 @@ def parity_inputs(dataset: PeopleDataset, *, with_rois: bool) -> list[Inputs]:
 
 
 def take_rois(rois: Tensor, count: int) -> Tensor:
-    """``count`` of the ``(N, 5)`` rois, the last photograph's first and the photographs in turn.
+    """Takes ``count`` of the ``(N, 5)`` rois, from all images in turn, beginning with the last image.
 
-    When there are too few they come again, a little larger.
+    When there are too few they are repeated, with boxes enlarged at random.
+
+    Returns:
+        ``(count, 5)``.
     """
+    # 1. Order by the number of a roi among those of its image, then by image, the last one first.
     rank = [int((rois[:number, 0] == roi[0]).sum()) for number, roi in enumerate(rois)]
     order = sorted(range(len(rois)), key=lambda number: (rank[number], -float(rois[number, 0])))
     taken = rois[[order[number % len(order)] for number in range(count)]]
-    growth = torch.rand(count, 4, generator=torch.Generator().manual_seed(0)) * _GROWTH
+    # 2. Enlarge the repeated ones, within the image.
+    growth = torch.rand(count, 4, generator=torch.Generator().manual_seed(0)) * _MAX_GROWTH
     growth[: len(rois)] = 0.0
     low, high = (taken[:, 1:3] - growth[:, :2]).clamp(min=0.0), (taken[:, 3:] + growth[:, 2:]).clamp(max=1.0)
     return torch.cat([taken[:, :1], low, high], dim=1)
 
 
 def compare(content: bytes, student: nn.Module, cases: Sequence[Inputs]) -> list[ParityCase]:
-    """ONNX Runtime's answers (on the CPU) beside PyTorch's.
+    """Runs ONNX Runtime on the CPU and PyTorch, and compares their outputs case by case.
 
     Args:
         content: The ONNX model.
-        student: Called with the inputs by name; answers a tuple in the order of the ONNX model's outputs.
+        student: Called with the inputs by name; returns a tuple in the order of the ONNX model's outputs.
         cases: Inputs, see :func:`parity_inputs`.
     """
     options = onnxruntime.SessionOptions()
@@ -95,9 +103,10 @@ def compare(content: bytes, student: nn.Module, cases: Sequence[Inputs]) -> list
 
 @torch.no_grad()
 def _compare_case(session: onnxruntime.InferenceSession, student: nn.Module, inputs: Inputs) -> ParityCase:
-    expected = [answer.numpy() for answer in student(**inputs)]
-    answered = session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})
-    pairs = list(zip(expected, answered, strict=True))
+    """The largest difference and the agreement of the masks over all outputs of one case."""
+    expected = [output.numpy() for output in student(**inputs)]
+    exported = session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})
+    pairs = list(zip(expected, exported, strict=True))
     agreements = [agreement(one, other) for one, other in pairs]
     return ParityCase(
         images=len(inputs["images"]),
@@ -108,15 +117,15 @@ def _compare_case(session: onnxruntime.InferenceSession, student: nn.Module, inp
 
 
 def max_difference(one: Array, other: Array) -> float:
-    """Largest absolute difference; the largest float for other shapes and for answers that are not finite."""
+    """Largest absolute difference of two outputs; the largest float if shapes differ or a value is not finite."""
     if one.shape != other.shape:
-        return _LARGEST
+        return _MAX_FLOAT
     difference = np.abs(one.astype(np.float64) - other).max(initial=0.0)
-    return float(difference) if np.isfinite(difference) else _LARGEST
+    return float(difference) if np.isfinite(difference) else _MAX_FLOAT
 
 
 def agreement(one: Array, other: Array) -> MaskAgreement:
-    """How well the masks of two answers agree; nothing agrees between other shapes."""
+    """How well the masks of two outputs agree; if their shapes differ, in no pixel."""
     if one.shape != other.shape:
         return MaskAgreement(0, 1)
     first, second = _classes(one), _classes(other)
@@ -124,9 +133,9 @@ def agreement(one: Array, other: Array) -> MaskAgreement:
     return MaskAgreement(int((person & (first == second)).sum()), int(person.sum()))
 
 
-def _classes(answer: Array) -> NDArray[np.int64]:
+def _classes(output: Array) -> NDArray[np.int64]:
     """Classes of ``(N, 3, H, W)`` logits, or of ``(B, 1, IH, IW)`` person probabilities."""
-    classes = answer.argmax(axis=1) if answer.shape[1] > 1 else answer[:, 0] > 0.5
+    classes = output.argmax(axis=1) if output.shape[1] > 1 else output[:, 0] > 0.5
     return classes.astype(np.int64)
 
 
@@ -149,10 +158,10 @@ def summarise(
 
 
 def require_passed(report: ParityReport) -> None:
-    """Refuses a model that differs.
+    """Raises an error for a report of a model whose outputs differ.
 
     Raises:
-        ExportError: Names the worst case and its difference.
+        ExportError: The report has not passed; the message names the worst case and its difference.
     """
     if report.passed:
         return

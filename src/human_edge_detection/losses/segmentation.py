@@ -1,4 +1,7 @@
-"""Pure losses on ground truth; all average over positions: image size and number of rois do not change their scale."""
+"""Losses against the ground truth: cross-entropy and soft Dice.
+
+All are averages over positions, so that image size and number of rois do not change their scale.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,10 @@ _OVER_POSITIONS = (0, 2, 3)
 
 
 class RegionLosses(NamedTuple):
-    """How far an answer is from the truth, in two ways that share most of their arithmetic.
+    """Cross-entropy and Dice loss of the same logits, computed together as they share most of their arithmetic.
 
     Attributes:
-        cross_entropy: Scalar, nats: the (weighted) mean over the positions.
+        cross_entropy: Scalar >= 0, nats: the (weighted) mean over the positions.
         dice: Scalar in [0, 1]: one minus the soft Dice coefficient over the whole batch, mean over the classes that
             occur in it. Over the batch, not over each roi, as a roi without other people has no Dice for them
             (V-Net, Milletari et al., arXiv:1606.04797; batch Dice as in nnU-Net).
@@ -35,27 +38,33 @@ def class_losses(
     pixel_weights: Tensor | None = None,
     smooth: float = 1.0,
 ) -> RegionLosses:
-    """The losses of classes that exclude each other; both 0 when nothing counts.
+    """Losses of mutually exclusive classes; both are 0 when no pixel counts.
 
     Args:
         logits: ``(N, C, H, W)``.
         target: ``(N, H, W)`` integer classes; 255 is ignored.
-        class_weights: ``(C,)``, of the cross-entropy.
-        pixel_weights: ``(N, H, W)`` >= 0, of the cross-entropy.
-        smooth: Added to both sides of the fraction of Dice, pixels.
+        class_weights: ``(C,)`` >= 0, for the cross-entropy.
+        pixel_weights: ``(N, H, W)`` >= 0, for the cross-entropy.
+        smooth: Added to numerator and denominator of the Dice coefficient, pixels.
     """
     log_probabilities = functional.log_softmax(logits.float(), dim=1)
+    # 1. One-hot targets (N, C, H, W); ignored pixels are 0 in every class.
     classes = torch.arange(logits.shape[1], dtype=target.dtype, device=target.device).view(1, -1, 1, 1)
     truth = (target[:, None] == classes).to(log_probabilities.dtype)
     size = truth.sum(_OVER_POSITIONS)
 
+    # 2. Cross-entropy summed for each class, divided by the sum of the weights.
     weighted = truth if pixel_weights is None else truth * pixel_weights[:, None]
     counted = size if pixel_weights is None else weighted.sum(_OVER_POSITIONS)
-    surprise = -(log_probabilities * weighted).sum(_OVER_POSITIONS)
+    negative_log_likelihood = -(log_probabilities * weighted).sum(_OVER_POSITIONS)
     if class_weights is not None:
-        surprise, counted = surprise * class_weights.to(surprise), counted * class_weights.to(counted)
-    cross_entropy = surprise.sum() / counted.sum().clamp(min=1e-6)
+        negative_log_likelihood, counted = (
+            negative_log_likelihood * class_weights.to(negative_log_likelihood),
+            counted * class_weights.to(counted),
+        )
+    cross_entropy = negative_log_likelihood.sum() / counted.sum().clamp(min=1e-6)
 
+    # 3. Soft Dice of each class over the whole batch, averaged over the classes in the target.
     probabilities = log_probabilities.exp() * (target != IGNORE)[:, None]
     overlap = (probabilities * truth).sum(_OVER_POSITIONS)
     dice = (2.0 * overlap + smooth) / (probabilities.sum(_OVER_POSITIONS) + size + smooth)
@@ -64,12 +73,12 @@ def class_losses(
 
 
 def binary_losses(logit: Tensor, target: Tensor, *, smooth: float = 1.0) -> RegionLosses:
-    """The losses of one class, Dice that of the positive pixels; 0 when nothing counts.
+    """Losses of one class against the rest, with Dice of the positive pixels; both are 0 when no pixel counts.
 
     Args:
         logit: ``(N, 1, H, W)``.
         target: ``(N, H, W)`` in {0, 1, 255 ignore}.
-        smooth: Added to both sides of the fraction of Dice, pixels.
+        smooth: Added to numerator and denominator of the Dice coefficient, pixels.
     """
     valid, positive = (target != IGNORE).float(), (target == 1).float()
     logit = logit[:, 0].float()
@@ -81,9 +90,9 @@ def binary_losses(logit: Tensor, target: Tensor, *, smooth: float = 1.0) -> Regi
 
 
 def balanced_cross_entropy(logit: Tensor, target: Tensor) -> Tensor:
-    """Mean cross-entropy in which positive and negative pixels weigh the same in sum; for thin structures as contours.
+    """Binary cross-entropy with equal total weights of positive and negative pixels, for thin structures (contours).
 
-    Shapes are those of :func:`binary_losses`.
+    Xie and Tu, "Holistically-Nested Edge Detection", arXiv:1504.06375. Shapes are those of :func:`binary_losses`.
     """
     valid, positive = (target != IGNORE).float(), (target == 1).float()
     share = positive.sum() / valid.sum().clamp(min=1.0)

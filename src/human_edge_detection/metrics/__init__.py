@@ -1,1 +1,1 @@
-"""How good an answer is: counts over a data set that add up, whatever the batches were."""
+"""Metrics of segmentation, from counts that add up over a data set, however it is divided into batches."""

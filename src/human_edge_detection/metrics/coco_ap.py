@@ -25,17 +25,19 @@ from human_edge_detection.structures import TARGET, Batch, SegmentationOutput
 METRICS = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large")
 """In the order of ``COCOeval.stats``: at IoU 0.50 to 0.95, 0.50, 0.75, then by area (small < 32^2 < medium < 96^2)."""
 THRESHOLD = 0.5
+"""Probability above which a pixel belongs to the mask."""
 
 
 class CocoMaskAp:
-    """Collects a mask for each roi at the photograph's own resolution and scores them all.
+    """Collects a mask for each roi at the resolution of the image file and computes the AP of all.
 
-    Images that were never seen do not count, so a subset of the data can be scored against the whole file. The rois'
-    fractions must mean the same in the model's image and in the photograph: scaled, not padded or cropped.
+    Images that were never passed to :meth:`update` do not count, so a subset of the data can be scored against the
+    whole file. Rois are fractions of the image that the model was given and of the image file alike, so the image must
+    have been resized, not padded or cropped.
 
     Args:
-        annotation_file: COCO ``instances`` JSON; gives the photographs' sizes and the true masks. Only persons count,
-            and crowd regions as COCO has it: a mask inside one is neither right nor wrong.
+        annotation_file: COCO ``instances`` JSON, for the sizes of the images and the true masks. Only persons count.
+            Crowd regions count as in COCO: a mask inside one is neither a true nor a false positive.
 
     Raises:
         DataError: The file cannot be read, is not COCO ``instances``, or has no category ``person``.
@@ -48,10 +50,10 @@ class CocoMaskAp:
 
     @torch.no_grad()
     def update(self, output: SegmentationOutput, batch: Batch) -> None:
-        """Adds the rois of one batch; a mask's score is the mean target probability inside it.
+        """Adds the rois of one batch; the score of a mask is the mean target probability inside it.
 
         Raises:
-            ValueError: The answer has another number of rois than the batch, or an image is not in the file.
+            ValueError: The output has another number of rois than the batch, or an image is not in the file.
         """
         if len(output.logits) != len(batch.rois):
             raise ValueError(f"{len(output.logits)} roi answers for {len(batch.rois)} rois")
@@ -64,6 +66,13 @@ class CocoMaskAp:
             self._add(probability, roi[1:], batch.image_ids[int(roi[0])])
 
     def _add(self, probability: NDArray[np.float32], roi: NDArray[np.float32], image_id: int) -> None:
+        """Adds one mask, unless it is empty.
+
+        Args:
+            probability: ``(H, W)`` of the target in the roi.
+            roi: ``(4,)`` x1, y1, x2, y2 as fractions of the image.
+            image_id: Id of the image.
+        """
         image = self._truth.imgs[image_id]
         size = (image["height"], image["width"])
         where, values = paste_roi(probability, roi, size, linear=True)
@@ -86,15 +95,15 @@ class CocoMaskAp:
         )
 
     def compute(self) -> dict[str, float | None]:
-        """AP in [0, 1] by the names in ``METRICS``; None for a size of which no true person was seen."""
-        answers = _index({**self._truth.dataset, "annotations": self._masks})
-        evaluation = COCOeval(self._truth, answers, iouType="segm")
+        """AP in [0, 1] by the names in ``METRICS``; None for a size that no true person has."""
+        predictions = _index({**self._truth.dataset, "annotations": self._masks})
+        evaluation = COCOeval(self._truth, predictions, iouType="segm")
         evaluation.params.imgIds = sorted(self._seen)
         with _silence():
             evaluation.evaluate()
             evaluation.accumulate()
             evaluation.summarize()
-        # pycocotools answers -1 where there is no truth.
+        # pycocotools returns -1 where there are no true masks.
         values = (float(value) for value in evaluation.stats[: len(METRICS)])
         return {name: value if value >= 0 else None for name, value in zip(METRICS, values, strict=True)}
 
@@ -121,6 +130,7 @@ def _load_persons(file: Path) -> tuple[int, COCO]:
 
 
 def _index(dataset: Mapping[str, Any]) -> COCO:
+    """The COCO object of pycocotools for ``dataset``, without its output on the console."""
     coco = COCO()
     coco.dataset = dict(dataset)
     with _silence():
@@ -129,5 +139,5 @@ def _index(dataset: Mapping[str, Any]) -> COCO:
 
 
 def _silence() -> contextlib.redirect_stdout[io.StringIO]:
-    """Swallows what pycocotools prints: its progress and its table."""
+    """Suppresses what pycocotools prints: its progress and its table."""
     return contextlib.redirect_stdout(io.StringIO())

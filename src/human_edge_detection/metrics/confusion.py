@@ -1,4 +1,4 @@
-"""The confusion matrix."""
+"""Confusion matrices of class masks."""
 
 import torch
 from torch import Tensor
@@ -7,16 +7,16 @@ from human_edge_detection.structures import IGNORE
 
 
 def confusion_matrices(classes: Tensor, target: Tensor, num_classes: int, ignore: int = IGNORE) -> Tensor:
-    """Counts the pixels of each pair (true class, answered class), for each of N masks.
+    """Counts the pixels of each pair (true class, predicted class) in each of N masks.
 
     Args:
-        classes: ``(N, ...)`` answered classes in ``[0, num_classes)``, integer or bool.
-        target: True classes of the same shape; ``ignore`` marks pixels that count for nothing.
-        num_classes: C.
+        classes: ``(N, ...)`` predicted classes in ``[0, num_classes)``, integer or bool.
+        target: True classes of the same shape; pixels that are ``ignore`` do not count.
+        num_classes: C, number of classes.
         ignore: The value of ignored pixels in ``target``.
 
     Returns:
-        ``(N, C, C)`` int64 on the device of ``target``; rows are the truth, columns the answer.
+        ``(N, C, C)`` int64 on the device of ``target``; rows are true classes, columns predicted ones.
 
     Raises:
         ValueError: Shapes differ, or a true class is neither in ``[0, C)`` nor ``ignore``.
@@ -27,7 +27,8 @@ def confusion_matrices(classes: Tensor, target: Tensor, num_classes: int, ignore
     known = torch.where(valid, target, 0)
     _check(known, num_classes)
     masks, bins = len(target), 1 + num_classes**2
-    # Each mask has bins of its own; its first takes the ignored pixels. int32: half the memory to go through.
+    # One histogram for all masks: each mask has 1 + C^2 bins of its own, the first of them for ignored pixels. In place
+    # and in int32, which takes half the memory of int64.
     pairs = known.to(torch.int32) * num_classes
     pairs += classes.to(torch.int32)
     pairs += 1
@@ -39,7 +40,7 @@ def confusion_matrices(classes: Tensor, target: Tensor, num_classes: int, ignore
 
 
 def _check(known: Tensor, num_classes: int) -> None:
-    """One look at the extremes: on a GPU every look waits for all work before it."""
+    """Refuses true classes out of range, with one transfer of minimum and maximum: a transfer waits for the GPU."""
     if known.numel() == 0:
         return
     low, high = torch.stack(known.aminmax()).tolist()

@@ -1,4 +1,4 @@
-"""A roi's mask, back in the image that the roi was cut from."""
+"""Pastes the mask of a roi into the image that the roi was cropped from."""
 
 from typing import TypeVar
 
@@ -12,16 +12,18 @@ Value = TypeVar("Value", np.float32, np.uint8)
 def paste_roi(
     values: NDArray[Value], roi: NDArray[np.floating], size: tuple[int, int], *, linear: bool
 ) -> tuple[tuple[slice, slice], NDArray[Value]]:
-    """Samples a roi's map at the pixels of the image whose centres lie inside the roi.
+    """Resamples the map of a roi at the pixels of the image whose centres lie inside the roi.
+
+    Inverse mapping: the centre of each pixel of the image is mapped into the map, where the value is interpolated.
 
     Args:
         values: ``(H, W)`` float32 or uint8 map that covers the roi.
         roi: ``(4,)`` x1, y1, x2, y2 as fractions of the image; may reach beyond it.
         size: ``(height, width)`` of the image, at any resolution.
-        linear: Bilinear interpolation (probabilities) or the nearest value (classes).
+        linear: Bilinear interpolation (for probabilities) instead of nearest neighbour (for classes).
 
     Returns:
-        The (rows, columns) of the image that are covered, possibly none, and their values.
+        The (rows, columns) of the image that are inside the roi, possibly none, and their values, ``(rows, columns)``.
     """
     columns, at_x = _covered(float(roi[0]), float(roi[2]), size[1], values.shape[1])
     rows, at_y = _covered(float(roi[1]), float(roi[3]), size[0], values.shape[0])
@@ -34,7 +36,18 @@ def paste_roi(
 
 
 def _covered(start: float, end: float, length: int, samples: int) -> tuple[slice, NDArray[np.float32]]:
-    """The pixels of one axis whose centres lie in ``[start, end)`` and where each falls among the ``samples``."""
+    """The pixels of one axis inside a roi, and the position of each in the map.
+
+    Args:
+        start: First position of the roi, fraction of the image.
+        end: Last position, excluded.
+        length: Pixels of the image.
+        samples: Pixels of the map.
+
+    Returns:
+        The n pixels whose centres lie in the roi, and their ``(n,)`` positions, with the centre of the map's first
+        pixel at 0, as OpenCV has it.
+    """
     low, high = start * length, end * length
     first = max(0, int(np.ceil(low - 0.5)))
     last = max(first, min(length, int(np.ceil(high - 0.5))))

@@ -1,4 +1,4 @@
-"""Scores from counts, for one data set or for thousands of resampled ones at once. Imports no torch."""
+"""Computes metrics from counts, for one data set or for thousands of resampled ones at once. Imports no torch."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ METRICS = (*ROI_METRICS, *IMAGE_METRICS)
 
 
 class Sums(NamedTuple):
-    """What adds up over rois and photographs; ``...`` is any shape, the same for all.
+    """The counts, which add up over rois and images; ``...`` is any shape, the same for all.
 
     Attributes:
-        roi_confusion: ``(..., 3, 3)`` pixels of rois; rows are the truth, columns the answer.
-        image_confusion: ``(..., 2, 2)`` pixels of whole photographs, nobody or anybody.
-        target_iou: ``(..., 2)`` sum over the rois that have one, and their number.
-        boundary_f1: ``(..., 2)`` likewise.
+        roi_confusion: ``(..., 3, 3)`` pixels of rois; rows are true classes, columns predicted ones.
+        image_confusion: ``(..., 2, 2)`` pixels of whole images; the classes are no person and any person.
+        target_iou: ``(..., 2)`` sum of the IoU over the rois that have one, and their number.
+        boundary_f1: ``(..., 2)`` sum of the boundary F1 over the rois that have one, and their number.
     """
 
     roi_confusion: Counts
@@ -59,24 +59,24 @@ def scores(sums: Sums) -> dict[str, Scores]:
 
 def iou_per_class(confusion: Counts) -> Scores:
     """Intersection over union of each class: ``(..., C, C)`` to ``(..., C)``, NaN for a class absent in both."""
-    hits, both = _hits(confusion)
-    return _ratio(hits, both - hits)
+    overlap, total = _overlaps(confusion)
+    return _ratio(overlap, total - overlap)
 
 
 def dice_per_class(confusion: Counts) -> Scores:
     """Dice coefficient of each class: ``(..., C, C)`` to ``(..., C)``, NaN for a class absent in both."""
-    hits, both = _hits(confusion)
-    return _ratio(2 * hits, both)
+    overlap, total = _overlaps(confusion)
+    return _ratio(2 * overlap, total)
 
 
 def mean_iou(confusion: Counts) -> Scores:
-    """Mean IoU over the classes that occur in the truth or in the answer, ``(...)``; NaN when nothing was counted."""
+    """Mean IoU ``(...)`` over the classes that are true or predicted anywhere; NaN when nothing was counted."""
     iou = iou_per_class(confusion)
     return _ratio(np.nansum(iou, axis=-1), np.isfinite(iou).sum(axis=-1))
 
 
-def _hits(confusion: Counts) -> tuple[Scores, Scores]:
-    """Pixels of each class that truth and answer agree on, and pixels of the truth plus pixels of the answer."""
+def _overlaps(confusion: Counts) -> tuple[Scores, Scores]:
+    """``(..., C)`` correctly predicted pixels of each class, and its true pixels plus its predicted pixels."""
     counts = np.asarray(confusion, np.float64)
     return np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(axis=-1) + counts.sum(axis=-2)
 

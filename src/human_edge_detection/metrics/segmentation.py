@@ -16,14 +16,14 @@ from human_edge_detection.structures import CLASS_NAMES, TARGET, Batch, Segmenta
 
 
 class RoiScore(NamedTuple):
-    """How well one person was found.
+    """The scores of one roi.
 
     Attributes:
-        image_id: The photograph.
-        annotation_id: The person.
-        target_iou: NaN where the truth has nothing to find.
-        boundary_f1: NaN where the truth has no border to find.
-        confusion: The 3 x 3 counts of the roi, row by row; rows are the truth.
+        image_id: Id of the image.
+        annotation_id: Id of the target person's annotation.
+        target_iou: In [0, 1]; NaN where the true mask is empty.
+        boundary_f1: In [0, 1]; NaN where the true mask has no border.
+        confusion: The 9 counts of the roi's 3 x 3 confusion matrix, row by row; rows are true classes.
     """
 
     image_id: int
@@ -34,17 +34,17 @@ class RoiScore(NamedTuple):
 
 
 class ImageScore(NamedTuple):
-    """How well the people of one photograph were found: its 2 x 2 counts, row by row; rows are the truth."""
+    """The 4 counts of an image's 2 x 2 confusion matrix (no person, any person), row by row; rows are true classes."""
 
     image_id: int
     confusion: tuple[int, ...]
 
 
 class SegmentationMetrics:
-    """Counts over a data set.
+    """Collects counts over a data set and computes metrics from them.
 
     Every count is an integer and every mean is summed exactly (``math.fsum``), so the result does not depend on the
-    batches, on their order, or on how the data set was split over processes.
+    batches, their order, or how the data set was divided among processes.
 
     Args:
         mask_size: ``(height, width)`` of the roi masks; the tolerance of the boundary F1 follows from it.
@@ -58,10 +58,10 @@ class SegmentationMetrics:
 
     @torch.no_grad()
     def update(self, output: SegmentationOutput, batch: Batch) -> None:
-        """Counts one batch. A model without roi head answers 0 rois and is then measured on the full image only.
+        """Counts one batch. A model without a roi head outputs 0 rois and is measured on the full image only.
 
         Raises:
-            ValueError: The answer has another number of rois, or another size, than the truth.
+            ValueError: The output has another number of rois than the batch, or another mask size.
         """
         if len(output.logits):
             self._count_rois(output.logits, batch)
@@ -72,6 +72,7 @@ class SegmentationMetrics:
                 self._image_scores.append(ImageScore(image_id, tuple(confusion)))
 
     def _count_rois(self, logits: Tensor, batch: Batch) -> None:
+        """Adds the scores of the rois of one batch, from logits ``(N, 3, H, W)``."""
         expected = (len(batch.rois), len(CLASS_NAMES), *self.mask_size)
         if tuple(logits.shape) != expected:
             raise ValueError(f"logits are {tuple(logits.shape)}, expected {expected}")
@@ -88,10 +89,10 @@ class SegmentationMetrics:
             self._roi_scores.append(RoiScore(image_id, annotation_id, iou, boundary, tuple(confusion)))
 
     def merge(self, other: "SegmentationMetrics") -> None:
-        """Adds the counts of ``other``, which has seen another part of the same data set.
+        """Adds the counts of ``other``, which were collected over another part of the same data set.
 
         Raises:
-            ValueError: ``other`` measures another mask size.
+            ValueError: ``other`` has another mask size.
         """
         if other.mask_size != self.mask_size:
             raise ValueError(f"mask size {other.mask_size} cannot be merged into {self.mask_size}")
@@ -99,7 +100,7 @@ class SegmentationMetrics:
         self._image_scores += other._image_scores
 
     def compute(self) -> dict[str, float | None]:
-        """Every metric in [0, 1] by name; None for one that nothing was counted for."""
+        """Every metric in [0, 1] by name; None for a metric without counts."""
         sums = Sums(
             roi_confusion=_total((score.confusion for score in self._roi_scores), len(CLASS_NAMES)),
             image_confusion=_total((score.confusion for score in self._image_scores), 2),
@@ -111,12 +112,12 @@ class SegmentationMetrics:
 
     @property
     def roi_scores(self) -> tuple[RoiScore, ...]:
-        """Every roi seen, in the order seen."""
+        """The scores of every roi, in the order of the updates."""
         return tuple(self._roi_scores)
 
     @property
     def image_scores(self) -> tuple[ImageScore, ...]:
-        """Every photograph seen, in the order seen; none from a model without full-image answer."""
+        """The scores of every image, in the order of the updates; empty without full-image logits."""
         return tuple(self._image_scores)
 
 
@@ -124,24 +125,24 @@ def target_iou(confusion: Tensor) -> Tensor:
     """IoU of the target person in each roi.
 
     Args:
-        confusion: ``(N, 3, 3)`` counts of pixels; rows are the truth.
+        confusion: ``(N, 3, 3)`` counts of pixels; rows are true classes.
 
     Returns:
         ``(N,)`` float64 in [0, 1]; NaN where the true mask is empty.
     """
-    true, answered = confusion[:, TARGET].sum(1), confusion[:, :, TARGET].sum(1)
+    true, predicted = confusion[:, TARGET].sum(1), confusion[:, :, TARGET].sum(1)
     intersection = confusion[:, TARGET, TARGET]
-    iou = intersection.double() / (true + answered - intersection).double()
+    iou = intersection.double() / (true + predicted - intersection).double()
     return torch.where(true > 0, iou, torch.nan)
 
 
 def _total(counts: Iterable[tuple[int, ...]], classes: int) -> NDArray[np.int64]:
-    """The sum of flat ``(C, C)`` counts."""
+    """The sum ``(C, C)`` of confusion matrices, each given as C^2 counts."""
     matrices = np.array(list(counts), np.int64).reshape(-1, classes, classes)
     return np.asarray(matrices.sum(axis=0))
 
 
 def _exact_sum(values: Iterable[float]) -> NDArray[np.float64]:
-    """Sum, rounded once, so that the order does not matter, and number of the values that are numbers."""
+    """``(2,)`` sum of the values that are not NaN, rounded once so that no order matters, and their number."""
     numbers = [value for value in values if not math.isnan(value)]
     return np.array([math.fsum(numbers), len(numbers)])

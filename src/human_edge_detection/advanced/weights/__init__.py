@@ -1,1 +1,1 @@
-"""Weights from files and from the network: whole or refused."""
+"""Loads weights from files and from the network: completely, or not at all."""

@@ -1,4 +1,4 @@
-"""Weights for a U-Net's encoder: downloaded, from a file, or from the one file in a folder that fits."""
+"""Loads the weights of a U-Net's encoder: from ImageNet, from a file, or from the one file of a folder that fits."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from human_edge_detection.files.read import read_regular_file
 
 logger = logging.getLogger(__name__)
 
-_FILE_KINDS = (".safetensors", ".pth", ".pt")
-_LARGEST_WEIGHT = 1e10
-"""Flipping the highest bit of an exponent makes of an ordinary weight one above this, and torch would load it."""
+_SUFFIXES = (".safetensors", ".pth", ".pt")
+_MAX_WEIGHT = 1e10
+"""Largest plausible weight; one whose highest exponent bit was flipped is above it, and torch would load it."""
 
 
 def load_encoder_weights(encoder: nn.Module, encoder_name: str, weights: str) -> None:
-    """Loads ``weights`` into ``encoder``, every tensor of it or none.
+    """Loads ``weights`` into ``encoder``, all tensors or none.
 
     Args:
         encoder: ``smp.Unet(encoder_name).encoder``.
@@ -32,7 +32,8 @@ def load_encoder_weights(encoder: nn.Module, encoder_name: str, weights: str) ->
         weights: ``imagenet`` (downloaded by `segmentation_models_pytorch`), ``none``, a file, or a folder.
 
     Raises:
-        CheckpointError: No such file, no file that fits, or no network for the download.
+        CheckpointError: There is no such file, no or more than one file that fits, the file is damaged, or there is no
+            network for the download.
     """
     if weights == "none":
         return
@@ -47,7 +48,8 @@ def load_encoder_weights(encoder: nn.Module, encoder_name: str, weights: str) ->
 
 
 def _file_that_fits(folder: Path, encoder: nn.Module, encoder_name: str) -> Path:
-    candidates = sorted(path for path in folder.iterdir() if path.suffix in _FILE_KINDS)
+    """The only weights file in ``folder`` whose tensors :func:`load_strictly` would accept."""
+    candidates = sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES)
     fitting = [path for path in candidates if not mismatch(_read(path), encoder)]
     if len(fitting) != 1:
         found = ", ".join(path.name for path in fitting or candidates) or "no weights file"
@@ -57,6 +59,7 @@ def _file_that_fits(folder: Path, encoder: nn.Module, encoder_name: str) -> Path
 
 
 def _read(path: Path) -> Mapping[str, Tensor]:
+    """The tensors of a weights file by name; refuses damaged files."""
     source = f"--encoder_weights {path}"
     try:
         content = read_regular_file(path, max_bytes=MAX_ARCHIVE_BYTES)
@@ -72,6 +75,7 @@ def _read(path: Path) -> Mapping[str, Tensor]:
 
 
 def _read_safetensors(content: bytes, source: str) -> Mapping[str, Tensor]:
+    """The tensors of a file in the safetensors format."""
     try:
         return load(content)
     except (SafetensorError, ValueError, KeyError, RuntimeError, TypeError) as error:
@@ -79,6 +83,7 @@ def _read_safetensors(content: bytes, source: str) -> Mapping[str, Tensor]:
 
 
 def _read_torch(content: bytes, source: str) -> Mapping[str, Tensor]:
+    """The state dict in a file that ``torch.save`` wrote."""
     state = read_torch_archive(content, source=source)
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError(f"{source}: expected a state dict of tensors, got {type(state).__name__}")
@@ -86,6 +91,7 @@ def _read_torch(content: bytes, source: str) -> Mapping[str, Tensor]:
 
 
 def _is_implausible(name: str, value: Tensor) -> bool:
+    """Whether values are too large for weights, or variances are negative: signs of flipped bits."""
     if not value.is_floating_point():
         return False
-    return bool((value.abs() > _LARGEST_WEIGHT).any() or (name.endswith("running_var") and (value < 0.0).any()))
+    return bool((value.abs() > _MAX_WEIGHT).any() or (name.endswith("running_var") and (value < 0.0).any()))

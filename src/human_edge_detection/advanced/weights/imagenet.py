@@ -1,6 +1,7 @@
 """ImageNet weights of an encoder, from the cache of ``huggingface_hub`` or from the network.
 
-The hub tries for half a minute before it says that there is no network; here the answer comes within two seconds.
+The hub's client tries for half a minute before it reports that there is no network; here an error comes within two
+seconds.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ from human_edge_detection.errors import CheckpointError
 logger = logging.getLogger(__name__)
 
 PROBE_SECONDS: Final = 1.5
+"""Longest wait for a reply of the hub before the download is refused, seconds."""
 _WEIGHTS = "model.safetensors"
 _FILES = ("config.json", _WEIGHTS)
 _ADVICE = "give --encoder_weights PATH (a file or folder with them) or --encoder_weights none"
 
 
 def imagenet_weights(encoder_name: str) -> Mapping[str, Tensor]:
-    """The state dict of the encoder ``encoder_name`` trained on ImageNet.
+    """The state dict of the encoder ``encoder_name`` trained on ImageNet, from the cache or downloaded.
 
     Raises:
         CheckpointError: They are not cached and there is no network, or the cached file is damaged.
@@ -58,18 +60,18 @@ def imagenet_weights(encoder_name: str) -> Mapping[str, Tensor]:
 
 
 def _cached(encoder_name: str) -> Path | None:
-    """The weights in the hub's cache, where all that :mod:`segmentation_models_pytorch` asks for is there."""
+    """The weights file in the hub's cache; None unless it has every file :mod:`segmentation_models_pytorch` needs."""
     settings = smp.encoders.encoders[encoder_name]["pretrained_settings"]["imagenet"]
-    asked = [
+    cached = [
         huggingface_hub.try_to_load_from_cache(settings["repo_id"], name, revision=settings["revision"])
         for name in _FILES
     ]
-    found = [Path(path) for path in asked if isinstance(path, str)]
-    return found[-1] if len(found) == len(asked) else None
+    found = [Path(path) for path in cached if isinstance(path, str)]
+    return found[-1] if len(found) == len(cached) else None
 
 
 def _check_digest(path: Path, encoder_name: str) -> None:
-    """The hub keeps a large file under the sha256 that it should have, and never looks again."""
+    """Compares a cached file with its sha256, by which the hub's client names it but which it never compares again."""
     blob = path.resolve()
     if re.fullmatch(r"[0-9a-f]{64}", blob.name) and hashlib.sha256(blob.read_bytes()).hexdigest() != blob.name:
         raise CheckpointError(
@@ -78,8 +80,9 @@ def _check_digest(path: Path, encoder_name: str) -> None:
 
 
 def _require_network(encoder_name: str) -> None:
+    """Raises CheckpointError unless the hub replies within :data:`PROBE_SECONDS`."""
     problems: list[str] = []
-    # A thread, since looking up a name takes as long as the system likes; one that hangs ends with the process.
+    # In a thread, since resolving a host name has no timeout; a daemon thread that hangs ends with the process.
     probe = threading.Thread(target=_probe, args=(problems,), daemon=True)
     probe.start()
     probe.join(PROBE_SECONDS)
@@ -93,7 +96,7 @@ def _require_network(encoder_name: str) -> None:
 
 
 def _probe(problems: list[str]) -> None:
-    """Adds what keeps the hub from being reached. Whatever it answers, an error too, is an answer."""
+    """Sends a request to the hub and appends the problem if there is no reply; an HTTP error is a reply too."""
     request = urllib.request.Request(constants.ENDPOINT, method="HEAD")  # noqa: S310 - https, or the user's own mirror
     try:
         urllib.request.urlopen(request, timeout=PROBE_SECONDS).close()  # noqa: S310

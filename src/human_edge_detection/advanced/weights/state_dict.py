@@ -1,4 +1,4 @@
-"""Loading a state dict whole: every tensor, every shape, or an error that names the first difference."""
+"""Loads a state dict strictly: names, shapes and types match and values are finite, or the first problem is raised."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from human_edge_detection.errors import CheckpointError
 
 
 def mismatch(state: Any, module: nn.Module) -> str:
-    """What keeps ``state`` from being the module's, or an empty string. Values are looked at when all else fits."""
+    """Compares ``state`` with the state dict of ``module``.
+
+    Args:
+        state: Anything; expected are tensors by name.
+        module: Its names, shapes and types are required. Values are checked last: they must be finite.
+
+    Returns:
+        The first problem, or an empty string when ``state`` can be loaded.
+    """
     if not isinstance(state, Mapping):
         return f"expected tensors by name, got {type(state).__name__}"
     expected = module.state_dict()
@@ -28,7 +36,12 @@ def mismatch(state: Any, module: nn.Module) -> str:
 
 
 def load_strictly(module: nn.Module, state: Any, *, source: str) -> None:
-    """Loads ``state`` into ``module``, all of it or nothing.
+    """Loads ``state`` into ``module``, all tensors or none.
+
+    Args:
+        module: Changed in place.
+        state: Its tensors by name.
+        source: Where ``state`` comes from, for messages.
 
     Raises:
         CheckpointError: ``<source>: <first difference>``.
@@ -40,6 +53,7 @@ def load_strictly(module: nn.Module, state: Any, *, source: str) -> None:
 
 
 def _difference(value: Any, expected: Tensor) -> str:
+    """Why ``value`` cannot replace ``expected``, or an empty string."""
     if not isinstance(value, Tensor) or not is_dense(value):
         return "is not a dense tensor"
     if value.shape != expected.shape:

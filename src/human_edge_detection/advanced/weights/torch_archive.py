@@ -1,8 +1,8 @@
-"""Reading a ``torch.save`` archive of tensors and plain values that may come from anybody.
+"""Reads ``torch.save`` archives of tensors and plain values from untrusted sources.
 
-``torch.load(weights_only=True)`` runs no code of the file, but it believes what the file says of itself: a storage that
+``torch.load(weights_only=True)`` runs no code of the file, but it trusts what the file says of itself: a storage that
 claims more bytes than it has is read beyond its end, a sparse tensor with wrong indices ends the interpreter, and zip
-checksums are not looked at. So the archive is checked first, and torch gets a copy made of the checked parts alone.
+checksums are not compared. So the archive is checked first, and torch gets a copy made of the checked parts only.
 """
 
 from __future__ import annotations
@@ -24,13 +24,16 @@ from torch import Tensor, nn
 from human_edge_detection.errors import CheckpointError
 
 MAX_ARCHIVE_BYTES: Final = 4 << 30
-"""Five times the checkpoint of the largest model here."""
+"""Largest archive that is read: five times the checkpoint of the largest model of this package."""
 _MAX_INSTRUCTIONS = 1_000_000
+"""Most pickle instructions of an archive, unless it is large."""
 _BYTES_PER_INSTRUCTION = 16
-"""A large file may have more of them: the record of 50,000 epochs, beside the weights of the smallest model."""
-_SHARED_VALUES = 1000
+"""A large archive may have an instruction per so many bytes: enough for the smallest model and 50,000 epoch records."""
+_MAX_SHARED_VALUES = 1000
+"""Most values that containers may share, beyond one value for each instruction."""
 _MAX_DEPTH = 30
-_ZIP_MARK = b"PK\x03\x04"
+"""Most containers inside each other."""
+_ZIP_SIGNATURE = b"PK\x03\x04"
 _STORAGES = {
     "torch DoubleStorage": 8,
     "torch FloatStorage": 4,
@@ -43,14 +46,14 @@ _STORAGES = {
     "torch ByteStorage": 1,
     "torch BoolStorage": 1,
 }
-"""Bytes of one element."""
+"""Bytes of one element of each type of storage."""
 _GLOBALS = {
     *_STORAGES,
     "collections OrderedDict",
     "torch._utils _rebuild_tensor_v2",
     "torch._utils _rebuild_parameter",
 }
-"""All that a file of dense tensors and plain values names."""
+"""All globals that the pickle of dense tensors and plain values refers to."""
 _CONSTANTS = {
     "BINUNICODE": "text",
     "BININT": "number",
@@ -59,6 +62,7 @@ _CONSTANTS = {
     "LONG1": "number",
     "GLOBAL": "global",
 }
+"""Kind of the constant that a pickle instruction loads."""
 _UNREADABLE = (
     OSError,
     UnpicklingError,
@@ -75,35 +79,36 @@ _UNREADABLE = (
     zlib.error,
     zipfile.BadZipFile,
 )
-"""What zipfile and torch raise for bytes that are no archive: torch takes any byte for an instruction."""
+"""What zipfile and torch raise for damaged archives: torch tries to execute any byte as a pickle instruction."""
 
 _PUT = "PUT"
+"""Kind of an instruction that stores the last value in the memo."""
 _Instruction = tuple[str, Any]
 
 
 class _RefusedError(Exception):
-    """The archive holds what it should not; the message says what."""
+    """The archive holds something that is not permitted; the message says what."""
 
 
 def read_torch_archive(content: bytes, *, source: str) -> Any:
-    """The value stored in ``content``: dense CPU tensors, dicts, lists, tuples, numbers, texts and None.
+    """The value stored in ``content``, of dense CPU tensors, dicts, lists, tuples, numbers, strings and None.
 
     Args:
-        content: A whole file, as ``torch.save`` writes it.
+        content: All bytes of a file that ``torch.save`` wrote.
         source: What is read, for messages: ``checkpoint PATH``.
 
     Raises:
-        CheckpointError: Not such an archive, damaged, or with anything else in it.
+        CheckpointError: The content is no such archive, is damaged, or holds anything else.
     """
-    if not content.startswith(_ZIP_MARK):
+    if not content.startswith(_ZIP_SIGNATURE):
         raise CheckpointError(
             f"{source}: not a readable weights file (not a zip archive as torch.save writes since 1.6)"
         )
     try:
         archive, instructions = _checked_copy(content)
-        # Each value has an instruction of its own, but for the few that containers share.
-        plain = _Plain(instructions + _SHARED_VALUES)
-        return plain.of(torch.load(archive, map_location="cpu", weights_only=True))
+        # Bounds the number of values: each has an instruction of its own, except for the few that containers share.
+        copier = _PlainCopier(instructions + _MAX_SHARED_VALUES)
+        return copier.copy(torch.load(archive, map_location="cpu", weights_only=True))
     except _RefusedError as error:
         raise CheckpointError(f"{source}: refused, {error}; expected plain values and dense tensors") from error
     except _UNREADABLE as error:
@@ -111,9 +116,9 @@ def read_torch_archive(content: bytes, *, source: str) -> Any:
 
 
 def _checked_copy(content: bytes) -> tuple[io.BytesIO, int]:
-    """A new archive of what was checked, and the number of its instructions.
+    """A new archive of the checked records, and the number of its pickle instructions.
 
-    A copy, as torch's reader of zip files and Python's may see different records in one file.
+    It is a copy, since torch's reader of zip files and that of Python may find different records in one file.
     """
     copy = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as given, zipfile.ZipFile(copy, "w") as checked:
@@ -125,14 +130,14 @@ def _checked_copy(content: bytes) -> tuple[io.BytesIO, int]:
         checked.writestr("archive/data.pkl", pickled)
         checked.writestr("archive/version", b"3\n")
         for name, record in records.items():
-            # Reading compares the zip checksum.
+            # zipfile compares the checksum of what it reads.
             checked.writestr(f"archive/{name}", given.read(record))
     copy.seek(0)
     return copy, instructions
 
 
 def _records(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
-    """The records that torch reads, by their name below the archive's folder."""
+    """The records that torch reads, by their name without the archive's top folder; refuses ambiguous archives."""
     entries = archive.infolist()
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         raise _RefusedError("compressed records")
@@ -147,7 +152,12 @@ def _records(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
 
 
 def _check_pickle(pickled: bytes, sizes: Mapping[str, int], limit: int) -> int:
-    """Refuses names other than :data:`_GLOBALS`, storages that are not as long as their record, too many instructions.
+    """Refuses globals other than :data:`_GLOBALS`, storages of another length than their record, too many instructions.
+
+    Args:
+        pickled: The pickle, which is not executed.
+        sizes: Bytes of each record of the archive.
+        limit: Most instructions.
 
     Returns:
         The number of instructions.
@@ -167,7 +177,10 @@ def _check_pickle(pickled: bytes, sizes: Mapping[str, int], limit: int) -> int:
 
 
 def _instructions(pickled: bytes) -> Iterator[_Instruction]:
-    """The pickle's instructions: constants with their value, fetched from the memo or not; the others by name."""
+    """The instructions of a pickle: constants as (kind, value), also those from the memo; others as (name, argument).
+
+    The memo is followed, since a pickle may load the parts of a storage's description from it.
+    """
     memo: dict[int, _Instruction] = {}
     last: _Instruction = ("", None)
     for opcode, argument, _ in pickletools.genops(pickled):
@@ -184,7 +197,10 @@ def _instructions(pickled: bytes) -> Iterator[_Instruction]:
 
 
 def _check_storage(recent: list[_Instruction], sizes: Mapping[str, int]) -> None:
-    """A storage is ``("storage", type, key, location, elements)``; it must have the bytes that its record has."""
+    """Checks the description of a storage, which the instructions before it load, against the size of its record.
+
+    It is the tuple ``("storage", type, key, location, number of elements)``.
+    """
     kinds = [kind for kind, _ in recent]
     if kinds != ["MARK", "text", "global", "text", "text", "number", "TUPLE"]:
         raise _RefusedError("a storage that is not as torch.save writes it")
@@ -194,35 +210,38 @@ def _check_storage(recent: list[_Instruction], sizes: Mapping[str, int]) -> None
         raise _RefusedError(f"a storage of {elements} elements whose record has {record} bytes")
 
 
-class _Plain:
-    """Copies containers, so that none is of a class of its own or changed by attributes, and checks tensors."""
+class _PlainCopier:
+    """Copies a value to built-in containers, so that none is a subclass or has attributes, and checks its tensors."""
 
-    def __init__(self, most: int) -> None:
-        self._left = most
+    def __init__(self, max_values: int) -> None:
+        self._left = max_values
 
-    def of(self, value: Any, depth: int = 0) -> Any:
+    def copy(self, value: Any, depth: int = 0) -> Any:
+        """A copy of ``value``, which is inside ``depth`` containers."""
         self._left -= 1
         if depth > _MAX_DEPTH or self._left < 0:
             raise _RefusedError("values nested too deep or shared too often")
         if isinstance(value, Tensor):
-            return _dense(value)
+            return _checked_tensor(value)
         if isinstance(value, dict):
-            # dict.items, as an OrderedDict of a file may have an attribute called items.
-            return {_key(key): self.of(below, depth + 1) for key, below in dict.items(value)}
+            # Not value.items(): an OrderedDict from a file may have an attribute of this name.
+            return {_checked_key(key): self.copy(below, depth + 1) for key, below in dict.items(value)}
         if type(value) in (list, tuple):
-            return type(value)(self.of(below, depth + 1) for below in value)
+            return type(value)(self.copy(below, depth + 1) for below in value)
         if value is None or type(value) in (bool, int, float, str):
             return value
         raise _RefusedError(f"a value of type {type(value).__name__}")
 
 
-def _key(key: Any) -> str | int:
+def _checked_key(key: Any) -> str | int:
+    """A key of a dict, which must be a string or an integer."""
     if type(key) not in (str, int):
         raise _RefusedError(f"a key of type {type(key).__name__}")
     return key  # type: ignore[no-any-return]
 
 
-def _dense(tensor: Tensor) -> Tensor:
+def _checked_tensor(tensor: Tensor) -> Tensor:
+    """A dense tensor whose storage holds all of its elements, detached."""
     if not is_dense(tensor):
         raise _RefusedError(f"a tensor of type {type(tensor).__name__}, {tensor.layout}, {tensor.device}")
     if math.prod(tensor.shape) * tensor.element_size() > tensor.untyped_storage().nbytes():
@@ -231,6 +250,6 @@ def _dense(tensor: Tensor) -> Tensor:
 
 
 def is_dense(tensor: Tensor) -> bool:
-    """Whether ``tensor`` has its values in memory, one after the other: not sparse, quantized, meta, or a subclass."""
+    """Whether ``tensor`` is strided and has values in memory: not sparse, quantized, of device meta or a subclass."""
     plain = type(tensor) in (Tensor, nn.Parameter)
     return plain and tensor.layout is torch.strided and not tensor.is_meta and not tensor.is_quantized

@@ -1,1 +1,1 @@
-"""The sample data: drawn images of people with COCO annotations."""
+"""Drawn sample data: images of persons with COCO annotations, for trying the tool and for tests."""

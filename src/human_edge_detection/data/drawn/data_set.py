@@ -1,7 +1,7 @@
-"""The embedded sample data: drawn pictures of people with COCO annotations, the same for the same seed.
+"""Draws the sample data: images of persons with COCO annotations, the same for the same seed.
 
-It stands in for photographs where there are none: to try the tool, and in tests. Scores on it say that the machinery
-works, nothing about real people.
+It replaces real images where there are none: for trying the tool, and in tests. Scores on it show that the program
+works and say nothing about images of real persons.
 """
 
 import json
@@ -34,15 +34,20 @@ from human_edge_detection.errors import DataError
 logger = logging.getLogger(__name__)
 
 _VERSION = 1
-"""Raise it when the pictures change, so that data of an older generator is not taken for this one's."""
+"""Raise it when the images change, so that data of an older version is not taken for data of this one."""
 _PARAMETERS_FILE = "sample.json"
 _CROWD = 255
-_MIN_VISIBLE = 16
+"""Number of all persons of a crowd region on the canvas."""
+_MIN_VISIBLE_PX = 16
+"""Least visible pixels of a person that is annotated."""
 _JPEG_QUALITY = 85
+"""Quality of JPEG files, 0 to 100."""
 
 
 @dataclass(frozen=True)
 class _Parameters:
+    """What the images depend on; stored with them."""
+
     train_images: int
     val_images: int
     image_size: tuple[int, int]
@@ -58,22 +63,22 @@ def write_sample_people(
     image_size: tuple[int, int] = (240, 320),
     seed: int = 0,
 ) -> Path:
-    """Draws the sample data into ``root``, or takes what is there when it was made with the same parameters.
+    """Draws the sample data into ``root``; does nothing if it has sample data with the same parameters already.
 
-    Writes ``annotations/instances_{train,val}_person.json`` and ``images/{train,val}/*.jpg``; all or nothing.
+    Writes ``annotations/instances_{train,val}_person.json`` and ``images/{train,val}/*.jpg``; all files or none.
 
     Args:
-        root: Folder to make.
-        train_images: Number of training pictures, at least 2.
-        val_images: Number of validation pictures, at least 2.
-        image_size: Height and width of a picture.
-        seed: Seed of everything.
+        root: Folder to create.
+        train_images: Number of training images, at least 2.
+        val_images: Number of validation images, at least 2.
+        image_size: (height, width) of an image.
+        seed: Seed of all random numbers.
 
     Returns:
         ``root``.
 
     Raises:
-        DataError: ``root`` holds something else.
+        DataError: ``root`` holds something else or is incomplete, or cannot be written.
     """
     parameters = _Parameters(train_images, val_images, image_size, seed)
     if root.exists() and (root.is_file() or any(root.iterdir())):
@@ -92,14 +97,15 @@ def write_sample_people(
             raise DataError(
                 f"sample data cannot be written to {root} ({error.strerror}); choose another folder"
             ) from error
-        _check_made_before(root, parameters)  # another process was faster
+        _check_made_before(root, parameters)  # another process has written it in the meantime
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    logger.info("drew %d + %d sample pictures into %s", train_images, val_images, root)
+    logger.info("drew %d + %d sample images into %s", train_images, val_images, root)
     return root
 
 
 def _check_made_before(root: Path, parameters: _Parameters) -> None:
+    """Raises a DataError unless ``root`` holds complete sample data with these parameters."""
     wanted = json.loads(json.dumps(asdict(parameters)))
     try:
         found = json.loads((root / _PARAMETERS_FILE).read_bytes())
@@ -116,6 +122,7 @@ def _check_made_before(root: Path, parameters: _Parameters) -> None:
 
 
 def _write_split(root: Path, split: str, count: int, size: tuple[int, int], seed: tuple[int, int]) -> None:
+    """Draws one split: about 5 % of the images without persons, 8 % with a crowd region."""
     folder = root / "images" / split
     folder.mkdir(parents=True)
     order = np.random.default_rng(seed).permutation(count)
@@ -127,9 +134,9 @@ def _write_split(root: Path, split: str, count: int, size: tuple[int, int], seed
         rng = np.random.default_rng((*seed, number))
         people = 0 if place_in_order < empty else int(rng.choice([1, 2, 3, 4, 5], p=[0.25, 0.28, 0.22, 0.15, 0.1]))
         crowd = empty <= place_in_order < empty + crowded
-        picture, found = draw_picture(size, rng, people=people, crowd=crowd)
+        image, found = draw_picture(size, rng, people=people, crowd=crowd)
         name = f"{split}_{number:05d}.jpg"
-        encoded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
+        encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
         (folder / name).write_bytes(encoded.tobytes())
         images.append({"id": number + 1, "file_name": name, "width": size[1], "height": size[0]})
         for annotation in found:
@@ -148,17 +155,18 @@ def _write_split(root: Path, split: str, count: int, size: tuple[int, int], seed
 def draw_picture(
     size: tuple[int, int], rng: np.random.Generator, *, people: int, crowd: bool
 ) -> tuple[NDArray[np.uint8], list[dict[str, Any]]]:
-    """One picture and the annotations of what is visible on it.
+    """Draws one image and annotates the visible persons.
 
     Args:
-        size: Height and width.
+        size: (height, width).
         rng: Source of randomness.
-        people: Number of people to draw; some may end up hidden.
-        crowd: Whether a cluster of tiny people, annotated as one crowd, stands behind.
+        people: Number of persons to draw; some may be occluded.
+        crowd: Whether to draw a group of small persons in the background, annotated as one crowd region.
 
     Returns:
         ``(H, W, 3)`` uint8 RGB, and COCO annotations without ids.
     """
+    # 1. Draw back to front.
     canvas = Canvas(size, rng)
     horizon = rng.uniform(0.28, 0.48) * canvas.height
     draw_background(canvas, rng, horizon)
@@ -166,18 +174,19 @@ def draw_picture(
         _draw_crowd(canvas, rng, horizon)
     draw_distractors(canvas, rng, horizon)
     _draw_people(canvas, rng, horizon, people)
-    picture = canvas.photograph(rng)
+    image = canvas.photograph(rng)
+    # 2. Annotate what is visible. A crowd region is closed morphologically and leaves out pixels of annotated persons.
     annotations = [_annotation(canvas.owners == owner, rng, is_crowd=False) for owner in range(1, people + 1)]
     if crowd:
         region = cv2.morphologyEx(
             (canvas.owners == _CROWD).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((13, 13), np.uint8)
         )
         annotations.append(_annotation((region > 0) & (canvas.owners % _CROWD == 0), rng, is_crowd=True))
-    return picture, [annotation for annotation in annotations if annotation is not None]
+    return image, [annotation for annotation in annotations if annotation is not None]
 
 
 def _draw_people(canvas: Canvas, rng: np.random.Generator, horizon: float, people: int) -> None:
-    """People on the ground, far ones first; most stand close to another, so that they overlap."""
+    """Draws persons on the ground, far ones first; most stand close together, so that they overlap."""
     depths = np.sort(rng.uniform(0.3, 1.45, people))
     middle = rng.uniform(0.2, 0.8) * canvas.width
     for owner, depth in enumerate(depths.tolist(), start=1):
@@ -191,6 +200,7 @@ def _draw_people(canvas: Canvas, rng: np.random.Generator, horizon: float, peopl
 def _draw_person(
     canvas: Canvas, rng: np.random.Generator, foot: tuple[float, float], height: float, pose: Pose, owner: int
 ) -> None:
+    """Draws a person with its shadow, and its seat if it is sitting."""
     looks = random_looks(rng, height)
     feet_at = point(*foot)
     body = place(random_joints(rng, pose, looks), feet_at, height)
@@ -202,6 +212,7 @@ def _draw_person(
 
 
 def _draw_crowd(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
+    """Draws three rows of six small persons."""
     middle = rng.uniform(0.2, 0.8) * canvas.width
     height = rng.uniform(0.09, 0.14) * canvas.height
     for row in range(3):
@@ -211,10 +222,10 @@ def _draw_crowd(canvas: Canvas, rng: np.random.Generator, horizon: float) -> Non
 
 
 def _annotation(visible: NDArray[np.bool_], rng: np.random.Generator, *, is_crowd: bool) -> dict[str, Any] | None:
-    """COCO annotation of a canvas mask; None when too little of it is visible."""
+    """The COCO annotation of a canvas mask, as polygons or RLE; None when too little of it is visible."""
     size = (visible.shape[0] // SUPERSAMPLING, visible.shape[1] // SUPERSAMPLING)
     mask = resize(visible.astype(np.float32), size) >= 0.5
-    if mask.sum() < _MIN_VISIBLE:
+    if mask.sum() < _MIN_VISIBLE_PX:
         return None
     segmentation: Segmentation
     if is_crowd:
@@ -233,21 +244,26 @@ def _annotation(visible: NDArray[np.bool_], rng: np.random.Generator, *, is_crow
 
 
 def _polygons(visible: NDArray[np.bool_]) -> list[list[float]] | None:
-    """Outlines of a canvas mask in pixels of the picture; None when it has holes, which polygons cannot say."""
+    """Polygons around a canvas mask, in pixels of the image; None when it has holes, which COCO polygons cannot have.
+
+    Border following, then simplification by the Douglas-Peucker algorithm; small parts are left out.
+    """
     contours, hierarchy = cv2.findContours(visible.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     large = [number for number, contour in enumerate(contours) if cv2.contourArea(contour) >= 4 * SUPERSAMPLING**2]
     if not large or any(hierarchy[0][number][3] >= 0 for number in large):
         return None
     outlines = [cv2.approxPolyDP(contours[number], 0.8, closed=True)[:, 0] for number in large]
-    return [_rounded((outline + 0.5) / SUPERSAMPLING) for outline in outlines if len(outline) >= 3] or None
+    return [_flat((outline + 0.5) / SUPERSAMPLING) for outline in outlines if len(outline) >= 3] or None
 
 
-def _rounded(outline: NDArray[np.float64]) -> list[float]:
+def _flat(outline: NDArray[np.float64]) -> list[float]:
+    """A polygon ``(P, 2)`` as COCO writes it: x, y, x, y, ..., rounded to hundredths of a pixel."""
     return [round(float(value), 2) for value in outline.ravel()]
 
 
 def _run_lengths(mask: NDArray[np.bool_]) -> dict[str, Any]:
-    """Uncompressed run lengths, as COCO writes crowds: column by column, background first."""
+    """Uncompressed RLE, as COCO writes crowd regions: in column-major order, background first."""
+    # Changes of value in column-major order, with a background pixel before the first one.
     pixels = np.concatenate([[False], mask.ravel(order="F")])
     changes = np.flatnonzero(pixels[1:] != pixels[:-1])
     edges = np.concatenate([[0], changes, [mask.size]])

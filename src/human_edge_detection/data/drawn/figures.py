@@ -1,4 +1,4 @@
-"""Articulated people of the sample data, and the figures that only look like people."""
+"""Articulated figures of the sample data: persons, and objects that look like persons (statues, mannequins)."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -39,7 +39,7 @@ _CLOTH: tuple[Color, ...] = (
 
 @dataclass(frozen=True)
 class Looks:
-    """Body and clothes of one figure; lengths are shares of its height."""
+    """Body and clothes of one figure; lengths are fractions of its height."""
 
     skin: Material
     hair: Material
@@ -53,13 +53,13 @@ class Looks:
     coat: bool
     hair_style: Literal["short", "long", "bun", "hat"]
     turn: float
-    """0 seen from the front, 1 from the side."""
+    """0: seen from the front, 1: seen from the side."""
     face: bool
 
 
 @dataclass(frozen=True)
 class Joints:
-    """Joint positions, shares of the height from the hips' middle at (0, 0); pairs are left and right in the image."""
+    """Joint positions ``(2,)``, fractions of the height from between the hips; pairs are left, right in the image."""
 
     chest: Points
     head: Points
@@ -72,7 +72,7 @@ class Joints:
 
 
 def random_looks(rng: np.random.Generator, height: float) -> Looks:
-    """Somebody; ``height`` in canvas pixels sets the size of patterns."""
+    """Random body and clothes; ``height`` in canvas pixels sets the size of patterns."""
     return Looks(
         skin=Material(_varied(rng, _SKIN), roughness=0.05),
         hair=Material(_varied(rng, _HAIR), _varied(rng, _HAIR), "stripes", 0.012 * height, roughness=0.25),
@@ -91,25 +91,27 @@ def random_looks(rng: np.random.Generator, height: float) -> Looks:
 
 
 def uniform_looks(looks: Looks, surface: Material) -> Looks:
-    """The same body out of one material, as a statue or a mannequin is."""
+    """The same body of a single material, as a statue or a mannequin."""
     return replace(
         looks, skin=surface, hair=surface, top=surface, bottom=surface, shoes=surface, hair_style="short", face=False
     )
 
 
 def _varied(rng: np.random.Generator, palette: tuple[Color, ...]) -> Color:
+    """A random colour of the palette, changed a little."""
     red, green, blue = np.clip(np.array(palette[rng.integers(len(palette))]) + rng.uniform(-18, 18, 3), 5, 250)
     return float(red), float(green), float(blue)
 
 
 def _cloth(rng: np.random.Generator, height: float) -> Material:
+    """Random cloth for a figure of this height in canvas pixels."""
     period = float(rng.uniform(0.03, 0.08)) * height
     pattern = PATTERNS[rng.integers(len(PATTERNS))]
     return Material(_varied(rng, _CLOTH), _varied(rng, _CLOTH), pattern, period, float(rng.uniform(0.1, 0.3)))
 
 
 def random_joints(rng: np.random.Generator, pose: Pose, looks: Looks) -> Joints:
-    """Joints of a random body in a pose."""
+    """The joints of a random body in a pose, by forward kinematics: from the joint before, an angle and a length."""
     facing = float(rng.choice([-1.0, 1.0]))
     wide = 1 - 0.55 * looks.turn
     lean = np.radians(rng.uniform(-5, 5) + (6 * facing if pose == "walking" else 0))
@@ -126,14 +128,15 @@ def random_joints(rng: np.random.Generator, pose: Pose, looks: Looks) -> Joints:
 
 
 Pair = tuple[float, float]
+"""Angles of the left and of the right limb in the image, degrees."""
 
 
 def _leg_angles(rng: np.random.Generator, pose: Pose, facing: float) -> tuple[Pair, Pair, float]:
-    """Thigh and shin angles in degrees from straight down, and how much the thighs are foreshortened."""
+    """Angles of thighs and shins from straight down, and the length of the thighs after foreshortening, 0 to 1."""
     if pose == "walking":
         front, back = rng.uniform(14, 30) * facing, -rng.uniform(10, 26) * facing
         shins = (front - rng.uniform(0, 14) * facing, back - rng.uniform(10, 35) * facing)
-        return _either(rng, (front, back), shins, 1.0)
+        return _randomly_swapped(rng, (front, back), shins, 1.0)
     if pose == "sitting":
         if rng.random() < 0.5:  # seen from the side
             thigh = rng.uniform(68, 84) * facing
@@ -144,10 +147,12 @@ def _leg_angles(rng: np.random.Generator, pose: Pose, facing: float) -> tuple[Pa
 
 
 def _arm_angles(rng: np.random.Generator, pose: Pose, facing: float) -> tuple[Pair, Pair]:
-    """Upper arm and forearm angles in degrees from straight down."""
+    """Angles of upper arms and forearms from straight down."""
     if pose == "walking":
         front, back = rng.uniform(15, 38) * facing, -rng.uniform(15, 35) * facing
-        uppers, fores, _ = _either(rng, (front, back), (front + rng.uniform(5, 60) * facing, back + 20 * facing), 1.0)
+        uppers, fores, _ = _randomly_swapped(
+            rng, (front, back), (front + rng.uniform(5, 60) * facing, back + 20 * facing), 1.0
+        )
         return uppers, fores
     if pose == "arms_up":
         left, right = -rng.uniform(110, 165), rng.uniform(110, 165)
@@ -162,24 +167,26 @@ def _arm_angles(rng: np.random.Generator, pose: Pose, facing: float) -> tuple[Pa
     return (left, right), (left + bend * rng.choice([-0.3, 1.0]), right - bend * rng.choice([-0.3, 1.0]))
 
 
-def _either(rng: np.random.Generator, first: Pair, second: Pair, length: float) -> tuple[Pair, Pair, float]:
-    """Both pairs, sides swapped half of the time."""
+def _randomly_swapped(rng: np.random.Generator, first: Pair, second: Pair, length: float) -> tuple[Pair, Pair, float]:
+    """Both pairs, with left and right swapped half of the time."""
     if rng.random() < 0.5:
         return first, second, length
     return (first[1], first[0]), (second[1], second[0]), length
 
 
 def _polar(start: Points, angle: float, length: float) -> Points:
+    """The point at ``length`` from ``start``; ``angle`` is in radians from straight down."""
     return start + length * np.array([np.sin(angle), np.cos(angle)])
 
 
 def _ends(starts: tuple[Points, Points], angles: Pair, length: float) -> tuple[Points, Points]:
+    """The other ends of a left and a right limb."""
     left, right = (_polar(start, np.radians(angle), length) for start, angle in zip(starts, angles, strict=True))
     return left, right
 
 
 def place(joints: Joints, feet_at: Points, height: float) -> Joints:
-    """Joints in canvas pixels, with the lower foot at ``feet_at``."""
+    """Scales joints to ``height`` canvas pixels and moves them so that the lower foot stands at ``feet_at``."""
     lowest = max(joints.feet[0][1], joints.feet[1][1]) + 0.02
 
     def moved(joint: Points) -> Points:
@@ -199,7 +206,16 @@ def place(joints: Joints, feet_at: Points, height: float) -> Joints:
 def draw_figure(
     canvas: Canvas, body: Joints, looks: Looks, height: float, owner: int, *, headless: bool = False
 ) -> None:
-    """Draws a placed figure back to front: one arm, legs, torso, head, the other arm."""
+    """Draws a figure back to front: one arm, legs, torso, head, the other arm.
+
+    Args:
+        canvas: Drawn on.
+        body: Joints in canvas pixels, see :func:`place`.
+        looks: Body and clothes.
+        height: Of the figure, canvas pixels.
+        owner: Number of the person; 0 for an object.
+        headless: Whether to leave out the head.
+    """
     wide = height * looks.build
     if not headless and looks.hair_style == "long":
         back = body.head + point(0, 0.07 * height)

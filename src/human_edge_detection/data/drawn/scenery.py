@@ -1,4 +1,4 @@
-"""What is around the people of the sample data: streets, rooms, parks, and things that look a little like people."""
+"""Backgrounds of the sample data (streets, rooms, parks) and objects that resemble persons."""
 
 import numpy as np
 
@@ -36,7 +36,7 @@ _STONE: tuple[Color, ...] = ((150, 150, 146), (96, 118, 104), (112, 92, 66), (20
 
 
 def draw_background(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
-    """A street, a room or a park; ``horizon`` is its height in canvas pixels."""
+    """Draws a street, a room or a park; ``horizon`` is the row of the horizon in canvas pixels."""
     kind = rng.choice(["street", "room", "park"])
     if kind == "room":
         _draw_room(canvas, rng, horizon)
@@ -55,7 +55,7 @@ def draw_background(canvas: Canvas, rng: np.random.Generator, horizon: float) ->
 
 
 def draw_distractors(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
-    """Up to four upright things that are no people: poles, signs, coats, bins, statues, mannequins."""
+    """Draws one to four upright objects: poles, signs, coats, bins, statues, mannequins. ``horizon`` is a row."""
     things = (_draw_pole, _draw_sign, _draw_coat, _draw_bin, _draw_statue, _draw_statue)
     depths = np.sort(rng.uniform(0.25, 1.0, rng.integers(1, 5)))
     for depth in depths:
@@ -66,14 +66,14 @@ def draw_distractors(canvas: Canvas, rng: np.random.Generator, horizon: float) -
 
 
 def draw_seat(canvas: Canvas, rng: np.random.Generator, center: Points, width: float, foot: float) -> None:
-    """A box to sit on, from the height of ``center`` down to ``foot``."""
+    """Draws a box to sit on, from the row of ``center`` down to the row ``foot``; ``width`` is half its width."""
     look = Material(_color(rng, _SURFACES), _color(rng, _SURFACES), "stripes", max(width / 6, 3), 0.2, 0.3)
     shape = rectangle(center[0] - width, center[1], center[0] + width, foot)
     canvas.paint(shape, (center, center + _DOWN), width, look)
 
 
 def _fill(canvas: Canvas, rng: np.random.Generator, top: int, bottom: int, upper: Color, lower: Color) -> None:
-    """A band with a gradient and texture, finer towards the top when it is ground seen at a slant."""
+    """Fills the rows from ``top`` to before ``bottom`` with a vertical gradient and noise."""
     if bottom <= top:
         return
     share = np.linspace(0, 1, bottom - top, dtype=np.float32)[:, None, None]
@@ -159,7 +159,7 @@ def _draw_sign(canvas: Canvas, rng: np.random.Generator, foot: Points, size: flo
 
 
 def _draw_coat(canvas: Canvas, rng: np.random.Generator, foot: Points, size: float) -> None:
-    """A coat on a stand: cloth as people wear it, and nobody in it."""
+    """A coat on a stand: the cloth of a person without a person."""
     top = foot - point(0, 0.95 * size)
     canvas.paint(limb(foot, top, 0.012 * size, 0.012 * size), (foot, top), 0.012 * size, Material((90, 65, 45)))
     cloth = random_looks(rng, size).top
@@ -181,7 +181,7 @@ def _draw_bin(canvas: Canvas, rng: np.random.Generator, foot: Points, size: floa
 
 
 def _draw_statue(canvas: Canvas, rng: np.random.Generator, foot: Points, size: float) -> None:
-    """A figure out of one material: a statue on its base, or a mannequin without a head on its stand."""
+    """A figure of a single material: a statue on its base, or a mannequin without a head on its stand."""
     mannequin = rng.random() < 0.4
     color = _color(rng, ((232, 226, 214), (222, 200, 175), (60, 60, 64)) if mannequin else _STONE)
     looks = uniform_looks(random_looks(rng, size), Material(color, roughness=0.08 if mannequin else 0.35))
@@ -193,12 +193,13 @@ def _draw_statue(canvas: Canvas, rng: np.random.Generator, foot: Points, size: f
 
 
 def _two_tone(rng: np.random.Generator, palette: tuple[Color, ...], pattern: Pattern, period: float) -> Material:
-    """A wall, a floor or a thing: a pattern of one colour and a little darker."""
+    """The material of a wall, a floor or an object: a pattern of a random colour and a darker shade of it."""
     red, green, blue = _color(rng, palette)
     dark = float(rng.uniform(0.72, 0.92))
     return Material((red, green, blue), (red * dark, green * dark, blue * dark), pattern, period, 0.25, 0.3)
 
 
 def _color(rng: np.random.Generator, palette: tuple[Color, ...]) -> Color:
+    """A random colour of the palette, changed a little."""
     red, green, blue = np.clip(np.array(palette[rng.integers(len(palette))]) + rng.uniform(-14, 14, 3), 5, 250)
     return float(red), float(green), float(blue)
