@@ -46,8 +46,8 @@ from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config, derive
 from human_edge_detection.metrics.coco_ap import CocoMaskAp
 from human_edge_detection.runner.comparison.table import write_comparison
-from human_edge_detection.runs.paths import RunPaths
-from human_edge_detection.runs.records import RunResult, RunStatus
+from human_edge_detection.runs.paths import RunPaths, summary_path
+from human_edge_detection.runs.records import CheckpointSummary, RunResult, RunStatus
 from human_edge_detection.structures import NON_TARGET, TARGET, Batch, SegmentationOutput
 
 STUDENT, DISTILLED, TEACHER = "quickstart_student_b0", "quickstart_distilled_b0_from_b3", "quickstart_teacher_b3"
@@ -184,7 +184,8 @@ def finished_run(root: Path, config: ExperimentConfig, fields: dict[str, Any]) -
     paths.checkpoints.mkdir(parents=True)
     for path, section in ((paths.config, config), (paths.status, status), (paths.result, result)):
         path.write_text(section.model_dump_json(), encoding="utf-8")
-    paths.best.with_suffix(".json").write_text('{"sha256": "c0ffee"}', encoding="utf-8")
+    summary = CheckpointSummary(experiment=config.name, sha256="c0ffee", epoch=1, metrics={}, data_fingerprint="data")
+    summary_path(paths.best).write_text(summary.model_dump_json(), encoding="utf-8")
     paths.best.touch()
     return paths
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from human_edge_detection.experiments.schema.data import DataConfig
-from human_edge_detection.files.cache import cache_folder
+from human_edge_detection.files.cache import cache_folder, read_cached
 from human_edge_detection.runs.paths import scan_cache
 
 
@@ -26,3 +26,14 @@ def test_without_a_home_there_is_no_cache(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(Path, "home", nobody)
     assert cache_folder() is None
     assert scan_cache(DataConfig(root="people")) is None
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", '{"a": "1"}', '{"a": 1.5}'])
+def test_a_damaged_cache_is_as_none(content: str, tmp_path: Path) -> None:
+    file = tmp_path / "kept.json"
+    file.write_text(content)
+    assert read_cached(dict[str, int], file) is None
+    assert read_cached(dict[str, int], tmp_path / "missing.json") is None
+    assert read_cached(dict[str, int], None) is None
+    file.write_text('{"a": 1}')
+    assert read_cached(dict[str, int], file) == {"a": 1}

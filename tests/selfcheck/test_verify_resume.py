@@ -23,10 +23,13 @@ while step < 20:
     step += 1
     print("step", step, flush=True)
     temporary = latest.with_suffix(".tmp")
-    temporary.write_text(json.dumps({{"step": step}}))
+    temporary.write_text(json.dumps({summary} | {{"step": step}}))
     os.replace(temporary, latest)
     time.sleep(0.1)
 """
+
+
+SUMMARY = {"experiment": "e", "sha256": "0", "epoch": 0, "metrics": {}, "data_fingerprint": "f"}
 
 
 @pytest.fixture
@@ -37,7 +40,9 @@ def trial(tmp_path: Path) -> MakeTrial:
     latest = run.latest.with_suffix(".json")
 
     def make(code: str) -> Trial:
-        return Trial(run, [sys.executable, "-S", "-c", code.format(latest=latest)], tmp_path / "output.txt")
+        return Trial(
+            run, [sys.executable, "-S", "-c", code.format(latest=latest, summary=SUMMARY)], tmp_path / "output.txt"
+        )
 
     return make
 

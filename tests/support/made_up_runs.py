@@ -11,8 +11,9 @@ import numpy as np
 
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.write import write_atomically, write_json
-from human_edge_detection.runs.paths import RunPaths
+from human_edge_detection.runs.paths import RunPaths, summary_path
 from human_edge_detection.runs.per_image import PerImage, person_size
+from human_edge_detection.runs.records import CheckpointSummary
 
 WriteRun = Callable[..., RunPaths]
 SHA256 = "c0ffee"
@@ -74,7 +75,13 @@ def write_counted_run(
     fields = {"seconds": 100.0, "images": 960, "training_fingerprint": "training", **result}
     paths = write_run(root, config, data_fingerprint=counts.data_fingerprint, **fields)
     write_atomically(paths.per_image, counts.model_dump_json().encode())
-    write_json(paths.best.with_suffix(".json"), {"experiment": config.name, "sha256": SHA256, "epoch": 2})
+    write_summary(paths.best, SHA256)
     epochs = [{"epoch": epoch, "val/miou": 0.1 * epoch} for epoch in range(1, 5)]
     paths.metrics.write_text("".join(json.dumps(record) + "\n" for record in epochs), encoding="utf-8")
     return paths
+
+
+def write_summary(checkpoint: Path, sha256: str) -> None:
+    """Writes the summary of a checkpoint that need not be there."""
+    summary = CheckpointSummary(experiment="made_up", sha256=sha256, epoch=2, metrics={}, data_fingerprint="data")
+    write_json(summary_path(checkpoint), summary.model_dump())

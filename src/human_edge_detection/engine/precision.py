@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any, Final
+from typing import Final, Literal
 
 import torch
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from human_edge_detection.errors import StorageError
-from human_edge_detection.files.cache import cache_folder
+from human_edge_detection.files.cache import cache_folder, read_cached
 from human_edge_detection.files.write import make_folder, write_json
 
 logger = logging.getLogger(__name__)
@@ -27,7 +26,17 @@ _ROUNDS: Final = 5
 _FILE: Final = "precision.json"
 
 
-def fastest_precision(device: torch.device, half: str) -> str:
+class _Measured(BaseModel):
+    """What is remembered of one machine."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    machine: str
+    gain: float
+    precision: Literal["fp32", "bf16", "fp16"]
+
+
+def fastest_precision(device: torch.device, half: Literal["bf16", "fp16"]) -> Literal["fp32", "bf16", "fp16"]:
     """``fp32`` or ``half`` (``bf16`` or ``fp16``), whichever makes the quicker training step on ``device``.
 
     The first time it takes about a second; the answer is kept in the user's caches, for this device and version of
@@ -36,18 +45,17 @@ def fastest_precision(device: torch.device, half: str) -> str:
     key = hashlib.sha256(_machine(device, half).encode()).hexdigest()[:16]
     folder = cache_folder()
     file = folder / _FILE if folder is not None else None
-    known = _read(file)
-    entry = known.get(key)
-    if isinstance(entry, dict) and entry.get("precision") in ("fp32", half):
-        return str(entry["precision"])
+    known = read_cached(dict[str, _Measured], file) or {}
+    if key in known:
+        return known[key].precision
     gain = measure_gain(device, half)
-    precision = half if gain >= LEAST_GAIN else "fp32"
+    precision: Literal["fp32", "bf16", "fp16"] = half if gain >= LEAST_GAIN else "fp32"
     logger.info("--precision auto: %s is %.2f times as fast as fp32 here; using %s", half, gain, precision)
     if file is not None:
-        known[key] = {"machine": _machine(device, half), "gain": round(gain, 3), "precision": precision}
+        known[key] = _Measured(machine=_machine(device, half), gain=round(gain, 3), precision=precision)
         try:
             make_folder(file.parent)
-            write_json(file, known)
+            write_json(file, {name: entry.model_dump() for name, entry in known.items()})
         except StorageError as error:
             logger.info("measured again next time: %s", error)
     return precision
@@ -116,11 +124,3 @@ def _machine(device: torch.device, half: str) -> str:
         there = sorted(name for name, value in capabilities.items() if value is True)
         parts = (torch.backends.cpu.get_cpu_capability(), *there)
     return " ".join(map(str, (device.type, half, torch.__version__, *parts)))
-
-
-def _read(file: Path | None) -> dict[str, Any]:
-    try:
-        known = json.loads(file.read_bytes()) if file is not None else {}
-    except (OSError, ValueError):
-        return {}  # none yet, or damaged
-    return known if isinstance(known, dict) else {}

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final, TypeVar
+
+from pydantic import TypeAdapter
+
+from human_edge_detection.files.read import read_regular_file
+
+Kept = TypeVar("Kept")
+_MAX_BYTES: Final = 2**30
 
 
 def cache_folder() -> Path | None:
@@ -12,4 +20,14 @@ def cache_folder() -> Path | None:
     try:
         return (Path(caches) if caches else Path.home() / ".cache") / "human-edge-detection"
     except RuntimeError:
+        return None
+
+
+def read_cached(kind: type[Kept], path: Path | None) -> Kept | None:
+    """The ``kind`` that was kept at ``path`` as JSON; None when there is none, or what is there is damaged."""
+    if path is None:
+        return None
+    try:
+        return TypeAdapter(kind).validate_json(read_regular_file(path, max_bytes=_MAX_BYTES), strict=True)
+    except (OSError, ValueError):
         return None

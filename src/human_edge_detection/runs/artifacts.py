@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
-from human_edge_detection.runs.paths import RunPaths
-from human_edge_detection.runs.records import ParityReport, read_section
+from human_edge_detection.errors import CheckpointError
+from human_edge_detection.runs.paths import RunPaths, summary_path
+from human_edge_detection.runs.records import CheckpointSummary, ParityReport, read_section
 
 
 def checkpoint_sha256(checkpoint: Path) -> str | None:
-    """The sha256 of ``checkpoint`` as the summary beside it tells it; None when there is none."""
+    """The sha256 of ``checkpoint`` as the summary beside it tells it; None when there is none that can be read."""
     try:
-        summary: Any = json.loads(checkpoint.with_suffix(".json").read_bytes())
-    except (OSError, ValueError):
+        summary = read_section(CheckpointSummary, summary_path(checkpoint))
+    except (CheckpointError, OSError):
         return None
-    digest = summary.get("sha256") if isinstance(summary, dict) else None
-    return digest if isinstance(digest, str) else None
+    return None if summary is None else summary.sha256
 
 
 def is_exported(paths: RunPaths) -> bool:

@@ -117,6 +117,11 @@ def run_paths_of_checkpoint(checkpoint: Path) -> RunPaths:
     return RunPaths(checkpoint.resolve().parent.parent)
 
 
+def summary_path(checkpoint: Path) -> Path:
+    """The ``.json`` beside a checkpoint."""
+    return checkpoint.with_suffix(".json")
+
+
 def output_dir_of(run: RunPaths) -> Path:
     """The output folder that holds ``run``, one of several seeds or not."""
     several_seeds = run.root.name.startswith("seed_")

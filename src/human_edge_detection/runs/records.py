@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from human_edge_detection.errors import CheckpointError
 from human_edge_detection.experiments.schema.base import Section
 
 Kind = TypeVar("Kind", bound=Section)
 State = Literal["running", "finished", "interrupted", "failed"]
+EpochRecord = dict[str, float | int | None]
+"""What is recorded of one epoch: a line of metrics.jsonl."""
+_EPOCH_RECORD: Final = TypeAdapter(EpochRecord)
+_SHOWN: Final = 120
+"""Characters of a field's path in a message: keys of a damaged file can be anything."""
 
 
 class RunStatus(Section):
@@ -27,6 +32,19 @@ class RunStatus(Section):
     started: str
     updated: str
     beats: int = Field(0, ge=0, description="Grows while the run makes steps or validates; standing still: it hangs.")
+
+
+class CheckpointSummary(Section):
+    """What can be said of a checkpoint without opening it; the ``.json`` beside it."""
+
+    experiment: str
+    sha256: str
+    """Of the file."""
+    epoch: int
+    metrics: dict[str, float | None]
+    data_fingerprint: str
+    step: int | None = None
+    """Optimizer updates done; none in a checkpoint that is only weights."""
 
 
 class SkippedSample(Section):
@@ -112,8 +130,32 @@ def read_section(kind: type[Kind], path: Path) -> Kind | None:
     except FileNotFoundError:
         return None
     except ValidationError as error:
-        first = error.errors()[0]
         raise CheckpointError(
-            f"{path}: not a valid {kind.__name__} ({'.'.join(map(str, first['loc']))}: {first['msg']}); "
+            f"{path}: not a valid {kind.__name__} ({problem_of(error)}); "
             "it is damaged or of another version of this tool; move it away and start anew"
         ) from error
+
+
+def read_history(path: Path) -> list[EpochRecord]:
+    """The records of metrics.jsonl, one an epoch; none when there is no such file.
+
+    Raises:
+        CheckpointError: It is damaged.
+    """
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+    try:
+        return [_EPOCH_RECORD.validate_json(line, strict=True) for line in lines]
+    except ValidationError as error:
+        raise CheckpointError(
+            f"{path}: expected a JSON object of numbers a line ({problem_of(error)}); restore it, or train the run anew"
+        ) from error
+
+
+def problem_of(error: ValidationError) -> str:
+    """The first thing that is wrong, ``field: problem`` in one line."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    place = " ".join(".".join(map(str, first["loc"])).split())
+    return f"{place[:_SHOWN]}: {first['msg']}" if place else first["msg"]

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from human_edge_detection.engine.checkpoints.checkpoint import summary_path
 from human_edge_detection.errors import TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.write import make_folder, write_json
-from human_edge_detection.runs.paths import RunPaths
+from human_edge_detection.runs.paths import RunPaths, summary_path
+from human_edge_detection.runs.records import CheckpointSummary, read_section
 from human_edge_detection.selfcheck.bitwise import count_tensors, first_difference
 from human_edge_detection.selfcheck.small_run import EPOCHS, as_config_file, make_small
 
@@ -145,10 +145,8 @@ class Trial:
 
     def steps_saved(self) -> int:
         """Optimizer updates in the latest checkpoint, as the summary beside it says."""
-        try:
-            return int(json.loads(summary_path(self.run.latest).read_bytes())["step"])
-        except FileNotFoundError:
-            return 0
+        summary = read_section(CheckpointSummary, summary_path(self.run.latest))
+        return 0 if summary is None else summary.step or 0
 
     def _require_success(self, code: int) -> None:
         if code == 0:

@@ -46,7 +46,7 @@ def test_a_precision_that_there_is_not_is_refused(
     trainer = make_trainer(tiny_config)
     state = trainer.checkpoint({}).training
     assert state is not None
-    with pytest.raises(CheckpointError, match=r"^here: precision is .*, expected one of fp32, bf16, fp16;"):
+    with pytest.raises(CheckpointError, match=r"^here: .*\(precision: Input should be 'fp32', 'bf16' or 'fp16'\);"):
         check_training_state(
             {**state, "precision": precision}, trainer.state.optimizer, trainer.state.scaler, source="here"
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_up_runs import SHA256, made_up_counts, write_counted_run
+from made_up_runs import SHA256, made_up_counts, write_counted_run, write_summary
 
 from human_edge_detection.errors import CheckpointError, ConfigError
 from human_edge_detection.experiments.overrides import apply, collect
@@ -255,12 +255,12 @@ def test_share_of_the_teacher_is_taken_from_its_own_run(output_dir: Path, add: A
     assert line.difference.control_teacher_share == pytest.approx(line.difference.control.mean / 0.8)
     assert line_of(compared(output_dir, "run"), "iou_target").teacher_share is not None
     assert line_of(compared(output_dir, "run"), part="small").teacher_share is None
-    write_json(teacher.best.with_suffix(".json"), {"sha256": "another training"})
+    write_summary(teacher.best, "another training")
     for measured in ("run", "taught_by_two"):
         line = line_of(compared(output_dir, measured))
         assert line.teacher_share == pytest.approx(line.score.mean / 0.5)
         assert line_of(compared(output_dir, measured), "iou_target").teacher_share is None
-        write_json(teacher.best.with_suffix(".json"), {"sha256": SHA256})
+        write_summary(teacher.best, SHA256)
 
 
 def test_time_and_what_is_reached_in_the_controls_time(output_dir: Path, add: AddRun) -> None:
@@ -336,7 +336,7 @@ BAD: dict[str, tuple[Callable[[RunPaths], object], str]] = {
         "per_image.json: missing, the run is of an older version; delete",
     ),
     "another checkpoint": (
-        lambda run: write_json(run.best.with_suffix(".json"), {"sha256": "other"}),
+        lambda run: write_summary(run.best, "other"),
         "stale, made from another",
     ),
     "no summary": (lambda run: run.best.with_suffix(".json").unlink(), "stale, made from another checkpoint than"),
@@ -405,7 +405,7 @@ def test_other_validation_data(output_dir: Path, add: AddRun) -> None:
 def test_damaged_curves(output_dir: Path, add: AddRun) -> None:
     add("control", made_up_counts())
     add("run", made_up_counts()).metrics.write_text('{"epoch": 1}\n[]\n')
-    with pytest.raises(CheckpointError, match=r"metrics.jsonl: expected a JSON object a line"):
+    with pytest.raises(CheckpointError, match=r"metrics.jsonl: expected a JSON object of numbers a line"):
         compared(output_dir, "run", against="control")
 
 

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from made_up_runs import write_summary
 
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.overrides import collect
 from human_edge_detection.experiments.registry import expand, get_config
-from human_edge_detection.files.write import write_json
 from human_edge_detection.runner.execution.plan import BatchRequest, plan
 from human_edge_detection.runner.execution.staleness import check_teachers, stale_teacher
 from human_edge_detection.runs.artifacts import checkpoint_sha256
@@ -21,7 +21,7 @@ TEACHER, STUDENT, DISTILLED = expand(["quickstart"])
 def distilled_runs(tmp_path: Path, write_run: WriteRun, taught_by: str | None, now: str | None, state: str) -> None:
     teacher = write_run(tmp_path / TEACHER, get_config(TEACHER), state=state)
     if now is not None:
-        write_json(teacher.best.with_suffix(".json"), {"sha256": now})
+        write_summary(teacher.best, now)
     write_run(
         tmp_path / DISTILLED, get_config(DISTILLED), teacher_checkpoint=str(teacher.best), teacher_sha256=taught_by
     )
@@ -55,7 +55,7 @@ def test_a_student_that_is_trained_anew_may_have_any_teacher(tmp_path: Path, wri
 def test_each_of_several_teachers_counts(tmp_path: Path, write_run: WriteRun, then: str, stale: bool) -> None:
     teachers = [tmp_path / f"{sha256}.pth" for sha256 in ("first", "second")]
     for teacher in teachers:
-        write_json(teacher.with_suffix(".json"), {"sha256": teacher.stem})
+        write_summary(teacher, teacher.stem)
     overrides = collect(
         sets=[f"distillation.more_teacher_checkpoints=['{teachers[1]}']"],
         flags={"--teacher_checkpoint": str(teachers[0])},

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_up_runs import write_summary
 
 from human_edge_detection.experiments.registry import expand, get_config
 from human_edge_detection.files.lock import is_held
-from human_edge_detection.files.write import write_json
 from human_edge_detection.runner.execution.launch import Ended, Hung, never
 from human_edge_detection.runner.execution.outcome import Outcome, judge
 from human_edge_detection.runner.execution.plan import BatchRequest, plan
@@ -190,7 +190,7 @@ def test_a_finished_student_of_a_teacher_that_was_trained_anew_is_stale(workshop
 
     def start(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
         ended = children(command, is_hung=is_hung)
-        write_json(teacher.best.with_suffix(".json"), {"sha256": "b" * 64})
+        write_summary(teacher.best, "b" * 64)
         return ended
 
     runs = plan(BatchRequest(names=(DISTILLED, TEACHER), output_dir=workshop.output_dir))
@@ -201,7 +201,7 @@ def test_a_finished_student_of_a_teacher_that_was_trained_anew_is_stale(workshop
 
 def export_batch(workshop: Any, write_run: WriteRun, start: Callable[..., Ended]) -> Outcome:
     paths = write_run(workshop.output_dir / STUDENT, get_config(STUDENT))
-    write_json(paths.best.with_suffix(".json"), {"sha256": "new"})
+    write_summary(paths.best, "new")
     runs = plan(BatchRequest(names=(STUDENT,), output_dir=workshop.output_dir))
     [outcome] = supervise(runs, Options(export_onnx=True), start=start).outcomes
     return outcome

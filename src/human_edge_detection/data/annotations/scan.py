@@ -1,6 +1,5 @@
 """Checks all image files before training, so that an unusable one does not stop the first epoch."""
 
-import json
 import logging
 import os
 from collections.abc import Mapping
@@ -8,20 +7,31 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import BaseModel, ConfigDict
+
 from human_edge_detection.data.annotations.annotation_set import BadSample, PeopleAnnotations
 from human_edge_detection.data.images.read import photograph_problem
 from human_edge_detection.errors import StorageError
-from human_edge_detection.files.read import read_regular_file
+from human_edge_detection.files.cache import read_cached
 from human_edge_detection.files.write import write_json
 
 logger = logging.getLogger(__name__)
 
 _VERSION = 1
 """Raise it when images are checked in another way, so that results in older caches are not used."""
-_MAX_CACHE_BYTES = 2**30
-"""Largest cache file that is read."""
 _THREADS = min(16, 4 * (os.cpu_count() or 1))
 """More threads than processors: on a network disk most of the time is spent waiting."""
+
+
+class _Cache(BaseModel):
+    """What the cache holds; ``good`` are the stamps of good images, by file name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: int
+    annotations: str
+    images_dir: str
+    good: dict[str, str]
 
 
 class _Checked(NamedTuple):
@@ -47,7 +57,8 @@ def bad_samples(people: PeopleAnnotations, *, cache: Path | None = None) -> tupl
         The bad images in the order of the annotation file, each with its problem.
     """
     key = {"version": _VERSION, "annotations": people.sha256, "images_dir": str(people.images_dir.resolve())}
-    known = {} if cache is None else _read_cache(cache, key)
+    cached = read_cached(_Cache, cache)
+    known = cached.good if cached is not None and cached.model_dump(exclude={"good"}) == key else {}
     photographs = people.photographs
     with ThreadPoolExecutor(_THREADS) as pool:
         results = list(
@@ -57,13 +68,13 @@ def bad_samples(people: PeopleAnnotations, *, cache: Path | None = None) -> tupl
                 photographs.sizes.tolist(),
             )
         )
-    good = {result.file_name: result.stamp for result in results if result.problem is None}
+    good = {result.file_name: result.stamp for result in results if result.problem is None and result.stamp is not None}
     if cache is not None and good != known:
         _write_cache(cache, {**key, "good": good})
     return tuple(BadSample(result.file_name, result.problem) for result in results if result.problem is not None)
 
 
-def _check_image(folder: Path, name: str, size: tuple[int, int], known: Mapping[str, Any]) -> _Checked:
+def _check_image(folder: Path, name: str, size: tuple[int, int], known: Mapping[str, str]) -> _Checked:
     """Checks one image file, unless ``known`` says that it is good and it has not changed since.
 
     Bad files are checked every time, as repairing one may leave its size and modification time as they were.
@@ -81,18 +92,6 @@ def _stamp(path: Path) -> str | None:
     except OSError:
         return None
     return f"{status.st_size} bytes at {status.st_mtime_ns} ns"
-
-
-def _read_cache(cache: Path, key: Mapping[str, Any]) -> dict[str, Any]:
-    """Stamps of the good images by file name; empty when the cache is missing, damaged or has another ``key``."""
-    try:
-        data = json.loads(read_regular_file(cache, max_bytes=_MAX_CACHE_BYTES))
-    except (OSError, ValueError, RecursionError):  # there is none, or it is damaged
-        return {}
-    if not isinstance(data, dict) or {name: data.get(name) for name in key} != key:
-        return {}
-    good = data.get("good")
-    return good if isinstance(good, dict) else {}
 
 
 def _write_cache(cache: Path, content: Mapping[str, Any]) -> None:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import io
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Literal
 
 import torch
+from pydantic import ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from human_edge_detection.advanced.weights.torch_archive import MAX_ARCHIVE_BYTES, read_torch_archive
 from human_edge_detection.errors import CheckpointError, ConfigError, DamagedCheckpointError
+from human_edge_detection.experiments.schema.base import Section
 from human_edge_detection.experiments.schema.experiment import SCHEMA_VERSION, ExperimentConfig, build_config
 from human_edge_detection.files.read import read_regular_file
 from human_edge_detection.files.write import write_atomically, write_json
+from human_edge_detection.runs.paths import summary_path
+from human_edge_detection.runs.records import CheckpointSummary, problem_of
 
 FORMAT = "human-edge-detection"
 FORMAT_VERSION = 1
@@ -51,6 +54,21 @@ class Checkpoint:
         return replace(self, training=None)
 
 
+class _Payload(Section):
+    """The content of a checkpoint file."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    format: Literal["human-edge-detection"]
+    format_version: int
+    config: dict[str, Any]
+    model: dict[str, Tensor]
+    epoch: int = Field(ge=0)
+    metrics: dict[str, float | None]
+    data_fingerprint: str
+    training: dict[str, Any] | None
+
+
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> str:
     """Writes ``checkpoint`` and a summary (``.json`` beside it) in one step each; returns the file's sha256.
 
@@ -80,21 +98,15 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> str:
 
 def write_summary(path: Path, checkpoint: Checkpoint, sha256: str) -> None:
     """Writes what can be said of the checkpoint at ``path``, a file with this ``sha256``, without opening it."""
-    summary = {
-        "experiment": checkpoint.config.name,
-        "sha256": sha256,
-        "epoch": checkpoint.epoch,
-        "metrics": dict(checkpoint.metrics),
-        "data_fingerprint": checkpoint.data_fingerprint,
-    }
-    if checkpoint.training is not None:
-        summary["step"] = checkpoint.training["progress"]["step"]
-    write_json(summary_path(path), summary)
-
-
-def summary_path(checkpoint: Path) -> Path:
-    """The ``.json`` beside a checkpoint."""
-    return checkpoint.with_suffix(".json")
+    summary = CheckpointSummary(
+        experiment=checkpoint.config.name,
+        sha256=sha256,
+        epoch=checkpoint.epoch,
+        metrics=dict(checkpoint.metrics),
+        data_fingerprint=checkpoint.data_fingerprint,
+        step=None if checkpoint.training is None else checkpoint.training["progress"]["step"],
+    )
+    write_json(summary_path(path), summary.model_dump())
 
 
 def read_checkpoint(path: Path) -> tuple[Checkpoint, str]:
@@ -129,24 +141,22 @@ def _from_payload(source: str, payload: Any) -> Checkpoint:
     if not isinstance(payload, dict) or payload.get("format") != FORMAT:
         raise CheckpointError(f"{source}: not a checkpoint of this tool")
     _check_version(source, "format", payload.get("format_version"), FORMAT_VERSION)
-    different = sorted(map(str, payload.keys() ^ _FIELDS.keys()))
-    if different:
-        raise CheckpointError(f"{source}: not a whole checkpoint of this tool ({different[0]} missing or unknown)")
-    for name, is_right in _FIELDS.items():
-        if not is_right(payload[name]):
-            raise CheckpointError(f"{source}: not a checkpoint of this tool (its {name!r} cannot be one)")
-    _check_version(source, "config schema", payload["config"].get("schema_version"), SCHEMA_VERSION)
     try:
-        config = build_config(payload["config"], source=source)
+        content = _Payload.model_validate(payload)
+    except ValidationError as error:
+        raise CheckpointError(f"{source}: not a whole checkpoint of this tool ({problem_of(error)})") from error
+    _check_version(source, "config schema", content.config.get("schema_version"), SCHEMA_VERSION)
+    try:
+        config = build_config(content.config, source=source)
     except ConfigError as error:
         raise CheckpointError(str(error)) from error
     return Checkpoint(
         config=config,
-        model=payload["model"],
-        epoch=payload["epoch"],
-        metrics=payload["metrics"],
-        data_fingerprint=payload["data_fingerprint"],
-        training=payload["training"],
+        model=content.model,
+        epoch=content.epoch,
+        metrics=content.metrics,
+        data_fingerprint=content.data_fingerprint,
+        training=content.training,
     )
 
 
@@ -157,29 +167,3 @@ def _check_version(source: str, what: str, version: Any, newest: int) -> None:
         raise CheckpointError(
             f"{source}: written by a newer version ({what} {version}, this one reads up to {newest}); update this tool"
         )
-
-
-def is_state_dict(value: Any) -> bool:
-    """Whether ``value`` is tensors by name."""
-    return isinstance(value, dict) and all(
-        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in value.items()
-    )
-
-
-def _is_metrics(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(name, str) and (score is None or (type(score) in (int, float) and math.isfinite(score)))
-        for name, score in value.items()
-    )
-
-
-_FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
-    "format": lambda value: value == FORMAT,
-    "format_version": lambda value: type(value) is int,
-    "config": lambda value: isinstance(value, dict),
-    "model": is_state_dict,
-    "epoch": lambda value: type(value) is int and value >= 0,
-    "metrics": _is_metrics,
-    "data_fingerprint": lambda value: isinstance(value, str),
-    "training": lambda value: value is None or isinstance(value, dict),
-}

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, FiniteFloat, ValidationError
 
 from human_edge_detection.errors import CheckpointError
+from human_edge_detection.experiments.schema.base import Section
+from human_edge_detection.runs.records import EpochRecord, problem_of
 
-Record = dict[str, float | int | None]
+Count = Annotated[int, Field(ge=0)]
 
 
-@dataclass
-class TrainingProgress:
+class TrainingProgress(Section):
     """Position and record of a run.
 
     Attributes:
@@ -31,22 +32,24 @@ class TrainingProgress:
         images: Training images seen.
     """
 
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-    sums: dict[str, float] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-    gradient_shares: dict[str, float] = field(default_factory=dict)
-    history: list[Record] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
-    best_epoch: int = 0
-    best_score: float = float("-inf")
-    seconds: float = 0.0
-    images: int = 0
+    model_config = ConfigDict(frozen=False, allow_inf_nan=True)
+
+    epoch: Count = 0
+    batch: Count = 0
+    step: Count = 0
+    sums: dict[str, float] = Field(default_factory=dict)
+    counts: dict[str, Count] = Field(default_factory=dict)
+    gradient_shares: dict[str, float] = Field(default_factory=dict)
+    history: list[EpochRecord] = Field(default_factory=list)
+    scores: list[float] = Field(default_factory=list)
+    best_epoch: Count = 0
+    best_score: float = Field(float("-inf"), ge=float("-inf"), description="No NaN: nothing is above it.")
+    seconds: FiniteFloat = 0.0
+    images: Count = 0
 
     def to_state(self) -> dict[str, Any]:
         """As plain data, for a checkpoint."""
-        return asdict(self)
+        return self.model_dump()
 
     @classmethod
     def from_state(cls, state: Any, *, source: str = "progress") -> TrainingProgress:
@@ -55,16 +58,14 @@ class TrainingProgress:
         Raises:
             CheckpointError: A field is missing, unknown or of another kind; ``<source>: <field>``.
         """
-        empty = cls().to_state()
-        if not isinstance(state, Mapping):
-            raise CheckpointError(f"{source}: expected the fields of progress, got {type(state).__name__}")
-        different = sorted(map(str, state.keys() ^ empty.keys()))
-        if different:
-            raise CheckpointError(f"{source}: progress {different[0]} is missing or unknown")
-        for name, value in state.items():
-            if not _is_like(value, empty[name], name):
-                raise CheckpointError(f"{source}: progress {name} is damaged")
-        return cls(**state)
+        try:
+            progress = cls.model_validate(state)
+        except ValidationError as error:
+            raise CheckpointError(f"{source}: progress: {problem_of(error)}") from error
+        missing = sorted(cls.model_fields.keys() - progress.model_fields_set)
+        if missing:
+            raise CheckpointError(f"{source}: progress: {missing[0]}: missing")
+        return progress
 
     def add(self, values: Mapping[str, float]) -> None:
         """Adds one step's values to the sums of this epoch."""
@@ -76,7 +77,7 @@ class TrainingProgress:
         """Mean over the steps of this epoch that had the value, by name."""
         return {name: total / self.counts[name] for name, total in self.sums.items()}
 
-    def finish_epoch(self, record: Record, score: float) -> bool:
+    def finish_epoch(self, record: EpochRecord, score: float) -> bool:
         """Closes the epoch; True when it is the best so far."""
         self.epoch += 1
         self.batch = 0
@@ -95,22 +96,3 @@ class TrainingProgress:
             gained = score > best + min_delta
             best, since = (score, 0) if gained else (best, since + 1)
         return since
-
-
-def _is_like(value: Any, empty: Any, name: str) -> bool:
-    """Whether ``value`` can be what ``empty`` is for a new run: a count, a time, values by name, a list of them."""
-    if name == "history":
-        return isinstance(value, list) and all(map(_is_record, value))
-    if name == "scores":
-        return isinstance(value, list) and all(type(score) is float for score in value)
-    if isinstance(empty, dict):
-        return _is_record(value) and None not in value.values()
-    if type(empty) is int:
-        return type(value) is int and value >= 0
-    return type(value) is float and not math.isnan(value)
-
-
-def _is_record(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(name, str) and (number is None or type(number) in (int, float)) for name, number in value.items()
-    )

@@ -12,12 +12,11 @@ from human_edge_detection.engine.checkpoints.checkpoint import (
     Checkpoint,
     read_checkpoint,
     save_checkpoint,
-    summary_path,
     write_summary,
 )
 from human_edge_detection.errors import CheckpointError, DamagedCheckpointError, StorageError, TrainingError
 from human_edge_detection.files.write import delete, delete_leftovers, link_atomically, set_aside
-from human_edge_detection.runs.paths import RunPaths
+from human_edge_detection.runs.paths import RunPaths, summary_path
 
 logger = logging.getLogger(__name__)
 

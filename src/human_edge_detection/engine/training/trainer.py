@@ -19,7 +19,7 @@ from human_edge_detection.data.annotations.annotation_set import BadSample
 from human_edge_detection.data.dataset import PeopleDataset
 from human_edge_detection.data.loader import BatchLoader, batches_per_epoch, training_batches
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint
-from human_edge_detection.engine.checkpoints.counters import Record, TrainingProgress
+from human_edge_detection.engine.checkpoints.counters import TrainingProgress
 from human_edge_detection.engine.checkpoints.save_policy import Saver
 from human_edge_detection.engine.device import autocast, seed_everything
 from human_edge_detection.engine.evaluation.evaluate import Metrics, answer_of, evaluate
@@ -36,6 +36,7 @@ from human_edge_detection.errors import DataError, StorageError, TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.losses.hierarchical import HierarchicalLoss
 from human_edge_detection.runs.paths import RunPaths
+from human_edge_detection.runs.records import EpochRecord
 from human_edge_detection.structures import Batch, LossOutput, SegmentationOutput
 
 logger = logging.getLogger(__name__)
@@ -305,7 +306,7 @@ class Trainer:
             self.saver.save(self.checkpoint({}))
             raise
         score = metrics[config.model.monitored_metric]
-        record: Record = {"epoch": progress.epoch + 1, "step": progress.step}
+        record: EpochRecord = {"epoch": progress.epoch + 1, "step": progress.step}
         record |= {f"train/{name}": value for name, value in training.items()}
         record |= {f"val/{name}": value for name, value in metrics.items()}
         strength = self._strength()

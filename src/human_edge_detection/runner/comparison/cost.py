@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from human_edge_detection.runner.comparison.runs_by_seed import CountedRun, Method, read_history
+from human_edge_detection.runner.comparison.runs_by_seed import CountedRun, Method
+from human_edge_detection.runs.records import read_history
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,11 @@ def effort_of(method: Method, control: Method | None, seeds: tuple[int, ...]) ->
 
 def _score_after(run: CountedRun, seconds: float) -> float | None:
     """The best validation score of the epochs that were done after so many seconds, each taken to last as long."""
-    history = read_history(run.paths)
+    history = read_history(run.paths.metrics)
     share = min(1.0, seconds / run.result.seconds) if run.result.seconds else 1.0
     done = history[: math.floor(len(history) * share + 1e-9)]
     name = f"val/{run.config.model.monitored_metric}"
-    return max((float(record[name]) for record in done if record.get(name) is not None), default=None)
+    return max((float(score) for record in done if (score := record.get(name)) is not None), default=None)
 
 
 def _mean_count(counts: Sequence[int | None]) -> int | None:

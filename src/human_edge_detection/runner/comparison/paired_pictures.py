@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from human_edge_detection.runner.comparison.paired import Comparison, Line
-from human_edge_detection.runner.comparison.runs_by_seed import Method, read_history
+from human_edge_detection.runner.comparison.runs_by_seed import Method
 from human_edge_detection.runner.comparison.slices import ALL
+from human_edge_detection.runs.records import read_history
 
 _DPI: Final = 120
 _COLORS: Final = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
@@ -139,7 +140,7 @@ def _curves(method: Method, seeds: Sequence[int]) -> list[list[float]]:
     found = []
     for run in (method.runs[seed] for seed in seeds):
         name = f"val/{run.config.model.monitored_metric}"
-        values = [record.get(name) for record in read_history(run.paths)]
+        values = [record.get(name) for record in read_history(run.paths.metrics)]
         if values:
             found.append([math.nan if value is None else float(value) for value in values])
     return found

@@ -97,23 +97,6 @@ def teacher_scores(run: CountedRun) -> Mapping[str, float | None]:
     return own.metrics if own is not None and own.data_fingerprint == result.data_fingerprint else measured
 
 
-def read_history(paths: RunPaths) -> list[dict[str, Any]]:
-    """The records of metrics.jsonl, one an epoch; none when there is no such file.
-
-    Raises:
-        CheckpointError: It is damaged.
-    """
-    if not paths.metrics.is_file():
-        return []
-    try:
-        records = [json.loads(line) for line in paths.metrics.read_text(encoding="utf-8").splitlines()]
-    except ValueError as error:
-        raise CheckpointError(f"{paths.metrics}: no JSON lines ({error}); restore it, or train the run anew") from error
-    if not all(isinstance(record, dict) for record in records):
-        raise CheckpointError(f"{paths.metrics}: expected a JSON object a line; restore it, or train the run anew")
-    return records
-
-
 def read_provenance(paths: RunPaths) -> dict[str, Any]:
     """What provenance.json says; nothing when it is missing or damaged."""
     try:

@@ -36,7 +36,7 @@ from human_edge_detection.runner.execution.supervise import POLL_SECONDS, superv
 from human_edge_detection.runner.sweep.search_space import Axis, label
 from human_edge_detection.runner.sweep.sweep import Entry, Sweep
 from human_edge_detection.runs.paths import RunPaths
-from human_edge_detection.runs.records import RunResult, read_section
+from human_edge_detection.runs.records import RunResult, read_history, read_section
 
 logger = logging.getLogger(__name__)
 
@@ -350,15 +350,11 @@ def _values(params: Mapping[str, Any]) -> dict[str, Any]:
 
 def _curve(run: PlannedRun) -> Iterator[tuple[int, float]]:
     """(epoch, score) of each epoch that has one."""
-    try:
-        lines = run.paths.metrics.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return
     name = f"val/{run.config.model.monitored_metric}"
-    for line in lines:
-        record = json.loads(line)
-        if record.get(name) is not None:
-            yield record["epoch"], record[name]
+    for epoch, record in enumerate(read_history(run.paths.metrics), start=1):
+        score = record.get(name)
+        if score is not None:
+            yield epoch, score
 
 
 def _score(run: PlannedRun) -> float | None:

@@ -16,17 +16,26 @@ from typing import Any, Final
 from human_edge_detection.data.annotations.layout import SplitPaths, find_split
 from human_edge_detection.errors import ConfigError, DataError
 from human_edge_detection.experiments.overrides import Change
+from human_edge_detection.experiments.schema.base import Section
 from human_edge_detection.experiments.schema.data import DataConfig
 from human_edge_detection.files.read import read_regular_file
 from human_edge_detection.files.write import write_atomically
 from human_edge_detection.runner.execution.sample_data import draw_sample_data
 from human_edge_detection.runs.paths import sample_data_dir
+from human_edge_detection.runs.records import read_section
 
 logger = logging.getLogger(__name__)
 
 SHARE: Final = 0.2
 _MAX_BYTES: Final = 2**31
 _SOURCE_FIELDS: Final = {"root", "train_ann", "train_images", "sample"}
+
+
+class _MadeOf(Section):
+    """The training annotations that a tuning split was made of."""
+
+    file: str
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,8 @@ class TuningSplit:
         """Writes the two annotation files, unless they are there.
 
         Raises:
-            ConfigError: They are there, and the training annotations have changed since.
+            CheckpointError: They are there, and what they were made of is not to be read.
+        ConfigError: They are there, and the training annotations have changed since.
             DataError: The training annotations cannot be used.
             StorageError: The files cannot be written.
         """
@@ -80,8 +90,9 @@ class TuningSplit:
             raise DataError(f"{annotations}: cannot be read ({error.strerror})") from error
         digest = hashlib.sha256(content).hexdigest()
         made_of = self.folder / "made_of.json"  # written last: with it there, all is there
-        if made_of.is_file():
-            if json.loads(made_of.read_bytes())["sha256"] != digest:
+        stored = read_section(_MadeOf, made_of)
+        if stored is not None:
+            if stored.sha256 != digest:
                 raise ConfigError(
                     f"{annotations} has changed since {self.folder} was made of it, so old and new scores cannot be "
                     "compared; take another --output_dir, or delete that folder and start anew"
@@ -90,7 +101,7 @@ class TuningSplit:
         kept, held_out = split(_read(annotations, content))
         for name, part in (("train", kept), ("tuning", held_out)):
             write_atomically(self.folder / f"{name}.json", json.dumps(part).encode())
-        write_atomically(made_of, json.dumps({"file": str(annotations), "sha256": digest}).encode())
+        write_atomically(made_of, _MadeOf(file=str(annotations), sha256=digest).model_dump_json().encode())
         logger.info(
             "tuning split: %d training photographs, %d held out to choose on",
             len(kept["images"]),
