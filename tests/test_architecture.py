@@ -42,13 +42,14 @@ MAY_IMPORT: Mapping[str, tuple[int, set[str]]] = {
     "cli": (5, {"experiments", "runs", "advanced", "data", "engine", "export", "runner", "selfcheck"}),
 }
 """Part -> its layer, and the parts that it may import beside itself and the foundation."""
+SETTINGS = {f"experiments.schema.{name}" for name in ("heads", "base", "data", "loss", "distillation")}
+"""What the parts of layer 2 take: the table of heads, and sections of the schema; never a whole experiment."""
 QUICK = ("files", "experiments", "runs", "runner", "cli")
 HEAVY = {"torch", "torchvision", "segmentation_models_pytorch", "timm", "cv2", "onnx", "onnxruntime"}
 
 WITHOUT_MIRROR = ("contract", "integration", "golden", "stress", "benchmarks", "examples", "support")
 SEVERAL_MODULES = {
     "advanced/distillation_terms/test_term_values.py": "every term against numbers worked out by hand",
-    "advanced/distillation_terms/test_terms_contract.py": "what every term must keep to",
     "selfcheck/machine/test_checks.py": "a table of what each check finds",
 }
 """Tests of a whole folder, and why they are not in the files of its modules."""
@@ -122,8 +123,14 @@ def test_the_package_is_found() -> None:
 def test_the_table_points_downwards() -> None:
     for layer, allowed in MAY_IMPORT.values():
         assert all(MAY_IMPORT[other][0] <= layer for other in allowed)
-    siblings = [allowed for layer, allowed in MAY_IMPORT.values() if layer == 2]
-    assert not any(siblings), "parts never see a config, nor each other"
+    siblings = [allowed - {"experiments"} for layer, allowed in MAY_IMPORT.values() if layer == 2]
+    assert not any(siblings), "parts never see each other"
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if MAY_IMPORT.get(part(module), (0,))[0] == 2])
+def test_parts_see_their_own_settings_and_no_config(module: str) -> None:
+    imported = {name for name in own(names(ast.walk(parsed(MODULES[module])))) if part(name) == "experiments"}
+    assert imported <= SETTINGS
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from human_edge_detection.experiments.heads import HEADS
+from human_edge_detection.experiments.schema.heads import HEADS
 from human_edge_detection.experiments.schema.loss import BoundaryLossConfig, LossConfig
 from human_edge_detection.losses.head_losses import foreground_labels, target_labels
 from human_edge_detection.losses.hierarchical import HierarchicalLoss

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from human_edge_detection.advanced.fast_layers.bilinear import enlarge
-from human_edge_detection.experiments.heads import HEADS
+from human_edge_detection.experiments.schema.heads import HEADS
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -171,7 +171,7 @@ class HierarchicalHead(nn.Module):
         channels_in: Channels of the aligned roi.
         channels: Channels of the trunk.
         mask_size: (height, width) of the answer.
-        optional: Names of the optional heads that it has too (see :mod:`human_edge_detection.experiments.heads`).
+        optional: Names of the optional heads that it has too (see :mod:`human_edge_detection.experiments.schema.heads`).
     """
 
     def __init__(

@@ -18,13 +18,13 @@ from human_edge_detection.advanced.distillation_terms.kl import SoftTargetLoss, 
 from human_edge_detection.advanced.distillation_terms.positions import HeadTarget, mean_over
 from human_edge_detection.advanced.distillation_terms.terms import FEATURE_TERMS, LOGIT_TERMS
 from human_edge_detection.advanced.hierarchical_segmentation_unet import FEATURE_CHANNELS
-from human_edge_detection.experiments.heads import BY_KEY, DISTILLED, Head
 from human_edge_detection.experiments.schema.distillation import (
     FeatureTermSettings,
     KlConfig,
     LogitTermSettings,
     TermSettings,
 )
+from human_edge_detection.experiments.schema.heads import BY_KEY, DISTILLED, Head
 from human_edge_detection.structures import DECODER_FEATURES, LossOutput, LossTerm, SegmentationOutput
 
 __all__ = [

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from human_edge_detection.engine.build import build_model
-from human_edge_detection.experiments.heads import BY_KEY
+from human_edge_detection.experiments.schema.heads import BY_KEY
 from human_edge_detection.experiments.schema.model import ModelConfig
 
 Shape = tuple[int | str, ...]

@@ -8,7 +8,7 @@ from typing import Final
 from torch import Tensor
 from torch.nn import functional
 
-from human_edge_detection.experiments.heads import Head, LabelKind, LossKind
+from human_edge_detection.experiments.schema.heads import Head, LabelKind, LossKind
 from human_edge_detection.experiments.schema.loss import LossConfig
 from human_edge_detection.losses.boundary import border, border_band, signed_distance
 from human_edge_detection.losses.segmentation import balanced_cross_entropy, binary_losses, class_losses

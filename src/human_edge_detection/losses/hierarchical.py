@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from human_edge_detection.experiments.heads import BY_NAME
+from human_edge_detection.experiments.schema.heads import BY_NAME
 from human_edge_detection.experiments.schema.loss import LossConfig
 from human_edge_detection.losses.head_losses import LABELS, LOSSES
 from human_edge_detection.structures import Batch, LossOutput, LossTerm, SegmentationOutput

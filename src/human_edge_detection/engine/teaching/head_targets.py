@@ -7,7 +7,7 @@ from functools import partial
 from torch import Tensor
 
 from human_edge_detection.advanced.knowledge_distillation import HeadTarget
-from human_edge_detection.experiments.heads import DISTILLED, Head
+from human_edge_detection.experiments.schema.heads import DISTILLED, Head
 from human_edge_detection.losses.boundary import border_band
 from human_edge_detection.losses.head_losses import LABELS
 from human_edge_detection.structures import BACKGROUND, IGNORE, Batch

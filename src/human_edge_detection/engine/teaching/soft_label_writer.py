@@ -43,8 +43,8 @@ from human_edge_detection.engine.teaching.soft_labels import (
 )
 from human_edge_detection.engine.teaching.teacher import Teacher, check_teacher, load_teachers
 from human_edge_detection.errors import ConfigError, StorageError, TrainingError
-from human_edge_detection.experiments.heads import DISTILLED
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
+from human_edge_detection.experiments.schema.heads import DISTILLED
 from human_edge_detection.files.lock import hold
 from human_edge_detection.files.write import (
     delete_folder,

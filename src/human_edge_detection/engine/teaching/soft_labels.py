@@ -25,10 +25,10 @@ from human_edge_detection.engine.evaluation.evaluate import Metrics
 from human_edge_detection.engine.teaching.teacher import Teacher
 from human_edge_detection.errors import CheckpointError, ConfigError, DataError
 from human_edge_detection.experiments.difference import compare_fields
-from human_edge_detection.experiments.heads import BY_KEY
 from human_edge_detection.experiments.schema.base import Section, Size
 from human_edge_detection.experiments.schema.data import AugmentationConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
+from human_edge_detection.experiments.schema.heads import BY_KEY
 from human_edge_detection.runs.records import read_section
 
 PART: Final = 32

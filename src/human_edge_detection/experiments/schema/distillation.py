@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, get_args
 
 from pydantic import Field, create_model
 
-from human_edge_detection.experiments.heads import DISTILLED
 from human_edge_detection.experiments.schema.base import Fraction, Section, Weight
+from human_edge_detection.experiments.schema.heads import DISTILLED
 
 _FEATURES: Final = ("features",)
 _NAMES: Final = tuple(head.name for head in DISTILLED)

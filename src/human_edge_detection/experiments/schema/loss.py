@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, create_model
 
-from human_edge_detection.experiments.heads import HEADS
 from human_edge_detection.experiments.schema.base import Section, Weight
+from human_edge_detection.experiments.schema.heads import HEADS
 
 
 class BoundaryLossConfig(Section):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, create_model
 
-from human_edge_detection.experiments.heads import OPTIONAL
 from human_edge_detection.experiments.schema.base import Section, Size
+from human_edge_detection.experiments.schema.heads import OPTIONAL
 
 Encoder = Literal[
     "timm-efficientnet-b0",
