@@ -171,7 +171,7 @@ class HierarchicalHead(nn.Module):
         channels_in: Channels of the aligned roi.
         channels: Channels of the trunk.
         mask_size: (height, width) of the answer.
-        optional: Names of the optional heads that it has too (see :mod:`human_edge_detection.experiments.schema.heads`).
+        optional: Names of the optional heads that it has too (see `experiments.schema.heads`).
     """
 
     def __init__(
