@@ -12,6 +12,8 @@ from human_edge_detection.advanced.hierarchical_segmentation_rgb import ALIGNED_
 from human_edge_detection.advanced.hierarchical_segmentation_unet import HierarchicalHead, PlainHead
 from human_edge_detection.experiments.schema.model import ModelConfig
 
+pytestmark = pytest.mark.usefixtures("float64")
+
 SIZES = {"image_size": (64, 64), "roi_size": (16, 12), "mask_size": (32, 24), "head_channels": 8}
 
 
@@ -32,7 +34,7 @@ def test_the_logits_are_those_of_the_trained_head(settings: dict[str, Any]) -> N
     before = {name: value.clone() for name, value in head.state_dict().items()}
     aligned = torch.randn(3, ALIGNED_CHANNELS, 16, 12)
     logits, aux = deployed(head)(aligned)
-    torch.testing.assert_close(logits, head(aligned)[0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(logits, head(aligned)[0], atol=1e-10, rtol=1e-10)
     assert not aux
     assert head.state_dict().keys() == before.keys()
     assert all(torch.equal(value, before[name]) for name, value in head.state_dict().items())
@@ -47,7 +49,7 @@ def test_very_sure_answers_stay_finite() -> None:
     aligned = torch.randn(2, ALIGNED_CHANNELS, 16, 12)
     expected = head(aligned)[0]
     assert expected.abs().max() > 1000
-    torch.testing.assert_close(deployed(head)(aligned)[0], expected, atol=1e-2, rtol=1e-4)
+    torch.testing.assert_close(deployed(head)(aligned)[0], expected, atol=1e-6, rtol=1e-10)
 
 
 def test_a_head_in_training_is_refused() -> None:

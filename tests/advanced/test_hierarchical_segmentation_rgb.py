@@ -166,7 +166,7 @@ def test_what_a_roi_shows_decides_its_mask(unet: PersonUNet) -> None:
     rois = torch.tensor([[0.0, 0.0, 0.0, 0.4, 1.0], [0.0, 0.6, 0.0, 1.0, 1.0]])
     left, right = model(pictures, rois).logits
     assert not torch.allclose(left, right, atol=1e-3)
-    torch.testing.assert_close(model(pictures, rois[:1]).logits[0], left, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(model(pictures, rois[:1]).logits[0], left, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("head", ["hierarchical", "plain", "none"])

@@ -20,9 +20,6 @@ import torch
 from torch import Tensor
 
 from human_edge_detection.data.loader import training_batches
-from human_edge_detection.engine.build import build_model
-from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, save_checkpoint
-from human_edge_detection.engine.device import seed_everything
 from human_edge_detection.engine.training.trainer import Trainer
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 from human_edge_detection.structures import CLASS_NAMES, IGNORE, Batch
@@ -40,30 +37,16 @@ BLOCKS = 4
 
 
 @pytest.fixture
-def float64() -> Iterator[None]:
-    """All arithmetic in float64, in which twenty steps do not make the rounding of one processor visible."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Tensor, "float", Tensor.double)
-        torch.set_default_dtype(torch.float64)
-        yield
-        torch.set_default_dtype(torch.float32)
-
-
-@pytest.fixture
-def golden_config(tiny_config: ExperimentConfig, tmp_path: Path) -> ExperimentConfig:
-    """Every part of the loss is on. The teacher is a random network; it only has to be the same one each time."""
-    parts = derive(
+def golden_config(tiny_config: ExperimentConfig, untrained_teacher: Path) -> ExperimentConfig:
+    """Every part of the loss is on."""
+    return derive(
         tiny_config,
         name="golden",
         model={"contour": {"loss_weight": 0.5}, "distance": {"loss_weight": 0.5}},
         loss={"boundary": {"weight": 2.0}, "class_weights": [1.0, 1.5, 2.0]},
         training={"epochs": 5, "learning_rate": 1e-4},
+        distillation={"teacher_checkpoint": str(untrained_teacher)},
     )
-    seed_everything(1)
-    teacher = derive(parts, name="golden_teacher", model={"encoder": "resnet18", "mask_size": [48, 32]})
-    path = tmp_path / "teacher.pth"
-    save_checkpoint(path, Checkpoint(teacher, build_model(teacher.model).state_dict(), 0, {}, ""))
-    return derive(parts, name="golden", distillation={"teacher_checkpoint": str(path)})
 
 
 def drawn_batches(config: ExperimentConfig) -> Iterator[Batch]:

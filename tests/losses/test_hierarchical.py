@@ -11,6 +11,8 @@ from human_edge_detection.losses.head_losses import foreground_labels, target_la
 from human_edge_detection.losses.hierarchical import HierarchicalLoss
 from human_edge_detection.structures import IGNORE, Batch, LossOutput, SegmentationOutput
 
+pytestmark = pytest.mark.usefixtures("float64")
+
 WEIGHTS = {head.name: head.loss_weight for head in HEADS if head.loss_weight is not None}
 ALL_HEADS = WEIGHTS | {"contour": 0.5, "distance": 0.5}
 

@@ -9,6 +9,8 @@ from torch.nn import functional
 from human_edge_detection.losses.segmentation import balanced_cross_entropy, binary_losses, class_losses
 from human_edge_detection.structures import IGNORE
 
+pytestmark = pytest.mark.usefixtures("float64")
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 

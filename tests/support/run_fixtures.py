@@ -34,6 +34,18 @@ def small_networks() -> Iterator[None]:
     torch.use_deterministic_algorithms(deterministic)
 
 
+@pytest.fixture
+def float64() -> Iterator[None]:
+    """All arithmetic in float64, where the rounding of one processor or another stays far below any change meant."""
+    import torch
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.Tensor, "float", torch.Tensor.double)  # "at least float32" in models and losses
+        torch.set_default_dtype(torch.float64)
+        yield
+        torch.set_default_dtype(torch.float32)
+
+
 @pytest.fixture(scope="session")
 def train() -> Train:
     """``train(config, paths, **options)``: a whole run with small networks, in the folder ``paths``."""
@@ -71,6 +83,20 @@ def trained_teacher(train: Train, tiny_coco: Path, tmp_path_factory: pytest.Temp
     paths = RunPaths(tmp_path_factory.mktemp("teacher") / config.name)
     train(config, paths)
     return paths
+
+
+@pytest.fixture
+def untrained_teacher(tiny_config: ExperimentConfig, small_networks: None, tmp_path: Path) -> Path:
+    """Checkpoint of a random wider network, the same one each time, in float32 or :func:`float64`."""
+    from human_edge_detection.engine.build import build_model
+    from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, save_checkpoint
+    from human_edge_detection.engine.device import seed_everything
+
+    seed_everything(1)
+    config = derive(tiny_config, name="untrained", model={"encoder": "resnet18", "mask_size": [48, 32]})
+    path = tmp_path / "untrained_teacher.pth"
+    save_checkpoint(path, Checkpoint(config, build_model(config.model).state_dict(), 0, {}, ""))
+    return path
 
 
 @pytest.fixture(scope="session")

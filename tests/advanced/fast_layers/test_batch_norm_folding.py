@@ -16,6 +16,7 @@ QUICK = {"mobilenet_v2", "resnet18", "timm-efficientnet-b0", "timm-efficientnet-
 @pytest.mark.parametrize(
     "encoder", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in get_args(Encoder)]
 )
+@pytest.mark.usefixtures("float64")
 @torch.no_grad()
 def test_every_encoder_answers_as_before(encoder: str) -> None:
     sizes = {"image_size": (64, 64), "roi_size": (16, 12), "mask_size": (32, 24)}
@@ -25,9 +26,9 @@ def test_every_encoder_answers_as_before(encoder: str) -> None:
     before = model(images, rois)
     after = fold_normalisation(model)(images, rois)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
-    torch.testing.assert_close(after.logits, before.logits, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(after.logits, before.logits, atol=1e-9, rtol=1e-9)
     for name, answer in before.aux.items():
-        torch.testing.assert_close(after.aux[name], answer, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(after.aux[name], answer, atol=1e-9, rtol=1e-9)
 
 
 def test_statistics_of_the_batch_cannot_be_folded() -> None:
