@@ -44,16 +44,17 @@ def test_a_convolution_of_enlarged_images_is_the_same(
     convolution = nn.Conv2d(6 + skip_channels, 5, 3, padding=1, bias=bias)
     images = inputs(skip_channels, size)
 
-    def answers(of: object) -> list[Tensor]:
+    def answers(of: object, *, bf16: bool) -> list[Tensor]:
         def call(images: Tensor, skip: Tensor | None = None) -> Tensor:
             answer: Tensor = of(images, skip, convolution)  # type: ignore[operator]
             return answer
 
         return answer_and_gradients(call, images, bf16=bf16, weights=list(convolution.parameters()))
 
-    assert_same(answers(plain_convolution), answers(enlarged_convolution), bf16=bf16)
+    assert_same(answers(plain_convolution, bf16=False), answers(enlarged_convolution, bf16=bf16), bf16=bf16)
 
 
+@pytest.mark.usefixtures("float64")  # in float32 a pixel at the kink of a ReLU would decide
 @pytest.mark.parametrize("skip_channels", [0, 3])
 def test_a_block_is_the_same(skip_channels: int) -> None:
     plain, quick = block(skip_channels), block(skip_channels)
