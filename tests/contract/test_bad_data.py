@@ -24,7 +24,8 @@ from human_edge_detection.data.annotations.coco import read_people
 from human_edge_detection.data.images.read import photograph_problem, read_photograph
 from human_edge_detection.errors import DataError
 
-SECONDS = 2.0
+CPU_SECONDS = 5.0
+"""For a case that takes milliseconds; other work of the machine does not count."""
 HEIGHT, WIDTH = 64, 96
 
 CHILD = """
@@ -54,7 +55,7 @@ def use(folder):
         raise refusal(people, bad)
 
 for folder in sorted(Path(sys.argv[1]).iterdir()):
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         use(folder)
         kind, message = "nothing", ""
@@ -62,7 +63,7 @@ for folder in sorted(Path(sys.argv[1]).iterdir()):
         kind, message = "DataError", str(error)
     except Exception:
         kind, message = "bug", traceback.format_exc()
-    print(json.dumps([folder.name, kind, message, time.perf_counter() - start]), flush=True)
+    print(json.dumps([folder.name, kind, message, time.process_time() - start]), flush=True)
 """
 
 
@@ -456,7 +457,7 @@ def test_bad_data_are_refused_in_one_line_and_soon(answers: dict[str, Answer], n
     assert CASES[name].fragment in message
     assert len(message.splitlines()) == 1
     assert len(message) < 1000
-    assert seconds < SECONDS
+    assert seconds < CPU_SECONDS
 
 
 def test_a_photograph_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,8 @@ from human_edge_detection.experiments.overrides import collect, resolve
 from human_edge_detection.experiments.schema.experiment import build_config
 from human_edge_detection.files import write
 
-SECONDS = 2.0
+CPU_SECONDS = 5.0
+"""For a case that takes milliseconds; other work of the machine does not count."""
 STUDENT = "quickstart_student_b0"
 TRAIN = ("train", "--config", STUDENT)
 NOT_UTF8 = os.fsdecode(b"caf\xe9")
@@ -35,16 +36,16 @@ def tree(folder: Path) -> set[str]:
 
 def refused(argv: Sequence[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     before = tree(Path.cwd())
-    started = time.perf_counter()
+    started = time.process_time()
     code = main(argv)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     out, err = capsys.readouterr()
     assert code == 2, err
     assert err.startswith("error: "), err
     assert err.count("\n") == 1, err
     assert words in err
     assert out == ""
-    assert seconds < SECONDS
+    assert seconds < CPU_SECONDS
     assert tree(Path.cwd()) == before
 
 

@@ -26,7 +26,8 @@ from human_edge_detection.experiments.config_manager import get_config
 
 PLACES = 10
 MARK = b"HEDSHA256"
-SECONDS = 2.0
+CPU_SECONDS = 5.0
+"""For a case that takes milliseconds; other work of the machine does not count."""
 Damage = Callable[[bytes, int], bytes]
 
 
@@ -313,7 +314,7 @@ for path in map(Path, json.load(sys.stdin)):
     parameters = list(model.parameters())
     groups = [{"params": parameters[:1], "base_lr": 1e-3}, {"params": parameters[1:], "base_lr": 1.0}]
     optimizer, scaler = torch.optim.AdamW(groups), torch.amp.GradScaler("cpu", enabled=False)
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         checkpoint = read_checkpoint(path)[0]
         load_strictly(model, checkpoint.model, source=str(path))
@@ -323,7 +324,7 @@ for path in map(Path, json.load(sys.stdin)):
         outcome = str(error)
     except Exception as error:
         outcome = f"TRACEBACK {error!r}"
-    print(json.dumps([path.stem, outcome, time.perf_counter() - started]), flush=True)
+    print(json.dumps([path.stem, outcome, time.process_time() - started]), flush=True)
 """
 """Reads each file as a resumed run does, in a process of its own: some of them end it when they are not refused."""
 
@@ -364,7 +365,7 @@ def test_a_hostile_file_with_a_right_checksum_is_refused(name: str, outcomes: Ma
     assert f"{name}.pth" in outcome
     assert "\n" not in outcome
     assert BY_OWN_CHECKS.get(name, "") in outcome
-    assert seconds < SECONDS
+    assert seconds < CPU_SECONDS
 
 
 def test_an_attribute_of_a_state_dict_hides_no_method(tmp_path: Path) -> None:

@@ -368,7 +368,7 @@ CHILD = dedent(
     signal.signal(signal.SIGTERM, save_and_end)
     (root / ".metrics").write_text(json.dumps({"epoch": 1, "val/miou": score}) + chr(10))
     (root / ".metrics").replace(root / "metrics.jsonl")
-    time.sleep(60)
+    time.sleep(60)  # left alone, it ends without having saved
     """
 )
 
@@ -385,8 +385,6 @@ def test_a_child_that_falls_behind_gets_sigterm_and_saves(bench: Bench, monkeypa
         root = Path(options["--output_dir"]) / options["--run_name"]
         return launch([sys.executable, "-c", CHILD, str(root), "0.001"], is_hung=is_hung)
 
-    started = time.monotonic()
     end = bench.search(sweep, start)
-    assert time.monotonic() - started < 20
     assert end.entries[5].status == "pruned"
     assert json.loads((bench.output_dir / end.entries[5].runs[0] / "status.json").read_text())["state"] == "interrupted"
