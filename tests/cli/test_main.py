@@ -1,6 +1,5 @@
 """The commands as processes: exit codes, one-line errors, how soon they answer."""
 
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +8,24 @@ import pytest
 
 from human_edge_detection.cli.main import COMMANDS
 
-CPU_SECONDS, TIMES_PYDANTIC = 0.5, 5
-"""What help and lists may take; where the processor is slow or shared, so many times the import of pydantic."""
+IMPORTED = """
+import sys
+import pydantic
+
+def packages():
+    return {name.partition(".")[0] for name in sys.modules} - set(sys.stdlib_module_names)
+
+light = packages()
+from human_edge_detection.cli.main import main
+
+try:
+    code = main(sys.argv[1:])
+except SystemExit as end:
+    code = end.code
+print(*(name for name in packages() - light if not name.startswith("_")), file=sys.stderr)
+sys.exit(code)
+"""
+"""A command that says in the end which packages it has imported beside pydantic and the standard library."""
 
 STUDENT = "quickstart_student_b0"
 
@@ -64,19 +79,10 @@ def test_a_users_error_is_one_line_and_exit_code_2(tmp_path: Path, arguments: li
     ids=" ".join,
 )
 def test_help_and_lists_answer_at_once(tmp_path: Path, arguments: list[str]) -> None:
-    def seconds(*command: str) -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, *command], capture_output=True, check=True, cwd=tmp_path)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-
-    taken, base = [], []
-    for _ in range(3):
-        taken.append(seconds("-m", "human_edge_detection", *arguments))
-        if min(taken) < CPU_SECONDS:
-            return
-        base.append(seconds("-c", "import pydantic"))
-    assert min(taken) < TIMES_PYDANTIC * min(base)
+    """How long that is depends on the processor, what is imported does not: torch alone takes seconds."""
+    command = [sys.executable, "-c", IMPORTED, *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert ended.stderr.split() == ["human_edge_detection"]
 
 
 def test_lists_show_every_experiment_with_its_description(tmp_path: Path) -> None:
