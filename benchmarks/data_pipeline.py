@@ -2,8 +2,8 @@
 
     uv run python benchmarks/data_pipeline.py --data_root people --output data_pipeline.json
 
-Without ``--data_root`` it draws people. All variants take turns, photograph by photograph, in one thread; times are of
-the processor, so that what else runs on the machine counts little, and means over the photographs. What the loader
+Without ``--data_root`` it draws people. All variants take turns, image by image, in one thread; times are of
+the processor, so that what else runs on the machine counts little, and means over the images. What the loader
 gives is measured by the clock. The same on a copy that ``hed prepare-data --max_side`` makes.
 """
 
@@ -25,10 +25,10 @@ import torch
 from measuring import machine
 from plain_data import PlainData, changes, exact_sample
 
-from human_edge_detection.data.annotations.coco import read_people
+from human_edge_detection.data.annotations.coco import read_annotations
 from human_edge_detection.data.annotations.layout import SplitPaths, find_split
-from human_edge_detection.data.dataset import PeopleDataset
-from human_edge_detection.data.drawn.data_set import write_sample_people
+from human_edge_detection.data.dataset import PersonDataset
+from human_edge_detection.data.drawn.data_set import write_drawn_data
 from human_edge_detection.data.images.read import read_shrunk
 from human_edge_detection.data.loader import training_batches
 from human_edge_detection.data.prepare import Preparation, prepare
@@ -42,10 +42,10 @@ PARTS = ("decode", "warp", "colours and blur", "people: boxes and masks")
 Make = Callable[[int], Any]
 
 
-def make_dataset(split: SplitPaths, args: argparse.Namespace) -> PeopleDataset:
+def make_dataset(split: SplitPaths, args: argparse.Namespace) -> PersonDataset:
     """The training samples of the project."""
-    return PeopleDataset(
-        read_people(*split),
+    return PersonDataset(
+        read_annotations(*split),
         image_size=(args.image_size, args.image_size),
         mask_size=(160, 120),
         augmentation=AugmentationConfig(),
@@ -54,13 +54,13 @@ def make_dataset(split: SplitPaths, args: argparse.Namespace) -> PeopleDataset:
     )
 
 
-def variants(split: SplitPaths, dataset: PeopleDataset, args: argparse.Namespace) -> dict[str, Make]:
+def variants(split: SplitPaths, dataset: PersonDataset, args: argparse.Namespace) -> dict[str, Make]:
     """Ways to make the sample at an index."""
     sizes = {"image_size": dataset.image_size, "mask_size": dataset.mask_size, "max_rois": args.rois}
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools tells what it does
         plain, early = (PlainData(*split, **sizes, resize_first=first) for first in (False, True))
     compose = A.Compose(changes(AugmentationConfig()))
-    ids = dataset.people.photographs.ids.tolist()
+    ids = dataset.people.images.ids.tolist()
     return {
         "plain, masks at full size": lambda index: plain.sample(ids[index]),
         "plain, all shrunk first": lambda index: early.sample(ids[index]),
@@ -69,21 +69,21 @@ def variants(split: SplitPaths, dataset: PeopleDataset, args: argparse.Namespace
     }
 
 
-def parts_of(dataset: PeopleDataset, index: int) -> dict[str, float]:
+def parts_of(dataset: PersonDataset, index: int) -> dict[str, float]:
     """Milliseconds of each part of our sample; the rest is bringing them together."""
-    photograph = dataset.people.photographs[index]
-    size = (photograph.height, photograph.width)
+    record = dataset.people.images[index]
+    size = (record.height, record.width)
     view = draw_view(AugmentationConfig(), size, np.random.default_rng(index))
-    path = dataset.people.images_dir / photograph.file_name
+    path = dataset.people.images_dir / record.file_name
     matrix = scaling(*dataset.image_size[::-1]) @ view.matrix
     times = [time.thread_time()]
     image, _ = read_shrunk(path, size, 1)
     times.append(time.thread_time())
     warp(image, matrix, dataset.image_size, FILL_COLOR)
     times.append(time.thread_time())
-    view_images(dataset.people, photograph, view, [dataset.image_size])
+    view_images(dataset.people, record, view, [dataset.image_size])
     times.append(time.thread_time())
-    shown = PeopleInView(photograph, view.matrix)
+    shown = PeopleInView(record, view.matrix)
     chosen = np.flatnonzero(shown.boxes[:, 2] > 0)[: dataset.max_rois]
     shown.roi_masks(shown.boxes[chosen], chosen, dataset.mask_size)
     shown.person_mask(dataset.image_size)
@@ -96,7 +96,7 @@ def measure(split: SplitPaths, args: argparse.Namespace) -> dict[str, Any]:
     """Milliseconds a sample by variant, the ratios to ours, and parts of ours."""
     dataset = make_dataset(split, args)
     makes = variants(split, dataset, args)
-    order = np.random.default_rng(0).permutation(len(dataset))[: args.photographs].tolist()
+    order = np.random.default_rng(0).permutation(len(dataset))[: args.images].tolist()
     seconds: dict[str, list[float]] = {name: [] for name in makes}
     parts: list[dict[str, float]] = []
     for number, index in enumerate([*order[:5], *order * args.rounds]):
@@ -116,9 +116,9 @@ def measure(split: SplitPaths, args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def loader_rate(dataset: PeopleDataset, workers: int, args: argparse.Namespace) -> float:
+def loader_rate(dataset: PersonDataset, workers: int, args: argparse.Namespace) -> float:
     """Images a second of a loader that nobody keeps waiting, from its second batch on."""
-    epochs = 1 + -(-args.loader_photographs // len(dataset))
+    epochs = 1 + -(-args.loader_images // len(dataset))
     stream = training_batches(
         dataset, batch_size=8, seed=0, start_epoch=0, start_batch=0, epochs=epochs, num_workers=workers
     )
@@ -126,7 +126,7 @@ def loader_rate(dataset: PeopleDataset, workers: int, args: argparse.Namespace) 
     started, images = time.perf_counter(), 0
     for batch in stream:
         images += len(batch.images)
-        if images >= args.loader_photographs:
+        if images >= args.loader_images:
             break
     rate = images / (time.perf_counter() - started)
     stream.close()
@@ -135,7 +135,7 @@ def loader_rate(dataset: PeopleDataset, workers: int, args: argparse.Namespace) 
 
 def show(name: str, measured: dict[str, Any]) -> None:
     """Prints what was measured on one data set."""
-    print(f"\n{name}, {measured['photographs']} photographs")
+    print(f"\n{name}, {measured['images']} images")
     for variant, value in measured["milliseconds"].items():
         print(f"{variant:32} {value:7.2f} ms {measured['times_ours'][variant]:6.2f} x ours")
     for part, value in measured["parts_of_ours"].items():
@@ -148,28 +148,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data_root", type=Path, help="default: drawn people, 480 x 640")
     parser.add_argument("--image_size", type=int, default=256)
-    parser.add_argument("--rois", type=int, default=2, help="most persons used of a photograph")
-    parser.add_argument("--photographs", type=int, default=200)
+    parser.add_argument("--rois", type=int, default=2, help="most persons used of an image")
+    parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--loader_photographs", type=int, default=400)
     parser.add_argument("--workers", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--max_side", type=int, default=384, help="of the shrunk copy")
-    parser.add_argument("--quick", action="store_true", help="20 photographs, once")
+    parser.add_argument("--quick", action="store_true", help="20 images, once")
     parser.add_argument("--output", type=Path, default=Path("data_pipeline.json"))
     args = parser.parse_args()
     if args.quick:
-        args.photographs, args.rounds, args.loader_photographs = 20, 1, 40
+        args.images, args.rounds, args.loader_images = 20, 1, 40
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     measured = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        root = args.data_root or write_sample_people(
-            folder / "drawn", train_images=max(args.photographs // 4, 20), val_images=2, image_size=(480, 640)
+        root = args.data_root or write_drawn_data(
+            folder / "drawn", train_images=max(args.images // 4, 20), val_images=2, image_size=(480, 640)
         )
         split = find_split(root, "train")
         measured["as they are"] = measure(split, args)
-        show("photographs as they are", measured["as they are"])
+        show("images as they are", measured["as they are"])
         prepare({"train": split}, folder / "shrunk", Preparation(max_side=args.max_side))
         measured["shrunk"] = measure(find_split(folder / "shrunk", "train"), args)
         show(f"longest side {args.max_side}", measured["shrunk"])

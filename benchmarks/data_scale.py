@@ -1,8 +1,8 @@
-"""What annotations of COCO's size cost: reading, opening, memory of data workers, access to one photograph.
+"""What annotations of COCO's size cost: reading, opening, memory of data workers, access to one image.
 
     uv run python benchmarks/data_scale.py --work_dir /tmp/data_scale --output data_scale.json
 
-Draws COCO files of made-up persons (as many to a photograph, points to a polygon and crowds as COCO has; photographs
+Draws COCO files of made-up persons (as many to an image, points to a polygon and crowds as COCO has; images
 are empty files), and prints, each measured in a process of its own, in turn, median of ``--repeats``:
 
 json.load
@@ -11,11 +11,11 @@ first reading
     ``read_people`` without an index: reads, checks, writes the index.
 opening
     ``read_people`` with the index.
-photograph
-    One photograph with its persons, at random, from files of all ``--sizes``.
+image
+    One image with its persons, at random, from files of all ``--sizes``.
 worker
     Private and proportional memory of a process that was given the annotations, at its start and after each of two
-    passes over all photographs; forked and spawned, two at a time.
+    passes over all images; forked and spawned, two at a time.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from measuring import in_a_process, processor_line
 
-from human_edge_detection.data.annotations.coco import PeopleAnnotations, read_people
+from human_edge_detection.data.annotations.coco import AnnotationSet, read_annotations
 
 PERSONS_PER_IMAGE = 262_465 / 64_115
 CROWDS = 5_212 / 262_465
@@ -63,7 +63,7 @@ class Data(NamedTuple):
 
 
 def write_data(folder: Path, images: int) -> Data:
-    """Draws annotations for so many photographs, and makes these as empty files, unless they are there."""
+    """Draws annotations for so many images, and makes these as empty files, unless they are there."""
     data = Data(folder / f"{images}.json", folder / f"{images}")
     if data.annotations.is_file():
         return data
@@ -80,7 +80,7 @@ def write_data(folder: Path, images: int) -> Data:
         image = {"id": image_id, "file_name": name, "height": height, "width": width, "coco_url": url, "license": 3}
         content["images"].append(image)
         content["annotations"] += [draw_person(rng, image_id, height, width) for _ in range(count)]
-    order = rng.permutation(persons).tolist()  # as in COCO, persons of one photograph do not stand together
+    order = rng.permutation(persons).tolist()  # as in COCO, persons of one image do not stand together
     content["annotations"] = [{"id": n, **content["annotations"][n]} for n in order]
     content["categories"] = [{"id": 1, "name": "person"}]
     partial = data.annotations.with_suffix(".part")
@@ -107,7 +107,7 @@ def draw_person(rng: np.random.Generator, image_id: int, height: int, width: int
 
 
 def draw_outline(rng: np.random.Generator, height: int, width: int) -> np.ndarray[Any, Any]:
-    """``(points, 2)``: something uneven and upright, clipped to the photograph, with two decimals."""
+    """``(points, 2)``: something uneven and upright, clipped to the image, with two decimals."""
     count = max(4, round(float(np.exp(rng.normal(*LOG_POINTS)))))
     tall = float(np.clip(np.exp(rng.normal(4.2, 0.9)), 8, 0.95 * height))
     angles = 2 * np.pi * np.sort(rng.random(count))
@@ -127,7 +127,7 @@ def cost_of_loading(file: Path) -> Cost:
 
 
 def cost_of_reading(data: Data) -> Cost:
-    return cost(lambda: read_people(*data))
+    return cost(lambda: read_annotations(*data))
 
 
 def cost(call: Callable[[], Any]) -> Cost:
@@ -143,17 +143,17 @@ def memory(file: str, *fields: str) -> float:
 
 
 def microseconds_of_access(data: Data) -> float:
-    photographs = read_people(*data).photographs
-    order = random.Random(0).choices(range(len(photographs)), k=20_000)  # noqa: S311 (no secret)
+    records = read_annotations(*data).images
+    order = random.Random(0).choices(range(len(records)), k=20_000)  # noqa: S311 (no secret)
     for index in order[:2000]:
-        photographs[index]
+        records[index]
     started = time.process_time()
     for index in order:
-        photographs[index]
+        records[index]
     return (time.process_time() - started) / len(order) * 1e6
 
 
-def worker(people: PeopleAnnotations) -> list[dict[str, float]]:
+def worker(people: AnnotationSet) -> list[dict[str, float]]:
     """Memory at the start and after each of two passes."""
     taken = []
     for _ in range(3):
@@ -166,16 +166,16 @@ def worker(people: PeopleAnnotations) -> list[dict[str, float]]:
             }
         )
         if len(taken) < 3:
-            order = np.random.default_rng(len(taken)).permutation(len(people.photographs)).tolist()
+            order = np.random.default_rng(len(taken)).permutation(len(people.images)).tolist()
             for index in order:
-                people.photographs[index]
+                people.images[index]
             del order
     return taken
 
 
 def measure_workers(data: Data) -> dict[str, list[dict[str, float]]]:
     """Of the first of two workers, by how they were started."""
-    people = read_people(*data)
+    people = read_annotations(*data)
     found = {}
     for method in ("fork", "spawn"):
         with ProcessPoolExecutor(2, mp_context=get_context(method)) as pool:
@@ -204,7 +204,7 @@ def ratios_of(reading: dict[str, Cost]) -> dict[str, Any]:
 
 def show(result: dict[str, Any]) -> None:
     print(f"{result['processor']}, {result['cores']} cores, load {result['load']:.1f}, Python {result['python']}")
-    print(f"{result['images']} photographs, {result['persons']} persons: {result['json_mb']:.0f} MB of JSON, ", end="")
+    print(f"{result['images']} images, {result['persons']} persons: {result['json_mb']:.0f} MB of JSON, ", end="")
     print(f"{result['index_mb']:.0f} MB of index")
     print(f"{'':16}{'seconds':>10}{'of CPU':>10}{'x json.load':>13}{'peak MB':>10}")
     base = result["reading"]["json.load"]["cpu_seconds"]
@@ -212,7 +212,7 @@ def show(result: dict[str, Any]) -> None:
         ratio = found["cpu_seconds"] / base
         print(f"{name:16}{found['seconds']:10.2f}{found['cpu_seconds']:10.2f}{ratio:13.2f}{found['peak_mb']:10.0f}")
     for images, taken in result["microseconds_of_access"].items():
-        print(f"photograph of {images:>7}: {taken:6.1f} microseconds")
+        print(f"image of {images:>7}: {taken:6.1f} microseconds")
     for method, passes in result["workers"].items():
         for name in ("private_mb", "proportional_mb", "blocks"):
             print(f"worker, {method}: {name:16} {'  '.join(f'{taken[name]:10.1f}' for taken in passes)}")
@@ -251,9 +251,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--work_dir", type=Path, help="folder for the data that are drawn; default: one for now")
     parser.add_argument("--output", type=Path, default=Path("data_scale.json"), help="JSON file to write")
-    parser.add_argument("--sizes", nargs="+", type=int, default=[1000, 8000, 64_000], help="photographs; last: most")
+    parser.add_argument("--sizes", nargs="+", type=int, default=[1000, 8000, 64_000], help="images; last: most")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="a third of a minute: 8000 photographs, reading only")
+    parser.add_argument("--quick", action="store_true", help="a third of a minute: 8000 images, reading only")
     args = parser.parse_args()
     if args.quick:
         args.sizes, args.repeats = [8000], 5

@@ -1,18 +1,18 @@
-"""Does distillation help on photographs? Trains a teacher, chooses a method on training photographs, reports on others.
+"""Does distillation help on images? Trains a teacher, chooses a method on training images, reports on others.
 
     uv run python benchmarks/distillation.py --data_root people --encoder_weights weights --stage teacher
     uv run python benchmarks/distillation.py --data_root people --encoder_weights weights --stage choose
     uv run python benchmarks/distillation.py --data_root people --encoder_weights weights --stage report
 
-Each stage shows its commands and goes on where it was stopped. Nothing sees the validation photographs before the last:
+Each stage shows its commands and goes on where it was stopped. Nothing sees the validation images before the last:
 
 teacher
-    A fifth of the training photographs is held out. The teacher learns from the others ("fit"), at a larger size than
+    A fifth of the training images is held out. The teacher learns from the others ("fit"), at a larger size than
     the students, and is scored on those held out ("tuning").
 choose
     One student for each of METHODS, and the control without a teacher: seed 0, fit, scored on tuning.
 report
-    The control, plain KL and the methods of ``--report``: each seed, fit, scored on the validation photographs.
+    The control, plain KL and the methods of ``--report``: each seed, fit, scored on the validation images.
 
 ``benchmarks/distillation.md`` has what came of it.
 """
@@ -40,9 +40,9 @@ METHODS: dict[str, tuple[str, list[str]]] = {
     "feat_a09": (f"{PLAIN}_feat", ["distillation.alpha=0.9"]),
     **{name: (f"{PLAIN}_{name}", []) for name in ("dkd", "dist", "cwd", "std", "bpkd", "feat", "at", "temp_prog")},
 }
-NEEDS_TEACHER = ("feat", "feat_a09", "at")  # stored answers have no features
+NEEDS_TEACHER = ("feat", "feat_a09", "at")  # soft labels have no features
 SMALL = ["model.roi_size=[32,24]", "model.mask_size=[64,48]", "data.max_rois_per_image=6", "training.ema.decay=0.99"]
-# What `hed prepare-data` suggests for the training photographs.
+# What `hed prepare-data` suggests for the training images.
 SMALL.append("loss.class_weights=[0.604,0.529,1.868]")
 TEACHER_SETS = ["model.image_size=[192,192]", "model.pretrained_unet_config=null", *SMALL]
 STUDENT_SETS = ["model.image_size=[128,128]", *SMALL]
@@ -53,17 +53,17 @@ STUDENT_FLAGS += ["--cache_views", str(STUDENT_EPOCHS), "--num_workers", "0"]
 
 
 class Proof:
-    """The commands of the three stages, over one folder of photographs and one of results."""
+    """The commands of the three stages, over one folder of images and one of results."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
         self.out: Path = args.output_dir
-        self.photographs: Path = args.data_root / "images"
+        self.images: Path = args.data_root / "images"
         self.annotations: Path = args.data_root / "annotations"
         self.checkpoint = self.out / "teacher" / "runs" / "teacher_b3" / "checkpoints" / "best_model.pth"
 
     def teacher(self) -> None:
-        """Holds photographs out and trains the teacher on the others."""
+        """Holds images out and trains the teacher on the others."""
         annotations = json.loads((self.annotations / "instances_train_person.json").read_bytes())
         self.out.mkdir(parents=True, exist_ok=True)
         for name, part in zip(("fit", "tuning"), split(annotations), strict=True):
@@ -73,11 +73,11 @@ class Proof:
         )
 
     def choose(self) -> None:
-        """Trains each method once and compares the scores on the photographs that were held out."""
+        """Trains each method once and compares the scores on the images that were held out."""
         self._students("choose", self.args.methods, [0])
 
     def report(self) -> None:
-        """Trains control, plain KL and the chosen methods with each seed, compares them on validation photographs."""
+        """Trains control, plain KL and the chosen methods with each seed, compares them on validation images."""
         self._students("report", self.args.report, self.args.seeds)
 
     def _students(self, stage: str, methods: list[str], seeds: list[int]) -> None:
@@ -103,9 +103,9 @@ class Proof:
             *((verb, "--configs") if verb == "run" else (verb, "--config")),
             experiment,
             *("--output_dir", str(self.out / stage / "runs"), "--encoder_weights", str(self.args.encoder_weights)),
-            *("--train_ann", str(self.out / "fit.json"), "--train_images", str(self.photographs / "train")),
+            *("--train_ann", str(self.out / "fit.json"), "--train_images", str(self.images / "train")),
             *("--val_ann", str(self.annotations / "instances_val_person.json" if final else self.out / "tuning.json")),
-            *("--val_images", str(self.photographs / ("val" if final else "train"))),
+            *("--val_images", str(self.images / ("val" if final else "train"))),
             *(argument for change in sets for argument in ("--set", change)),
             *flags,
         )
@@ -119,7 +119,7 @@ def _execute(*arguments: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data_root", type=Path, required=True, help="photographs, from hed prepare-data")
+    parser.add_argument("--data_root", type=Path, required=True, help="images, from hed prepare-data")
     parser.add_argument("--encoder_weights", type=Path, required=True, help="folder with weights of B0 and B3")
     parser.add_argument("--output_dir", type=Path, default=Path("experiments/distillation_proof"))
     parser.add_argument("--stage", choices=("teacher", "choose", "report"), required=True)

@@ -38,14 +38,14 @@ def operations(config: ModelConfig, images: int, rois: int) -> float:
 
 
 @torch.no_grad()
-def answer_bytes(model: nn.Module, inputs: tuple[Tensor, ...], *, bytes_each: int) -> int:
+def soft_label_bytes(model: nn.Module, inputs: tuple[Tensor, ...], *, bytes_each: int) -> int:
     """Bytes of the answers of all layers of one forward pass."""
     total = 0
 
-    def count(_: nn.Module, __: object, answer: object) -> None:
+    def count(_: nn.Module, __: object, output: object) -> None:
         nonlocal total
-        if isinstance(answer, Tensor):
-            total += answer.numel() * bytes_each
+        if isinstance(output, Tensor):
+            total += output.numel() * bytes_each
 
     hooks = [module.register_forward_hook(count) for module in model.modules() if not list(module.children())]
     model(*inputs)

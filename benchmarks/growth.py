@@ -7,14 +7,14 @@ Each point is measured in a process of its own. Memory is what the process held 
 size: 1 is linear, 0 constant; it holds for the sizes in the table and says nothing beyond them.
 
 step
-    Seconds of a training step of B0 against pixels of the photograph, rois on each, and photographs in a batch; the
+    Seconds of a training step of B0 against pixels of the image, rois on each, and images in a batch; the
     others as ``--image_size``, ``--rois`` and ``--batch_size`` say.
 batch
     CPU seconds of ``hed run --dry_run`` for so many runs (planning and its checks), and of the report on them (CSV and
     JSON). The runs are folders of finished ones, which nobody trained; half are distilled from one teacher.
 validation
-    CPU seconds of ``evaluate`` with COCO AP for so many photographs, the model's own time left out: its answers are at
-    hand. The same drawn photographs under ever new ids.
+    CPU seconds of ``evaluate`` with COCO AP for so many images, the model's own time left out: its answers are at
+    hand. The same drawn images under ever new ids.
 """
 
 import argparse
@@ -51,7 +51,7 @@ from human_edge_detection.runs.records import CheckpointSummary, RunResult, RunS
 from human_edge_detection.structures import NON_TARGET, TARGET, Batch, SegmentationOutput
 
 STUDENT, DISTILLED, TEACHER = "quickstart_student_b0", "quickstart_distilled_b0_from_b3", "quickstart_teacher_b3"
-PHOTOGRAPHS = 16
+IMAGES = 16
 """Different ones, of which a validation set of any size is made."""
 
 
@@ -193,30 +193,30 @@ def finished_run(root: Path, config: ExperimentConfig, fields: dict[str, Any]) -
 # --- a validation ---
 
 
-def cost_of_validation(photographs: int, folder: Path) -> Cost:
+def cost_of_validation(records: int, folder: Path) -> Cost:
     config = build_config(
         {
             "name": "growth",
-            "data": {"sample": {"train_images": 4, "val_images": PHOTOGRAPHS, "image_size": [480, 640]}},
+            "data": {"sample": {"train_images": 4, "val_images": IMAGES, "image_size": [480, 640]}},
             "model": {"encoder_weights": "none", "image_size": [256, 256], "mask_size": [160, 120]},
         }
     )
     people = read_splits(config.data, folder / "photographs").val
     dataset = build_validation_set(config.model, people)
-    batch = next(iter(validation_batches(dataset, batch_size=PHOTOGRAPHS, num_workers=0)))
-    answered = plausible(batch)
-    copies = photographs // PHOTOGRAPHS
-    annotations = folder / f"annotations_{photographs}.json"
+    batch = next(iter(validation_batches(dataset, batch_size=IMAGES, num_workers=0)))
+    predicted = plausible(batch)
+    copies = records // IMAGES
+    annotations = folder / f"annotations_{records}.json"
     content = json.loads(people.file.read_text(encoding="utf-8"))
     annotations.write_text(json.dumps(copied(content, copies)), encoding="utf-8")
     del content
 
-    def answer(images: Tensor, rois: Tensor) -> SegmentationOutput:
-        return answered
+    def prediction(images: Tensor, rois: Tensor) -> SegmentationOutput:
+        return predicted
 
     def validate() -> None:
         evaluate(
-            answer,
+            prediction,
             batches(batch, copies),
             device=torch.device("cpu"),
             precision="fp32",
@@ -313,9 +313,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="half a minute: no steps, smaller sizes")
     parser.add_argument("--output", type=Path, default=Path("growth.json"))
     args = parser.parse_args()
-    runs, photographs = [10, 30, 100, 300, 1000], [64, 256, 1024, 4096]
+    runs, records = [10, 30, 100, 300, 1000], [64, 256, 1024, 4096]
     if args.quick:
-        runs, photographs, args.repeats = [100, 300, 1000], [64, 128, 256], 2
+        runs, records, args.repeats = [100, 300, 1000], [64, 128, 256], 2
     tables = {}
     gc.freeze()  # a search for garbage in all that torch has imported would be most of what is measured
     with tempfile.TemporaryDirectory() as name:
@@ -331,7 +331,7 @@ def main() -> None:
         for title, unit, sizes, measure in (
             ("planning", "runs", runs, cost_of_planning),
             ("reporting", "runs", runs, cost_of_reporting),
-            ("validation", "photographs", photographs, cost_of_validation),
+            ("validation", "photographs", records, cost_of_validation),
         ):
             tables[title] = table(title, unit, sizes, Of(measure, folder), args.repeats)
     gc.unfreeze()

@@ -1,8 +1,8 @@
-"""Milliseconds of the exported model in ONNX Runtime: the U-Net for a photograph, the head for each roi.
+"""Milliseconds of the exported model in ONNX Runtime: the U-Net for an image, the head for each roi.
 
     uv run python benchmarks/inference.py --output inference.json
 
-One photograph with 1 and with 11 rois, taking turns; the head's time for a roi is a tenth of the difference, and what
+One image with 1 and with 11 rois, taking turns; the head's time for a roi is a tenth of the difference, and what
 is left of the first is the U-Net's. Untrained weights: what they are makes no difference to the time.
 """
 
@@ -27,23 +27,23 @@ _FEW, _MANY = 1, 11
 
 
 def boxes(count: int) -> torch.Tensor:
-    """Rois of all sizes on one photograph."""
+    """Rois of all sizes on one image."""
     corners = torch.rand(count, 4, generator=torch.Generator().manual_seed(0))
     far = 0.6 + 0.4 * corners[:, 2:]
     return torch.cat([torch.zeros(count, 1), 0.5 * corners[:, :2], far], dim=1)
 
 
 def session(config: ModelConfig) -> Callable[[int], object]:
-    """Answers for one photograph with as many rois as it is called with."""
+    """Answers for one image with as many rois as it is called with."""
     images = torch.rand(2, 3, *config.image_size, generator=torch.Generator().manual_seed(0))
     student = ExportableStudent(build_model(config)).eval()
     content = to_onnx(student, {"images": images, "rois": boxes(2)}, {})
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     running = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    photograph = images[:1].numpy()
+    image = images[:1].numpy()
     rois = {count: boxes(count).numpy().astype(np.float32) for count in (_FEW, _MANY)}
-    return lambda count: running.run(None, {"images": photograph, "rois": rois[count]})
+    return lambda count: running.run(None, {"images": image, "rois": rois[count]})
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from pycocotools.coco import COCO
 
-from human_edge_detection.data.annotations.coco import PeopleAnnotations
+from human_edge_detection.data.annotations.coco import AnnotationSet
 from human_edge_detection.data.dataset import Scene, person_mask, read_scene, roi_masks
 from human_edge_detection.data.images.read import resize
 from human_edge_detection.data.views.augment import FILL_COLOR, fit_boxes
@@ -58,7 +58,7 @@ class PlainData:
         max_rois: int,
         resize_first: bool,
     ) -> None:
-        """``resize_first`` shrinks photograph and masks before all else: quicker, but small persons lose shape."""
+        """``resize_first`` shrinks image and masks before all else: quicker, but small persons lose shape."""
         self.coco, self.images = COCO(str(annotations)), images
         self.image_size, self.mask_size, self.max_rois = image_size, mask_size, max_rois
         first = [A.Resize(*image_size)] if resize_first else []
@@ -95,7 +95,7 @@ class PlainData:
 
 
 def exact_sample(
-    people: PeopleAnnotations,
+    people: AnnotationSet,
     index: int,
     transform: A.Compose,
     *,
@@ -104,7 +104,7 @@ def exact_sample(
     max_rois: int,
 ) -> tuple[Array, Array, Array]:
     """Image, roi masks and mask of all persons, through full-size masks and exact areas."""
-    scene = read_scene(people, people.photographs[index])
+    scene = read_scene(people, people.images[index])
     planes = np.concatenate([scene.persons, 1 - scene.ignored[None]])
     changed = transform(image=scene.image, masks=planes)
     scene = Scene(changed["image"], changed["masks"][:-1], 1 - changed["masks"][-1])

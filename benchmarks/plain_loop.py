@@ -23,7 +23,7 @@ from human_edge_detection.advanced.fast_layers.decoder_block import UnetDecoderB
 from human_edge_detection.advanced.fast_layers.depthwise import DepthwiseConv2d
 from human_edge_detection.advanced.fast_layers.squeeze_excite import PointwiseConv2d, SqueezeExcite
 from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
-from human_edge_detection.data.dataset import PeopleDataset, Sample, collate
+from human_edge_detection.data.dataset import PersonDataset, Sample, collate
 from human_edge_detection.engine.teaching.head_targets import head_targets
 from human_edge_detection.losses.hierarchical import HierarchicalLoss
 from human_edge_detection.structures import Batch, LossOutput
@@ -58,7 +58,7 @@ def plain_alignment(maps: Sequence[Tensor], rois: Tensor, size: tuple[int, int])
 
 
 class _FirstEpoch(torch.utils.data.Dataset[Sample]):
-    def __init__(self, dataset: PeopleDataset) -> None:
+    def __init__(self, dataset: PersonDataset) -> None:
         self.dataset = dataset
 
     def __len__(self) -> int:
@@ -81,7 +81,7 @@ def plain_operators() -> ExitStack:
     return stack
 
 
-def plain_batches(dataset: PeopleDataset, batch_size: int) -> Iterator[Batch]:
+def plain_batches(dataset: PersonDataset, batch_size: int) -> Iterator[Batch]:
     """Batches in the order of the file, made in this process while training waits."""
     yield from DataLoader(_FirstEpoch(dataset), batch_size=batch_size, collate_fn=collate)
 
@@ -100,7 +100,7 @@ def plain_step(
     Args:
         student: In training mode, learns.
         teacher: In evaluation mode; None: the student is not distilled.
-        batch: Photographs and truth; its ``images`` serve both models.
+        batch: Images and truth; its ``images`` serve both models.
         loss: On ground truth.
         distillation: Adds what the teacher says: a distillation loss at its temperature and alpha.
         optimizer: Of the student's weights.
@@ -109,12 +109,12 @@ def plain_step(
     optimizer.zero_grad()
     with plain_operators():
         output = student(batch.images, batch.rois)
-    answer = loss(output, batch)
+    prediction = loss(output, batch)
     if teacher is not None and distillation is not None:
         with torch.no_grad(), plain_operators():
             taught = teacher(batch.images, batch.rois)
-        answer = distillation(output, taught, head_targets(batch), answer)
-    answer.total.backward()
+        prediction = distillation(output, taught, head_targets(batch), prediction)
+    prediction.total.backward()
     torch.nn.utils.clip_grad_norm_(student.parameters(), clip)
     optimizer.step()
-    return {name: term.item() for name, term in answer.values.items()}
+    return {name: term.item() for name, term in prediction.values.items()}

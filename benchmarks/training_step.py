@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from floor import answer_bytes, copy_bandwidth, matmul_rate, operations
+from floor import copy_bandwidth, matmul_rate, operations, soft_label_bytes
 from measuring import machine
 from plain_loop import plain_step, with_plain_layers
 
@@ -92,21 +92,21 @@ def ours(config: ExperimentConfig, teacher: Path | None, precision: str, folder:
 
 
 def cached(config: ExperimentConfig, teacher: Path, precision: str, folder: Path) -> Step:
-    """The trainer's step with the teacher's answers at hand, as they come out of a soft-label cache."""
+    """The trainer's step with the teacher's soft labels at hand, as they come out of a soft-label cache."""
     changes = {"training": {"precision": precision}, "distillation": {"teacher_checkpoint": str(teacher)}}
     trainer = make_trainer(derive(config, name=f"cached_{precision}", **changes), folder)
-    answers: dict[tuple[int, ...], SegmentationOutput] = {}
+    outputs: dict[tuple[int, ...], SegmentationOutput] = {}
 
     def step(batch: Batch) -> dict[str, float]:
-        return trainer.train_step([batch._replace(teacher_answer=answers[batch.image_ids])])
+        return trainer.train_step([batch._replace(soft_labels=outputs[batch.image_ids])])
 
     def prepare(batch: Batch) -> None:
         assert trainer.parts.distiller is not None
         assert trainer.parts.distiller.teacher is not None
         with autocast(trainer.parts.device, trainer.state.precision):
-            answer = trainer.parts.distiller.teacher.answer_to(batch, mask_size=config.model.mask_size)
-        aux = {head: logits.half() for head, logits in answer.aux.items()}
-        answers[batch.image_ids] = SegmentationOutput(answer.logits.half(), aux)
+            prediction = trainer.parts.distiller.teacher.predict_batch(batch, mask_size=config.model.mask_size)
+        aux = {head: logits.half() for head, logits in prediction.aux.items()}
+        outputs[batch.image_ids] = SegmentationOutput(prediction.logits.half(), aux)
 
     for batch in batches_of(trainer):
         prepare(batch)
@@ -151,7 +151,7 @@ VARIANTS: dict[str, Callable[[ExperimentConfig, Path, Path], Step]] = {
     "plain, student alone": lambda config, teacher, folder: plain(config, None),
     "ours fp32, distilled": lambda config, teacher, folder: ours(config, teacher, "fp32", folder),
     "ours bf16, distilled": lambda config, teacher, folder: ours(config, teacher, "bf16", folder),
-    "ours bf16 from stored answers, distilled": lambda config, teacher, folder: cached(config, teacher, "bf16", folder),
+    "ours bf16 from soft labels, distilled": lambda config, teacher, folder: cached(config, teacher, "bf16", folder),
     "ours bf16, student alone": lambda config, teacher, folder: ours(config, None, "bf16", folder),
 }
 
@@ -212,7 +212,7 @@ def ratios(rows: list[dict[str, Any]], variants: list[Variant]) -> dict[str, flo
         "bf16 over plain, distilled": by_name["ours bf16, distilled"],
         "bf16 over plain, student alone": by_name["ours bf16, student alone"],
         "student alone over distilled": over_alone("ours bf16, distilled"),
-        "student alone over stored answers": over_alone("ours bf16 from stored answers, distilled"),
+        "student alone over soft labels": over_alone("ours bf16 from soft labels, distilled"),
     }
 
 
@@ -222,7 +222,7 @@ def floor_of(config: ExperimentConfig, teacher_config: ExperimentConfig, batch: 
     flops = 3 * operations(config.model, images, rois) + operations(teacher_config.model, images, rois)
     passes = ((config.model, 5), (teacher_config.model, 2))
     inputs = (batch.images, batch.rois)
-    moved = sum(times * answer_bytes(build_model(model).eval(), inputs, bytes_each=2) for model, times in passes)
+    moved = sum(times * soft_label_bytes(build_model(model).eval(), inputs, bytes_each=2) for model, times in passes)
     rate, bandwidth = matmul_rate(torch.bfloat16), copy_bandwidth()
     return {
         "operations": flops,
@@ -258,7 +258,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--image_size", type=int, default=256)
     parser.add_argument("--batch_size", type=int, default=8)
-    parser.add_argument("--rois", type=int, default=2, help="most persons used of a photograph")
+    parser.add_argument("--rois", type=int, default=2, help="most persons used of an image")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--quick", action="store_true", help="128 px, 7 rounds, no floor")
     parser.add_argument("--output", type=Path, default=Path("training_step.json"))

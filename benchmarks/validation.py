@@ -3,7 +3,7 @@
     uv run python benchmarks/validation.py --output validation.json
 
 All variants take turns in one process, on the same batches of drawn people; a round is one pass of each over all
-photographs, a ratio the median over the rounds. An untrained model answers noise, whose borders and masks cost more
+images, a ratio the median over the rounds. An untrained model answers noise, whose borders and masks cost more
 than those of people: so the model is run, and what is scored is the truth with some of it shifted.
 
 forward
@@ -30,11 +30,11 @@ from measuring import machine, median_ratio, take_turns
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from human_edge_detection.data.annotations.annotation_set import PeopleAnnotations
+from human_edge_detection.data.annotations.annotation_set import AnnotationSet
 from human_edge_detection.data.loader import validation_batches
 from human_edge_detection.engine.build import build_model, build_validation_set, read_splits
 from human_edge_detection.engine.device import autocast, choose_device, choose_precision
-from human_edge_detection.engine.evaluation.evaluate import Answer, answer_of, evaluate
+from human_edge_detection.engine.evaluation.evaluate import Predictor, evaluate, predictor
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config
 from human_edge_detection.metrics.coco_ap import CocoMaskAp
 from human_edge_detection.structures import IGNORE, Batch, SegmentationOutput
@@ -79,13 +79,13 @@ def plausible(batch: Batch) -> SegmentationOutput:
 class Validation:
     """One model and one data set, to be gone through in several ways."""
 
-    def __init__(self, config: ExperimentConfig, people: PeopleAnnotations, args: argparse.Namespace) -> None:
+    def __init__(self, config: ExperimentConfig, people: AnnotationSet, args: argparse.Namespace) -> None:
         self.device = choose_device("auto")
         self.precision = choose_precision(args.precision, self.device)
         self.mask_size = config.model.mask_size
         self.annotations = people.file
         model = build_model(config.model).to(self.device).to(memory_format=torch.channels_last)
-        self.model = answer_of(model)
+        self.model = predictor(model)
         dataset = build_validation_set(config.model, people)
         self.loaded = validation_batches(dataset, batch_size=args.batch_size, num_workers=args.num_workers)
         self.in_memory = list(self.loaded)
@@ -122,15 +122,15 @@ class Validation:
             coco_ap=coco_ap,
         )
 
-    def answer(self) -> Answer:
+    def prediction(self) -> Predictor:
         """The model's time, and answers such as a trained one gives, in the order of the data set."""
-        answers = iter(self.answers)
+        outputs = iter(self.answers)
 
-        def answer(images: Tensor, rois: Tensor) -> SegmentationOutput:
+        def prediction(images: Tensor, rois: Tensor) -> SegmentationOutput:
             self.model(images, rois)
-            return next(answers)
+            return next(outputs)
 
-        return answer
+        return prediction
 
 
 def main() -> None:
@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("--num_workers", type=int, default=1)
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="half a minute: fewer photographs, nothing loaded")
+    parser.add_argument("--quick", action="store_true", help="half a minute: fewer images, nothing loaded")
     parser.add_argument("--output", type=Path, default=Path("validation.json"))
     args = parser.parse_args()
     if args.quick:
@@ -157,8 +157,8 @@ def main() -> None:
         seconds = take_turns(variants, args.rounds)
     ratios = {name: median_ratio(taken, seconds[BASES[name]]) for name, taken in seconds.items()}
     medians = {name: statistics.median(taken) for name, taken in seconds.items()}
-    persons = int(people.photographs.person_counts.sum())
-    print(f"{args.images} photographs, {persons} persons, {validation.device}, {validation.precision}")
+    persons = int(people.images.person_counts.sum())
+    print(f"{args.images} images, {persons} persons, {validation.device}, {validation.precision}")
     for name, ratio in ratios.items():
         print(f"{name:22}{medians[name]:8.3f} s {ratio:7.3f} x {BASES[name]}")
     result = {

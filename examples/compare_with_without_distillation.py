@@ -3,7 +3,7 @@
     uv run python examples/compare_with_without_distillation.py
 
 needs no data: it draws its own pictures of people. It ends in results/distillation_comparison.png and .json; given
-again, it goes on where it stopped, or draws anew what is there. For your own photographs add
+again, it goes on where it stopped, or draws anew what is there. For your own images add
 ``--data_root DIR --epochs 50``, and ``--seeds 0 1 2``: one seed says little.
 """
 
@@ -105,7 +105,7 @@ def main() -> None:
     """Trains, compares, draws."""
     parser = argparse.ArgumentParser(description="Compare a student with and without distillation.")
     parser.add_argument("--results", type=Path, default=Path("results"), help="where everything goes (%(default)s)")
-    parser.add_argument("--data_root", help="your photographs; default: drawn ones")
+    parser.add_argument("--data_root", help="your images; default: drawn ones")
     parser.add_argument("--epochs", type=int, help="default: 8 for the teacher, 6 for the students")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--quick", action="store_true", help="so few pictures that only the machinery is tried")

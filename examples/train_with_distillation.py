@@ -50,7 +50,7 @@ def main() -> int:
     taught = train(teacher, args.results)
 
     # The student is the teacher with a smaller encoder, and a distillation section that names the teacher's checkpoint.
-    # temperature: how soft the teacher's answers are; alpha: the share of the loss that they make up, 0.7 of 1.
+    # temperature: how soft the teacher's soft labels are; alpha: the share of the loss that they make up, 0.7 of 1.
     student = derive(
         teacher,
         name="my_student",

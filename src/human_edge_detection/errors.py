@@ -17,7 +17,7 @@ class ConfigError(HumanEdgeDetectionError):
 
 
 class DataError(HumanEdgeDetectionError):
-    """A photograph, an annotation or a data folder is wrong."""
+    """An image, an annotation or a data folder is wrong."""
 
 
 class CheckpointError(HumanEdgeDetectionError):

@@ -1,4 +1,4 @@
-"""The tensors that travel between the parts: one batch of data, one answer of a model, one answer of a loss."""
+"""The tensors that travel between the parts: one batch of data, one output of a model, one output of a loss."""
 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
@@ -11,7 +11,7 @@ CLASS_NAMES = ("background", "target", "nontarget")
 DECODER_FEATURES = "decoder_features"
 """Key of ``aux`` for the features ``(B, 16, IH, IW)`` of the U-Net; there only when a model is asked for them."""
 IGNORE = 255
-"""Mask value of pixels that count for nothing: inside a crowd region, or outside the photograph."""
+"""Mask value of pixels that count for nothing: inside a crowd region, or outside the image."""
 
 
 class Batch(NamedTuple):
@@ -26,7 +26,7 @@ class Batch(NamedTuple):
         annotation_ids: The N annotation ids, in the order of ``rois``.
         teacher_images: ``(B, 3, TH, TW)``, the same views at the size of a teacher that wants more detail than
             ``images`` have; None: ``images`` will do.
-        teacher_answer: The stored answer of a teacher that need not be asked, float16; None: ask it.
+        soft_labels: The stored logits of a teacher that need not be run, float16; None: run it.
     """
 
     images: Tensor
@@ -36,7 +36,7 @@ class Batch(NamedTuple):
     image_ids: tuple[int, ...]
     annotation_ids: tuple[int, ...]
     teacher_images: Tensor | None = None
-    teacher_answer: "SegmentationOutput | None" = None
+    soft_labels: "SegmentationOutput | None" = None
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch with its tensors on ``device``."""
@@ -46,7 +46,7 @@ class Batch(NamedTuple):
             roi_masks=self.roi_masks.to(device, non_blocking=True),
             person_masks=self.person_masks.to(device, non_blocking=True),
             teacher_images=None if self.teacher_images is None else self.teacher_images.to(device, non_blocking=True),
-            teacher_answer=None if self.teacher_answer is None else self.teacher_answer.to(device),
+            soft_labels=None if self.soft_labels is None else self.soft_labels.to(device),
         )
 
 
@@ -69,8 +69,8 @@ class SegmentationOutput(NamedTuple):
         return self.aux.get(key)
 
     def to(self, device: torch.device) -> "SegmentationOutput":
-        """The same answer on ``device``, in float32: autocast does not take the float16 of stored answers."""
-        aux = {head: answer.to(device, non_blocking=True).float() for head, answer in self.aux.items()}
+        """The same output on ``device``, in float32: autocast does not take the float16 of soft labels."""
+        aux = {head: output.to(device, non_blocking=True).float() for head, output in self.aux.items()}
         return SegmentationOutput(self.logits.to(device, non_blocking=True).float(), aux)
 
 

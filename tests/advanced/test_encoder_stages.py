@@ -25,7 +25,7 @@ def test_stages_hold_every_weight_once(name: str, count: int) -> None:
     assert sorted(weights) == sorted(id(weight) for weight in encoder.parameters())
 
 
-def test_the_first_stage_is_where_the_photograph_comes_in() -> None:
+def test_the_first_stage_is_where_the_image_comes_in() -> None:
     encoder = get_encoder("timm-efficientnet-b0", weights=None)
     assert encoder_stages(encoder)[0][0] is encoder.conv_stem
 

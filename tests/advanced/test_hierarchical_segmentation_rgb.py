@@ -62,8 +62,8 @@ def check_shapes(model: RgbPersonSegmenter, head: str) -> None:
     assert output.logits.shape == (rois, 3, *MASK_SIZE)
     expected = {name: (3, channels, *MASK_SIZE) for name, channels in HEADS[head].items()}
     expected["full_image_logits"] = (2, 1, 64, 64)
-    assert {name: tuple(answer.shape) for name, answer in output.aux.items()} == expected
-    assert all(answer.dtype == torch.float32 for answer in (output.logits, *output.aux.values()))
+    assert {name: tuple(prediction.shape) for name, prediction in output.aux.items()} == expected
+    assert all(prediction.dtype == torch.float32 for prediction in (output.logits, *output.aux.values()))
 
 
 @pytest.mark.parametrize("head", HEADS)

@@ -33,7 +33,9 @@ def test_a_binary_logit_as_two_classes_has_the_same_probability() -> None:
     torch.testing.assert_close(torch.softmax(two_class_logits(logit), 1)[:, 1:], logit.sigmoid())
 
 
-def answer(seed: int, *, rois: int = 2, heads: tuple[str, ...] = ("bg_fg", "target_nontarget")) -> SegmentationOutput:
+def prediction(
+    seed: int, *, rois: int = 2, heads: tuple[str, ...] = ("bg_fg", "target_nontarget")
+) -> SegmentationOutput:
     generator = torch.Generator().manual_seed(seed)
     aux = {f"{head}_logits": torch.randn(rois, 2, 6, 4, generator=generator) for head in heads if rois}
     aux["full_image_logits"] = torch.randn(2, 1, 8, 8, generator=generator)
@@ -55,7 +57,7 @@ FOREGROUND = torch.ones(2, 6, 4, dtype=torch.bool)
 
 
 def truth(foreground: Tensor = FOREGROUND) -> dict[str, HeadTarget]:
-    """Everybody on the photographs is the target."""
+    """Everybody on the images is the target."""
 
     def head(labels: Tensor, applicable: Tensor | None = None) -> HeadTarget:
         return HeadTarget(labels, lambda width: torch.zeros_like(labels), applicable)
@@ -75,7 +77,7 @@ def distil(
     terms: tuple[TermSettings, ...] = (KlConfig(),),
     **outputs: SegmentationOutput,
 ) -> LossOutput:
-    student, teacher = outputs.get("student", answer(1)), outputs.get("teacher", answer(2))
+    student, teacher = outputs.get("student", prediction(1)), outputs.get("teacher", prediction(2))
     loss = DistillationLoss(weights, terms)
     targets = truth(FOREGROUND[: len(student.logits)])
     return loss(student, teacher, targets, base_loss(), temperature=4.0, alpha=alpha)
@@ -86,7 +88,7 @@ def test_alpha_zero_is_the_base_loss() -> None:
 
 
 def test_alpha_one_is_the_weighted_divergence_alone() -> None:
-    student, teacher = answer(1), answer(2)
+    student, teacher = prediction(1), prediction(2)
     expected = kl_divergence(student.logits, teacher.logits, 4.0)
     for head in ("bg_fg", "target_nontarget"):
         expected = expected + 0.3 * kl_divergence(student.aux[f"{head}_logits"], teacher.aux[f"{head}_logits"], 4.0)
@@ -112,8 +114,8 @@ def test_target_or_not_is_distilled_over_foreground_only() -> None:
     loss = partial(DistillationLoss({"target_nontarget": 1.0}), temperature=1.0, alpha=1.0)
     foreground = torch.zeros_like(FOREGROUND)
     foreground[:, :2] = True
-    student, teacher = answer(1), answer(2)
-    other = answer(1)
+    student, teacher = prediction(1), prediction(2)
+    other = prediction(1)
     other.aux["target_nontarget_logits"][:, :, 2:] += 5.0 * torch.randn(2, 2, 4, 4)
     values = [loss(output, teacher, truth(foreground), base_loss()).total for output in (student, other)]
     assert torch.equal(*values)
@@ -122,10 +124,10 @@ def test_target_or_not_is_distilled_over_foreground_only() -> None:
 
 def test_heads_of_one_model_only_are_skipped_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     loss = partial(DistillationLoss(ALL_HEADS), temperature=4.0, alpha=1.0)
-    plain = answer(2, heads=())
+    plain = prediction(2, heads=())
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
-            terms = taught(loss(answer(1), plain, truth(), base_loss()))
+            terms = taught(loss(prediction(1), plain, truth(), base_loss()))
     assert terms == ["distill/main", "distill/full_image"]
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == 2
@@ -133,14 +135,14 @@ def test_heads_of_one_model_only_are_skipped_and_logged_once(caplog: pytest.LogC
 
 
 def test_a_batch_without_rois_distils_the_full_image_and_blames_no_model(caplog: pytest.LogCaptureFixture) -> None:
-    loss = distil(0.7, student=answer(1, rois=0), teacher=answer(2, rois=0))
+    loss = distil(0.7, student=prediction(1, rois=0), teacher=prediction(2, rois=0))
     assert taught(loss) == ["distill/full_image"]
     assert not caplog.records
 
 
 def test_a_batch_with_nothing_to_learn_from_costs_zero() -> None:
     loss = partial(DistillationLoss({"main": 1.0}), temperature=4.0, alpha=0.5)
-    total = loss(answer(1, rois=0), answer(2, rois=0), truth(FOREGROUND[:0]), LossOutput()).total
+    total = loss(prediction(1, rois=0), prediction(2, rois=0), truth(FOREGROUND[:0]), LossOutput()).total
     assert float(total) == 0.0
 
 
@@ -165,7 +167,7 @@ def test_terms_add_up_and_are_named_by_kind_and_head() -> None:
 
 
 def test_the_features_go_through_the_adapter_which_learns() -> None:
-    student, teacher = with_features(answer(1), 3), with_features(answer(2), 4)
+    student, teacher = with_features(prediction(1), 3), with_features(prediction(2), 4)
     distillation = DistillationLoss(ALL_HEADS, (FeatConfig(), AtConfig()))
     loss = partial(distillation, temperature=4.0, alpha=0.5)
     assert distillation.needs_features
@@ -280,7 +282,7 @@ def test_a_teacher_twice_teaches_what_it_teaches_alone() -> None:
     torch.testing.assert_close(kl_divergence(student, both, 4.0), kl_divergence(student, alone, 4.0))
 
 
-def test_a_teacher_with_larger_photographs_answers_at_the_students_size() -> None:
+def test_a_teacher_with_larger_images_answers_at_the_students_size() -> None:
     model = Recorder()
     teacher = FrozenTeacher(model, image_size=(64, 96))
     output = teacher(torch.rand(2, 3, 64, 96), torch.zeros(4, 5), mask_size=(12, 6), image_size=(32, 48))
@@ -293,7 +295,7 @@ def test_a_teacher_with_larger_photographs_answers_at_the_students_size() -> Non
 
 def test_only_sure_answers_count() -> None:
     """The teacher is sure in the upper half: what student and teacher say below changes nothing."""
-    student, teacher = answer(1), answer(2)
+    student, teacher = prediction(1), prediction(2)
     teacher = teacher._replace(aux={name: logits.clone() for name, logits in teacher.aux.items()})
     sure = torch.zeros(teacher.logits.shape[-2:], dtype=torch.bool)
     sure[:2] = True
@@ -312,7 +314,7 @@ def test_only_sure_answers_count() -> None:
 def test_a_threshold_that_all_pass_changes_nothing_and_one_that_none_passes_leaves_nothing(term: TermSettings) -> None:
     def loss(threshold: float | None) -> LossOutput:
         distillation = DistillationLoss(ALL_HEADS, (term,), confidence_threshold=threshold)
-        return distillation(answer(1), answer(2), truth(), base_loss(), temperature=4.0, alpha=1.0)
+        return distillation(prediction(1), prediction(2), truth(), base_loss(), temperature=4.0, alpha=1.0)
 
     assert torch.equal(loss(1e-6).total, loss(None).total)
     assert float(loss(1.0).total) == 0.0

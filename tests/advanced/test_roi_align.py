@@ -34,10 +34,10 @@ def operator(planes: list[Tensor], rois: Tensor) -> Tensor:
 def test_answers_and_gradients_are_those_of_the_operator(rois: list[list[float]]) -> None:
     boxes = torch.tensor(rois)
     ours, theirs = maps(), maps()
-    answers = [align_rois(ours, boxes, SIZE), operator(theirs, boxes)]
-    torch.testing.assert_close(*answers, atol=1e-5, rtol=1e-5)
-    for answer in answers:
-        answer.square().sum().backward()
+    outputs = [align_rois(ours, boxes, SIZE), operator(theirs, boxes)]
+    torch.testing.assert_close(*outputs, atol=1e-5, rtol=1e-5)
+    for output in outputs:
+        output.square().sum().backward()
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one.grad, other.grad, atol=1e-4, rtol=1e-4)
 

@@ -49,25 +49,25 @@ def test_ratios_are_named_after_their_benchmark() -> None:
 
 
 def test_a_bad_benchmark_is_run_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = [{"step: a": Measured(1.0)}, {"step: a": Measured(2.0)}, {"step: a": Measured(2.0)}]
-    monkeypatch.setattr(run_all, "run_script", lambda *_, **__: answers.pop(0))
+    outputs = [{"step: a": Measured(1.0)}, {"step: a": Measured(2.0)}, {"step: a": Measured(2.0)}]
+    monkeypatch.setattr(run_all, "run_script", lambda *_, **__: outputs.pop(0))
     assert run_all.measure("step", {"step: a": 2.0}, quick=True) == {"step: a": Measured(2.0)}
-    assert len(answers) == 1
+    assert len(outputs) == 1
     run_all.measure("step", {"step: a": 2.0}, quick=True)
-    assert not answers
+    assert not outputs
 
 
 def test_the_whole_of_it_with_benchmarks_that_answer_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answer = tmp_path / "answer.json"
+    output = tmp_path / "answer.json"
     script = "import shutil, sys; shutil.copy(sys.argv[0].replace('growth.py', 'answer.json'), sys.argv[2])"
     (tmp_path / "growth.py").write_text(script)
     monkeypatch.setattr(run_all, "FOLDER", tmp_path)
     monkeypatch.setattr(run_all, "EXPECTED", tmp_path / "expected.json")
 
     def run(ratio: float, *flags: str, name: str = "exponent") -> int:
-        answer.write_text(json.dumps({"ratios": {name: ratio}, "lower_is_better": [name]}))
+        output.write_text(json.dumps({"ratios": {name: ratio}, "lower_is_better": [name]}))
         monkeypatch.setattr(sys, "argv", ["run_all.py", "--quick", "--only", "growth", *flags])
         return run_all.main()
 

@@ -41,7 +41,7 @@ def test_a_good_machine_is_0_and_nothing_is_left(tmp_path: Path, capsys: pytest.
 def test_data_are_looked_at_when_given(tiny_coco: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["doctor", "--output_dir", str(tmp_path), "--data_root"]
     assert main([*arguments, str(tiny_coco)]) == 0
-    assert "4 validation photographs with" in " ".join(capsys.readouterr().out.split())
+    assert "4 validation images with" in " ".join(capsys.readouterr().out.split())
     assert main([*arguments, str(tmp_path / "nowhere")]) == 1
     assert "nowhere does not exist" in " ".join(capsys.readouterr().out.split())
 

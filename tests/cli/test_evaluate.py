@@ -20,7 +20,7 @@ def checkpoint(tiny_config: ExperimentConfig, tmp_path: Path) -> Path:
 
 
 def save(config: ExperimentConfig, path: Path) -> Path:
-    """A model that calls every pixel of a box the target, and every pixel of the photograph a person."""
+    """A model that calls every pixel of a box the target, and every pixel of the image a person."""
     model = build_model(config.model)
     state = {
         name: torch.zeros_like(value) if value.is_floating_point() else value
@@ -59,7 +59,7 @@ def test_every_metric_of_a_model_that_fills_the_boxes(
     assert (metrics["iou_background"], metrics["iou_nontarget"]) == (0.0, 0.0)
     assert (metrics["AP50"], metrics["AP75"]) == (1.0, 1.0)
     assert metrics["AP"] == pytest.approx(0.6)
-    assert metrics["AP_large"] is None, "a photograph of 96 x 128 has no large person here"
+    assert metrics["AP_large"] is None, "an image of 96 x 128 has no large person here"
     assert 0.0 < metrics["full_image_iou"] < 0.5
     for name, value in metrics.items():
         assert name in shown
@@ -71,7 +71,7 @@ def test_no_metric_depends_on_the_batches(checkpoint: Path, tmp_path: Path) -> N
     assert one == evaluate(checkpoint, tmp_path, "--batch_size", "3")["metrics"]
 
 
-def test_split_and_data_flags_choose_the_photographs(checkpoint: Path, tiny_coco: Path, tmp_path: Path) -> None:
+def test_split_and_data_flags_choose_the_images(checkpoint: Path, tiny_coco: Path, tmp_path: Path) -> None:
     assert evaluate(checkpoint, tmp_path, "--split", "train")["images"] == 8
     files = ("--val_ann", str(tiny_coco / "annotations/instances_train.json"))
     assert evaluate(checkpoint, tmp_path, *files, "--val_images", str(tiny_coco / "images/train"))["images"] == 8

@@ -198,7 +198,7 @@ def test_a_search_ends_in_a_config_that_runs_on_the_original_data(
     rows = json.loads(best.with_name("sweep.json").read_text())["rows"]
     assert [(row["trial"], row["status"]) for row in rows] == [(f"trial {number}", "finished") for number in range(3)]
     assert f"run_experiments.py --config_file {best}" in output
-    assert "the tuning split (20% of the training photographs" in output
+    assert "the tuning split (20% of the training images" in output
     again = ["run", "--config_file", str(best), "--output_dir", str(output_dir)]
     assert main([*again, "--dry_run"]) == 0
     plan = capsys.readouterr().out

@@ -21,7 +21,7 @@ STUDENT = ("--config", "quickstart_distilled_b0_from_b3", "--cache_views", "4")
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[ExperimentConfig, Path]]:
-    """What was asked of the engine, which answers that all was done."""
+    """What was asked of the engine, which soft labels that all was done."""
     calls = []
 
     def write(config: ExperimentConfig, *, sample_root: Path) -> SoftLabels:
@@ -49,7 +49,7 @@ METADATA = SoftLabelMetadata(
         checkpoint="t", sha256="a", experiment="t", encoder="e", parameters=1, metrics={"c": {"miou": 0.5}}
     ),
     heads={"logits": (3, 32, 24)},
-    photographs=96,
+    images=96,
     device="cpu",
     precision="fp32",
     parts=(Part(file="x", bytes=2_500_000, sha256="d"), Part(file="y", bytes=500_000, sha256="e")),
@@ -73,7 +73,7 @@ def test_the_flags_of_a_training(
     assert (config.distillation.soft_labels, config.data.cache_views, config.training.seed) == ("labels", 4, 7)
     assert config.distillation.teacher_checkpoint == str(teacher)
     assert sample_root.is_relative_to(tmp_path / "sample_data")
-    assert capsys.readouterr().out == "soft labels: labels (4 views of 96 photographs, 3.0 MB)\n"
+    assert capsys.readouterr().out == "soft labels: labels (4 views of 96 images, 3.0 MB)\n"
     assert not (tmp_path / "runs").exists()
 
 

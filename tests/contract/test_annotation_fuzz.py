@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from human_edge_detection.data.annotations.coco import read_people
+from human_edge_detection.data.annotations.coco import read_annotations
 from human_edge_detection.data.annotations.polygons_and_rle import decode_mask
 from human_edge_detection.errors import DataError
 
@@ -119,15 +119,15 @@ def outcome(folder: Path, content: bytes, *, skip_bad: bool) -> str:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             warnings.simplefilter("ignore", DeprecationWarning)  # of pycocotools and numpy, between themselves
-            people = read_people(folder / "people.json", folder / "images", skip_bad=skip_bad)
-            for photograph in people.photographs:
-                for person in (*photograph.persons, *photograph.crowds):
-                    mask = decode_mask(person.segmentation, photograph.height, photograph.width)
-                    assert mask.shape == (photograph.height, photograph.width)
+            people = read_annotations(folder / "people.json", folder / "images", skip_bad=skip_bad)
+            for record in people.images:
+                for person in (*record.persons, *record.crowds):
+                    mask = decode_mask(person.segmentation, record.height, record.width)
+                    assert mask.shape == (record.height, record.width)
                     assert mask.any()
                     x1, y1, x2, y2 = person.box
-                    assert 0 <= x1 < x2 <= photograph.width
-                    assert 0 <= y1 < y2 <= photograph.height
+                    assert 0 <= x1 < x2 <= record.width
+                    assert 0 <= y1 < y2 <= record.height
     except DataError as error:
         assert len(str(error).splitlines()) == 1
         assert len(str(error)) < 1000

@@ -1,4 +1,4 @@
-"""Whatever lies where photographs and annotations should be: one line that says so, soon, and never a crash.
+"""Whatever lies where images and annotations should be: one line that says so, soon, and never a crash.
 
 All cases run in one child process, as OpenCV and pycocotools are C code: a crash leaves the cases from there on without
 an answer, a hang ends with the child's time.
@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from human_edge_detection.data.annotations.coco import read_people
-from human_edge_detection.data.images.read import photograph_problem, read_photograph
+from human_edge_detection.data.annotations.coco import read_annotations
+from human_edge_detection.data.images.read import image_problem, read_image
 from human_edge_detection.errors import DataError
 
 CPU_SECONDS = 5.0
@@ -41,15 +41,15 @@ from human_edge_detection.errors import DataError
 def use(folder):
     people = read_people(folder / "people.json", folder / "images")
     bad = bad_samples(people)
-    for photograph in people.photographs:
-        path, size = people.images_dir / photograph.file_name, (photograph.height, photograph.width)
+    for image in people.images:
+        path, size = people.images_dir / image.file_name, (image.height, image.width)
         try:
             read_photograph(path, size)
-            assert photograph.file_name not in [sample.file_name for sample in bad], "the scan refuses what can be read"
+            assert image.file_name not in [sample.file_name for sample in bad], "the scan refuses what can be read"
         except DataError as error:
-            assert photograph.file_name in [sample.file_name for sample in bad], f"the scan passes: {error}"
+            assert image.file_name in [sample.file_name for sample in bad], f"the scan passes: {error}"
             assert "\\n" not in str(error)
-        for person in (*photograph.persons, *photograph.crowds):
+        for person in (*image.persons, *image.crowds):
             decode_mask(person.segmentation, *size)
     if bad:
         raise refusal(people, bad)
@@ -68,7 +68,7 @@ for folder in sorted(Path(sys.argv[1]).iterdir()):
 
 
 class Data:
-    """A valid data set of three photographs and four annotations, to be spoilt; ``first`` is the photograph a.jpg."""
+    """A valid data set of three images and four annotations, to be spoilt; ``first`` is the image a.jpg."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "people.json"
@@ -169,12 +169,12 @@ class Case(NamedTuple):
     fragment: str
 
 
-def photograph(content: bytes, fragment: str) -> Case:
+def record(content: bytes, fragment: str) -> Case:
     return Case(lambda data: data.first.write_bytes(content), fragment)
 
 
 def instead(make: Callable[[Path], object], fragment: str) -> Case:
-    """Something else in the place of the photograph."""
+    """Something else in the place of the image."""
 
     def spoil(data: Data) -> None:
         data.first.unlink()
@@ -184,7 +184,7 @@ def instead(make: Callable[[Path], object], fragment: str) -> Case:
 
 
 def sized(content: bytes, width: int, height: int, fragment: str) -> Case:
-    """A photograph whose annotation agrees with the size that it claims."""
+    """An image whose annotation agrees with the size that it claims."""
 
     def spoil(data: Data) -> None:
         data.first.write_bytes(content)
@@ -204,48 +204,48 @@ def loop(path: Path) -> None:
     path.with_name("other").symlink_to(path)
 
 
-PHOTOGRAPHS = {
-    "missing": instead(lambda path: None, "1 of 3 photographs are not in"),
-    "a folder": instead(Path.mkdir, "1 of 3 photographs are not in"),
-    "a pipe": instead(os.mkfifo, "1 of 3 photographs are not in"),
-    "a device": instead(lambda path: path.symlink_to("/dev/zero"), "1 of 3 photographs are not in"),
-    "a symlink loop": instead(loop, "1 of 3 photographs are not in"),
-    "a symlink to nothing": instead(lambda path: path.symlink_to("gone"), "1 of 3 photographs are not in"),
+IMAGES = {
+    "missing": instead(lambda path: None, "1 of 3 images are not in"),
+    "a folder": instead(Path.mkdir, "1 of 3 images are not in"),
+    "a pipe": instead(os.mkfifo, "1 of 3 images are not in"),
+    "a device": instead(lambda path: path.symlink_to("/dev/zero"), "1 of 3 images are not in"),
+    "a symlink loop": instead(loop, "1 of 3 images are not in"),
+    "a symlink to nothing": instead(lambda path: path.symlink_to("gone"), "1 of 3 images are not in"),
     "gigabytes": instead(lambda path: sparse(path, 2**35), "larger than 536870912 bytes"),
-    "empty": photograph(b"", "'a.jpg' (is empty (0 bytes)"),
-    "zeros": photograph(bytes(5000), "is not a picture"),
-    "HTML": photograph(b"<!DOCTYPE html><html></html>", "is not a picture in JPEG, PNG, WebP or BMP"),
-    "SVG": photograph(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is not a picture"),
-    "GIF": photograph(encoded(picture(), "GIF"), "is not a picture"),
-    "animated GIF": photograph(encoded(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:]), "is not a picture"),
-    "TIFF": photograph(encoded(picture(), "TIFF"), "is not a picture"),
-    "half a JPEG": photograph(JPEG[: len(JPEG) // 2], f"is cut off after {len(JPEG) // 2:,} bytes"),
-    "JPEG without its end": photograph(JPEG[:-2], "is cut off"),
-    "JPEG, half, the rest zeros": photograph(JPEG[: len(JPEG) // 2].ljust(len(JPEG), b"\0"), "is cut off"),
-    "half a progressive JPEG": photograph(PROGRESSIVE[: len(PROGRESSIVE) // 2], "is cut off"),
-    "half a JPEG with a preview": photograph(WITH_PREVIEW[: -len(JPEG) // 2], "is cut off"),
-    "first bytes of a JPEG": photograph(JPEG[:5], "is cut off"),
-    "JPEG without pixels": photograph(JPEG[:SCAN] + b"\xff\xd9", "is damaged (a JPEG with 0 scans)"),
-    "JPEG without tables": photograph(JPEG[:2] + JPEG[JPEG.index(b"\xff\xc0") :], "a.jpg"),
-    "JPEG of 5000 scans": photograph(JPEG[:-2] + JPEG[SCAN : SCAN + 40] * 5000 + b"\xff\xd9", "5001 scans"),
-    "JPEG bomb": photograph(jpeg_of(30_000, 30_000), "is 30000 x 30000, expected 1 to 134,217,728 pixels"),
-    "JPEG of no height": photograph(jpeg_of(WIDTH, 0), "is 96 x 0, expected"),
-    "half a PNG": photograph(PNG[: len(PNG) // 2], "is cut off"),
-    "PNG without its end": photograph(PNG[:-12], "is cut off"),
-    "PNG with a flipped byte": photograph(flipped(PNG, len(PNG) // 2), "is damaged (a wrong checksum"),
-    "PNG with too few pixels": photograph(png(WIDTH, HEIGHT, bytes(3 * WIDTH * 9)), "cannot be decoded"),
-    "PNG bomb": photograph(png(30_000, 30_000, bytes(10**6)), "is 30000 x 30000, expected 1 to 134,217,728 pixels"),
-    "PNG bomb of a permitted size": photograph(png(11_000, 11_000, bytes(10**6)), "is 11000 x 11000 (width x height"),
-    "animated PNG": photograph(encoded(FRAMES[0], "PNG", save_all=True, append_images=FRAMES[1:]), "is animated"),
-    "half a WebP": photograph(WEBP[: len(WEBP) // 2], "is cut off"),
-    "animated WebP": photograph(encoded(FRAMES[0], "WEBP", save_all=True, append_images=FRAMES[1:]), "is animated"),
-    "RIFF of sound": photograph(WEBP.replace(b"WEBP", b"WAVE"), "is damaged (a RIFF file that is not WebP)"),
-    "half a BMP": photograph(BMP[: len(BMP) // 2], "is cut off"),
-    "BMP bomb": photograph(BMP[:18] + struct.pack("<ii", 30_000, 30_000) + BMP[26:], "is cut off"),
-    "of another size": photograph(
+    "empty": record(b"", "'a.jpg' (is empty (0 bytes)"),
+    "zeros": record(bytes(5000), "is not a picture"),
+    "HTML": record(b"<!DOCTYPE html><html></html>", "is not a picture in JPEG, PNG, WebP or BMP"),
+    "SVG": record(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is not a picture"),
+    "GIF": record(encoded(picture(), "GIF"), "is not a picture"),
+    "animated GIF": record(encoded(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:]), "is not a picture"),
+    "TIFF": record(encoded(picture(), "TIFF"), "is not a picture"),
+    "half a JPEG": record(JPEG[: len(JPEG) // 2], f"is cut off after {len(JPEG) // 2:,} bytes"),
+    "JPEG without its end": record(JPEG[:-2], "is cut off"),
+    "JPEG, half, the rest zeros": record(JPEG[: len(JPEG) // 2].ljust(len(JPEG), b"\0"), "is cut off"),
+    "half a progressive JPEG": record(PROGRESSIVE[: len(PROGRESSIVE) // 2], "is cut off"),
+    "half a JPEG with a preview": record(WITH_PREVIEW[: -len(JPEG) // 2], "is cut off"),
+    "first bytes of a JPEG": record(JPEG[:5], "is cut off"),
+    "JPEG without pixels": record(JPEG[:SCAN] + b"\xff\xd9", "is damaged (a JPEG with 0 scans)"),
+    "JPEG without tables": record(JPEG[:2] + JPEG[JPEG.index(b"\xff\xc0") :], "a.jpg"),
+    "JPEG of 5000 scans": record(JPEG[:-2] + JPEG[SCAN : SCAN + 40] * 5000 + b"\xff\xd9", "5001 scans"),
+    "JPEG bomb": record(jpeg_of(30_000, 30_000), "is 30000 x 30000, expected 1 to 134,217,728 pixels"),
+    "JPEG of no height": record(jpeg_of(WIDTH, 0), "is 96 x 0, expected"),
+    "half a PNG": record(PNG[: len(PNG) // 2], "is cut off"),
+    "PNG without its end": record(PNG[:-12], "is cut off"),
+    "PNG with a flipped byte": record(flipped(PNG, len(PNG) // 2), "is damaged (a wrong checksum"),
+    "PNG with too few pixels": record(png(WIDTH, HEIGHT, bytes(3 * WIDTH * 9)), "cannot be decoded"),
+    "PNG bomb": record(png(30_000, 30_000, bytes(10**6)), "is 30000 x 30000, expected 1 to 134,217,728 pixels"),
+    "PNG bomb of a permitted size": record(png(11_000, 11_000, bytes(10**6)), "is 11000 x 11000 (width x height"),
+    "animated PNG": record(encoded(FRAMES[0], "PNG", save_all=True, append_images=FRAMES[1:]), "is animated"),
+    "half a WebP": record(WEBP[: len(WEBP) // 2], "is cut off"),
+    "animated WebP": record(encoded(FRAMES[0], "WEBP", save_all=True, append_images=FRAMES[1:]), "is animated"),
+    "RIFF of sound": record(WEBP.replace(b"WEBP", b"WAVE"), "is damaged (a RIFF file that is not WebP)"),
+    "half a BMP": record(BMP[: len(BMP) // 2], "is cut off"),
+    "BMP bomb": record(BMP[:18] + struct.pack("<ii", 30_000, 30_000) + BMP[26:], "is cut off"),
+    "of another size": record(
         encoded(picture(size=(WIDTH, 50)), "JPEG"), "is 96 x 50 (width x height, turned as its EXIF data says), but"
     ),
-    "turned, annotated as stored": photograph(encoded(picture(), "JPEG", exif=oriented(6)), "is 64 x 96 (width"),
+    "turned, annotated as stored": record(encoded(picture(), "JPEG", exif=oriented(6)), "is 64 x 96 (width"),
     "bomb and annotation agree": sized(png(30_000, 30_000, b""), 30_000, 30_000, "image 7: size 30000 x 30000"),
     "one huge line": sized(png(2**27, 1, b""), 2**27, 1, "image 7: size 134217728 x 1"),
 }
@@ -336,7 +336,7 @@ ANNOTATIONS = {
     "image id of text": image("'id' is '7', expected an integer", id="7"),
     "image id of a fraction": image("'id' is 7.0, expected an integer", id=7.0),
     "image id huge": image("expected an integer", id=10**30),
-    "photograph twice": image("image 8: 'b.jpg' is also the photograph of image 7", file_name="b.jpg"),
+    "image twice": image("image 8: 'b.jpg' is also the image of image 7", file_name="b.jpg"),
     "no width": edit(lambda data: data["images"][0].pop("width"), "image 7: 'width' is nothing, expected an integer"),
     "width of 0": image("size 0 x 64", width=0),
     "negative width": image("size -96 x 64", width=-96),
@@ -352,8 +352,8 @@ ANNOTATIONS = {
     "name of two lines": image("has characters that are no text", file_name="a\n.jpg"),
     "name of a surrogate": image("has characters that are no text", file_name="\ud800.jpg"),
     "name of another encoding": image("has characters that are no text", file_name="caf\udce9.jpg"),
-    "endless name": image("1 of 3 photographs are not in", file_name="c" * 5000),
-    "name below a file": image("1 of 3 photographs are not in", file_name="b.jpg/a.jpg"),
+    "endless name": image("1 of 3 images are not in", file_name="c" * 5000),
+    "name below a file": image("1 of 3 images are not in", file_name="b.jpg/a.jpg"),
     "no annotations": edit(lambda data: data["annotations"].clear(), "no annotated persons in 3 images"),
     "crowds only": edit(lambda data: data.update(annotations=data["annotations"][3:]), "no annotated persons"),
     "annotation id twice": annotation("annotation 2: this id is given to two annotations", id=2),
@@ -413,17 +413,17 @@ ANNOTATIONS = {
     "RLE text of a number too long for pycocotools": rle("are not a COCO string", "PPVPPP0"),
     "RLE text with NUL": rle("are not a COCO string", "\0"),
 }
-CASES = {f"photograph {name}": case for name, case in PHOTOGRAPHS.items()} | ANNOTATIONS
+CASES = {f"image {name}": case for name, case in IMAGES.items()} | ANNOTATIONS
 
 
-class Answer(NamedTuple):
+class Predictor(NamedTuple):
     kind: str
     message: str
     seconds: float
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Answer]:
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Predictor]:
     """What each case was answered, by its name; a case without one was not reached."""
     root = tmp_path_factory.mktemp("bad_data")
     folders = {f"{number:03d}": name for number, name in enumerate(["valid", *CASES])}
@@ -437,22 +437,22 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Answer]:
     )
     lines = [json.loads(line) for line in child.stdout.splitlines()]
     assert child.returncode == 0, f"died at {folders.get(f'{len(lines):03d}')}: {child.stderr[-500:]!r}"
-    return {folders[folder]: Answer(*answer) for folder, *answer in lines}
+    return {folders[folder]: Predictor(*output) for folder, *output in lines}
 
 
-def test_the_table_is_long(answers: dict[str, Answer]) -> None:
-    assert len(PHOTOGRAPHS) >= 35
+def test_the_table_is_long(outputs: dict[str, Predictor]) -> None:
+    assert len(IMAGES) >= 35
     assert len(ANNOTATIONS) >= 80
-    assert set(answers) == {"valid", *CASES}
+    assert set(outputs) == {"valid", *CASES}
 
 
-def test_what_is_spoilt_was_valid(answers: dict[str, Answer]) -> None:
-    assert answers["valid"].kind == "nothing", answers["valid"].message
+def test_what_is_spoilt_was_valid(outputs: dict[str, Predictor]) -> None:
+    assert outputs["valid"].kind == "nothing", outputs["valid"].message
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_bad_data_are_refused_in_one_line_and_soon(answers: dict[str, Answer], name: str) -> None:
-    kind, message, seconds = answers[name]
+def test_bad_data_are_refused_in_one_line_and_soon(outputs: dict[str, Predictor], name: str) -> None:
+    kind, message, seconds = outputs[name]
     assert kind == "DataError", message or "accepted"
     assert CASES[name].fragment in message
     assert len(message.splitlines()) == 1
@@ -460,14 +460,14 @@ def test_bad_data_are_refused_in_one_line_and_soon(answers: dict[str, Answer], n
     assert seconds < CPU_SECONDS
 
 
-def test_a_photograph_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path) -> bytes:
         raise PermissionError(13, "Permission denied", str(path))
 
     (tmp_path / "a.jpg").write_bytes(JPEG)
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(DataError, match=r"a\.jpg cannot be read \(Permission denied\)"):
-        read_photograph(tmp_path / "a.jpg")
+        read_image(tmp_path / "a.jpg")
 
 
 COLORS = np.asarray(picture())
@@ -500,24 +500,24 @@ GOOD = {
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_unusual_photographs_give_the_right_colours(tmp_path: Path, name: str) -> None:
+def test_unusual_images_give_the_right_colours(tmp_path: Path, name: str) -> None:
     (tmp_path / "a.jpg").write_bytes(GOOD[name])
     expected = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "a.jpg")).convert("RGB")).astype(int)
-    read = read_photograph(tmp_path / "a.jpg", expected.shape[:2])
+    read = read_image(tmp_path / "a.jpg", expected.shape[:2])
     assert read.dtype == np.uint8
     assert read.shape == expected.shape
     assert np.abs(read.astype(int) - expected).max() <= 2
-    assert photograph_problem(tmp_path / "a.jpg", expected.shape[:2]) is None
+    assert image_problem(tmp_path / "a.jpg", expected.shape[:2]) is None
 
 
-def test_16_bit_photographs_keep_their_brightness(tmp_path: Path) -> None:
+def test_16_bit_images_keep_their_brightness(tmp_path: Path) -> None:
     grey = Image.fromarray(GREY.astype(np.uint16) * 257)
     rows = b"".join(b"\0" + (row.astype(">u2") * 257).tobytes() for row in COLORS)
     head = struct.pack(">IIBBBBB", WIDTH, HEIGHT, 16, 2, 0, 0, 0)
     color = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     for content, expected in ((encoded(grey, "PNG"), GREY[..., None]), (color, COLORS)):
         (tmp_path / "a.png").write_bytes(content)
-        assert np.abs(read_photograph(tmp_path / "a.png").astype(int) - expected).max() <= 1
+        assert np.abs(read_image(tmp_path / "a.png").astype(int) - expected).max() <= 1
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
@@ -527,4 +527,4 @@ def test_annotations_in_utf_8_are_read_with_and_without_a_mark(tmp_path: Path, e
     data.json["images"][0]["file_name"] = "José.jpg"
     data.content = json.dumps(data.json, ensure_ascii=False).encode(encoding)
     data.write()
-    assert read_people(data.file, data.images).photographs[0].file_name == "José.jpg"
+    assert read_annotations(data.file, data.images).images[0].file_name == "José.jpg"

@@ -1,4 +1,4 @@
-"""``data.on_bad_sample``: a bad photograph stops a run before its first step, or is left out and listed."""
+"""``data.on_bad_sample``: a bad image stops a run before its first step, or is left out and listed."""
 
 import shutil
 from pathlib import Path
@@ -21,14 +21,14 @@ def root(tiny_coco: Path, tmp_path: Path) -> Path:
     return root
 
 
-def test_bad_photographs_stop_a_run_before_its_first_step(root: Path, tmp_path: Path) -> None:
+def test_bad_images_stop_a_run_before_its_first_step(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
         read_splits(DataConfig(root=str(root)), tmp_path)
-    assert "instances_train.json: 1 of 8 photographs cannot be used: '000004.png' (is cut off after" in str(error.value)
+    assert "instances_train.json: 1 of 8 images cannot be used: '000004.png' (is cut off after" in str(error.value)
     assert str(error.value).endswith("train without them: --set data.on_bad_sample=skip")
 
 
-def test_bad_photographs_are_left_out_and_listed(root: Path, tmp_path: Path, tiny_config: ExperimentConfig) -> None:
+def test_bad_images_are_left_out_and_listed(root: Path, tmp_path: Path, tiny_config: ExperimentConfig) -> None:
     config = DataConfig(root=str(root), on_bad_sample="skip")
     cache = tmp_path / "cache" / "scan.json"
     splits = read_splits(config, tmp_path, scan_cache=cache)
@@ -56,4 +56,4 @@ def test_sample_data_are_not_scanned(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("human_edge_detection.engine.build.bad_samples", fail)
     sample = SampleDataConfig(train_images=4, val_images=2, image_size=(64, 64))
     splits = read_splits(DataConfig(sample=sample), tmp_path / "sample")
-    assert len(splits.train.photographs) == 4
+    assert len(splits.train.images) == 4

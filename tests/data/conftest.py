@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from human_edge_detection.data.drawn.data_set import write_sample_people
+from human_edge_detection.data.drawn.data_set import write_drawn_data
 
 Edit = Callable[[dict[str, Any]], None]
 
@@ -81,7 +81,7 @@ def write_coco(tmp_path: Path, coco: dict[str, Any]) -> Callable[..., tuple[Path
 @pytest.fixture(scope="session")
 def sample_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sample data of 8 + 3 small pictures."""
-    return write_sample_people(
+    return write_drawn_data(
         tmp_path_factory.mktemp("sample") / "people", train_images=8, val_images=3, image_size=(96, 128), seed=1
     )
 
@@ -93,8 +93,8 @@ def allocated() -> Callable[[Callable[[], Any]], tuple[Any, int]]:
     def count(call: Callable[[], Any]) -> tuple[Any, int]:
         gc.collect()
         before = sys.getallocatedblocks()
-        answer = call()
+        output = call()
         gc.collect()
-        return answer, sys.getallocatedblocks() - before
+        return output, sys.getallocatedblocks() - before
 
     return count

@@ -4,8 +4,8 @@ import pytest
 import torch
 from augmentations import only
 
-from human_edge_detection.data.annotations.coco import read_people
-from human_edge_detection.data.dataset import PeopleDataset, collate
+from human_edge_detection.data.annotations.coco import read_annotations
+from human_edge_detection.data.dataset import PersonDataset, collate
 from human_edge_detection.errors import DataError
 from human_edge_detection.experiments.schema.data import AugmentationConfig
 
@@ -14,16 +14,16 @@ from human_edge_detection.experiments.schema.data import AugmentationConfig
 def make_dataset(write_coco):
     def make(edit=lambda data: None, **changes):
         options = {"image_size": (30, 40), "mask_size": (10, 10), "augmentation": None, "max_rois": None, "seed": 0}
-        return PeopleDataset(read_people(*write_coco(edit)), **options | changes)
+        return PersonDataset(read_annotations(*write_coco(edit)), **options | changes)
 
     return make
 
 
-def test_sample_without_augmentation_is_the_photograph(make_dataset):
+def test_sample_without_augmentation_is_the_image(make_dataset):
     dataset = make_dataset()
     sample = dataset[(0, 0)]
-    photograph = cv2.imread(str(dataset.people.images_dir / "a.png"))[..., ::-1]
-    np.testing.assert_allclose(sample.image, photograph.transpose(2, 0, 1) / 255, atol=1e-6)
+    record = cv2.imread(str(dataset.people.images_dir / "a.png"))[..., ::-1]
+    np.testing.assert_allclose(sample.image, record.transpose(2, 0, 1) / 255, atol=1e-6)
     assert sample.image.dtype == np.float32
     np.testing.assert_allclose(sample.boxes, [[4 / 40, 4 / 30, 14 / 40, 14 / 30], [10 / 40, 8 / 30, 20 / 40, 18 / 30]])
     assert sample.image_id == 7
@@ -56,7 +56,7 @@ def test_person_mask_marks_crowds_that_no_person_covers(make_dataset):
     np.testing.assert_array_equal(mask, expected)
 
 
-def test_outside_of_the_photograph_is_ignored_and_hidden_persons_are_dropped(make_dataset):
+def test_outside_of_the_image_is_ignored_and_hidden_persons_are_dropped(make_dataset):
     zoomed_out = only(scale=(0.5, 0.5))
     sample = make_dataset(augmentation=zoomed_out)[(0, 0)]
     assert (sample.person_mask[:5] == 255).all() and (sample.person_mask[:, :8] == 255).all()
@@ -91,7 +91,7 @@ def test_box_jitter_moves_boxes_and_their_masks(make_dataset):
     assert (moved.roi_masks != plain.roi_masks).any()
 
 
-def test_photograph_of_another_size_names_both(make_dataset):
+def test_image_of_another_size_names_both(make_dataset):
     dataset = make_dataset()
     cv2.imwrite(str(dataset.people.images_dir / "a.png"), np.zeros((40, 30, 3), np.uint8))
     with pytest.raises(DataError, match=r"a\.png is 30 x 40 .* says 40 x 30"):

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from human_edge_detection.data.annotations.coco import read_people
+from human_edge_detection.data.annotations.coco import read_annotations
 from human_edge_detection.data.annotations.layout import find_splits
-from human_edge_detection.data.dataset import PeopleDataset
+from human_edge_detection.data.dataset import PersonDataset
 from human_edge_detection.data.loader import batches_per_epoch, epoch_order, training_batches, validation_batches
 from human_edge_detection.errors import DataError
 from human_edge_detection.experiments.schema.data import AugmentationConfig
@@ -12,8 +12,8 @@ from human_edge_detection.experiments.schema.data import AugmentationConfig
 
 @pytest.fixture
 def dataset(sample_root):
-    people = read_people(*find_splits(sample_root)[0])
-    return PeopleDataset(
+    people = read_annotations(*find_splits(sample_root)[0])
+    return PersonDataset(
         people, image_size=(64, 64), mask_size=(16, 12), augmentation=AugmentationConfig(), max_rois=2, seed=5
     )
 
@@ -37,7 +37,7 @@ def test_epoch_order_is_a_permutation_of_seed_and_epoch():
     assert (epoch_order(50, 1, 2) != epoch_order(50, 2, 2)).any()
 
 
-def test_every_epoch_sees_every_photograph_once(dataset):
+def test_every_epoch_sees_every_image_once(dataset):
     batches = _stream(dataset)
     per_epoch = batches_per_epoch(len(dataset), 3)
     assert len(batches) == 2 * per_epoch == 6
@@ -64,8 +64,8 @@ def test_stream_leaves_the_random_numbers_of_training_alone(dataset):
 
 
 def test_validation_is_in_order_and_repeatable(sample_root):
-    people = read_people(*find_splits(sample_root)[1])
-    dataset = PeopleDataset(people, image_size=(64, 64), mask_size=(16, 12), augmentation=None, max_rois=None, seed=0)
+    people = read_annotations(*find_splits(sample_root)[1])
+    dataset = PersonDataset(people, image_size=(64, 64), mask_size=(16, 12), augmentation=None, max_rois=None, seed=0)
     loader = validation_batches(dataset, batch_size=2, num_workers=0)
     assert len(loader) == 2
     first = list(loader)
@@ -75,10 +75,10 @@ def test_validation_is_in_order_and_repeatable(sample_root):
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_error_out_of_a_worker_is_the_same_one_line(write_coco, workers):
-    people = read_people(*write_coco())
+    people = read_annotations(*write_coco())
     (people.images_dir / "b.png").write_bytes(b"<html>")
-    dataset = PeopleDataset(people, image_size=(32, 32), mask_size=(8, 8), augmentation=None, max_rois=None, seed=0)
+    dataset = PersonDataset(people, image_size=(32, 32), mask_size=(8, 8), augmentation=None, max_rois=None, seed=0)
     with pytest.raises(DataError) as error:
         list(validation_batches(dataset, batch_size=1, num_workers=workers))
-    assert str(error.value).startswith(f"photograph {people.images_dir / 'b.png'} is not a picture")
+    assert str(error.value).startswith(f"image {people.images_dir / 'b.png'} is not a picture")
     assert "\n" not in str(error.value)

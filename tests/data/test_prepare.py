@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from human_edge_detection.data.annotations.coco import decode_mask, read_people
+from human_edge_detection.data.annotations.coco import decode_mask, read_annotations
 from human_edge_detection.data.annotations.layout import SplitPaths, find_split
 from human_edge_detection.data.annotations.statistics import suggested_class_weights
 from human_edge_detection.data.prepare import Preparation, prepare
@@ -19,8 +19,8 @@ def splits(write_coco):
 def test_people_crowds_and_extra_fields_are_kept(splits, tmp_path):
     out = tmp_path / "out"
     prepared = prepare(splits, out, Preparation())
-    before, after = read_people(*splits["val"]), read_people(*find_split(out, "val"))
-    assert after.photographs == before.photographs
+    before, after = read_annotations(*splits["val"]), read_annotations(*find_split(out, "val"))
+    assert after.images == before.images
     data = json.loads((out / "annotations/instances_val_person.json").read_text())
     assert data["images"][0]["license"] == 3 and data["images"][0]["exhaustive"] is False
     assert data["categories"] == [{"id": 1, "name": "person", "supercategory": "person"}]
@@ -41,18 +41,18 @@ def test_segmentations_are_written_as_they_stand_in_the_file(splits, tmp_path):
 def test_crowds_can_be_removed(splits, tmp_path):
     prepared = prepare(splits, tmp_path / "out", Preparation(crowds="remove"))
     assert prepared.statistics["val"].crowds == 0
-    assert read_people(*find_split(tmp_path / "out", "val")).photographs[0].crowds == ()
+    assert read_annotations(*find_split(tmp_path / "out", "val")).images[0].crowds == ()
 
 
-def test_shrinking_keeps_photographs_and_masks_together(splits, tmp_path):
+def test_shrinking_keeps_images_and_masks_together(splits, tmp_path):
     prepare(splits, tmp_path / "out", Preparation(max_side=20))
-    photograph = read_people(*find_split(tmp_path / "out", "val")).photographs[0]
-    assert (photograph.height, photograph.width) == (15, 20)
+    image = read_annotations(*find_split(tmp_path / "out", "val")).images[0]
+    assert (image.height, image.width) == (15, 20)
     assert cv2.imread(str(tmp_path / "out/images/val/a.png")).shape == (15, 20, 3)
-    assert photograph.persons[0].box == (2, 2, 7, 7)
-    mask = decode_mask(photograph.persons[0].segmentation, 15, 20)
+    assert image.persons[0].box == (2, 2, 7, 7)
+    mask = decode_mask(image.persons[0].segmentation, 15, 20)
     assert mask[2:7, 2:7].all() and mask.sum() == 25
-    crowd = decode_mask(photograph.crowds[0].segmentation, 15, 20)
+    crowd = decode_mask(image.crowds[0].segmentation, 15, 20)
     assert crowd[:, 6:12].all() and crowd.sum() == 90
 
 
@@ -61,8 +61,8 @@ def test_subset_is_seeded(sample_root, tmp_path):
     chosen = []
     for number, seed in enumerate((0, 0, 1)):
         prepare(splits, tmp_path / str(number), Preparation(max_images=4, seed=seed))
-        people = read_people(*find_split(tmp_path / str(number), "train"))
-        chosen.append([photograph.id for photograph in people.photographs])
+        people = read_annotations(*find_split(tmp_path / str(number), "train"))
+        chosen.append([image.id for image in people.images])
     assert chosen[0] == chosen[1] != chosen[2]
     assert len(chosen[0]) == 4
 
@@ -80,7 +80,7 @@ def test_own_output_is_replaced_and_other_folders_are_left_alone(splits, tmp_pat
         prepare(splits, splits["val"].images.parent, Preparation())
 
 
-def test_damaged_photograph_leaves_nothing_behind(splits, tmp_path):
+def test_damaged_image_leaves_nothing_behind(splits, tmp_path):
     (splits["val"].images / "b.png").write_bytes(b"<html>")
     before = sorted(tmp_path.iterdir())
     with pytest.raises(DataError, match=r"b\.png is not a picture"):

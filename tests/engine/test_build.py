@@ -79,7 +79,7 @@ def test_data_are_found_by_root_and_by_the_four_paths(tiny_coco: Path, tmp_path:
         val_images=str(images / "val"),
     )
     assert read_splits(four, tmp_path) == by_root
-    assert (len(by_root.train.photographs), len(by_root.val.photographs)) == (8, 4)
+    assert (len(by_root.train.images), len(by_root.val.images)) == (8, 4)
     with pytest.raises(ConfigError, match="no data: give --data_root DIR, or --train_ann"):
         read_splits(DataConfig(), tmp_path)
 

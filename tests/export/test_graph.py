@@ -18,11 +18,11 @@ def resizing(channels: int, height: int, width: int) -> onnx.ModelProto:
         helper.make_node("Relu", ["large"], ["answer"]),
     ]
     values = {"small": (6, 4), "large": (height, width), "answer": (height, width)}
-    small, large, answer = (
+    small, large, prediction = (
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", channels, *size]) for name, size in values.items()
     )
     size = numpy_helper.from_array(np.array([height, width], np.int64), "size")
-    graph = helper.make_graph(nodes, "resizing", [small], [answer], [size], value_info=[small, large])
+    graph = helper.make_graph(nodes, "resizing", [small], [prediction], [size], value_info=[small, large])
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
 
@@ -31,22 +31,22 @@ def test_sizes_that_nobody_knows_are_let_be() -> None:
     nodes = [node for node in model.graph.node if node.op_type != "Relu"]
     nodes[-1].output[0] = "answer"
     sizes = helper.make_tensor_value_info("size", TensorProto.INT64, [2])
-    small, answer = (
+    small, prediction = (
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
         for name, shape in (("small", ["N", 16, 6, 4]), ("answer", None))
     )
     open_model = helper.make_model(
-        helper.make_graph(nodes, "open", [small, sizes], [answer]), opset_imports=model.opset_import, ir_version=10
+        helper.make_graph(nodes, "open", [small, sizes], [prediction]), opset_imports=model.opset_import, ir_version=10
     )
     resize_by_factors(open_model)
     assert factors(open_model) is None
 
 
-def answer(model: onnx.ModelProto, channels: int) -> np.ndarray:
+def prediction(model: onnx.ModelProto, channels: int) -> np.ndarray:
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    (answer,) = session.run(None, {"small": np.random.default_rng(0).random((3, channels, 6, 4), np.float32)})
-    assert isinstance(answer, np.ndarray)
-    return answer
+    (prediction,) = session.run(None, {"small": np.random.default_rng(0).random((3, channels, 6, 4), np.float32)})
+    assert isinstance(prediction, np.ndarray)
+    return prediction
 
 
 def factors(model: onnx.ModelProto) -> list[float] | None:
@@ -71,8 +71,8 @@ def test_factors_where_they_are_whole_and_the_same_answer(
     channels: int, height: int, width: int, expected: list[float] | None
 ) -> None:
     model = resizing(channels, height, width)
-    before = answer(model, channels)
+    before = prediction(model, channels)
     resize_by_factors(model)
     assert factors(model) == expected
     onnx.checker.check_model(model, full_check=True)
-    np.testing.assert_allclose(answer(model, channels), before, atol=1e-6)
+    np.testing.assert_allclose(prediction(model, channels), before, atol=1e-6)

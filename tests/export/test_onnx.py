@@ -133,7 +133,7 @@ def test_a_model_that_answers_otherwise_is_not_written(
     assert other.onnx.read_bytes() == b"an older export"
 
 
-def test_photographs_that_are_gone_are_asked_for(
+def test_images_that_are_gone_are_asked_for(
     write_checkpoint: WriteCheckpoint, tiny_coco: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = tmp_path / "data"
@@ -143,13 +143,13 @@ def test_photographs_that_are_gone_are_asked_for(
     with pytest.raises(DataError, match="--data_root DIR, or --val_ann FILE and --val_images DIR"):
         export_checkpoint(run.best)
     assert not run.onnx.exists()
-    reached = ExportError("read the photographs")
+    reached = ExportError("read the images")
 
     def stop(*_: object) -> bytes:
         raise reached
 
     monkeypatch.setattr(export_module, "to_onnx", stop)
-    with pytest.raises(ExportError, match="read the photographs"):
+    with pytest.raises(ExportError, match="read the images"):
         export_checkpoint(run.best, data=find_split(tmp_path / "elsewhere", "val"))
 
 

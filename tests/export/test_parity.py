@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from human_edge_detection.data.annotations.coco import read_people
-from human_edge_detection.data.dataset import PeopleDataset
+from human_edge_detection.data.annotations.coco import read_annotations
+from human_edge_detection.data.dataset import PersonDataset
 from human_edge_detection.errors import ExportError
 from human_edge_detection.export.parity import (
     agreement,
@@ -23,12 +23,12 @@ def rois_of(*rows: tuple[float, ...]) -> torch.Tensor:
 
 
 @pytest.fixture
-def dataset(tiny_coco: Path) -> PeopleDataset:
-    people = read_people(tiny_coco / "annotations" / "instances_val.json", tiny_coco / "images" / "val")
-    return PeopleDataset(people, image_size=(64, 64), mask_size=(32, 24), augmentation=None, max_rois=None, seed=0)
+def dataset(tiny_coco: Path) -> PersonDataset:
+    people = read_annotations(tiny_coco / "annotations" / "instances_val.json", tiny_coco / "images" / "val")
+    return PersonDataset(people, image_size=(64, 64), mask_size=(32, 24), augmentation=None, max_rois=None, seed=0)
 
 
-def test_inputs_cover_one_and_two_images_with_one_and_five_rois_of_them(dataset: PeopleDataset) -> None:
+def test_inputs_cover_one_and_two_images_with_one_and_five_rois_of_them(dataset: PersonDataset) -> None:
     cases = parity_inputs(dataset, with_rois=True)
     assert [(len(case["images"]), len(case["rois"])) for case in cases] == [(1, 1), (1, 5), (2, 1), (2, 5)]
     for case in cases:
@@ -37,10 +37,10 @@ def test_inputs_cover_one_and_two_images_with_one_and_five_rois_of_them(dataset:
         assert set(rois[:, 0].tolist()) <= set(range(len(case["images"])))
         assert bool((rois[:, 3:] > rois[:, 1:3]).all()), "boxes must not be empty"
     assert set(cases[-1]["rois"][:, 0].tolist()) == {0.0, 1.0}
-    assert bool(cases[0]["images"].std() > 0.05), "photographs, not blanks"
+    assert bool(cases[0]["images"].std() > 0.05), "images, not blanks"
 
 
-def test_inputs_of_a_model_without_roi_head_have_no_rois(dataset: PeopleDataset) -> None:
+def test_inputs_of_a_model_without_roi_head_have_no_rois(dataset: PersonDataset) -> None:
     cases = parity_inputs(dataset, with_rois=False)
     assert [list(case) for case in cases] == [["images"], ["images"]]
 

@@ -50,7 +50,7 @@ def golden_config(tiny_config: ExperimentConfig, untrained_teacher: Path) -> Exp
 
 
 def drawn_batches(config: ExperimentConfig) -> Iterator[Batch]:
-    """Two random images with three rois each: photographs would bring the rounding of OpenCV with them."""
+    """Two random images with three rois each: images would bring the rounding of OpenCV with them."""
     random = torch.Generator().manual_seed(2)
     images, rois = 2, 6
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from human_edge_detection.data.dataset import collate
-from human_edge_detection.data.images.read import read_photograph, resize
+from human_edge_detection.data.images.read import read_image, resize
 from human_edge_detection.engine.build import build_model
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from human_edge_detection.engine.teaching.teacher import check_teacher, load_teacher, load_teachers
@@ -133,7 +133,7 @@ def test_several_teachers_are_each_and_together_measured(
     assert 0.0 < together < alone
     batch = collate([trainer.parts.training_set[(0, 0)]])
     mean, *each = (
-        teacher.answer_to(batch, mask_size=(32, 24)).logits.softmax(1) for teacher in (teachers, first, second)
+        teacher.predict_batch(batch, mask_size=(32, 24)).logits.softmax(1) for teacher in (teachers, first, second)
     )
     torch.testing.assert_close(mean, (each[0] + each[1]) / 2, atol=1e-3, rtol=1e-3)
 
@@ -157,13 +157,13 @@ def test_a_run_goes_on_with_all_its_teachers_only(
     train(longer, paths)
 
 
-def test_a_teacher_of_larger_photographs_sees_their_detail(
+def test_a_teacher_of_larger_images_sees_their_detail(
     distilled_config: ExperimentConfig, make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = make_trainer(derive(distilled_config, name="a", data={"augmentation": None}))
     assert trainer.parts.config.model.image_size == (64, 64)
     assert trainer.parts.distiller is not None
-    model, seen = trainer.parts.distiller.teacher.answer.model, []
+    model, seen = trainer.parts.distiller.teacher.frozen.model, []
 
     def remember(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:
         seen.append(arguments[0])
@@ -172,13 +172,13 @@ def test_a_teacher_of_larger_photographs_sees_their_detail(
     data = trainer.parts.training_set
     trainer.train_step([collate([data[(0, 0)]])])
     handle.remove()
-    photograph = data.people.photographs[0]
-    path = data.people.images_dir / photograph.file_name
-    full = resize(read_photograph(path, (photograph.height, photograph.width)), (96, 96)).transpose(2, 0, 1) / 255
+    image = data.people.images[0]
+    path = data.people.images_dir / image.file_name
+    full = resize(read_image(path, (image.height, image.width)), (96, 96)).transpose(2, 0, 1) / 255
     torch.testing.assert_close(seen[0][0], torch.from_numpy(full).float())
 
 
-def test_a_teacher_of_photographs_no_larger_costs_nothing(
+def test_a_teacher_of_images_no_larger_costs_nothing(
     trained_teacher: RunPaths, make_trainer: MakeTrainer, distilled_config: ExperimentConfig
 ) -> None:
     teacher = load_teacher(trained_teacher.best, CPU)

@@ -74,13 +74,13 @@ def test_ignored_pixels_change_neither_value_nor_gradient(
     target[:, :2] = IGNORE
     other = logits.clone()
     other[:, :, :2] = 50.0 * torch.randn(other[:, :, :2].shape, generator=torch.Generator().manual_seed(1))
-    answers = []
+    outputs = []
     for values in (logits, other):
         leaf = values.clone().requires_grad_()
         value = loss(leaf, target)
         (gradient,) = torch.autograd.grad(value, leaf)
-        answers.append((value.detach(), gradient))
-    (value, gradient), (other_value, other_gradient) = answers
+        outputs.append((value.detach(), gradient))
+    (value, gradient), (other_value, other_gradient) = outputs
     torch.testing.assert_close(value, other_value)
     torch.testing.assert_close(gradient[:, :, 2:], other_gradient[:, :, 2:])
     assert not gradient[:, :, :2].any()
@@ -152,8 +152,8 @@ def test_dice_is_that_of_one_class_after_the_other() -> None:
     target[1, :3] = IGNORE
     probabilities, valid, losses = logits.softmax(dim=1), target != IGNORE, []
     for number in range(3):
-        answer, truth = probabilities[:, number][valid], (target == number)[valid].float()
-        losses.append(1 - (2 * (answer * truth).sum() + 1) / (answer.sum() + truth.sum() + 1))
+        output, truth = probabilities[:, number][valid], (target == number)[valid].float()
+        losses.append(1 - (2 * (output * truth).sum() + 1) / (output.sum() + truth.sum() + 1))
     torch.testing.assert_close(dice_loss(logits, target), torch.stack(losses).mean())
 
 

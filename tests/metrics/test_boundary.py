@@ -45,10 +45,10 @@ def test_nothing_answered_is_zero_and_nothing_to_find_is_nan() -> None:
 def test_ignored_pixels_count_for_nothing() -> None:
     generator = torch.Generator().manual_seed(0)
     blocks = torch.randint(0, 2, (2, 50, 10, 10), generator=generator)
-    truth, answer = blocks.repeat_interleave(4, 2).repeat_interleave(4, 3)
+    truth, output = blocks.repeat_interleave(4, 2).repeat_interleave(4, 3)
     truth[:, 14:26, 14:26] = 255
-    other = torch.where(truth == 255, torch.randint(0, 3, truth.shape, generator=generator), answer)
-    scores = boundary_f1(answer, truth, tolerance=1)
+    other = torch.where(truth == 255, torch.randint(0, 3, truth.shape, generator=generator), output)
+    scores = boundary_f1(output, truth, tolerance=1)
     assert scores.max() < 1.0
     assert boundary_f1(other, truth, tolerance=1).tolist() == scores.tolist()
 
@@ -72,7 +72,7 @@ def test_a_border_whose_match_may_be_ignored_is_not_counted() -> None:
 
 
 def test_rois_are_scored_one_by_one() -> None:
-    answers, truths = torch.cat([square(5), square(15)]), torch.cat([square(5), square(5)])
-    first, second = boundary_f1(answers, truths, tolerance=2).tolist()
+    outputs, truths = torch.cat([square(5), square(15)]), torch.cat([square(5), square(5)])
+    first, second = boundary_f1(outputs, truths, tolerance=2).tolist()
     assert first == 1.0
-    assert second == float(boundary_f1(answers[1:], truths[1:], tolerance=2))
+    assert second == float(boundary_f1(outputs[1:], truths[1:], tolerance=2))

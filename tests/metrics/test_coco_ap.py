@@ -64,7 +64,7 @@ def batch_of(boxes: Sequence[tuple[int, int, int, int]]) -> Batch:
     )
 
 
-def answer(masks: Sequence[NDArray[np.bool_]]) -> SegmentationOutput:
+def output(masks: Sequence[NDArray[np.bool_]]) -> SegmentationOutput:
     target = torch.tensor(np.array(masks, dtype=np.float32)).reshape(len(masks), *MASK) * 12 - 6
     return SegmentationOutput(torch.stack([-target, target, torch.full_like(target, -9.0)], dim=1), {})
 
@@ -81,7 +81,7 @@ PERSONS = [annotation(1, 5, BOXES[1]), annotation(2, 5, BOXES[2])]
 
 def score(file: Path, boxes: Sequence[tuple[int, int, int, int]], masks: Sequence[NDArray[np.bool_]]) -> dict[str, Any]:
     metric = CocoMaskAp(file)
-    metric.update(answer(masks), batch_of(boxes))
+    metric.update(output(masks), batch_of(boxes))
     return metric.compute()
 
 
@@ -130,8 +130,8 @@ def test_only_persons_in_seen_images_count(tmp_path: Path) -> None:
 
 def test_an_image_that_was_seen_without_answer_costs(tmp_path: Path) -> None:
     metric = CocoMaskAp(write_file(tmp_path, [*PERSONS, annotation(4, 6, BOXES[2]), annotation(5, 6, BOXES[1])]))
-    metric.update(answer([triangle(), triangle()]), batch_of(list(BOXES.values())))
-    metric.update(answer([]), batch_of([])._replace(image_ids=(6,)))
+    metric.update(output([triangle(), triangle()]), batch_of(list(BOXES.values())))
+    metric.update(output([]), batch_of([])._replace(image_ids=(6,)))
     assert 0.4 < (metric.compute()["AP"] or 0.0) < 0.6
 
 
@@ -148,9 +148,9 @@ def test_nothing_seen_is_none(tmp_path: Path) -> None:
 def test_wrong_use_and_wrong_files(tmp_path: Path) -> None:
     metric = CocoMaskAp(write_file(tmp_path, PERSONS))
     with pytest.raises(ValueError, match="1 roi answers for 2 rois"):
-        metric.update(answer([EMPTY]), batch_of(list(BOXES.values())))
+        metric.update(output([EMPTY]), batch_of(list(BOXES.values())))
     with pytest.raises(ValueError, match=r"\[77\]"):
-        metric.update(answer([]), batch_of([])._replace(image_ids=(77,)))
+        metric.update(output([]), batch_of([])._replace(image_ids=(77,)))
     with pytest.raises(DataError, match="cannot be read"):
         CocoMaskAp(tmp_path / "absent.json")
     broken = tmp_path / "broken.json"

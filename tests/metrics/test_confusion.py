@@ -6,18 +6,18 @@ from human_edge_detection.metrics.confusion import confusion_matrices
 
 
 def test_hand_computed_for_each_mask() -> None:
-    answer = torch.tensor([[[0, 1, 1], [2, 1, 0]], [[2, 2, 2], [0, 0, 0]]])
+    output = torch.tensor([[[0, 1, 1], [2, 1, 0]], [[2, 2, 2], [0, 0, 0]]])
     truth = torch.tensor([[[0, 1, 2], [2, 255, 1]], [[255, 2, 2], [0, 0, 1]]], dtype=torch.uint8)
-    confusion = confusion_matrices(answer, truth, 3)
+    confusion = confusion_matrices(output, truth, 3)
     assert confusion.dtype == torch.int64
     assert confusion.tolist() == [[[1, 0, 0], [1, 1, 0], [0, 1, 1]], [[2, 0, 0], [1, 0, 0], [0, 0, 2]]]
 
 
-def plain(answer: Tensor, truth: Tensor, classes: int) -> list[list[list[int]]]:
+def plain(output: Tensor, truth: Tensor, classes: int) -> list[list[list[int]]]:
     """Each mask and each pair of classes by itself."""
     return [
         [[int(((t == row) & (a == column)).sum()) for column in range(classes)] for row in range(classes)]
-        for a, t in zip(answer, truth, strict=True)
+        for a, t in zip(output, truth, strict=True)
     ]
 
 
@@ -28,12 +28,12 @@ def test_counts_are_those_of_each_pair_by_itself(classes: int, kind: torch.dtype
     truth = torch.randint(0, classes, (70, 9, 7), generator=generator).to(kind)
     truth[torch.rand(truth.shape, generator=generator) < 0.3] = 255
     truth[5], truth[6] = 255, 0
-    answer = torch.randint(0, classes, truth.shape, generator=generator)
-    expected = plain(answer, truth, classes)
-    assert confusion_matrices(answer, truth, classes).tolist() == expected
-    assert confusion_matrices(answer.to(kind), truth, classes).tolist() == expected
+    output = torch.randint(0, classes, truth.shape, generator=generator)
+    expected = plain(output, truth, classes)
+    assert confusion_matrices(output, truth, classes).tolist() == expected
+    assert confusion_matrices(output.to(kind), truth, classes).tolist() == expected
     if classes == 2:
-        assert confusion_matrices(answer == 1, truth, classes).tolist() == expected
+        assert confusion_matrices(output == 1, truth, classes).tolist() == expected
 
 
 def test_bool_answer_and_nothing_to_count() -> None:
@@ -44,9 +44,9 @@ def test_bool_answer_and_nothing_to_count() -> None:
 
 
 @pytest.mark.parametrize(("answer", "true"), [(0, 3), (2, 3), (0, -1)])
-def test_an_unknown_class_is_an_error(answer: int, true: int) -> None:
+def test_an_unknown_class_is_an_error(output: int, true: int) -> None:
     with pytest.raises(ValueError, match=f"class {true}, expected 0 to 2"):
-        confusion_matrices(torch.tensor([[0, answer], [0, 0]]), torch.tensor([[0, true], [0, 0]]), 3)
+        confusion_matrices(torch.tensor([[0, output], [0, 0]]), torch.tensor([[0, true], [0, 0]]), 3)
 
 
 def test_shapes_must_agree() -> None:

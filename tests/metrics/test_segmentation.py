@@ -111,8 +111,8 @@ def test_an_empty_true_mask_counts_in_the_matrix_but_not_per_roi() -> None:
     full, empty = torch.zeros(SIZE), torch.zeros(SIZE)
     full[4:12, 4:12] = 1
     first, second = one_roi(full), one_roi(empty)
-    answer = perfect(first)
-    metrics = measure([(answer, first), (answer, second)])
+    prediction = perfect(first)
+    metrics = measure([(prediction, first), (prediction, second)])
     values = metrics.compute()
     assert values["target_iou_per_roi"] == 1.0
     assert values["boundary_f1"] == 1.0
@@ -125,8 +125,8 @@ def test_an_empty_true_mask_counts_in_the_matrix_but_not_per_roi() -> None:
 
 def test_target_iou_leaves_ignored_pixels_out() -> None:
     truth = torch.tensor([[[1, 1, 0, 255], [1, 2, 255, 255]]])
-    answer = torch.tensor([[[1, 0, 1, 1], [1, 1, 1, 0]]])
-    assert target_iou(confusion_matrices(answer, truth, 3)).tolist() == [2 / 5]
+    prediction = torch.tensor([[[1, 0, 1, 1], [1, 1, 1, 0]]])
+    assert target_iou(confusion_matrices(prediction, truth, 3)).tolist() == [2 / 5]
 
 
 def test_target_iou_is_that_of_the_masks_to_the_last_bit() -> None:
@@ -134,11 +134,11 @@ def test_target_iou_is_that_of_the_masks_to_the_last_bit() -> None:
     truth = torch.randint(0, 4, (90, *SIZE), generator=generator).to(torch.uint8)
     truth[truth == 3] = 255
     truth[7][truth[7] == 1] = 2
-    answer = torch.randint(0, 3, truth.shape, generator=generator)
-    answered, true = (answer == 1) & (truth != 255), truth == 1
-    plain = (answered & true).sum((1, 2)).double() / (answered | true).sum((1, 2)).double()
+    prediction = torch.randint(0, 3, truth.shape, generator=generator)
+    predicted, true = (prediction == 1) & (truth != 255), truth == 1
+    plain = (predicted & true).sum((1, 2)).double() / (predicted | true).sum((1, 2)).double()
     plain[~true.any(2).any(1)] = torch.nan
-    iou = target_iou(confusion_matrices(answer, truth, 3))
+    iou = target_iou(confusion_matrices(prediction, truth, 3))
     assert iou.isnan().nonzero().flatten().tolist() == [7]
     assert torch.equal(iou.nan_to_num(-1.0), plain.nan_to_num(-1.0))
 
@@ -151,19 +151,19 @@ def test_records_name_the_image_of_the_roi() -> None:
     assert ids == [(100, 1000), (101, 1001), (102, 1002), (100, 1003), (101, 1004)]
 
 
-def test_counts_are_those_of_each_roi_and_each_photograph() -> None:
+def test_counts_are_those_of_each_roi_and_each_image() -> None:
     batch = make_batch(2, 5, seed=1)
     output = make_output(batch, seed=1)
     metrics = measure([(output, batch)])
     for number, score in enumerate(metrics.roi_scores):
-        answer, truth = output.logits[number].argmax(0), batch.roi_masks[number]
-        counts = [int(((truth == row) & (answer == column)).sum()) for row in range(3) for column in range(3)]
+        prediction, truth = output.logits[number].argmax(0), batch.roi_masks[number]
+        counts = [int(((truth == row) & (prediction == column)).sum()) for row in range(3) for column in range(3)]
         assert list(score.confusion) == counts
-    for number, photograph in enumerate(metrics.image_scores):
-        answered = output.aux["full_image_logits"][number, 0] > 0
+    for number, image in enumerate(metrics.image_scores):
+        predicted = output.aux["full_image_logits"][number, 0] > 0
         people = batch.person_masks[number] == 1
-        assert photograph.confusion[1:] == tuple(
-            int(pixels.sum()) for pixels in (~people & answered, people & ~answered, people & answered)
+        assert image.confusion[1:] == tuple(
+            int(pixels.sum()) for pixels in (~people & predicted, people & ~predicted, people & predicted)
         )
 
 

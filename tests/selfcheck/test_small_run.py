@@ -1,11 +1,11 @@
-"""A small version of an experiment: its own data and settings, a few photographs."""
+"""A small version of an experiment: its own data and settings, a few images."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from human_edge_detection.data.annotations.coco import read_people
+from human_edge_detection.data.annotations.coco import read_annotations
 from human_edge_detection.data.annotations.layout import find_split
 from human_edge_detection.engine.build import read_splits
 from human_edge_detection.experiments.difference import compare_fields
@@ -32,12 +32,12 @@ def test_only_size_and_place_of_the_data_and_the_length_change(tiny_config: Expe
     small = make_small(config, tmp_path)
     assert changed(config, small) <= MAY_DIFFER
     splits = read_splits(small.data, tmp_path)
-    assert (len(splits.train.photographs), len(splits.val.photographs)) == (4, 4)
+    assert (len(splits.train.images), len(splits.val.images)) == (4, 4)
     assert splits.train.images_dir == find_split(Path(str(tiny_config.data.root)), "train").images
 
 
-def test_photographs_with_people_come_first_and_the_whole_annotation_comes_along(tiny_coco: Path) -> None:
-    people = read_people(*find_split(tiny_coco, "train"))
+def test_images_with_people_come_first_and_the_whole_annotation_comes_along(tiny_coco: Path) -> None:
+    people = read_annotations(*find_split(tiny_coco, "train"))
     few, all_of_them = subset(people, 7), subset(people, 99)
     assert [image["id"] for image in few["images"]] == [1, 2, 4, 5, 6, 7, 8]  # the third shows nobody
     assert {annotation["image_id"] for annotation in subset(people, 2)["annotations"]} == {1, 5}

@@ -1,4 +1,4 @@
-"""Runs that nobody trained: counts for photographs, drawn at random, and folders that hold them."""
+"""Runs that nobody trained: counts for images, drawn at random, and folders that hold them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ PIXELS = 1000
 
 
 def made_up_counts(*, images: int = 60, skill: float = 0.8, noise: float = 0.02, seed: int = 0) -> PerImage:
-    """Counts on ``images`` photographs, the same photographs and persons at every call.
+    """Counts on ``images`` images, the same images and persons at every call.
 
     Args:
         images: Their number; ids rise from 1.
-        skill: Share of pixels that are right, on the average photograph.
-        noise: What ``seed`` does to the skill on single photographs.
+        skill: Share of pixels that are right, on the average image.
+        noise: What ``seed`` does to the skill on single images.
         seed: Of the noise.
     """
     world, own = np.random.default_rng(7), np.random.default_rng((seed, 1))

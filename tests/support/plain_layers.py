@@ -13,7 +13,7 @@ through several layers by more.
 """
 
 
-def answer_and_gradients(
+def output_and_gradients(
     model: nn.Module | Callable[..., Tensor], inputs: Sequence[Tensor], *, bf16: bool, weights: Sequence[Tensor] = ()
 ) -> list[Tensor]:
     """The answer to ``inputs``, then the gradients of inputs, ``weights`` and, of a module, its parameters."""
@@ -22,11 +22,11 @@ def answer_and_gradients(
     if isinstance(model, nn.Module):
         leaves += list(model.parameters())
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        answer = model(*learning)
+        output = model(*learning)
     # The weights of the sum differ, so that a pixel in the wrong place is seen.
-    direction = torch.linspace(-1.0, 1.0, answer.numel()).view(answer.shape)
-    gradients = torch.autograd.grad((answer.float() * direction).sum(), leaves)
-    return [answer.detach().float(), *(gradient.float() for gradient in gradients)]
+    direction = torch.linspace(-1.0, 1.0, output.numel()).view(output.shape)
+    gradients = torch.autograd.grad((output.float() * direction).sum(), leaves)
+    return [output.detach().float(), *(gradient.float() for gradient in gradients)]
 
 
 def assert_same(plain: Sequence[Tensor], quick: Sequence[Tensor], *, bf16: bool) -> None:

@@ -1,4 +1,4 @@
-"""A view made the slow way: photograph and masks changed at full size, which the exact functions then average."""
+"""A view made the slow way: image and masks changed at full size, which the exact functions then average."""
 
 import cv2
 import numpy as np
@@ -10,7 +10,7 @@ from human_edge_detection.data.views.warp import scaling, translation
 
 
 def plain_view(scene: Scene, view: View, times: int = 1) -> Scene:
-    """The scene as ``view`` shows it, ``times`` as large as the photograph; colours and sharpness stay.
+    """The scene as ``view`` shows it, ``times`` as large as the image; colours and sharpness stay.
 
     Pixels of a mask are taken or not by where their centre comes from, as albumentations does.
     """

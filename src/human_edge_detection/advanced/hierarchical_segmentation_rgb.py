@@ -1,4 +1,4 @@
-"""The whole model: an RGB photograph and person boxes in, a three-class mask for each box out."""
+"""The whole model: an RGB image and person boxes in, a three-class mask for each box out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ALIGNED_CHANNELS = 3 + FEATURE_CHANNELS + 1
 
 
 class RgbPersonSegmenter(nn.Module):
-    """U-Net over the photograph, RoIAlign (He et al., arXiv:1703.06870), a head for each roi.
+    """U-Net over the image, RoIAlign (He et al., arXiv:1703.06870), a head for each roi.
 
     Args:
         unet: The body.
@@ -57,4 +57,4 @@ class RgbPersonSegmenter(nn.Module):
         if self.head is None or rois.shape[0] == 0:
             return SegmentationOutput(images.new_zeros((0, 3, *self.mask_size)), full_image)
         logits, aux = self.head(align_rois([normalised, decoded, person], rois, self.roi_size))
-        return SegmentationOutput(logits.float(), full_image | {name: answer.float() for name, answer in aux.items()})
+        return SegmentationOutput(logits.float(), full_image | {name: output.float() for name, output in aux.items()})

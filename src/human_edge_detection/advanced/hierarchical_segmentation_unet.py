@@ -1,4 +1,4 @@
-"""The bodies: a U-Net over the whole photograph, and the light heads that answer for each roi."""
+"""The bodies: a U-Net over the whole image, and the light heads for each roi."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FEATURE_CHANNELS = 16
 
 
 class PersonUNet(nn.Module):
-    """U-Net (Ronneberger et al., arXiv:1505.04597) that says for each pixel of a photograph: person or not.
+    """U-Net (Ronneberger et al., arXiv:1505.04597) that says for each pixel of an image: person or not.
 
     Args:
         encoder: Name of an encoder of `segmentation_models_pytorch`.
@@ -134,12 +134,12 @@ class RoiTrunk(nn.Module):
 
 
 class Branch(nn.Module):
-    """Features of one question and its answer, both at the resolution of the roi."""
+    """Features of one question and its output, both at the resolution of the roi."""
 
-    def __init__(self, channels_in: int, channels: int, answers: int) -> None:
+    def __init__(self, channels_in: int, channels: int, outputs: int) -> None:
         super().__init__()
         self.features = _conv_block(channels_in, channels)
-        self.answer = nn.Conv2d(channels, answers, 3, padding=1)
+        self.answer = nn.Conv2d(channels, outputs, 3, padding=1)
 
     def forward(self, trunk: Tensor) -> tuple[Tensor, Tensor]:
         features = self.features(trunk)
@@ -147,7 +147,7 @@ class Branch(nn.Module):
 
 
 class PlainHead(nn.Module):
-    """One three-class answer; the `baseline`."""
+    """One three-class output; the `baseline`."""
 
     def __init__(self, channels_in: int, channels: int, mask_size: tuple[int, int]) -> None:
         super().__init__()
@@ -164,13 +164,13 @@ class PlainHead(nn.Module):
 class HierarchicalHead(nn.Module):
     """First foreground or background, then this person or another one *given* foreground.
 
-    The main logits are the log-space composition of the two answers, so without correction they are exact log
+    The main logits are the log-space composition of the outputs of both, so without correction they are exact log
     probabilities; a learned correction over the features of all branches is added and starts at zero.
 
     Args:
         channels_in: Channels of the aligned roi.
         channels: Channels of the trunk.
-        mask_size: (height, width) of the answer.
+        mask_size: (height, width) of the output.
         optional: Names of the optional heads that it has too (see `experiments.schema.heads`).
     """
 
@@ -196,16 +196,16 @@ class HierarchicalHead(nn.Module):
         return {key: branch for key, branch in branches.items() if isinstance(branch, Branch)}
 
     def forward(self, aligned: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """``(N, C, h, w)`` -> logits ``(N, 3, H, W)`` and the answers of the branches by name."""
+        """``(N, C, h, w)`` -> logits ``(N, 3, H, W)`` and the outputs of the branches by name."""
         trunk = self.trunk(aligned)
         asked = {name: branch(trunk) for name, branch in self.branches.items()}
         correction = self.correction(torch.cat([features for features, _ in asked.values()], dim=1))
-        # The few channels of the answers are brought to mask size, not the many of the features.
-        answers = torch.cat([correction, *(answer for _, answer in asked.values())], dim=1)
-        answers = enlarge(answers, self.mask_size)
-        widths = [3, *(answer.shape[1] for _, answer in asked.values())]
+        # The few channels of the outputs are brought to mask size, not the many of the features.
+        outputs = torch.cat([correction, *(output for _, output in asked.values())], dim=1)
+        outputs = enlarge(outputs, self.mask_size)
+        widths = [3, *(output.shape[1] for _, output in asked.values())]
         # Losses look at one channel after the other, so each is brought together in memory.
-        correction, *parts = torch.split(answers.float().contiguous(), widths, dim=1)
+        correction, *parts = torch.split(outputs.float().contiguous(), widths, dim=1)
         aux = dict(zip(asked, parts, strict=True))
         for head in self._heads:
             if head.regression:
@@ -214,7 +214,7 @@ class HierarchicalHead(nn.Module):
 
 
 def compose_logits(bg_fg: Tensor, target_nontarget: Tensor) -> Tensor:
-    """Log probabilities of (background, target, non-target) from the two binary answers.
+    """Log probabilities of (background, target, non-target) from the two binary outputs.
 
     ``log p(target) = log p(fg) + log p(target | fg)``, likewise for non-target.
 

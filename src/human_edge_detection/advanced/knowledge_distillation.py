@@ -183,7 +183,7 @@ def _confident(teacher_logits: Tensor, threshold: float) -> Tensor:
 
 
 class FrozenTeacher:
-    """A model that only answers: always ``eval()``, no gradient, answers resized to the student's sizes.
+    """A model that only predicts: always ``eval()``, no gradient, outputs resized to the student's sizes.
 
     It is no ``nn.Module`` on purpose: it cannot become part of a student, of its optimizer or of its checkpoint.
 
@@ -206,13 +206,13 @@ class FrozenTeacher:
         image_size: tuple[int, int] | None = None,
         features: bool = False,
     ) -> SegmentationOutput:
-        """Its answer to the student's batch.
+        """Its output to the student's batch.
 
         Args:
-            images: ``(B, 3, H, W)``, the photographs at any size; best at its own.
+            images: ``(B, 3, H, W)``, the images at any size; best at its own.
             rois: ``(N, 5)``, see :class:`~human_edge_detection.structures.Batch`.
-            mask_size: (height, width) of the rois' masks in the answer.
-            image_size: (height, width) of full-image logits and features in the answer; None: that of ``images``.
+            mask_size: (height, width) of the rois' masks in the output.
+            image_size: (height, width) of full-image logits and features in the output; None: that of ``images``.
             features: Hand out the decoder features too.
         """
         if self.model.training:
@@ -250,13 +250,13 @@ class AveragedTeachers:
         """
         if features:
             raise ValueError(f"{len(self.teachers)} teachers have no features in common; expected one teacher")
-        answers = [teacher(images, rois, mask_size=mask_size, image_size=image_size) for teacher in self.teachers]
+        predictions = [teacher(images, rois, mask_size=mask_size, image_size=image_size) for teacher in self.teachers]
         aux = {
-            name: _mean_output(BY_KEY[name], [answer.aux[name] for answer in answers])
-            for name in answers[0].aux
-            if all(name in answer.aux for answer in answers)
+            name: _mean_output(BY_KEY[name], [prediction.aux[name] for prediction in predictions])
+            for name in predictions[0].aux
+            if all(name in prediction.aux for prediction in predictions)
         }
-        return SegmentationOutput(_mean_log_probability([answer.logits for answer in answers]), aux)
+        return SegmentationOutput(_mean_log_probability([prediction.logits for prediction in predictions]), aux)
 
 
 def _of_image(key: str) -> bool:
@@ -276,7 +276,7 @@ def _mean_output(head: Head, outputs: Sequence[Tensor]) -> Tensor:
 
 def _mean_log_probability(logits: Sequence[Tensor]) -> Tensor:
     """Logarithm of the mean probability of each class: ``(N, C, ...)`` logits of as many models."""
-    each = torch.stack([functional.log_softmax(answer.float(), dim=1) for answer in logits])
+    each = torch.stack([functional.log_softmax(prediction.float(), dim=1) for prediction in logits])
     return each.logsumexp(dim=0) - math.log(len(logits))
 
 

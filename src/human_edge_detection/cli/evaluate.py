@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``hed evaluate``."""
     add_checkpoint_arguments(parser, ["train", "val"])
     parser.add_argument("--split", choices=("train", "val"), default="val", help="default: %(default)s")
-    parser.add_argument("--batch_size", type=int, default=4, metavar="N", help="photographs in a batch (default: 4)")
+    parser.add_argument("--batch_size", type=int, default=4, metavar="N", help="images in a batch (default: 4)")
     parser.add_argument("--num_workers", type=int, default=1, metavar="N", help="processes that load (default: 1)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: auto")
     parser.add_argument(
@@ -31,14 +31,14 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     checkpoint = given_checkpoint(args)
     data = given_split(args, args.split)
-    from human_edge_detection.engine.checkpoints.load import load_trained, read_people_for
+    from human_edge_detection.engine.checkpoints.load import load_trained, read_annotations_for
     from human_edge_detection.engine.device import choose_device, choose_precision
     from human_edge_detection.engine.evaluation.evaluate_checkpoint import evaluate_checkpoint
     from human_edge_detection.files.write import write_json
 
     device = choose_device(args.device)
     trained = load_trained(checkpoint)
-    people = read_people_for(trained, args.split, data)
+    people = read_annotations_for(trained, args.split, data)
     evaluation = evaluate_checkpoint(
         trained,
         people,

@@ -17,7 +17,7 @@ from human_edge_detection.signals import GO_ON, exit_code, heed_signals
 
 COMMANDS: Final = {
     "train": "train one experiment",
-    "soft-labels": "store a teacher's answers once, so that students train without it",
+    "soft-labels": "store a teacher's soft labels once, so that students train without it",
     "run": "train, compare and export experiments, with what they depend on",
     "prepare-data": "filter, shrink, check COCO data and show its statistics",
     "describe": "show an experiment: resolved config, parameters, GFLOPs, shapes",

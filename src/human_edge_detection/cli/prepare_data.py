@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from human_edge_detection.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from human_edge_detection.data.annotations.coco import Photograph
+    from human_edge_detection.data.annotations.coco import AnnotatedImage
     from human_edge_detection.data.annotations.layout import SplitPaths
     from human_edge_detection.data.prepare import Prepared
 
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``hed prepare-data``."""
     for split in _SPLITS:
         parser.add_argument(f"--{split}_ann", type=Path, metavar="FILE", help=f"COCO instances file, {split}")
-        parser.add_argument(f"--{split}_images", type=Path, metavar="DIR", help=f"photographs, {split}")
+        parser.add_argument(f"--{split}_images", type=Path, metavar="DIR", help=f"images, {split}")
     parser.add_argument(
         "--data_root", type=Path, metavar="DIR", help="folder with both, instead of the four flags above"
     )
@@ -32,10 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="ignore",
         help="keep crowd regions, which training ignores, or remove them: background then (ignore)",
     )
-    parser.add_argument("--max_images", type=int, metavar="N", help="most photographs of a split, drawn at random")
-    parser.add_argument(
-        "--max_side", type=int, metavar="N", help="shrink photographs whose longer side exceeds N pixels"
-    )
+    parser.add_argument("--max_images", type=int, metavar="N", help="most images of a split, drawn at random")
+    parser.add_argument("--max_side", type=int, metavar="N", help="shrink images whose longer side exceeds N pixels")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the subset (0)")
 
 
@@ -84,11 +82,11 @@ def _splits_below(root: Path) -> dict[str, SplitPaths]:
     return found
 
 
-def _track(photographs: Iterable[Photograph], split: str, count: int) -> Iterable[Photograph]:
+def _track(records: Iterable[AnnotatedImage], split: str, count: int) -> Iterable[AnnotatedImage]:
     from rich.console import Console
     from rich.progress import track
 
-    return track(photographs, description=split, total=count, console=Console(stderr=True))
+    return track(records, description=split, total=count, console=Console(stderr=True))
 
 
 def _show(prepared: Prepared, output: Path) -> None:

@@ -1,4 +1,4 @@
-"""``hed soft-labels``: the answers of a teacher, stored once for all trainings that see the same views."""
+"""``hed soft-labels``: the soft labels of a teacher, stored once for all trainings that see the same views."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from human_edge_detection.cli.arguments.experiment import add_run_arguments, run
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``hed train``, but for ``--resume``."""
     parser.epilog = (
-        "Takes the flags of the training that will use the answers, --soft_labels DIR and --cache_views N among them. "
-        "The answers depend on teacher, data, augmentation, sizes, seed and views; other flags, such as "
+        "Takes the flags of the training that will use them, --soft_labels DIR and --cache_views N among them. "
+        "The soft labels depend on teacher, data, augmentation, sizes, seed and views; other flags, such as "
         "--distillation_alpha or --epochs, may differ between trainings that share DIR. Killed, it goes on where it "
         "was; given again for a finished DIR, it verifies every checksum."
     )
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Stores the answers; returns 0 when all are there and whole."""
+    """Stores the soft labels; returns 0 when all are there and whole."""
     if args.list_configs:
         return show_configs()
     from human_edge_detection.runs.request import resolve_run
@@ -32,6 +32,6 @@ def run(args: argparse.Namespace) -> int:
     parts = stored.metadata.parts or ()
     sys.stdout.write(
         f"soft labels: {stored.folder} ({stored.metadata.key.cache_views} views of {stored.metadata.photographs} "
-        f"photographs, {sum(part.bytes for part in parts) / 1e6:.1f} MB)\n"
+        f"images, {sum(part.bytes for part in parts) / 1e6:.1f} MB)\n"
     )
     return 0

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``hed train``, but for ``--resume``."""
     parser.epilog = (
-        "Takes the flags of hed train and trains 2 epochs of about 4 steps on a few of the photographs, straight and "
+        "Takes the flags of hed train and trains 2 epochs of about 4 steps on a few of the images, straight and "
         "killed, in a folder below --output_dir that is deleted afterwards. --epochs and --run_name only say which "
         "run is meant."
     )

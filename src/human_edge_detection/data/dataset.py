@@ -1,4 +1,4 @@
-"""Photographs and annotations as training samples, and samples as batches."""
+"""Images and annotations as training samples, and samples as batches."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -9,29 +9,29 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from human_edge_detection.data.annotations.coco import PeopleAnnotations, Photograph, decode_mask
-from human_edge_detection.data.images.read import read_photograph, resample, resize
+from human_edge_detection.data.annotations.coco import AnnotatedImage, AnnotationSet, decode_mask
+from human_edge_detection.data.images.read import read_image, resample, resize
 from human_edge_detection.data.views.augment import draw_view, fit_boxes, jitter_boxes, sample_seed
 from human_edge_detection.data.views.view import PeopleInView, view_images
 from human_edge_detection.experiments.schema.data import AugmentationConfig
 from human_edge_detection.structures import BACKGROUND, IGNORE, NON_TARGET, TARGET, Batch, SegmentationOutput
 
-StoredAnswers = Callable[[int, int, int], Mapping[str, NDArray[np.float16]]]
-"""(view, index, number of persons) -> a teacher's answer by head: ``(n, C, H, W)``, ``(1, ...)`` for the photograph."""
+SoftLabelSource = Callable[[int, int, int], Mapping[str, NDArray[np.float16]]]
+"""(view, index, number of persons) -> a teacher's logits by head: ``(n, C, H, W)``, ``(1, ...)`` for the image."""
 
 
 class Sample(NamedTuple):
-    """One photograph with its n persons.
+    """One image with its n persons.
 
     Attributes:
         image: ``(3, IH, IW)`` float32, RGB in [0, 1].
-        boxes: ``(n, 4)`` float32, x1, y1, x2, y2 as fractions of the photograph.
+        boxes: ``(n, 4)`` float32, x1, y1, x2, y2 as fractions of the image.
         roi_masks: ``(n, H, W)`` uint8, see :class:`~human_edge_detection.structures.Batch`.
         person_mask: ``(IH, IW)`` uint8.
         image_id: Image id of the annotation file.
         annotation_ids: The n annotation ids.
         teacher_image: ``(3, TH, TW)``, the same view as ``image`` with more detail; None: nobody wants it.
-        teacher_answer: By head, see :data:`StoredAnswers`; None: none is stored.
+        soft_labels: By head, see :data:`SoftLabelSource`; None: none is stored.
     """
 
     image: NDArray[np.float32]
@@ -41,11 +41,11 @@ class Sample(NamedTuple):
     image_id: int
     annotation_ids: tuple[int, ...]
     teacher_image: NDArray[np.float32] | None = None
-    teacher_answer: Mapping[str, NDArray[np.float16]] | None = None
+    soft_labels: Mapping[str, NDArray[np.float16]] | None = None
 
 
 class Scene(NamedTuple):
-    """A photograph at its own resolution, H x W, with what is where on it.
+    """An image at its own resolution, H x W, with what is where on it.
 
     Attributes:
         image: ``(H, W, 3)`` uint8 RGB.
@@ -58,12 +58,12 @@ class Scene(NamedTuple):
     ignored: NDArray[np.uint8]
 
 
-class PeopleDataset(Dataset[Sample]):
+class PersonDataset(Dataset[Sample]):
     """Samples by ``(epoch, index)``: equal keys give equal samples, in any process and in any order."""
 
     def __init__(
         self,
-        people: PeopleAnnotations,
+        people: AnnotationSet,
         *,
         image_size: tuple[int, int],
         mask_size: tuple[int, int],
@@ -72,20 +72,20 @@ class PeopleDataset(Dataset[Sample]):
         seed: int,
         teacher_size: tuple[int, int] | None = None,
         cache_views: int | None = None,
-        stored_answers: StoredAnswers | None = None,
+        soft_labels: SoftLabelSource | None = None,
     ) -> None:
         """Reads nothing yet.
 
         Args:
             people: Annotations from :func:`~human_edge_detection.data.annotations.coco.read_people`.
-            image_size: Height and width that photographs are stretched to.
+            image_size: Height and width that images are stretched to.
             mask_size: Height and width of roi masks.
-            augmentation: Random changes, or None to take photographs and boxes as they are.
-            max_rois: Most persons used of one photograph, drawn anew each epoch; None for all.
+            augmentation: Random changes, or None to take images and boxes as they are.
+            max_rois: Most persons used of one image, drawn anew each epoch; None for all.
             seed: Seed of all randomness.
             teacher_size: Height and width at which a teacher wants to see the same views; None for no such teacher.
             cache_views: After so many epochs the same views come again; None for new ones in each epoch.
-            stored_answers: A teacher's answers to the views, which become part of the samples.
+            soft_labels: A teacher's soft labels to the views, which become part of the samples.
         """
         self.people = people
         self.image_size = image_size
@@ -95,36 +95,36 @@ class PeopleDataset(Dataset[Sample]):
         self.seed = seed
         self.teacher_size = teacher_size
         self.cache_views = cache_views
-        self.stored_answers = stored_answers
+        self.soft_labels = soft_labels
 
     def __len__(self) -> int:
-        return len(self.people.photographs)
+        return len(self.people.images)
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
         """The sample for ``key`` = (epoch, index).
 
         Raises:
-            DataError: The photograph is missing, damaged, or of another size than its annotation says.
+            DataError: The image is missing, damaged, or of another size than its annotation says.
         """
         epoch, index = key
         view = epoch if self.cache_views is None else epoch % self.cache_views
-        photograph = self.people.photographs[index]
+        record = self.people.images[index]
         rng = np.random.default_rng(sample_seed(self.seed, view, index))
         if self.augmentation is None:
-            sample = self._plain_sample(photograph, rng)
+            sample = self._plain_sample(record, rng)
         else:
-            sample = self._augmented_sample(photograph, self.augmentation, rng)
-        if self.stored_answers is None:
+            sample = self._augmented_sample(record, self.augmentation, rng)
+        if self.soft_labels is None:
             return sample
-        return sample._replace(teacher_answer=self.stored_answers(view, index, len(sample.boxes)))
+        return sample._replace(soft_labels=self.soft_labels(view, index, len(sample.boxes)))
 
-    def _plain_sample(self, photograph: Photograph, rng: np.random.Generator) -> Sample:
-        """The photograph as it is: what scores are measured on."""
-        scene = read_scene(self.people, photograph)
-        boxes = np.array([person.box for person in photograph.persons], np.float32).reshape(-1, 4)
+    def _plain_sample(self, record: AnnotatedImage, rng: np.random.Generator) -> Sample:
+        """The image as it is: what scores are measured on."""
+        scene = read_scene(self.people, record)
+        boxes = np.array([person.box for person in record.persons], np.float32).reshape(-1, 4)
         chosen = self._choose(np.arange(len(boxes)), rng)
         return self._sample(
-            photograph,
+            record,
             [resize(scene.image, size) for size in self._sizes],
             boxes[chosen],
             roi_masks(scene, fit_boxes(boxes[chosen], scene.ignored.shape), chosen, self.mask_size),
@@ -133,18 +133,18 @@ class PeopleDataset(Dataset[Sample]):
         )
 
     def _augmented_sample(
-        self, photograph: Photograph, augmentation: AugmentationConfig, rng: np.random.Generator
+        self, record: AnnotatedImage, augmentation: AugmentationConfig, rng: np.random.Generator
     ) -> Sample:
-        """A random view of the photograph; boxes are in pixels of a view that is as large as the photograph."""
-        size = (photograph.height, photograph.width)
+        """A random view of the image; boxes are in pixels of a view that is as large as the image."""
+        size = (record.height, record.width)
         view = draw_view(augmentation, size, rng)
-        shown = PeopleInView(photograph, view.matrix)
+        shown = PeopleInView(record, view.matrix)
         boxes = (shown.boxes * _extent(size)).astype(np.float32)
         chosen = self._choose(np.flatnonzero(boxes[:, 2] > 0), rng)
         boxes = jitter_boxes(boxes[chosen], augmentation.box_jitter, size, rng)
         return self._sample(
-            photograph,
-            view_images(self.people, photograph, view, self._sizes),
+            record,
+            view_images(self.people, record, view, self._sizes),
             boxes,
             shown.roi_masks(boxes / _extent(size), chosen, self.mask_size),
             shown.person_mask(self.image_size),
@@ -162,7 +162,7 @@ class PeopleDataset(Dataset[Sample]):
 
     def _sample(
         self,
-        photograph: Photograph,
+        record: AnnotatedImage,
         images: list[NDArray[np.uint8]],
         boxes: NDArray[np.float32],
         masks: NDArray[np.uint8],
@@ -171,11 +171,11 @@ class PeopleDataset(Dataset[Sample]):
     ) -> Sample:
         return Sample(
             image=_planes(images[0]),
-            boxes=(boxes / _extent((photograph.height, photograph.width))).astype(np.float32),
+            boxes=(boxes / _extent((record.height, record.width))).astype(np.float32),
             roi_masks=masks,
             person_mask=people,
-            image_id=photograph.id,
-            annotation_ids=tuple(photograph.persons[number].id for number in chosen),
+            image_id=record.id,
+            annotation_ids=tuple(record.persons[number].id for number in chosen),
             teacher_image=_planes(images[1]) if len(images) > 1 else None,
         )
 
@@ -193,19 +193,19 @@ def _planes(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     return planes
 
 
-def read_scene(people: PeopleAnnotations, photograph: Photograph) -> Scene:
-    """The photograph and its masks, at its own resolution.
+def read_scene(people: AnnotationSet, record: AnnotatedImage) -> Scene:
+    """The image and its masks, at its own resolution.
 
     Raises:
-        DataError: The photograph is missing, damaged, or of another size than its annotation says.
+        DataError: The image is missing, damaged, or of another size than its annotation says.
     """
-    height, width = photograph.height, photograph.width
-    image = read_photograph(people.images_dir / photograph.file_name, (height, width))
-    persons = np.zeros((len(photograph.persons), height, width), np.uint8)
-    for mask, person in zip(persons, photograph.persons, strict=True):
+    height, width = record.height, record.width
+    image = read_image(people.images_dir / record.file_name, (height, width))
+    persons = np.zeros((len(record.persons), height, width), np.uint8)
+    for mask, person in zip(persons, record.persons, strict=True):
         mask[:] = decode_mask(person.segmentation, height, width)
     ignored = np.zeros((height, width), np.uint8)
-    for crowd in photograph.crowds:
+    for crowd in record.crowds:
         ignored |= decode_mask(crowd.segmentation, height, width)
     return Scene(image, persons, ignored)
 
@@ -216,8 +216,8 @@ def roi_masks(
     """What is where in each box, as the person ``targets[i]`` of box ``i`` sees it.
 
     Args:
-        scene: The photograph.
-        boxes: ``(n, 4)`` in pixels, inside the photograph, each side at least a pixel.
+        scene: The image.
+        boxes: ``(n, 4)`` in pixels, inside the image, each side at least a pixel.
         targets: ``(n,)`` numbers of persons of the scene.
         size: Height and width of a mask.
 
@@ -264,13 +264,13 @@ def collate(samples: Sequence[Sample]) -> Batch:
         image_ids=tuple(sample.image_id for sample in samples),
         annotation_ids=tuple(number for sample in samples for number in sample.annotation_ids),
         teacher_images=torch.from_numpy(np.stack(teacher_images)) if teacher_images else None,
-        teacher_answer=_collate_answers([sample.teacher_answer for sample in samples]),
+        soft_labels=_collate_soft_labels([sample.soft_labels for sample in samples]),
     )
 
 
-def _collate_answers(answers: Sequence[Mapping[str, NDArray[np.float16]] | None]) -> SegmentationOutput | None:
-    stored = [answer for answer in answers if answer is not None]
+def _collate_soft_labels(outputs: Sequence[Mapping[str, NDArray[np.float16]] | None]) -> SegmentationOutput | None:
+    stored = [output for output in outputs if output is not None]
     if not stored:
         return None
-    heads = {head: torch.from_numpy(np.concatenate([answer[head] for answer in stored])) for head in stored[0]}
+    heads = {head: torch.from_numpy(np.concatenate([output[head] for output in stored])) for head in stored[0]}
     return SegmentationOutput(heads.pop("logits"), heads)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from human_edge_detection.data.dataset import PeopleDataset, collate
+from human_edge_detection.data.dataset import PersonDataset, collate
 from human_edge_detection.errors import DataError
 from human_edge_detection.signals import obey_only_parent
 from human_edge_detection.structures import Batch
@@ -26,7 +26,7 @@ class BatchLoader:
     Iterating raises :class:`~human_edge_detection.errors.DataError` as the dataset did, also out of a worker.
     """
 
-    def __init__(self, dataset: PeopleDataset, batches: Iterable[list[Key]], *, num_workers: int) -> None:
+    def __init__(self, dataset: PersonDataset, batches: Iterable[list[Key]], *, num_workers: int) -> None:
         """``num_workers`` processes make the batches; 0 makes them in this one."""
         self.dataset = dataset
         self._loader: DataLoader[Batch | DataError] = DataLoader(
@@ -53,7 +53,7 @@ class BatchLoader:
 class _Batches(Dataset[Batch]):
     """Makes a whole batch at once. An error is an answer, because torch would wrap what a worker raises."""
 
-    def __init__(self, samples: PeopleDataset) -> None:
+    def __init__(self, samples: PersonDataset) -> None:
         self._samples = samples
 
     def __getitems__(self, keys: list[Key]) -> Batch | DataError:
@@ -83,7 +83,7 @@ def batches_per_epoch(length: int, batch_size: int) -> int:
 
 
 def training_batches(
-    dataset: PeopleDataset,
+    dataset: PersonDataset,
     *,
     batch_size: int,
     seed: int,
@@ -96,7 +96,7 @@ def training_batches(
 
     Args:
         dataset: The samples.
-        batch_size: Photographs in a batch; the last of an epoch may have fewer.
+        batch_size: Images in a batch; the last of an epoch may have fewer.
         seed: Seed of the order.
         start_epoch: Epoch to start in, from 0.
         start_batch: Batch of that epoch to start at, from 0.
@@ -104,7 +104,7 @@ def training_batches(
         num_workers: Processes that make batches; the stream does not depend on it.
 
     Raises:
-        DataError: A photograph cannot be read.
+        DataError: An image cannot be read.
     """
     keys = (
         _epoch_keys(len(dataset), batch_size, seed, epoch, start_batch if epoch == start_epoch else 0)
@@ -119,8 +119,8 @@ def _epoch_keys(length: int, batch_size: int, seed: int, epoch: int, first: int)
         yield [(epoch, int(index)) for index in order[start : start + batch_size]]
 
 
-def validation_batches(dataset: PeopleDataset, *, batch_size: int, num_workers: int) -> BatchLoader:
-    """Every photograph once, in the order of the annotation file; can be gone through again and again."""
+def validation_batches(dataset: PersonDataset, *, batch_size: int, num_workers: int) -> BatchLoader:
+    """Every image once, in the order of the annotation file; can be gone through again and again."""
     indices = range(len(dataset))
     keys = [[(0, index) for index in indices[start : start + batch_size]] for start in indices[::batch_size]]
     return BatchLoader(dataset, keys, num_workers=num_workers)

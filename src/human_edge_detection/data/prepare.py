@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from human_edge_detection.data.annotations.coco import (
-    PeopleAnnotations,
+    AnnotatedImage,
+    AnnotationSet,
     PersonAnnotation,
-    Photograph,
+    read_annotations,
     read_json,
-    read_people,
 )
-from human_edge_detection.data.annotations.columns import Photographs
+from human_edge_detection.data.annotations.columns import AnnotatedImages
 from human_edge_detection.data.annotations.layout import SplitPaths
 from human_edge_detection.data.annotations.person_checks import person_entries
 from human_edge_detection.data.annotations.polygons_and_rle import Box, Segmentation, decode_mask, mask_area_and_box
@@ -41,8 +41,8 @@ _OUTPUT_ENTRIES = {"annotations", "images", STATISTICS_FILE}
 _ROI_SIZE = (80, 60)
 _JPEG_QUALITY = 95
 
-Track = Callable[[Iterable[Photograph], str, int], Iterable[Photograph]]
-"""Wraps the photographs of a split to show progress: photographs, name of the split, their number."""
+Track = Callable[[Iterable[AnnotatedImage], str, int], Iterable[AnnotatedImage]]
+"""Wraps the images of a split to show progress: images, name of the split, their number."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Preparation:
 
     Attributes:
         crowds: Keep crowd regions, which training ignores, or remove them: their pixels are then background.
-        max_images: Most photographs of a split, chosen at random; None for all.
-        max_side: Longest side of a photograph in pixels, larger ones are shrunk; None to leave them.
+        max_images: Most images of a split, chosen at random; None for all.
+        max_side: Longest side of an image in pixels, larger ones are shrunk; None to leave them.
         seed: Seed of the choice.
     """
 
@@ -74,15 +74,15 @@ def prepare(
     splits: Mapping[str, SplitPaths],
     output: Path,
     preparation: Preparation,
-    track: Track = lambda photographs, split, count: photographs,
+    track: Track = lambda records, split, count: records,
 ) -> Prepared:
     """Writes ``output/annotations``, ``output/images`` and ``output/statistics.json``; all or nothing.
 
-    Every annotation is checked and every photograph decoded. Photographs that keep their size are hard-linked, or
+    Every annotation is checked and every image decoded. Images that keep their size are hard-linked, or
     copied where that is impossible.
 
     Args:
-        splits: Annotations and photographs by name of the split, for example ``train``.
+        splits: Annotations and images by name of the split, for example ``train``.
         output: Folder to make; one that this function made before is replaced.
         preparation: What to do.
         track: Shows progress.
@@ -91,7 +91,7 @@ def prepare(
         DataError: Input is missing or malformed, or ``output`` holds something else.
     """
     _check_output(output, splits)
-    people = {name: read_people(*paths) for name, paths in splits.items()}
+    people = {name: read_annotations(*paths) for name, paths in splits.items()}
     output.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".tmp", dir=output.parent))
     try:
@@ -146,32 +146,28 @@ def _put_in_place(building: Path, output: Path) -> None:
     shutil.rmtree(old)
 
 
-def _write_split(
-    root: Path, split: str, people: PeopleAnnotations, preparation: Preparation, track: Track
-) -> Statistics:
+def _write_split(root: Path, split: str, people: AnnotationSet, preparation: Preparation, track: Track) -> Statistics:
     data = read_json(people.file, people.file.read_bytes())
     entries = {entry["id"]: entry for entry in data["images"]}
     # As they stand in the file: packed, integers are fractions and run lengths compressed.
     segmentations = {entry["id"]: entry["segmentation"] for _, entry in person_entries(data)}
-    chosen = _choose(people.photographs, preparation)
+    chosen = _choose(people.images, preparation)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     statistics = Statistics()
-    for photograph in track(chosen, split, len(chosen)):
+    for record in track(chosen, split, len(chosen)):
         if preparation.crowds == "remove":
-            photograph = replace(photograph, crowds=())
-        scene = read_scene(people, photograph)
-        size = _shrunk_size(photograph, preparation.max_side)
-        _place(people, photograph, scene.image, size, root / "images" / split / photograph.file_name)
-        persons = _annotations(photograph.persons, photograph, size, segmentations)
-        crowds = _annotations(photograph.crowds, photograph, size, segmentations)
-        statistics.add([entry["area"] for entry in persons], len(crowds), _roi_masks(scene, photograph))
-        images.append({**entries[photograph.id], "height": size[0], "width": size[1]})
+            record = replace(record, crowds=())
+        scene = read_scene(people, record)
+        size = _shrunk_size(record, preparation.max_side)
+        _place(people, record, scene.image, size, root / "images" / split / record.file_name)
+        persons = _annotations(record.persons, record, size, segmentations)
+        crowds = _annotations(record.crowds, record, size, segmentations)
+        statistics.add([entry["area"] for entry in persons], len(crowds), _roi_masks(scene, record))
+        images.append({**entries[record.id], "height": size[0], "width": size[1]})
         annotations += persons + crowds
     if not statistics.persons:
-        raise DataError(
-            f"{people.file}: no persons in the {len(chosen)} photographs chosen; give a larger --max_images"
-        )
+        raise DataError(f"{people.file}: no persons in the {len(chosen)} images chosen; give a larger --max_images")
     category = [{"id": 1, "name": "person", "supercategory": "person"}]
     kept_keys: dict[str, Any] = {key: data[key] for key in ("info", "licenses") if key in data}
     file = root / "annotations" / f"instances_{split}_person.json"
@@ -181,31 +177,31 @@ def _write_split(
     return statistics
 
 
-def _choose(photographs: Photographs, preparation: Preparation) -> Photographs:
-    if preparation.max_images is None or len(photographs) <= preparation.max_images:
-        return photographs
-    order = np.random.default_rng(preparation.seed).permutation(len(photographs))
-    return photographs.select(np.sort(order[: preparation.max_images]))
+def _choose(records: AnnotatedImages, preparation: Preparation) -> AnnotatedImages:
+    if preparation.max_images is None or len(records) <= preparation.max_images:
+        return records
+    order = np.random.default_rng(preparation.seed).permutation(len(records))
+    return records.select(np.sort(order[: preparation.max_images]))
 
 
-def _shrunk_size(photograph: Photograph, max_side: int | None) -> tuple[int, int]:
-    longest = max(photograph.height, photograph.width)
+def _shrunk_size(record: AnnotatedImage, max_side: int | None) -> tuple[int, int]:
+    longest = max(record.height, record.width)
     factor = 1.0 if max_side is None else min(1.0, max_side / longest)
-    return max(1, round(photograph.height * factor)), max(1, round(photograph.width * factor))
+    return max(1, round(record.height * factor)), max(1, round(record.width * factor))
 
 
-def _roi_masks(scene: Scene, photograph: Photograph) -> NDArray[np.uint8]:
-    boxes = np.array([person.box for person in photograph.persons], np.float32).reshape(-1, 4)
+def _roi_masks(scene: Scene, record: AnnotatedImage) -> NDArray[np.uint8]:
+    boxes = np.array([person.box for person in record.persons], np.float32).reshape(-1, 4)
     numbers = np.arange(len(boxes))
-    return roi_masks(scene, fit_boxes(boxes, (photograph.height, photograph.width)), numbers, _ROI_SIZE)
+    return roi_masks(scene, fit_boxes(boxes, (record.height, record.width)), numbers, _ROI_SIZE)
 
 
 def _place(
-    people: PeopleAnnotations, photograph: Photograph, image: NDArray[np.uint8], size: tuple[int, int], target: Path
+    people: AnnotationSet, record: AnnotatedImage, image: NDArray[np.uint8], size: tuple[int, int], target: Path
 ) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    if size == (photograph.height, photograph.width):
-        _link_or_copy((people.images_dir / photograph.file_name).resolve(), target)
+    if size == (record.height, record.width):
+        _link_or_copy((people.images_dir / record.file_name).resolve(), target)
     else:
         _encode(resize(image, size), target)
 
@@ -224,31 +220,31 @@ def _encode(image: NDArray[np.uint8], target: Path) -> None:
     except cv2.error:
         done = False
     if not done:
-        raise DataError(f"photograph {target.name}: {target.suffix!r} cannot be written; convert it to .jpg or .png")
+        raise DataError(f"image {target.name}: {target.suffix!r} cannot be written; convert it to .jpg or .png")
     target.write_bytes(content.tobytes())
 
 
 def _annotations(
     people: tuple[PersonAnnotation, ...],
-    photograph: Photograph,
+    record: AnnotatedImage,
     size: tuple[int, int],
     segmentations: Mapping[int, Segmentation],
 ) -> list[dict[str, Any]]:
-    """COCO annotations in a photograph of ``size`` (height, width), without those that shrinking leaves no pixel of."""
+    """COCO annotations in an image of ``size`` (height, width), without those that shrinking leaves no pixel of."""
     entries = []
     for person in people:
         segmentation, box = segmentations[person.id], person.box
-        if size != (photograph.height, photograph.width):
-            segmentation, box = _scaled(person, photograph, size)
+        if size != (record.height, record.width):
+            segmentation, box = _scaled(person, record, size)
         area, _ = mask_area_and_box(segmentation, *size)
         if not area:
-            logger.warning("annotation %d of %s has no pixel left after shrinking", person.id, photograph.file_name)
+            logger.warning("annotation %d of %s has no pixel left after shrinking", person.id, record.file_name)
             continue
         x1, y1, x2, y2 = box
         entries.append(
             {
                 "id": person.id,
-                "image_id": photograph.id,
+                "image_id": record.id,
                 "category_id": 1,
                 "iscrowd": int(person.is_crowd),
                 "area": float(area),
@@ -259,8 +255,8 @@ def _annotations(
     return entries
 
 
-def _scaled(person: PersonAnnotation, photograph: Photograph, size: tuple[int, int]) -> tuple[Segmentation, Box]:
-    factors = size[1] / photograph.width, size[0] / photograph.height
+def _scaled(person: PersonAnnotation, record: AnnotatedImage, size: tuple[int, int]) -> tuple[Segmentation, Box]:
+    factors = size[1] / record.width, size[0] / record.height
     x1, y1, x2, y2 = (value * factors[number % 2] for number, value in enumerate(person.box))
     if isinstance(person.segmentation, list):
         polygons = [
@@ -268,7 +264,7 @@ def _scaled(person: PersonAnnotation, photograph: Photograph, size: tuple[int, i
             for polygon in person.segmentation
         ]
         return polygons, (x1, y1, x2, y2)
-    mask = decode_mask(person.segmentation, photograph.height, photograph.width)
+    mask = decode_mask(person.segmentation, record.height, record.width)
     shrunk = (resize(mask.astype(np.float32), size) >= 0.5).astype(np.uint8)
     packed = coco_mask.encode(np.asfortranarray(shrunk))
     return {"size": list(size), "counts": packed["counts"].decode()}, (x1, y1, x2, y2)

@@ -16,11 +16,11 @@ from human_edge_detection.advanced.hierarchical_segmentation_unet import Hierarc
 from human_edge_detection.advanced.knowledge_distillation import DistillationLoss
 from human_edge_detection.advanced.weights.encoder_weights import load_encoder_weights
 from human_edge_detection.data.annotations.annotation_set import refusal, without
-from human_edge_detection.data.annotations.coco import PeopleAnnotations, read_people
+from human_edge_detection.data.annotations.coco import AnnotationSet, read_annotations
 from human_edge_detection.data.annotations.layout import SplitPaths, find_splits
 from human_edge_detection.data.annotations.scan import bad_samples
-from human_edge_detection.data.dataset import PeopleDataset, StoredAnswers
-from human_edge_detection.data.drawn.data_set import write_sample_people
+from human_edge_detection.data.dataset import PersonDataset, SoftLabelSource
+from human_edge_detection.data.drawn.data_set import write_drawn_data
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.schema.data import DataConfig, SampleDataConfig
 from human_edge_detection.experiments.schema.distillation import DistillationConfig
@@ -33,8 +33,8 @@ from human_edge_detection.losses.hierarchical import HierarchicalLoss
 class Splits(NamedTuple):
     """The annotations of both splits, read and checked."""
 
-    train: PeopleAnnotations
-    val: PeopleAnnotations
+    train: AnnotationSet
+    val: AnnotationSet
 
 
 def build_model(config: ModelConfig) -> RgbPersonSegmenter:
@@ -132,7 +132,7 @@ def split_paths(config: DataConfig, sample_root: Path) -> tuple[SplitPaths, Spli
 
 def make_sample(config: SampleDataConfig, root: Path) -> Path:
     """The folder with the sample data, made if it is not there."""
-    return write_sample_people(
+    return write_drawn_data(
         root,
         train_images=config.train_images,
         val_images=config.val_images,
@@ -142,12 +142,12 @@ def make_sample(config: SampleDataConfig, root: Path) -> Path:
 
 
 def read_splits(config: DataConfig, sample_root: Path, *, scan_cache: Path | None = None) -> Splits:
-    """Reads and checks annotations and photographs of both splits; ``config.on_bad_sample`` says what bad ones do.
+    """Reads and checks annotations and images of both splits; ``config.on_bad_sample`` says what bad ones do.
 
     Args:
         config: Where the data are.
         sample_root: Folder of the embedded sample data, which need no scan.
-        scan_cache: Remembers good photographs, so that they are not read again: ``<name>.json`` stands for
+        scan_cache: Remembers good images, so that they are not read again: ``<name>.json`` stands for
             ``<name>_train.json`` and ``<name>_val.json``.
 
     Raises:
@@ -156,19 +156,19 @@ def read_splits(config: DataConfig, sample_root: Path, *, scan_cache: Path | Non
     """
     train, val = split_paths(config, sample_root)
     if config.sample is not None:
-        return Splits(read_people(*train), read_people(*val))
+        return Splits(read_annotations(*train), read_annotations(*val))
     caches = (scan_cache and scan_cache.with_stem(f"{scan_cache.stem}_{split}") for split in ("train", "val"))
     skip = config.on_bad_sample == "skip"
     return Splits(*(read_split(paths, cache, skip=skip) for paths, cache in zip((train, val), caches, strict=True)))
 
 
-def read_split(paths: SplitPaths, scan_cache: Path | None = None, *, skip: bool) -> PeopleAnnotations:
-    """Annotations and photographs of one split, checked; bad samples are left out with ``skip``.
+def read_split(paths: SplitPaths, scan_cache: Path | None = None, *, skip: bool) -> AnnotationSet:
+    """Annotations and images of one split, checked; bad samples are left out with ``skip``.
 
     Raises:
         DataError: Data are missing or bad, and not to be skipped.
     """
-    people = read_people(*paths, skip_bad=skip)
+    people = read_annotations(*paths, skip_bad=skip)
     bad = bad_samples(people, cache=scan_cache)
     if bad and not skip:
         raise refusal(people, bad)
@@ -177,16 +177,16 @@ def read_split(paths: SplitPaths, scan_cache: Path | None = None, *, skip: bool)
 
 def build_training_set(
     config: ExperimentConfig,
-    people: PeopleAnnotations,
+    people: AnnotationSet,
     *,
     teacher_size: tuple[int, int] | None = None,
-    stored_answers: StoredAnswers | None = None,
-) -> PeopleDataset:
-    """The training photographs, augmented, at the model's sizes; at ``teacher_size`` too when there is one.
+    soft_labels: SoftLabelSource | None = None,
+) -> PersonDataset:
+    """The training images, augmented, at the model's sizes; at ``teacher_size`` too when there is one.
 
-    With ``stored_answers`` each comes with a teacher's answer to it.
+    With ``soft_labels`` each comes with a teacher's logits to it.
     """
-    return PeopleDataset(
+    return PersonDataset(
         people,
         image_size=config.model.image_size,
         mask_size=config.model.mask_size,
@@ -195,15 +195,15 @@ def build_training_set(
         seed=config.training.seed,
         teacher_size=teacher_size,
         cache_views=config.data.cache_views,
-        stored_answers=stored_answers,
+        soft_labels=soft_labels,
     )
 
 
 def build_validation_set(
-    config: ModelConfig, people: PeopleAnnotations, *, teacher_size: tuple[int, int] | None = None
-) -> PeopleDataset:
-    """The photographs as they are, every person of them, at the model's sizes; at ``teacher_size`` too if given."""
-    return PeopleDataset(
+    config: ModelConfig, people: AnnotationSet, *, teacher_size: tuple[int, int] | None = None
+) -> PersonDataset:
+    """The images as they are, every person of them, at the model's sizes; at ``teacher_size`` too if given."""
+    return PersonDataset(
         people,
         image_size=config.image_size,
         mask_size=config.mask_size,

@@ -76,8 +76,8 @@ def describe_model(config: ModelConfig) -> ModelDescription:
     if model.head is not None:
         inputs["rois"] = ("N", *rois.shape[1:])
         outputs["logits"] = ("N", *output.logits.shape[1:])
-    for name, answer in output.aux.items():
-        outputs[name] = ("B" if BY_KEY[name].over == "images" else "N", *answer.shape[1:])
+    for name, prediction in output.aux.items():
+        outputs[name] = ("B" if BY_KEY[name].over == "images" else "N", *prediction.shape[1:])
     return ModelDescription(
         encoder=config.encoder,
         unet_parameters=_count(model.unet),

@@ -39,7 +39,7 @@ class _Measured(BaseModel):
 def fastest_precision(device: torch.device, half: Literal["bf16", "fp16"]) -> Literal["fp32", "bf16", "fp16"]:
     """``fp32`` or ``half`` (``bf16`` or ``fp16``), whichever makes the quicker training step on ``device``.
 
-    The first time it takes about a second; the answer is kept in the user's caches, for this device and version of
+    The first time it takes about a second; the output is kept in the user's caches, for this device and version of
     PyTorch. Deleting it is always allowed.
     """
     key = hashlib.sha256(_machine(device, half).encode()).hexdigest()[:16]
@@ -85,8 +85,8 @@ def _small_step(device: torch.device, dtype: torch.dtype) -> Callable[[bool], No
 
     def step(in_half: bool) -> None:
         with torch.autocast(device.type, dtype, enabled=in_half):
-            answer = model(images)
-        answer.float().square().mean().backward()
+            output = model(images)
+        output.float().square().mean().backward()
 
     return step
 

@@ -19,7 +19,7 @@ from human_edge_detection.advanced.deployed_head import deployed
 from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
 from human_edge_detection.data.annotations.layout import SplitPaths
 from human_edge_detection.engine.build import build_validation_set
-from human_edge_detection.engine.checkpoints.load import TrainedModel, load_trained, read_people_for
+from human_edge_detection.engine.checkpoints.load import TrainedModel, load_trained, read_annotations_for
 from human_edge_detection.errors import ConfigError, ExportError
 from human_edge_detection.export.graph import resize_by_factors
 from human_edge_detection.export.parity import Inputs, compare, parity_inputs, require_passed, summarise
@@ -93,7 +93,7 @@ def export_checkpoint(checkpoint: Path, *, output: Path | None = None, data: Spl
     destination = destination_of(checkpoint, output)
     trained = load_trained(checkpoint)
     student = ExportableStudent(trained.model).eval()
-    people = read_people_for(trained, "val", data)
+    people = read_annotations_for(trained, "val", data)
     dataset = build_validation_set(trained.checkpoint.config.model, people)
     cases = parity_inputs(dataset, with_rois=student.has_rois)
     logger.info("exporting %s (%s)", trained.checkpoint.config.name, checkpoint)
@@ -140,7 +140,7 @@ def metadata_of(trained: TrainedModel) -> dict[str, str]:
         "checkpoint_sha256": trained.sha256,
         "written_by": f"human-edge-detection {__version__}",
         "image_size": json.dumps(config.model.image_size),
-        "images": "(B, 3, height, width) float32, RGB in [0, 1], the whole photograph stretched to image_size",
+        "images": "(B, 3, height, width) float32, RGB in [0, 1], the whole image stretched to image_size",
         "binary_masks": "(B, 1, height, width) probability of any person, in [0, 1]",
     }
     if config.model.head != "none":

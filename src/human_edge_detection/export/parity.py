@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from human_edge_detection.data.dataset import PeopleDataset, collate
+from human_edge_detection.data.dataset import PersonDataset, collate
 from human_edge_detection.errors import ExportError
 from human_edge_detection.runs.records import ParityCase, ParityReport
 
@@ -46,7 +46,7 @@ class MaskAgreement(NamedTuple):
         return self.both / self.either if self.either else 1.0
 
 
-def parity_inputs(dataset: PeopleDataset, *, with_rois: bool) -> list[Inputs]:
+def parity_inputs(dataset: PersonDataset, *, with_rois: bool) -> list[Inputs]:
     """Images and rois for every combination of :data:`IMAGE_COUNTS` and :data:`ROI_COUNTS`, the largest last.
 
     Args:
@@ -56,7 +56,7 @@ def parity_inputs(dataset: PeopleDataset, *, with_rois: bool) -> list[Inputs]:
     Raises:
         DataError: An image cannot be read.
     """
-    with_persons = np.flatnonzero(dataset.people.photographs.person_counts).tolist()
+    with_persons = np.flatnonzero(dataset.people.images.person_counts).tolist()
     cases: list[Inputs] = []
     for count in IMAGE_COUNTS:
         batch = collate([dataset[(0, with_persons[number % len(with_persons)])] for number in range(count)])

@@ -56,7 +56,7 @@ class CocoMaskAp:
             ValueError: The output has another number of rois than the batch, or an image is not in the file.
         """
         if len(output.logits) != len(batch.rois):
-            raise ValueError(f"{len(output.logits)} roi answers for {len(batch.rois)} rois")
+            raise ValueError(f"{len(output.logits)} roi outputs for {len(batch.rois)} rois")
         unknown = sorted(set(batch.image_ids) - set(self._truth.imgs))
         if unknown:
             raise ValueError(f"image ids {unknown} are not in the annotation file")

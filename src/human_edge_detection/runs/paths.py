@@ -66,7 +66,7 @@ class RunPaths:
 
     @property
     def per_image(self) -> Path:
-        """What the best model answered on each validation photograph."""
+        """What the best model predicted on each validation image."""
         return self.root / "per_image.json"
 
     @property
@@ -147,7 +147,7 @@ def sample_data_dir(output_dir: Path, data: DataConfig) -> Path:
 
 
 def scan_cache(data: DataConfig) -> Path | None:
-    """Where it is remembered which photographs of ``data`` were found good; None where there is no place for caches."""
+    """Where it is remembered which images of ``data`` were found good; None where there is no place for caches."""
     caches = cache_folder()
     files = data.model_dump(mode="json", include={"root", "train_ann", "val_ann", "train_images", "val_images"})
     return caches and caches / "scans" / f"{_digest(files)}.json"

@@ -1,4 +1,4 @@
-"""per_image.json: what the best model of a run answered on each validation photograph, so that runs can be paired."""
+"""per_image.json: what the best model of a run predicted on each validation image, so that runs can be paired."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ PersonSize = Literal["small", "medium", "large"]
 Count = Annotated[int, Field(ge=0)]
 
 
-class PhotographCounts(Section):
-    """One entry for each validation photograph, in the order of the annotation file."""
+class ImageCounts(Section):
+    """One entry for each validation image, in the order of the annotation file."""
 
     id: tuple[int, ...] = Field(min_length=1)
     persons: tuple[Count, ...]
@@ -29,7 +29,7 @@ class RoiCounts(Section):
     image: tuple[int, ...]
     annotation: tuple[int, ...]
     size: tuple[PersonSize, ...]
-    """COCO's: the person's area on the photograph is below 32 x 32, below 96 x 96, or larger (pixels)."""
+    """COCO's: the person's area on the image is below 32 x 32, below 96 x 96, or larger (pixels)."""
     confusion: tuple[tuple[Count, Count, Count, Count, Count, Count, Count, Count, Count], ...]
     """3 x 3 pixels of the roi, row by row: background, target, non-target; rows are the truth."""
     target_iou: tuple[Fraction | None, ...]
@@ -44,7 +44,7 @@ class PerImage(Section):
     """Of best_model.pth as its summary has it."""
     data_fingerprint: str
     """Of the validation annotations."""
-    images: PhotographCounts
+    images: ImageCounts
     rois: RoiCounts
 
     @model_validator(mode="after")
@@ -54,12 +54,12 @@ class PerImage(Section):
             if len({len(column) for column in columns.values()}) != 1:
                 raise ValueError(f"{type(table).__name__}: columns of different lengths")
         if len(set(self.images.id)) < len(self.images.id):
-            raise ValueError("a photograph is listed twice")
+            raise ValueError("an image is listed twice")
         if unknown := set(self.rois.image) - set(self.images.id):
-            raise ValueError(f"a roi is on photograph {min(unknown)}, which is not listed")
+            raise ValueError(f"a roi is on image {min(unknown)}, which is not listed")
         return self
 
 
 def person_size(area: float) -> PersonSize:
-    """COCO's name for a person of ``area`` pixels of the photograph."""
+    """COCO's name for a person of ``area`` pixels of the image."""
     return "small" if area < 32**2 else "medium" if area < 96**2 else "large"

@@ -13,5 +13,5 @@ def git_commit() -> str | None:
     if git is None:
         return None
     folder = Path(__file__).parent
-    answer = subprocess.run([git, "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
-    return answer.stdout.strip() or None
+    output = subprocess.run([git, "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
+    return output.stdout.strip() or None

@@ -48,7 +48,7 @@ class CheckpointSummary(Section):
 
 
 class SkippedSample(Section):
-    """A photograph that was left out because it, or its annotation, cannot be used."""
+    """An image that was left out because it, or its annotation, cannot be used."""
 
     file_name: str
     problem: str

@@ -1,4 +1,4 @@
-"""An experiment made small: same networks, losses, optimizer and data, a few photographs and two epochs."""
+"""An experiment made small: same networks, losses, optimizer and data, a few images and two epochs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from human_edge_detection.data.annotations.coco import PeopleAnnotations, read_json
-from human_edge_detection.data.annotations.columns import Photographs
+from human_edge_detection.data.annotations.coco import AnnotationSet, read_json
+from human_edge_detection.data.annotations.columns import AnnotatedImages
 from human_edge_detection.engine.build import read_splits
 from human_edge_detection.experiments.registry import DEFAULT_NAME
 from human_edge_detection.experiments.schema.data import SampleDataConfig
@@ -27,7 +27,7 @@ def make_small(config: ExperimentConfig, folder: Path) -> ExperimentConfig:
 
     Args:
         config: Its dependencies resolved to paths.
-        folder: Takes the annotations of the chosen photographs, which stay where they are.
+        folder: Takes the annotations of the chosen images, which stay where they are.
 
     Raises:
         DataError: The data cannot be used.
@@ -43,14 +43,14 @@ def as_config_file(config: ExperimentConfig) -> dict[str, Any]:
     return {"base": DEFAULT_NAME, "name": config.name, **fields}
 
 
-def subset(people: PeopleAnnotations, count: int) -> dict[str, Any]:
-    """The COCO content of ``people.file`` for ``count`` of its photographs, evenly spread, with people if possible.
+def subset(people: AnnotationSet, count: int) -> dict[str, Any]:
+    """The COCO content of ``people.file`` for ``count`` of its images, evenly spread, with people if possible.
 
     Raises:
         DataError: The file has changed and is no longer COCO.
     """
     data = read_json(people.file, people.file.read_bytes())
-    chosen = {*_choose(people.photographs, count).ids.tolist()}
+    chosen = {*_choose(people.images, count).ids.tolist()}
     images = [image for image in data["images"] if image["id"] in chosen]
     annotations = [annotation for annotation in data["annotations"] if annotation.get("image_id") in chosen]
     return {"images": images, "annotations": annotations, "categories": data["categories"]}
@@ -77,10 +77,10 @@ def _little_sample(sample: SampleDataConfig, train_count: int) -> dict[str, int]
     }
 
 
-def _choose(photographs: Photographs, count: int) -> Photographs:
+def _choose(records: AnnotatedImages, count: int) -> AnnotatedImages:
     """Evenly spread, as files of one source often stand together; those without people come last."""
-    counts = photographs.person_counts
+    counts = records.person_counts
     with_people, without = np.flatnonzero(counts), np.flatnonzero(counts == 0)
     if len(with_people) < count:
-        return photographs.select(np.concatenate([with_people, without[: count - len(with_people)]]))
-    return photographs.select(with_people[np.arange(count) * len(with_people) // count])
+        return records.select(np.concatenate([with_people, without[: count - len(with_people)]]))
+    return records.select(with_people[np.arange(count) * len(with_people) // count])

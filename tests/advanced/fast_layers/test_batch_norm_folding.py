@@ -27,8 +27,8 @@ def test_every_encoder_answers_as_before(encoder: str) -> None:
     after = fold_normalisation(model)(images, rois)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
     torch.testing.assert_close(after.logits, before.logits, atol=1e-9, rtol=1e-9)
-    for name, answer in before.aux.items():
-        torch.testing.assert_close(after.aux[name], answer, atol=1e-9, rtol=1e-9)
+    for name, output in before.aux.items():
+        torch.testing.assert_close(after.aux[name], output, atol=1e-9, rtol=1e-9)
 
 
 def test_statistics_of_the_batch_cannot_be_folded() -> None:

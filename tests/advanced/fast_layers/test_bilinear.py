@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tests.support.plain_layers import answer_and_gradients, assert_same
+from tests.support.plain_layers import assert_same, output_and_gradients
 from torch import Tensor
 from torch.nn import functional
 
@@ -19,8 +19,8 @@ def test_answer_and_gradient_are_the_same(size: tuple[int, int], bf16: bool) -> 
         return enlarge(images, size)
 
     images = torch.randn(2, 3, 5, 7, generator=torch.Generator().manual_seed(0))
-    expected = answer_and_gradients(plain, [images], bf16=False)
-    assert_same(expected, answer_and_gradients(quick, [images], bf16=bf16), bf16=bf16)
+    expected = output_and_gradients(plain, [images], bf16=False)
+    assert_same(expected, output_and_gradients(quick, [images], bf16=bf16), bf16=bf16)
 
 
 def test_the_gradient_lies_in_memory_as_the_images_do() -> None:

@@ -5,7 +5,7 @@ from unittest.mock import patch
 import pytest
 import torch
 from segmentation_models_pytorch.decoders.unet import decoder
-from tests.support.plain_layers import answer_and_gradients, assert_same
+from tests.support.plain_layers import assert_same, output_and_gradients
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -29,8 +29,8 @@ def inputs(skip_channels: int, size: tuple[int, int] = (34, 31)) -> list[Tensor]
 
 def plain_convolution(images: Tensor, skip: Tensor | None, convolution: nn.Conv2d) -> Tensor:
     enlarged = functional.interpolate(images, scale_factor=2.0, mode="nearest")
-    answer: Tensor = convolution(enlarged if skip is None else torch.cat([enlarged, skip], dim=1))
-    return answer
+    output: Tensor = convolution(enlarged if skip is None else torch.cat([enlarged, skip], dim=1))
+    return output
 
 
 @pytest.mark.parametrize("bf16", [False, True])
@@ -44,14 +44,14 @@ def test_a_convolution_of_enlarged_images_is_the_same(
     convolution = nn.Conv2d(6 + skip_channels, 5, 3, padding=1, bias=bias)
     images = inputs(skip_channels, size)
 
-    def answers(of: object, *, bf16: bool) -> list[Tensor]:
+    def outputs(of: object, *, bf16: bool) -> list[Tensor]:
         def call(images: Tensor, skip: Tensor | None = None) -> Tensor:
-            answer: Tensor = of(images, skip, convolution)  # type: ignore[operator]
-            return answer
+            output: Tensor = of(images, skip, convolution)  # type: ignore[operator]
+            return output
 
-        return answer_and_gradients(call, images, bf16=bf16, weights=list(convolution.parameters()))
+        return output_and_gradients(call, images, bf16=bf16, weights=list(convolution.parameters()))
 
-    assert_same(answers(plain_convolution, bf16=False), answers(enlarged_convolution, bf16=bf16), bf16=bf16)
+    assert_same(outputs(plain_convolution, bf16=False), outputs(enlarged_convolution, bf16=bf16), bf16=bf16)
 
 
 @pytest.mark.usefixtures("float64")  # in float32 a pixel at the kink of a ReLU would decide
@@ -62,12 +62,12 @@ def test_a_block_is_the_same(skip_channels: int) -> None:
     assert type(quick) is UnetDecoderBlock
 
     def call(model: nn.Module) -> list[Tensor]:
-        def answer(images: Tensor, skip: Tensor | None = None) -> Tensor:
+        def output(images: Tensor, skip: Tensor | None = None) -> Tensor:
             masks: Tensor = model(images, 2 * images.shape[-2], 2 * images.shape[-1], skip)
             return masks
 
         images = inputs(skip_channels)
-        return answer_and_gradients(answer, images, bf16=False, weights=list(model.parameters()))
+        return output_and_gradients(output, images, bf16=False, weights=list(model.parameters()))
 
     with patch.object(decoder_block, "enlarged_convolution", wraps=enlarged_convolution) as taken:
         assert_same(call(plain), call(quick), bf16=False)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tests.support.plain_layers import answer_and_gradients, assert_same
+from tests.support.plain_layers import assert_same, output_and_gradients
 from timm.layers.activations import Swish
 from torch import nn
 
@@ -55,8 +55,8 @@ def test_weights_and_random_numbers_stay() -> None:
 def test_answer_and_gradients_are_the_same(models: tuple[nn.Module, nn.Module], bf16: bool) -> None:
     for plain, quick in zip(*(model.children() for model in models), strict=True):
         images = torch.randn(2, 3 if plain is models[0][0] else 8, 27, 23)
-        expected = answer_and_gradients(plain, [images], bf16=False)
-        assert_same(expected, answer_and_gradients(quick, [images], bf16=bf16), bf16=bf16)
+        expected = output_and_gradients(plain, [images], bf16=False)
+        assert_same(expected, output_and_gradients(quick, [images], bf16=bf16), bf16=bf16)
 
 
 def test_autocast_to_bf16_is_heeded() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tests.support.plain_layers import answer_and_gradients, assert_same
+from tests.support.plain_layers import assert_same, output_and_gradients
 from timm.models import _efficientnet_blocks as efficientnet
 from torch import nn
 
@@ -23,8 +23,8 @@ def test_answer_and_gradients_are_the_same(size: tuple[int, int], bias: bool, bf
     use_fast_layers(quick)
     assert [type(layer) for layer in quick] == [SqueezeExcite, PointwiseConv2d]
     images = torch.rand(3, 12, *size, generator=torch.Generator().manual_seed(1))
-    expected = answer_and_gradients(plain, [images], bf16=False)
-    assert_same(expected, answer_and_gradients(quick, [images], bf16=bf16), bf16=bf16)
+    expected = output_and_gradients(plain, [images], bf16=False)
+    assert_same(expected, output_and_gradients(quick, [images], bf16=bf16), bf16=bf16)
 
 
 def test_many_pixels_are_not_multiplied() -> None:

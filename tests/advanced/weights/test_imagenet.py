@@ -86,7 +86,7 @@ def test_damaged_cached_weights_are_named(hub: dict[str, Path], tmp_path: Path) 
 
 @pytest.mark.parametrize("status", [200, 403, 500])
 def test_any_answer_is_a_network(status: int, hub: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    class Answers(BaseHTTPRequestHandler):
+    class Predictors(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
             self.send_response(status)
             self.end_headers()
@@ -94,7 +94,7 @@ def test_any_answer_is_a_network(status: int, hub: dict[str, Path], monkeypatch:
         def log_message(self, *_: Any) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+    with HTTPServer(("127.0.0.1", 0), Predictors) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
         monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
         assert imagenet_weights("resnet18").keys() == {"weight", "bias"}

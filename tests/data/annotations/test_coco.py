@@ -3,13 +3,13 @@ import logging
 import numpy as np
 import pytest
 
-from human_edge_detection.data.annotations.coco import decode_mask, read_people
+from human_edge_detection.data.annotations.coco import decode_mask, read_annotations
 from human_edge_detection.errors import DataError
 
 
 def test_people_and_crowds_are_read_and_other_categories_ignored(write_coco):
-    people = read_people(*write_coco())
-    first, second = people.photographs
+    people = read_annotations(*write_coco())
+    first, second = people.images
     assert [person.id for person in first.persons] == [1, 2]
     assert [crowd.id for crowd in first.crowds] == [3]
     assert second.persons == second.crowds == ()
@@ -18,7 +18,7 @@ def test_people_and_crowds_are_read_and_other_categories_ignored(write_coco):
 
 
 def test_masks_cover_exactly_the_annotated_pixels(write_coco):
-    first = read_people(*write_coco()).photographs[0]
+    first = read_annotations(*write_coco()).images[0]
     expected = np.zeros((30, 40), np.uint8)
     expected[4:14, 4:14] = 1
     np.testing.assert_array_equal(decode_mask(first.persons[0].segmentation, 30, 40), expected)
@@ -32,17 +32,17 @@ def test_box_comes_from_the_mask_when_there_is_none_and_when_it_is_far_off(write
         data["annotations"][1]["bbox"] = [30, 20, 5, 5]
 
     with caplog.at_level(logging.WARNING):
-        first = read_people(*write_coco(edit)).photographs[0]
+        first = read_annotations(*write_coco(edit)).images[0]
     assert first.persons[0].box == (4, 4, 14, 14)
     assert first.persons[1].box == (10, 8, 20, 18)
     assert "1 annotations (first: 2) have a bbox far from their mask" in caplog.text
 
 
-def test_box_is_clipped_to_the_photograph(write_coco):
+def test_box_is_clipped_to_the_image(write_coco):
     def edit(data):
         data["annotations"][0]["bbox"] = [-3, -2, 17.5, 17]
 
-    assert read_people(*write_coco(edit)).photographs[0].persons[0].box == (0, 0, 14.5, 15)
+    assert read_annotations(*write_coco(edit)).images[0].persons[0].box == (0, 0, 14.5, 15)
 
 
 @pytest.mark.parametrize("field", ["segmentation", "bbox"])
@@ -51,8 +51,8 @@ def test_annotation_without_a_pixel_is_left_out_and_counted(write_coco, caplog, 
         data["annotations"][0][field] = [] if field == "segmentation" else [4, 4, 0, 10]
 
     with caplog.at_level(logging.WARNING):
-        people = read_people(*write_coco(edit))
-    assert [person.id for person in people.photographs[0].persons] == [2]
+        people = read_annotations(*write_coco(edit))
+    assert [person.id for person in people.images[0].persons] == [2]
     assert "1 of 3 person annotations have an empty mask or box" in caplog.text
 
 
@@ -60,37 +60,37 @@ def _bad_polygon(data):
     data["annotations"][0]["segmentation"] = [[1, 1, 9, 9]]
 
 
-def test_bad_annotations_are_named_with_file_and_photograph(write_coco):
+def test_bad_annotations_are_named_with_file_and_image(write_coco):
     file, images = write_coco(_bad_polygon)
     with pytest.raises(DataError) as error:
-        read_people(file, images)
-    assert str(error.value).startswith(f"{file}: 1 of 2 photographs cannot be used: 'a.png' (annotation 1 of image 7: ")
+        read_annotations(file, images)
+    assert str(error.value).startswith(f"{file}: 1 of 2 images cannot be used: 'a.png' (annotation 1 of image 7: ")
     assert "--set data.on_bad_sample=skip" in str(error.value)
 
 
 def _with_more(data):
-    """Two more photographs, so that two may be bad; the last has the one person who is left then."""
+    """Two more images, so that two may be bad; the last has the one person who is left then."""
     data["images"] += [{"id": 9, "file_name": "c.png", "width": 40, "height": 30}]
     data["images"] += [{"id": 10, "file_name": "d.png", "width": 40, "height": 30}]
     data["annotations"] += [{**data["annotations"][0], "id": 20, "image_id": 8}]
     data["annotations"] += [{**data["annotations"][0], "id": 21, "image_id": 10}]
 
 
-def test_bad_photographs_are_skipped_on_demand_and_listed(write_coco, caplog):
+def test_bad_images_are_skipped_on_demand_and_listed(write_coco, caplog):
     file, images = write_coco(lambda data: (_with_more(data), _bad_polygon(data)))
     (images / "d.png").touch()
     with caplog.at_level(logging.WARNING):
-        people = read_people(file, images, skip_bad=True)
-    assert [photograph.file_name for photograph in people.photographs] == ["b.png", "d.png"]
+        people = read_annotations(file, images, skip_bad=True)
+    assert [image.file_name for image in people.images] == ["b.png", "d.png"]
     polygon, missing = people.skipped
     assert polygon.file_name == "a.png"
     assert polygon.problem.startswith("annotation 1 of image 7: polygon 0 has 4 coordinates")
     assert missing == ("c.png", "is missing")
-    assert "2 of 4 photographs are left out: 'a.png' (annotation 1" in caplog.text
+    assert "2 of 4 images are left out: 'a.png' (annotation 1" in caplog.text
 
 
 def test_skipping_what_is_good_changes_nothing(write_coco):
-    assert read_people(*write_coco(), skip_bad=True) == read_people(*write_coco())
+    assert read_annotations(*write_coco(), skip_bad=True) == read_annotations(*write_coco())
 
 
 @pytest.mark.parametrize("spoil", ["half", "persons", "id"])
@@ -103,11 +103,11 @@ def test_skipping_does_not_hide_that_a_data_set_is_useless(write_coco, spoil):
             data["annotations"][1]["id"] = 3
 
     message = {
-        "half": "2 of 2 photographs cannot be used, more than half",
+        "half": "2 of 2 images cannot be used, more than half",
         "persons": "no annotated persons in 1 images",
     }
     with pytest.raises(DataError, match=message.get(spoil, "this id is given to two annotations")):
-        read_people(*write_coco(edit), skip_bad=True)
+        read_annotations(*write_coco(edit), skip_bad=True)
 
 
 @pytest.mark.parametrize("crowd", [None, "", [], 2, "0"])
@@ -116,7 +116,7 @@ def test_a_crowd_is_one_or_is_none(write_coco, crowd):
         data["annotations"][0]["iscrowd"] = crowd
 
     with pytest.raises(DataError, match=r"annotation 1 of image 7: iscrowd is .*, expected 0 or 1"):
-        read_people(*write_coco(edit))
+        read_annotations(*write_coco(edit))
 
 
 def test_what_is_malformed_leaves_the_others_alone(write_coco):
@@ -128,15 +128,15 @@ def test_what_is_malformed_leaves_the_others_alone(write_coco):
     file, images = write_coco(edit)
     for name in ("c.png", "d.png"):
         (images / name).touch()
-    people = read_people(file, images, skip_bad=True)
+    people = read_annotations(file, images, skip_bad=True)
     assert [sample.file_name for sample in people.skipped] == ["a.png"]
     assert "has the coordinate 1000000" in people.skipped[0].problem
-    assert [len(photograph.persons) for photograph in people.photographs] == [1, 0, 1]
-    for photograph in (people.photographs[0], people.photographs[2]):
-        assert photograph.persons[0].segmentation == [[4, 4, 14, 4, 14, 14, 4, 14]]
+    assert [len(image.persons) for image in people.images] == [1, 0, 1]
+    for image in (people.images[0], people.images[2]):
+        assert image.persons[0].segmentation == [[4, 4, 14, 4, 14, 14, 4, 14]]
 
 
-def test_the_first_invisible_person_is_that_of_the_first_photograph(write_coco, caplog):
+def test_the_first_invisible_person_is_that_of_the_first_image(write_coco, caplog):
     def edit(data):
         person = data["annotations"][0]
         data["annotations"][:2] = [
@@ -146,21 +146,21 @@ def test_the_first_invisible_person_is_that_of_the_first_photograph(write_coco, 
         ]
 
     with caplog.at_level(logging.WARNING):
-        read_people(*write_coco(edit))
+        read_annotations(*write_coco(edit))
     assert "2 of 4 person annotations have an empty mask or box and are left out (first: 12)" in caplog.text
 
 
-def test_missing_photographs_are_counted(write_coco):
+def test_missing_images_are_counted(write_coco):
     file, images = write_coco(lambda data: data["images"][0].update(file_name="c.png"))
-    with pytest.raises(DataError, match=r"1 of 2 photographs are not in .*images \(first: 'c\.png'\)"):
-        read_people(file, images)
+    with pytest.raises(DataError, match=r"1 of 2 images are not in .*images \(first: 'c\.png'\)"):
+        read_annotations(file, images)
 
 
 def test_missing_paths_are_named(write_coco, tmp_path):
     file, images = write_coco()
     with pytest.raises(DataError, match=r"none\.json does not exist"):
-        read_people(tmp_path / "none.json", images)
+        read_annotations(tmp_path / "none.json", images)
     with pytest.raises(DataError, match="cannot be read"):
-        read_people(tmp_path, images)
+        read_annotations(tmp_path, images)
     with pytest.raises(DataError, match=r"images folder .*none does not exist"):
-        read_people(file, tmp_path / "none")
+        read_annotations(file, tmp_path / "none")

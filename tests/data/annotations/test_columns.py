@@ -1,4 +1,4 @@
-"""Packed people are the people of the file: the same ids, boxes and pixels, one photograph or a selection of them."""
+"""Packed people are the people of the file: the same ids, boxes and pixels, one image or a selection of them."""
 
 import json
 import logging
@@ -14,12 +14,12 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from human_edge_detection.data.annotations import coco, person_checks
-from human_edge_detection.data.annotations.annotation_set import BadSample, PeopleAnnotations, split_off, without
-from human_edge_detection.data.annotations.coco import read_people
+from human_edge_detection.data.annotations.annotation_set import AnnotationSet, BadSample, split_off, without
+from human_edge_detection.data.annotations.coco import read_annotations
 from human_edge_detection.data.annotations.layout import find_split
 from human_edge_detection.data.annotations.polygons_and_rle import check_segmentation, decode_mask, mask_area_and_box
 from human_edge_detection.data.annotations.rle_to_polygons import trace
-from human_edge_detection.data.dataset import PeopleDataset
+from human_edge_detection.data.dataset import PersonDataset
 from human_edge_detection.experiments.schema.data import AugmentationConfig
 
 Photo = tuple[int, str, tuple[int, int], list[Any], list[Any]]
@@ -28,13 +28,13 @@ Photo = tuple[int, str, tuple[int, int], list[Any], list[Any]]
 def annotated(file: Path) -> list[Photo]:
     """What a COCO file says, each annotation drawn: id, box and pixels of persons and of crowds."""
     data = json.loads(file.read_bytes())
-    photographs = {
+    records = {
         image["id"]: (image["id"], image["file_name"], (image["height"], image["width"]), [], [])
         for image in data["images"]
     }
     for entry in data["annotations"]:
-        photograph = photographs[entry["image_id"]]
-        height, width = photograph[2]
+        record = records[entry["image_id"]]
+        height, width = record[2]
         segmentation = check_segmentation(entry["segmentation"], height, width)
         area, box = mask_area_and_box(segmentation, height, width)
         if "bbox" in entry:
@@ -42,25 +42,25 @@ def annotated(file: Path) -> list[Photo]:
             box = max(x, 0.0), max(y, 0.0), min(x + w, float(width)), min(y + h, float(height))
         assert area > 0
         mask = decode_mask(segmentation, height, width)
-        photograph[4 if entry["iscrowd"] else 3].append((entry["id"], box, mask.tobytes()))
-    return list(photographs.values())
+        record[4 if entry["iscrowd"] else 3].append((entry["id"], box, mask.tobytes()))
+    return list(records.values())
 
 
-def unpacked(people: PeopleAnnotations) -> list[Photo]:
+def unpacked(people: AnnotationSet) -> list[Photo]:
     return [
         (
-            photograph.id,
-            photograph.file_name,
-            (photograph.height, photograph.width),
+            record.id,
+            record.file_name,
+            (record.height, record.width),
             *(
                 [
-                    (one.id, one.box, decode_mask(one.segmentation, photograph.height, photograph.width).tobytes())
+                    (one.id, one.box, decode_mask(one.segmentation, record.height, record.width).tobytes())
                     for one in group
                 ]
-                for group in (photograph.persons, photograph.crowds)
+                for group in (record.persons, record.crowds)
             ),
         )
-        for photograph in people.photographs
+        for record in people.images
     ]
 
 
@@ -85,18 +85,18 @@ def people(request: pytest.FixtureRequest, tiny_coco: Path, tmp_path: Path, monk
         monkeypatch.setattr(coco, "_MIN_INDEXED_BYTES", 0)
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     paths = find_split(tiny_coco, "train")
-    return read_people(scatter(paths.annotations, tmp_path / "people.json"), paths.images)
+    return read_annotations(scatter(paths.annotations, tmp_path / "people.json"), paths.images)
 
 
-def test_what_is_packed_is_what_the_file_says(people: PeopleAnnotations) -> None:
+def test_what_is_packed_is_what_the_file_says(people: AnnotationSet) -> None:
     expected = annotated(people.file)
-    assert sum(len(photograph[3]) for photograph in expected) == 16
-    assert [len(photograph[4]) for photograph in expected] == [0, 1, 0, 0, 0, 0, 0, 0]
+    assert sum(len(record[3]) for record in expected) == 16
+    assert [len(record[4]) for record in expected] == [0, 1, 0, 0, 0, 0, 0, 0]
     assert unpacked(people) == expected
-    assert people.photographs.ids.tolist() == [photograph[0] for photograph in expected]
-    assert people.photographs.file_names == [photograph[1] for photograph in expected]
-    assert people.photographs.sizes.tolist() == [[*photograph[2]] for photograph in expected]
-    assert people.photographs.person_counts.tolist() == [len(photograph[3]) for photograph in expected]
+    assert people.images.ids.tolist() == [record[0] for record in expected]
+    assert people.images.file_names == [record[1] for record in expected]
+    assert people.images.sizes.tolist() == [[*record[2]] for record in expected]
+    assert people.images.person_counts.tolist() == [len(record[3]) for record in expected]
 
 
 @pytest.mark.parametrize("indexed", [False, True])
@@ -111,9 +111,9 @@ def test_run_lengths_are_traced_once_and_where_there_is_no_room_whenever_they_ar
             entry["segmentation"] = {"size": [30, 40], "counts": counts}
         data["annotations"].insert(1, data["annotations"][0] | {"id": 9, "segmentation": [[5, 5, 25, 6, 18, 20]]})
 
-    def samples(people: PeopleAnnotations) -> list[Any]:
+    def samples(people: AnnotationSet) -> list[Any]:
         sizes: dict[str, Any] = {"image_size": (48, 64), "mask_size": (32, 24)}
-        dataset = PeopleDataset(people, **sizes, augmentation=AugmentationConfig(), max_rois=None, seed=0)
+        dataset = PersonDataset(people, **sizes, augmentation=AugmentationConfig(), max_rois=None, seed=0)
         return [dataset[(epoch, index)] for epoch in range(3) for index in range(2)]
 
     monkeypatch.setattr(coco, "_MIN_INDEXED_BYTES", 0 if indexed else 2**20)
@@ -121,42 +121,42 @@ def test_run_lengths_are_traced_once_and_where_there_is_no_room_whenever_they_ar
     for room, traced in ((2**24, [True, True, True]), (1, [True, True, False]), (0, [False, True, False])):
         monkeypatch.setattr(person_checks, "_MAX_TRACED", room)
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / f"cache_{room}"))
-        people = read_people(*paths)
-        assert [bool(person.outlines) for person in people.photographs[0].persons] == traced
+        people = read_annotations(*paths)
+        assert [bool(person.outlines) for person in people.images[0].persons] == traced
         found.append((people, samples(people)))
     for people, made in found[1:]:
         assert people == found[0][0]
         for one, other in zip(made, found[0][1], strict=True):
             assert all(map(np.array_equal, one, other))
-    first, polygon, second = found[0][0].photographs[0].persons
+    first, polygon, second = found[0][0].images[0].persons
     np.testing.assert_array_equal(polygon.outlines[0], [[5, 5], [25, 6], [18, 20]])
     assert len(second.outlines) == 2
     assert all(map(np.array_equal, first.outlines, trace(first.segmentation)))  # type: ignore[arg-type]
 
 
-def test_parts_are_selections_in_their_order(people: PeopleAnnotations) -> None:
+def test_parts_are_selections_in_their_order(people: AnnotationSet) -> None:
     expected = unpacked(people)
     rest, split = split_off(people, 0.4)
-    assert len(split.photographs) == 3
-    chosen = {photograph.id for photograph in split.photographs}
-    assert unpacked(split) == [photograph for photograph in expected if photograph[0] in chosen]
-    assert unpacked(rest) == [photograph for photograph in expected if photograph[0] not in chosen]
-    fewer = without(rest, [BadSample(rest.photographs[1].file_name, "is empty")])
+    assert len(split.images) == 3
+    chosen = {record.id for record in split.images}
+    assert unpacked(split) == [record for record in expected if record[0] in chosen]
+    assert unpacked(rest) == [record for record in expected if record[0] not in chosen]
+    fewer = without(rest, [BadSample(rest.images[1].file_name, "is empty")])
     assert unpacked(fewer) == [one for number, one in enumerate(unpacked(rest)) if number != 1]
-    assert fewer.photographs.person_counts.tolist() == [len(photograph[3]) for photograph in unpacked(fewer)]
-    assert fewer.photographs[-1] == rest.photographs[-1] == tuple(rest.photographs[3:])[-1]
-    assert fewer.photographs != rest.photographs
+    assert fewer.images.person_counts.tolist() == [len(record[3]) for record in unpacked(fewer)]
+    assert fewer.images[-1] == rest.images[-1] == tuple(rest.images[3:])[-1]
+    assert fewer.images != rest.images
     with pytest.raises(IndexError):
-        fewer.photographs[len(fewer.photographs)]
+        fewer.images[len(fewer.images)]
 
 
-def derived(people: PeopleAnnotations) -> list[PeopleAnnotations]:
-    return [people, *split_off(people, 0.4), without(people, [BadSample(people.photographs[3].file_name, "is empty")])]
+def derived(people: AnnotationSet) -> list[AnnotationSet]:
+    return [people, *split_off(people, 0.4), without(people, [BadSample(people.images[3].file_name, "is empty")])]
 
 
-def test_samples_of_a_copy_are_the_same(people: PeopleAnnotations) -> None:
-    def samples(part: PeopleAnnotations) -> list[Any]:
-        dataset = PeopleDataset(
+def test_samples_of_a_copy_are_the_same(people: AnnotationSet) -> None:
+    def samples(part: AnnotationSet) -> list[Any]:
+        dataset = PersonDataset(
             part, image_size=(48, 64), mask_size=(16, 12), augmentation=AugmentationConfig(), max_rois=2, seed=3
         )
         return [dataset[(1, index)] for index in range(len(dataset))]
@@ -168,14 +168,14 @@ def test_samples_of_a_copy_are_the_same(people: PeopleAnnotations) -> None:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_other_processes_see_the_same(people: PeopleAnnotations, method: str) -> None:
+def test_other_processes_see_the_same(people: AnnotationSet, method: str) -> None:
     with get_context(method).Pool(1) as pool:
         for part in derived(people):
-            assert tuple(pool.apply(tuple, [part.photographs])) == tuple(part.photographs)
+            assert tuple(pool.apply(tuple, [part.images])) == tuple(part.images)
 
 
 def many(images: int, folder: Path) -> tuple[Path, Path]:
-    """So many photographs with four persons each, as a file of over a megabyte."""
+    """So many images with four persons each, as a file of over a megabyte."""
     outline = [round(value, 2) for step in range(20) for value in (20 + 9.5 * np.cos(step), 20 + 9.5 * np.sin(step))]
     (folder / "images").mkdir(exist_ok=True, parents=True)
     data: dict[str, Any] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "person"}]}
@@ -196,13 +196,13 @@ def test_cost_of_a_copy_and_number_of_objects_do_not_grow_with_the_data(
     pickled, blocks, packed = [], [], []
     for images in (1000, 4000):
         paths = many(images, tmp_path / str(images))
-        read_people(*paths)
-        people, count = allocated(lambda paths=paths: read_people(*paths))
-        assert len(people.photographs) == images
+        read_annotations(*paths)
+        people, count = allocated(lambda paths=paths: read_annotations(*paths))
+        assert len(people.images) == images
         pickled.append(len(pickle.dumps(people)))
-        packed.append(len(pickle.dumps(people.photographs.select(range(images)))))
+        packed.append(len(pickle.dumps(people.images.select(range(images)))))
         blocks.append(count)
-        assert allocated(lambda people=people: [None for photograph in people.photographs if not photograph])[1] < 50
+        assert allocated(lambda people=people: [None for record in people.images if not record])[1] < 50
     assert max(pickled) < 1000
     assert abs(pickled[1] - pickled[0]) < 10
     assert packed[1] - packed[0] <= 8 * 3000 + 100
@@ -213,28 +213,28 @@ def test_cost_of_a_copy_and_number_of_objects_do_not_grow_with_the_data(
 @pytest.mark.parametrize("chunk", [1, 3, 8192])
 @pytest.mark.parametrize("proven", [True, False])
 def test_how_annotations_are_checked_changes_nothing(
-    people: PeopleAnnotations, monkeypatch: pytest.MonkeyPatch, proven: bool, chunk: int
+    people: AnnotationSet, monkeypatch: pytest.MonkeyPatch, proven: bool, chunk: int
 ) -> None:
     proofs: list[int] = []
     prove = person_checks.prove_boxes
 
     def maybe(*arguments: Any, **options: Any) -> Any:
-        answer = prove(*arguments, **options) & proven
-        proofs.append(int(answer.sum()))
-        return answer
+        output = prove(*arguments, **options) & proven
+        proofs.append(int(output.sum()))
+        return output
 
     monkeypatch.setattr(person_checks, "prove_boxes", maybe)
     monkeypatch.setattr(person_checks, "_CHUNK", chunk)
     monkeypatch.setenv("XDG_CACHE_HOME", str(people.file.with_name("other_cache")))
-    again = read_people(people.file, people.images_dir)
+    again = read_annotations(people.file, people.images_dir)
     assert (sum(proofs) > 0) == proven
     assert len(proofs) == -(-17 // chunk)
     assert again == people
 
 
 def test_annotations_are_read_quietly_when_nothing_is_wrong(
-    people: PeopleAnnotations, caplog: pytest.LogCaptureFixture
+    people: AnnotationSet, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        read_people(people.file, people.images_dir)
+        read_annotations(people.file, people.images_dir)
     assert caplog.text == ""

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from human_edge_detection.data.annotations import coco, index
-from human_edge_detection.data.annotations.annotation_set import PeopleAnnotations
-from human_edge_detection.data.annotations.coco import read_people
+from human_edge_detection.data.annotations.annotation_set import AnnotationSet
+from human_edge_detection.data.annotations.coco import read_annotations
 from human_edge_detection.errors import DataError
 from human_edge_detection.files import write
 
@@ -47,36 +47,36 @@ def only(folder: Path) -> Path:
 
 
 def test_a_file_is_read_once_and_opened_from_then_on(write_coco, cache: Path, packings: list[Path]) -> None:
-    first = read_people(*write_coco())
+    first = read_annotations(*write_coco())
     assert only(cache).name == f"{first.sha256}.index"
-    assert read_people(first.file, first.images_dir) == first
+    assert read_annotations(first.file, first.images_dir) == first
     assert len(packings) == 1
 
 
 def test_small_files_are_read_again(write_coco, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache.parents[1]))
-    read_people(*write_coco())
+    read_annotations(*write_coco())
     assert not cache.exists()
 
 
 def test_a_changed_file_is_read_even_if_its_size_and_time_are_the_same(write_coco, packings: list[Path]) -> None:
-    before = read_people(*write_coco())
+    before = read_annotations(*write_coco())
     status = before.file.stat()
     before.file.write_bytes(before.file.read_bytes().replace(b"[4, 4, 14, 4,", b"[4, 4, 15, 4,"))
     os.utime(before.file, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert before.file.stat().st_size == status.st_size
-    after = read_people(before.file, before.images_dir)
+    after = read_annotations(before.file, before.images_dir)
     assert after.sha256 != before.sha256
-    assert after.photographs[0].persons[0].segmentation == [[4, 4, 15, 4, 14, 14, 4, 14]]
+    assert after.images[0].persons[0].segmentation == [[4, 4, 15, 4, 14, 14, 4, 14]]
     assert len(packings) == 2
 
 
 def test_equal_files_share_an_index(write_coco, tmp_path: Path, packings: list[Path]) -> None:
-    first = read_people(*write_coco())
+    first = read_annotations(*write_coco())
     copy = tmp_path / "copy.json"
     copy.write_bytes(first.file.read_bytes())
-    assert read_people(copy, first.images_dir).photographs == first.photographs
+    assert read_annotations(copy, first.images_dir).images == first.images
     assert len(packings) == 1
 
 
@@ -88,13 +88,13 @@ def flip(content: bytes, position: int) -> bytes:
 def test_a_changed_bit_is_noticed_and_the_index_made_again(
     write_coco, cache: Path, packings: list[Path], share: float, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first = read_people(*write_coco())
+    first = read_annotations(*write_coco())
     path = only(cache)
     good = path.read_bytes()
     path.unlink()  # what is mapped stays as it was
     path.write_bytes(flip(good, int(share * len(good))))
     with caplog.at_level(logging.INFO):
-        assert read_people(first.file, first.images_dir) == first
+        assert read_annotations(first.file, first.images_dir) == first
     assert "cannot be used" in caplog.text
     assert not [record for record in caplog.records if record.levelno > logging.INFO]
     assert len(packings) == 2
@@ -105,14 +105,14 @@ def test_a_changed_bit_is_noticed_and_the_index_made_again(
     "damage", ["empty", "cut off", "longer", "other version", "a folder", "a pipe", "zeros", "of others"]
 )
 def test_what_is_no_index_is_not_used(write_coco, cache: Path, packings: list[Path], damage: str) -> None:
-    first = read_people(*write_coco())
+    first = read_annotations(*write_coco())
     path = only(cache)
     content = path.read_bytes()
     path.unlink()
     if damage == "of others":
         other = first.file.with_name("other.json")
         other.write_bytes(first.file.read_bytes().replace(b"[4, 4, 14, 4,", b"[4, 4, 15, 4,"))
-        read_people(other, first.images_dir)
+        read_annotations(other, first.images_dir)
         content = only(cache).read_bytes()
     if damage == "a folder":
         path.mkdir()
@@ -129,7 +129,7 @@ def test_what_is_no_index_is_not_used(write_coco, cache: Path, packings: list[Pa
                 "of others": content,
             }[damage]
         )
-    assert read_people(first.file, first.images_dir) == first
+    assert read_annotations(first.file, first.images_dir) == first
     assert packings == ([first.file, other, first.file] if damage == "of others" else [first.file] * 2)
 
 
@@ -157,7 +157,7 @@ def test_without_a_place_for_it_reading_goes_on(
         monkeypatch.setattr(Path, "home", nobody)
     paths = write_coco()
     with caplog.at_level(logging.WARNING):
-        people = [read_people(*paths) for _ in range(2)]
+        people = [read_annotations(*paths) for _ in range(2)]
     assert people[0] == people[1] == pickle.loads(pickle.dumps(people[1]))
     assert caplog.text.count("will be read again next time") == (0 if problem == "no home" else 2)
     assert not list(tmp_path.rglob("*.tmp"))
@@ -166,7 +166,7 @@ def test_without_a_place_for_it_reading_goes_on(
 def test_many_at_once_read_the_same(write_coco, cache: Path) -> None:
     paths = write_coco()
     with ThreadPoolExecutor(8) as pool:
-        people = list(pool.map(lambda _: read_people(*paths), range(16)))
+        people = list(pool.map(lambda _: read_annotations(*paths), range(16)))
     assert all(one == people[0] for one in people)
     assert len(list(cache.iterdir())) == 1
 
@@ -180,7 +180,7 @@ def test_what_is_said_of_the_annotations_is_said_each_time(write_coco, caplog, p
     for _ in range(2):
         caplog.clear()
         with caplog.at_level(logging.WARNING):
-            read_people(*paths)
+            read_annotations(*paths)
         said.append(caplog.messages)
     assert len(said[0]) == 2
     assert said[0] == said[1]
@@ -194,30 +194,30 @@ def test_malformed_annotations_are_refused_and_skipped_from_an_index_too(write_c
     paths, errors = write_coco(edit), []
     for _ in range(2):
         with pytest.raises(DataError) as error:
-            read_people(*paths)
+            read_annotations(*paths)
         errors.append(str(error.value))
     assert "'b.png' (annotation 9 of image 8: segmentation is a NoneType" in errors[0]
     assert errors[0] == errors[1]
-    people = read_people(*paths, skip_bad=True)
-    assert people.photographs.file_names == ["a.png"]
+    people = read_annotations(*paths, skip_bad=True)
+    assert people.images.file_names == ["a.png"]
     assert [sample.file_name for sample in people.skipped] == ["b.png"]
     assert len(packings) == 1
 
 
-def test_photographs_that_vanish_are_missed(write_coco) -> None:
-    people = read_people(*write_coco())
+def test_images_that_vanish_are_missed(write_coco) -> None:
+    people = read_annotations(*write_coco())
     (people.images_dir / "a.png").unlink()
-    with pytest.raises(DataError, match=r"1 of 2 photographs are not in .*images \(first: 'a\.png'\)"):
-        read_people(people.file, people.images_dir)
+    with pytest.raises(DataError, match=r"1 of 2 images are not in .*images \(first: 'a\.png'\)"):
+        read_annotations(people.file, people.images_dir)
 
 
 def test_a_copy_is_the_same_even_when_its_index_is_gone(write_coco, cache: Path) -> None:
-    people = read_people(*write_coco())
+    people = read_annotations(*write_coco())
     pickled, path = pickle.dumps(people), only(cache)
     assert len(pickled) < 1000
     other = people.file.with_name("other.json")
     other.write_bytes(people.file.read_bytes().replace(b"[4, 4, 14, 4,", b"[4, 4, 15, 4,"))
-    other_index = cache / f"{read_people(other, people.images_dir).sha256}.index"
+    other_index = cache / f"{read_annotations(other, people.images_dir).sha256}.index"
     for instead in (None, b"something else", other_index.read_bytes()):
         path.unlink()
         if instead is not None:
@@ -225,22 +225,22 @@ def test_a_copy_is_the_same_even_when_its_index_is_gone(write_coco, cache: Path)
         assert pickle.loads(pickle.dumps(people)) == people
         with pytest.raises(DataError, match="was lost while it was in use"):
             pickle.loads(pickled)
-        read_people(people.file, people.images_dir)
+        read_annotations(people.file, people.images_dir)
         assert pickle.loads(pickled) == people
 
 
 def test_what_nobody_uses_is_deleted_when_another_index_is_written(write_coco, cache: Path, tmp_path: Path) -> None:
-    def others() -> PeopleAnnotations:
+    def others() -> AnnotationSet:
         copy = tmp_path / "copy.json"
         copy.write_bytes(copy.read_bytes() + b"\n" if copy.exists() else people.file.read_bytes() + b"\n")
-        return read_people(copy, people.images_dir)
+        return read_annotations(copy, people.images_dir)
 
-    people = read_people(*write_coco())
+    people = read_annotations(*write_coco())
     kept, leftover = only(cache), cache / ".half.tmp"
     leftover.touch()
     for path in (kept, leftover):
         os.utime(path, (0, time.time() - index._MAX_UNUSED_SECONDS - 60))
-    read_people(people.file, people.images_dir)  # which is a use
+    read_annotations(people.file, people.images_dir)  # which is a use
     others()
     assert kept.exists()
     assert not leftover.exists()

@@ -28,7 +28,7 @@ def test_message_lists_what_was_tried(tmp_path):
         find_splits(tmp_path)
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations/instances_train.json").touch()
-    with pytest.raises(DataError, match="no train photographs; tried images/train, "):
+    with pytest.raises(DataError, match="no train images; tried images/train, "):
         find_splits(tmp_path)
     with pytest.raises(DataError, match="does not exist"):
         find_splits(tmp_path / "none")

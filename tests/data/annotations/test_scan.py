@@ -5,15 +5,15 @@ import os
 import pytest
 
 from human_edge_detection.data.annotations import scan
-from human_edge_detection.data.annotations.coco import read_people
+from human_edge_detection.data.annotations.coco import read_annotations
 from human_edge_detection.data.annotations.scan import bad_samples
 
 
 @pytest.fixture
 def looked_at(monkeypatch) -> list[str]:
-    """Names of the photographs that were read, in any order."""
+    """Names of the images that were read, in any order."""
     names: list[str] = []
-    look = scan.photograph_problem
+    look = scan.image_problem
 
     def count(path, size):
         names.append(path.name)
@@ -25,10 +25,10 @@ def looked_at(monkeypatch) -> list[str]:
 
 @pytest.fixture
 def people(write_coco):
-    return read_people(*write_coco())
+    return read_annotations(*write_coco())
 
 
-def test_bad_photographs_are_found_in_the_order_of_the_file(people):
+def test_bad_images_are_found_in_the_order_of_the_file(people):
     assert bad_samples(people) == ()
     for name in ("b.png", "a.png"):
         path = people.images_dir / name
@@ -38,7 +38,7 @@ def test_bad_photographs_are_found_in_the_order_of_the_file(people):
     assert all(sample.problem.startswith("is cut off after") for sample in found)
 
 
-def test_good_photographs_are_read_once_and_bad_ones_again(people, tmp_path, looked_at):
+def test_good_images_are_read_once_and_bad_ones_again(people, tmp_path, looked_at):
     cache = tmp_path / "scan.json"
     (people.images_dir / "b.png").write_bytes(b"")
     assert len(bad_samples(people, cache=cache)) == 1
@@ -48,7 +48,7 @@ def test_good_photographs_are_read_once_and_bad_ones_again(people, tmp_path, loo
     assert looked_at == ["b.png"]
 
 
-def test_a_changed_photograph_is_read_again(people, tmp_path, looked_at):
+def test_a_changed_image_is_read_again(people, tmp_path, looked_at):
     cache = tmp_path / "scan.json"
     bad_samples(people, cache=cache)
     path = people.images_dir / "b.png"
@@ -66,10 +66,10 @@ def test_other_annotations_or_another_folder_make_the_cache_void(people, tmp_pat
     bad_samples(people, cache=cache)
     looked_at.clear()
     people.file.write_text(people.file.read_text() + "\n")
-    bad_samples(read_people(people.file, people.images_dir), cache=cache)
+    bad_samples(read_annotations(people.file, people.images_dir), cache=cache)
     assert len(looked_at) == 2
     people.images_dir.rename(tmp_path / "moved")
-    bad_samples(read_people(people.file, tmp_path / "moved"), cache=cache)
+    bad_samples(read_annotations(people.file, tmp_path / "moved"), cache=cache)
     assert len(looked_at) == 4
 
 

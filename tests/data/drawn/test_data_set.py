@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from human_edge_detection.data.annotations.coco import decode_mask, read_people
+from human_edge_detection.data.annotations.coco import decode_mask, read_annotations
 from human_edge_detection.data.annotations.layout import find_splits
-from human_edge_detection.data.drawn.data_set import draw_picture, write_sample_people
+from human_edge_detection.data.drawn.data_set import draw_picture, write_drawn_data
 from human_edge_detection.errors import DataError
 
 SMALL = {"train_images": 8, "val_images": 3, "image_size": (96, 128), "seed": 1}
@@ -17,19 +17,19 @@ def _content(root):
 
 
 def test_same_seed_gives_the_same_bytes_and_another_seed_others(sample_root, tmp_path):
-    assert _content(write_sample_people(tmp_path / "again", **SMALL)) == _content(sample_root)
-    other = write_sample_people(tmp_path / "other", **SMALL | {"seed": 2})
+    assert _content(write_drawn_data(tmp_path / "again", **SMALL)) == _content(sample_root)
+    other = write_drawn_data(tmp_path / "other", **SMALL | {"seed": 2})
     name = "images/train/train_00003.jpg"
     assert (other / name).read_bytes() != (sample_root / name).read_bytes()
 
 
 def test_both_splits_hold_what_real_data_holds(sample_root):
     for paths, count in zip(find_splits(sample_root), (8, 3), strict=True):
-        photographs = read_people(*paths).photographs
-        assert len(photographs) == count
-        assert any(not photograph.persons for photograph in photographs)
-        assert sum(len(photograph.crowds) for photograph in photographs) >= 1
-        assert sum(len(photograph.persons) for photograph in photographs) >= count // 2
+        images = read_annotations(*paths).images
+        assert len(images) == count
+        assert any(not image.persons for image in images)
+        assert sum(len(image.crowds) for image in images) >= 1
+        assert sum(len(image.persons) for image in images) >= count // 2
 
 
 def test_polygons_and_run_lengths_both_occur(sample_root):
@@ -57,20 +57,20 @@ def test_masks_are_where_the_people_are():
 
 
 def test_existing_folders(sample_root, tmp_path):
-    assert write_sample_people(sample_root, **SMALL) == sample_root
+    assert write_drawn_data(sample_root, **SMALL) == sample_root
     with pytest.raises(DataError, match="holds sample data made with"):
-        write_sample_people(sample_root, **SMALL | {"seed": 9})
+        write_drawn_data(sample_root, **SMALL | {"seed": 9})
     (tmp_path / "notes.txt").touch()
     with pytest.raises(DataError, match="is not sample data"):
-        write_sample_people(tmp_path, **SMALL)
+        write_drawn_data(tmp_path, **SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 def test_incomplete_sample_data_is_noticed(tmp_path):
-    root = write_sample_people(tmp_path / "people", **SMALL)
+    root = write_drawn_data(tmp_path / "people", **SMALL)
     next((root / "images/train").iterdir()).unlink()
     with pytest.raises(DataError, match="incomplete"):
-        write_sample_people(root, **SMALL)
+        write_drawn_data(root, **SMALL)
 
 
 def test_interrupted_drawing_leaves_nothing(tmp_path, monkeypatch):
@@ -79,5 +79,5 @@ def test_interrupted_drawing_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr("human_edge_detection.data.drawn.data_set.draw_picture", lambda *_, **__: stop())
     with pytest.raises(KeyboardInterrupt):
-        write_sample_people(tmp_path / "people", **SMALL)
+        write_drawn_data(tmp_path / "people", **SMALL)
     assert list(tmp_path.iterdir()) == []

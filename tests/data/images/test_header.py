@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from human_edge_detection.data.images.header import MAX_PIXELS, PictureHeader, read_header
+from human_edge_detection.data.images.header import MAX_PIXELS, ImageHeader, read_header
 from human_edge_detection.errors import DataError
 
 ORIENTATION = 0x0112
@@ -23,7 +23,7 @@ def encoded(kind, size=(31, 17), orientation=None, **settings):
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP"])
 def test_sizes_are_height_then_width(kind):
-    assert read_header(encoded(kind)) == PictureHeader(height=17, width=31, orientation=1)
+    assert read_header(encoded(kind)) == ImageHeader(height=17, width=31, orientation=1)
 
 
 @pytest.mark.parametrize("settings", [{"progressive": True}, {"restart_marker_rows": 1}])

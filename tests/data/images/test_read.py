@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from human_edge_detection.data.images.read import read_photograph, read_shrunk, resample, resize
+from human_edge_detection.data.images.read import read_image, read_shrunk, resample, resize
 from human_edge_detection.errors import DataError
 
 
@@ -23,12 +23,12 @@ def _oriented(jpeg: bytes, orientation: int) -> bytes:
 
 def test_channels_are_red_green_blue(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.full((4, 5, 3), (10, 20, 30), np.uint8))
-    assert read_photograph(tmp_path / "a.png")[0, 0].tolist() == [30, 20, 10]
+    assert read_image(tmp_path / "a.png")[0, 0].tolist() == [30, 20, 10]
 
 
 def test_exif_orientation_is_honoured(tmp_path, jpeg):
     (tmp_path / "a.jpg").write_bytes(_oriented(jpeg, 6))
-    assert read_photograph(tmp_path / "a.jpg").shape == (96, 64, 3)
+    assert read_image(tmp_path / "a.jpg").shape == (96, 64, 3)
 
 
 @pytest.mark.parametrize(
@@ -43,18 +43,18 @@ def test_exif_orientation_is_honoured(tmp_path, jpeg):
 )
 def test_every_kind_becomes_8_bit_rgb(tmp_path, image):
     cv2.imwrite(str(tmp_path / "a.png"), image)
-    read = read_photograph(tmp_path / "a.png")
+    read = read_image(tmp_path / "a.png")
     assert read.dtype == np.uint8
     assert read.shape == (4, 5, 3)
     assert np.abs(read.astype(int) - 200).max() <= 1
 
 
-def test_damaged_photographs_are_named(tmp_path, jpeg):
+def test_damaged_images_are_named(tmp_path, jpeg):
     png = cv2.imencode(".png", np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8))[1].tobytes()
     # A preview inside the file has an end marker of its own.
     preview = jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(jpeg) + 2) + jpeg + jpeg[2:]
     (tmp_path / "whole.jpg").write_bytes(preview)
-    assert read_photograph(tmp_path / "whole.jpg").shape == (64, 96, 3)
+    assert read_image(tmp_path / "whole.jpg").shape == (64, 96, 3)
     cases = {
         b"": "is empty",
         b"<!DOCTYPE html><html></html>": "is not a picture",
@@ -65,15 +65,15 @@ def test_damaged_photographs_are_named(tmp_path, jpeg):
     for content, message in cases.items():
         (tmp_path / "bad.jpg").write_bytes(content)
         with pytest.raises(DataError, match=message) as error:
-            read_photograph(tmp_path / "bad.jpg")
+            read_image(tmp_path / "bad.jpg")
         assert str(tmp_path / "bad.jpg") in str(error.value)
     with pytest.raises(DataError, match="cannot be read"):
-        read_photograph(tmp_path / "none.jpg")
+        read_image(tmp_path / "none.jpg")
 
 
 def test_jpegs_come_smaller_where_that_is_enough(tmp_path, jpeg):
     (tmp_path / "a.jpg").write_bytes(_oriented(jpeg, 6))
-    whole = read_photograph(tmp_path / "a.jpg")
+    whole = read_image(tmp_path / "a.jpg")
     for most, factor in ((0.2, 1), (1.9, 1), (2.0, 2), (7.9, 4), (100.0, 8)):
         image, shrunk_by = read_shrunk(tmp_path / "a.jpg", (96, 64), most)
         assert shrunk_by == factor

@@ -22,7 +22,7 @@ def draw(augmentation, key=(0, 0, 0), size=SIZE):
 
 
 def in_pixels(view, size=SIZE):
-    """From pixels to those of a view as large as the photograph: the linear part, and where the centre goes."""
+    """From pixels to those of a view as large as the image: the linear part, and where the centre goes."""
     matrix = np.diag([size[1], size[0], 1.0]) @ view.matrix
     centre = matrix[:2, :2] @ (np.array(size[::-1]) / 2) + matrix[:2, 2]
     return matrix[:2, :2], centre - np.array(size[::-1]) / 2

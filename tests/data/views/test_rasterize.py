@@ -16,7 +16,7 @@ UNIT = np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]])
 
 
 def silhouettes(segmentation):
-    """Of one person on a photograph of ``SIZE`` whose run lengths are still to be traced."""
+    """Of one person on an image of ``SIZE`` whose run lengths are still to be traced."""
     polygons = segmentation if isinstance(segmentation, list) else []
     outlines = tuple(np.reshape(polygon, (-1, 2)).astype(float) for polygon in polygons)
     return Silhouettes([shape_of(PersonAnnotation(1, (0.0, 0.0, 1.0, 1.0), segmentation, outlines, False), *SIZE)])
@@ -129,7 +129,7 @@ def test_polygons_are_painted_where_exact_geometry_has_them(seed, corners, zoom)
 
 
 def convex_polygon_and_view(seed):
-    """``(P, 2)`` in a photograph of ``SIZE``, and a matrix to fractions of a view."""
+    """``(P, 2)`` in an image of ``SIZE``, and a matrix to fractions of a view."""
     rng = np.random.default_rng(seed)
     hull = cv2.convexHull(rng.uniform(-10, 90, (8, 2)).astype(np.float32))[:, 0]
     angle, zoom = rng.uniform(-0.5, 0.5), rng.uniform(0.7, 2.0)

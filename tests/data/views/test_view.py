@@ -8,11 +8,11 @@ from augmentations import only
 from plain_views import iou, mask_boxes, plain_view
 from pycocotools import mask as coco_mask
 
-from human_edge_detection.data.annotations.coco import read_people
+from human_edge_detection.data.annotations.coco import read_annotations
 from human_edge_detection.data.annotations.layout import find_splits
 from human_edge_detection.data.annotations.polygons_and_rle import decode_mask
 from human_edge_detection.data.dataset import Scene, person_mask, read_scene, roi_masks
-from human_edge_detection.data.drawn.data_set import write_sample_people
+from human_edge_detection.data.drawn.data_set import write_drawn_data
 from human_edge_detection.data.images.read import resize
 from human_edge_detection.data.views.augment import FILL_COLOR, View, draw_view, fit_boxes
 from human_edge_detection.data.views.view import PeopleInView, view_images
@@ -28,28 +28,28 @@ ORDINARY = 32 * 32
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
-    """People on 16 drawn photographs of 360 x 480: polygons, run lengths and crowds."""
+    """People on 16 drawn images of 360 x 480: polygons, run lengths and crowds."""
     root = tmp_path_factory.mktemp("views") / "people"
-    return read_people(
-        *find_splits(write_sample_people(root, train_images=16, val_images=2, image_size=(360, 480), seed=5))[0]
+    return read_annotations(
+        *find_splits(write_drawn_data(root, train_images=16, val_images=2, image_size=(360, 480), seed=5))[0]
     )
 
 
 @pytest.fixture
 def small(write_coco):
-    return read_people(*write_coco())
+    return read_annotations(*write_coco())
 
 
-def extent(photograph):
-    return np.array([photograph.width, photograph.height] * 2)
+def extent(record):
+    return np.array([record.width, record.height] * 2)
 
 
 def look(people, index, augmentation, seed=0):
-    """A photograph, a view of it, the people in it, and the same made at full size."""
-    photograph = people.photographs[index]
-    view = draw_view(augmentation, (photograph.height, photograph.width), np.random.default_rng((seed, index)))
-    scene = plain_view(read_scene(people, photograph), view)
-    return photograph, view, PeopleInView(photograph, view.matrix), scene
+    """An image, a view of it, the people in it, and the same made at full size."""
+    record = people.images[index]
+    view = draw_view(augmentation, (record.height, record.width), np.random.default_rng((seed, index)))
+    scene = plain_view(read_scene(people, record), view)
+    return record, view, PeopleInView(record, view.matrix), scene
 
 
 @pytest.mark.parametrize(
@@ -57,18 +57,18 @@ def look(people, index, augmentation, seed=0):
     [(STILL, 0.975, 0.975, 0.4), (AugmentationConfig(), 0.955, 0.965, 0.7)],
 )
 def test_masks_and_boxes_are_as_at_full_size(drawn, augmentation, roi_iou, person_iou, box):
-    """What is left is mostly what the exact path loses, by rounding people to pixels of the photograph: see below."""
+    """What is left is mostly what the exact path loses, by rounding people to pixels of the image: see below."""
     roi_ious, person_ious, areas, distances = [], [], [], []
-    for index, seed in product(range(len(drawn.photographs)), range(2)):
-        photograph, _, shown, scene = look(drawn, index, augmentation, seed)
-        expected, got = mask_boxes(scene.persons), shown.boxes * extent(photograph)
+    for index, seed in product(range(len(drawn.images)), range(2)):
+        record, _, shown, scene = look(drawn, index, augmentation, seed)
+        expected, got = mask_boxes(scene.persons), shown.boxes * extent(record)
         seen = expected[:, 2] > 0
         np.testing.assert_array_equal(got[:, 2] > 0, seen)
         distances += np.abs(expected - got)[seen].max(axis=1).tolist()
         seen &= (expected[:, 2] - expected[:, 0]) * (expected[:, 3] - expected[:, 1]) >= ORDINARY
         numbers = np.flatnonzero(seen)
         boxes = fit_boxes(expected[seen], scene.ignored.shape)
-        exact, ours = roi_masks(scene, boxes, numbers, MASK), shown.roi_masks(boxes / extent(photograph), numbers, MASK)
+        exact, ours = roi_masks(scene, boxes, numbers, MASK), shown.roi_masks(boxes / extent(record), numbers, MASK)
         roi_ious += [iou(a == 1, b == 1) for a, b in zip(exact, ours, strict=True)]
         areas += [(b == 1).sum() / (a == 1).sum() for a, b in zip(exact, ours, strict=True)]
         assert all((a == b).mean() > 0.95 for a, b in zip(exact, ours, strict=True))
@@ -83,25 +83,25 @@ def test_masks_and_boxes_are_as_at_full_size(drawn, augmentation, roi_iou, perso
 
 
 @pytest.mark.parametrize("augmentation", [STILL, AugmentationConfig()], ids=["identity", "random"])
-def test_polygons_are_followed_more_closely_than_by_masks_of_the_photograph(drawn, augmentation):
-    """Against the same polygons on a photograph four times as large, both ways."""
+def test_polygons_are_followed_more_closely_than_by_masks_of_the_image(drawn, augmentation):
+    """Against the same polygons on an image four times as large, both ways."""
     ours, full_size, distances = [], [], []
-    for index, photograph in enumerate(drawn.photographs):
+    for index, record in enumerate(drawn.images):
         _, view, shown, scene = look(drawn, index, augmentation)
-        for number, person in enumerate(photograph.persons):
+        for number, person in enumerate(record.persons):
             if not (isinstance(person.segmentation, list) and scene.persons[number].any()):
                 continue
             polygons = [[4 * value for value in polygon] for polygon in person.segmentation]
-            large = decode_mask(polygons, 4 * photograph.height, 4 * photograph.width)[None]
+            large = decode_mask(polygons, 4 * record.height, 4 * record.width)[None]
             whole = Scene(np.repeat(large[0, :, :, None], 3, axis=2), large, np.zeros_like(large[0]))
             fine = plain_view(whole, replace(view, matrix=view.matrix @ scaling(1 / 4, 1 / 4)))
             box = mask_boxes(fine.persons) / 4
-            distances.append(np.abs(shown.boxes[number] * extent(photograph) - box[0]).max())
-            box = fit_boxes(box, (photograph.height, photograph.width))
+            distances.append(np.abs(shown.boxes[number] * extent(record) - box[0]).max())
+            box = fit_boxes(box, (record.height, record.width))
             alone, target = scene._replace(persons=scene.persons[[number]]), np.array([0])
             truth = roi_masks(fine, 4 * box, target, MASK)[0] == 1
             full_size.append(iou(roi_masks(alone, box, target, MASK)[0] == 1, truth))
-            ours.append(iou(shown.roi_masks(box / extent(photograph), np.array([number]), MASK)[0] == 1, truth))
+            ours.append(iou(shown.roi_masks(box / extent(record), np.array([number]), MASK)[0] == 1, truth))
     assert len(ours) > 15
     assert np.mean(ours) > np.mean(full_size) + 0.01
     assert np.mean(ours) > 0.98 and min(ours) > 0.93
@@ -109,24 +109,24 @@ def test_polygons_are_followed_more_closely_than_by_masks_of_the_photograph(draw
 
 
 def test_people_lie_where_the_picture_shows_them(drawn):
-    """A photograph that is white where a person is, and black elsewhere, gives the mask."""
-    photograph, view, shown, _ = look(
+    """An image that is white where a person is, and black elsewhere, gives the mask."""
+    record, view, shown, _ = look(
         drawn,
         0,
         only(horizontal_flip=0.5, scale=(0.9, 1.1), translate=0.05, rotate=10.0),
         3,
     )
-    scene = read_scene(drawn, photograph)
+    scene = read_scene(drawn, record)
     anyone = scene.persons.any(axis=0).astype(np.uint8) * 255
     white = warp(anyone, scaling(*IMAGE[::-1]) @ view.matrix, IMAGE, (0,))
     assert iou(white > 127, shown.person_mask(IMAGE) == 1) > 0.96
 
 
 def test_mirrored_people_are_mirrored(small):
-    photograph = small.photographs[0]
+    record = small.images[0]
     identity = scaling(1 / 40, 1 / 30)
     mirrored = identity @ translation(40, 0) @ scaling(-1, 1)
-    plain, flipped = PeopleInView(photograph, identity), PeopleInView(photograph, mirrored)
+    plain, flipped = PeopleInView(record, identity), PeopleInView(record, mirrored)
     np.testing.assert_array_equal(plain.person_mask((30, 40))[:, ::-1], flipped.person_mask((30, 40)))
     np.testing.assert_allclose(flipped.boxes, 1 - plain.boxes[:, [2, 1, 0, 3]] * [1, -1, 1, -1] - [0, 1, 0, 1])
     box, number = plain.boxes[:1], np.array([0])
@@ -136,24 +136,24 @@ def test_mirrored_people_are_mirrored(small):
 
 def test_a_person_partly_outside_has_a_box_of_what_is_seen(small):
     view = scaling(1 / 40, 1 / 30) @ translation(-9, -9)  # the first person covers 4 to 14, the second 10, 8 to 20, 18
-    shown = PeopleInView(small.photographs[0], view)
+    shown = PeopleInView(small.images[0], view)
     np.testing.assert_allclose(shown.boxes * [40, 30, 40, 30], [[0, 0, 5, 5], [1, 0, 11, 9]], atol=1e-9)
-    gone = PeopleInView(small.photographs[0], scaling(1 / 40, 1 / 30) @ translation(-14, -9))
+    gone = PeopleInView(small.images[0], scaling(1 / 40, 1 / 30) @ translation(-14, -9))
     np.testing.assert_allclose(gone.boxes * [40, 30, 40, 30], [[0, 0, 0, 0], [0, 0, 6, 9]], atol=1e-9)
-    far = PeopleInView(small.photographs[0], scaling(1 / 40, 1 / 30) @ translation(-100, 0))
+    far = PeopleInView(small.images[0], scaling(1 / 40, 1 / 30) @ translation(-100, 0))
     assert not far.boxes.any()
     assert (far.person_mask((30, 40)) == 255).all()
 
 
-def test_people_end_where_the_photograph_ends(write_coco):
-    """A polygon may leave the photograph; its pixels do not."""
+def test_people_end_where_the_image_ends(write_coco):
+    """A polygon may leave the image; its pixels do not."""
 
     def edit(data):
         data["annotations"][0]["segmentation"] = [[-10, 4, 14, 4, 14, 14, -10, 14]]
         data["annotations"][0]["bbox"] = [0, 4, 14, 10]
 
-    people = read_people(*write_coco(edit))
-    shown = PeopleInView(people.photographs[0], scaling(1 / 80, 1 / 60) @ translation(20, 15))
+    people = read_annotations(*write_coco(edit))
+    shown = PeopleInView(people.images[0], scaling(1 / 80, 1 / 60) @ translation(20, 15))
     np.testing.assert_allclose(shown.boxes[0] * [80, 60, 80, 60], [20, 19, 34, 29], atol=1e-4)
     mask = shown.person_mask((60, 80))
     assert (mask[:, :20] == 255).all() and (mask[20:28, 21:33] == 1).all()
@@ -161,14 +161,14 @@ def test_people_end_where_the_photograph_ends(write_coco):
     assert (roi[:, :4] == 255).all() and (roi[3:9, 6:16] == 1).all()
 
 
-def test_a_pixel_half_of_a_person_and_half_beyond_the_photograph_is_the_persons(write_coco):
+def test_a_pixel_half_of_a_person_and_half_beyond_the_image_is_the_persons(write_coco):
     def edit(data):
         everything = {"size": [30, 40], "counts": [0, 1200]}  # an outline of short lines
         data["annotations"] = [data["annotations"][0] | {"segmentation": everything, "bbox": [0, 0, 40, 30]}]
 
     turn = np.array([[0.98, 0.2, 0.0], [-0.2, 0.98, 0.0], [0.0, 0.0, 1.0]])
     view = scaling(1 / 80, 1 / 60) @ translation(20, 15) @ turn
-    shown = PeopleInView(read_people(*write_coco(edit)).photographs[0], view)
+    shown = PeopleInView(read_annotations(*write_coco(edit)).images[0], view)
     mask, roi = shown.person_mask((60, 80)), shown.roi_masks(np.array([[0, 0, 1, 1.0]]), np.array([0]), (60, 80))[0]
     assert {*np.unique(mask).tolist()} == {1, 255} and (mask == 1).sum() > 900
     np.testing.assert_array_equal(roi == 255, mask == 255)
@@ -177,37 +177,37 @@ def test_a_pixel_half_of_a_person_and_half_beyond_the_photograph_is_the_persons(
 
 @pytest.mark.parametrize("index", [0, 1])
 def test_the_identity_is_the_exact_path_where_pixels_are_whole(small, index):
-    """Squares of whole pixels, a crowd as run lengths, and a photograph without anybody."""
-    photograph = small.photographs[index]
-    scene = read_scene(small, photograph)
-    shown = PeopleInView(photograph, scaling(1 / 40, 1 / 30))
+    """Squares of whole pixels, a crowd as run lengths, and an image without anybody."""
+    record = small.images[index]
+    scene = read_scene(small, record)
+    shown = PeopleInView(record, scaling(1 / 40, 1 / 30))
     np.testing.assert_array_equal(shown.person_mask((30, 40)), person_mask(scene, (30, 40)))
-    boxes = np.array([person.box for person in photograph.persons], np.float64).reshape(-1, 4)
+    boxes = np.array([person.box for person in record.persons], np.float64).reshape(-1, 4)
     np.testing.assert_allclose(shown.boxes * [40, 30, 40, 30], boxes, atol=1e-9)
     wide = fit_boxes((boxes + np.array([-4, -4, 8, 8])).astype(np.float32), (30, 40))
     numbers = np.arange(len(boxes))
     exact = roi_masks(scene, wide, numbers, (44, 44))
     # At twice the size the corners of run lengths are cut off, as a mask that is interpolated has them.
-    assert (shown.roi_masks(wide / extent(photograph), numbers, (44, 44)) != exact).sum() <= 2
+    assert (shown.roi_masks(wide / extent(record), numbers, (44, 44)) != exact).sum() <= 2
 
 
 def test_an_image_has_the_size_it_is_asked_for_and_its_colours(drawn):
-    photograph = drawn.photographs[0]
-    identity = scaling(1 / photograph.width, 1 / photograph.height)
-    (image,) = view_images(drawn, photograph, View(identity, None, 0.0), [IMAGE])
-    expected = resize(read_scene(drawn, photograph).image, IMAGE)
+    record = drawn.images[0]
+    identity = scaling(1 / record.width, 1 / record.height)
+    (image,) = view_images(drawn, record, View(identity, None, 0.0), [IMAGE])
+    expected = resize(read_scene(drawn, record).image, IMAGE)
     difference = np.abs(image.astype(float) - expected)
     assert difference.mean() < 1.5 and np.sqrt((difference**2).mean()) < 3
 
 
-def test_what_a_view_shows_beside_the_photograph_has_the_fill_colour(drawn):
-    photograph = drawn.photographs[0]
-    matrix = translation(0.5, 0) @ scaling(1 / photograph.width, 1 / photograph.height)
-    (image,) = view_images(drawn, photograph, View(matrix, None, 0.0), [IMAGE])
+def test_what_a_view_shows_beside_the_image_has_the_fill_colour(drawn):
+    record = drawn.images[0]
+    matrix = translation(0.5, 0) @ scaling(1 / record.width, 1 / record.height)
+    (image,) = view_images(drawn, record, View(matrix, None, 0.0), [IMAGE])
     assert (image[:, : IMAGE[1] // 2 - 1] == FILL_COLOR).all()
 
 
-def test_large_photographs_are_decoded_smaller_with_little_loss(write_coco):
+def test_large_images_are_decoded_smaller_with_little_loss(write_coco):
     """The blocks of a JPEG that is much larger than the answer; the same geometry, to a fraction of a pixel."""
     height, width = 720, 962  # no multiples of eight
 
@@ -219,24 +219,24 @@ def test_large_photographs_are_decoded_smaller_with_little_loss(write_coco):
         cv2.imwrite(str(folder / "a.jpg"), large, [cv2.IMWRITE_JPEG_QUALITY, 95])
 
     folder = write_coco()[1]
-    people = read_people(*write_coco(edit))
-    photograph = people.photographs[0]
-    full = read_scene(people, photograph).image
+    people = read_annotations(*write_coco(edit))
+    record = people.images[0]
+    full = read_scene(people, record).image
     identity = scaling(1 / width, 1 / height)
     for size in ((120, 160), (60, 80), (30, 40)):  # decoded at 1/2, 1/4 and 1/4
-        (image,) = view_images(people, photograph, View(identity, None, 0.0), [size])
+        (image,) = view_images(people, record, View(identity, None, 0.0), [size])
         error = np.sqrt(((image.astype(float) - resize(full, size)) ** 2).mean())
         assert error < 8
         shifted = translation(0.5 / size[1], 0) @ identity
-        (image,) = view_images(people, photograph, View(shifted, None, 0.0), [size])
+        (image,) = view_images(people, record, View(shifted, None, 0.0), [size])
         assert np.sqrt(((image.astype(float) - resize(full, size)) ** 2).mean()) > 1.2 * error
 
 
-def test_a_blur_is_as_wide_on_the_photograph_whatever_the_size(drawn):
-    photograph = drawn.photographs[1]
-    identity = scaling(1 / photograph.width, 1 / photograph.height)
-    blurred = view_images(drawn, photograph, View(identity, None, 6.0), [IMAGE, (360, 480)])
-    plain = cv2.GaussianBlur(read_scene(drawn, photograph).image, (0, 0), 6.0)
+def test_a_blur_is_as_wide_on_the_image_whatever_the_size(drawn):
+    record = drawn.images[1]
+    identity = scaling(1 / record.width, 1 / record.height)
+    blurred = view_images(drawn, record, View(identity, None, 6.0), [IMAGE, (360, 480)])
+    plain = cv2.GaussianBlur(read_scene(drawn, record).image, (0, 0), 6.0)
     assert np.abs(blurred[1].astype(int) - plain).max() <= 1
     assert np.abs(blurred[0].astype(float) - resize(plain, IMAGE)).mean() < 1
 
@@ -253,9 +253,9 @@ def test_run_lengths_and_polygon_of_the_same_person_agree(write_coco):
         for entry, segmentation in zip(data["annotations"], (polygon, rle), strict=True):
             entry.update(bbox=[11, 4, 18, 22], segmentation=segmentation)
 
-    people = read_people(*write_coco(edit))
+    people = read_annotations(*write_coco(edit))
     view = draw_view(AugmentationConfig(), (30, 40), np.random.default_rng(8))
-    shown = PeopleInView(people.photographs[0], view.matrix)
+    shown = PeopleInView(people.images[0], view.matrix)
     assert np.abs(shown.boxes[0] - shown.boxes[1]).max() * 40 < 1
     masks = shown.roi_masks(shown.boxes[[0, 0]], np.array([0, 1]), (160, 120))
     assert iou(masks[0] == 1, masks[1] == 1) > 0.96

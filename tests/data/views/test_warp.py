@@ -3,8 +3,8 @@ import pytest
 from plain_views import plain_view
 
 from human_edge_detection.data.dataset import Scene
-from human_edge_detection.data.drawn.data_set import write_sample_people
-from human_edge_detection.data.images.read import read_photograph, resize
+from human_edge_detection.data.drawn.data_set import write_drawn_data
+from human_edge_detection.data.images.read import read_image, resize
 from human_edge_detection.data.views.augment import FILL_COLOR, draw_view
 from human_edge_detection.data.views.warp import inverse, scaling, strides, transform, translation, warp
 from human_edge_detection.experiments.schema.data import AugmentationConfig
@@ -12,11 +12,9 @@ from human_edge_detection.experiments.schema.data import AugmentationConfig
 
 @pytest.fixture(scope="module")
 def picture(tmp_path_factory):
-    """A drawn photograph of 480 x 640, with edges and texture."""
-    root = write_sample_people(
-        tmp_path_factory.mktemp("large") / "a", train_images=4, val_images=2, image_size=(480, 640)
-    )
-    return read_photograph(min((root / "images" / "train").iterdir()))
+    """A drawn image of 480 x 640, with edges and texture."""
+    root = write_drawn_data(tmp_path_factory.mktemp("large") / "a", train_images=4, val_images=2, image_size=(480, 640))
+    return read_image(min((root / "images" / "train").iterdir()))
 
 
 def decibels(one, other):
@@ -74,7 +72,7 @@ def test_half_a_pixel_would_be_seen(picture):
 
 
 def test_only_what_is_seen_is_worked_on_and_nothing_of_it_is_lost(picture):
-    """A view of a small part has the detail of that part, whatever the photograph's size."""
+    """A view of a small part has the detail of that part, whatever the image's size."""
     part = picture[200:264, 300:396]
     matrix = translation(-300, -200)
     np.testing.assert_array_equal(warp(picture, matrix, (64, 96), FILL_COLOR), part)

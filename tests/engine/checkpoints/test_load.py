@@ -5,7 +5,7 @@ import pytest
 from human_edge_detection.data.annotations.layout import find_split
 from human_edge_detection.engine.build import build_model
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, save_checkpoint
-from human_edge_detection.engine.checkpoints.load import load_trained, read_people_for
+from human_edge_detection.engine.checkpoints.load import load_trained, read_annotations_for
 from human_edge_detection.errors import CheckpointError, DataError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 from human_edge_detection.files.write import write_json
@@ -30,9 +30,9 @@ def test_weights_of_another_model_are_refused(tiny_config: ExperimentConfig, tmp
 def test_own_data_or_those_given(tiny_config: ExperimentConfig, tiny_coco: Path, tmp_path: Path) -> None:
     trained = load_trained(save(tmp_path / "a.pth", tiny_config))
     assert not trained.model.training
-    assert len(read_people_for(trained, "val", None).photographs) == 4
-    assert len(read_people_for(trained, "train", None).photographs) == 8
-    assert len(read_people_for(trained, "val", find_split(tiny_coco, "train")).photographs) == 8
+    assert len(read_annotations_for(trained, "val", None).images) == 4
+    assert len(read_annotations_for(trained, "train", None).images) == 8
+    assert len(read_annotations_for(trained, "val", find_split(tiny_coco, "train")).images) == 8
 
 
 @pytest.mark.parametrize("name", ["sampled", "sampled/seed_1"])
@@ -41,9 +41,9 @@ def test_sample_data_lie_beside_the_output_folder(tiny_config: ExperimentConfig,
     run = RunPaths(tmp_path / "experiments" / name)
     trained = load_trained(save(run.best, config))
     with pytest.raises(DataError, match="give other data: --data_root"):
-        read_people_for(trained, "val", None)
+        read_annotations_for(trained, "val", None)
     assert not (tmp_path / "sample_data").exists(), "nothing is drawn for a checkpoint outside a run folder"
     write_json(run.config, {})
-    people = read_people_for(trained, "val", None)
-    assert len(people.photographs) == 2
+    people = read_annotations_for(trained, "val", None)
+    assert len(people.images) == 2
     assert sample_data_dir(tmp_path / "experiments", trained.checkpoint.config.data) in people.file.parents

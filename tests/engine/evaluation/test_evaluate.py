@@ -31,13 +31,13 @@ def test_at_most_two_batches_and_answers_are_held() -> None:
     kept: list[weakref.ref[Tensor]] = []
     held = []
 
-    def answer(images: Tensor, rois: Tensor) -> SegmentationOutput:
+    def prediction(images: Tensor, rois: Tensor) -> SegmentationOutput:
         output = SegmentationOutput(torch.randn(len(rois), 3, *SIZE), {"full_image_logits": images[:, :1] - 0.5})
         kept.append(weakref.ref(output.logits))
         return output
 
     metrics = measure(
-        answer,
+        prediction,
         batches(kept),
         device=torch.device("cpu"),
         precision="fp32",

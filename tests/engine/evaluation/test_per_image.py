@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from human_edge_detection.data.annotations.coco import read_people
-from human_edge_detection.data.dataset import PeopleDataset
+from human_edge_detection.data.annotations.coco import read_annotations
+from human_edge_detection.data.dataset import PersonDataset
 from human_edge_detection.data.loader import validation_batches
 from human_edge_detection.engine.checkpoints.checkpoint import read_checkpoint
 from human_edge_detection.engine.evaluation.per_image import count_per_image
@@ -73,9 +73,9 @@ def test_the_metrics_of_the_best_epoch_follow_from_the_counts(finished: RunPaths
 def test_the_counts_are_those_of_the_best_checkpoint(
     finished: RunPaths, config: ExperimentConfig, tiny_coco: Path
 ) -> None:
-    people = read_people(tiny_coco / "annotations" / "instances_val.json", tiny_coco / "images" / "val")
+    people = read_annotations(tiny_coco / "annotations" / "instances_val.json", tiny_coco / "images" / "val")
     sizes = {"image_size": config.model.image_size, "mask_size": config.model.mask_size}
-    dataset = PeopleDataset(people, **sizes, augmentation=None, max_rois=None, seed=0)
+    dataset = PersonDataset(people, **sizes, augmentation=None, max_rois=None, seed=0)
     batches = validation_batches(dataset, batch_size=3, num_workers=0)
     counted = [
         count_per_image(path, batches, device=torch.device("cpu"), precision="fp32", after_batch=lambda: None)
@@ -85,7 +85,7 @@ def test_the_counts_are_those_of_the_best_checkpoint(
     assert counted[1].rois.confusion != counted[0].rois.confusion
 
 
-def test_every_photograph_and_person_is_there_with_its_size(finished: RunPaths, tiny_coco: Path) -> None:
+def test_every_image_and_person_is_there_with_its_size(finished: RunPaths, tiny_coco: Path) -> None:
     counts = counts_of(finished)
     assert counts.images.id == (1, 2, 3, 4)
     assert counts.images.persons == (2, 3, 0, 2)
@@ -153,8 +153,8 @@ def test_a_run_of_an_older_version_gets_them_without_training(
 
 BAD: dict[str, tuple[str, str, Any]] = {
     "columns of different lengths": ("images", "persons", [1]),
-    "a photograph twice": ("images", "id", [1, 1, 3, 4]),
-    "a roi on no photograph": ("rois", "image", [9, 1, 2, 2, 2, 4, 4]),
+    "an image twice": ("images", "id", [1, 1, 3, 4]),
+    "a roi on no image": ("rois", "image", [9, 1, 2, 2, 2, 4, 4]),
     "a negative count": ("images", "persons", [-1, 3, 0, 2]),
     "nine counts are three": ("rois", "confusion", [[1, 2, 3]] * 7),
     "a share above one": ("rois", "target_iou", [1.5] * 7),

@@ -32,7 +32,7 @@ def make_batch(rois: int = 2) -> Batch:
     return Batch(torch.full((2, 3, *SIZE), 0.5), boxes[:rois], masks, people, (11, 12), tuple(range(rois)))
 
 
-def answer(batch: Batch, classes: torch.Tensor, *, full_image: bool = True) -> SegmentationOutput:
+def prediction(batch: Batch, classes: torch.Tensor, *, full_image: bool = True) -> SegmentationOutput:
     logits = functional.one_hot(classes.long(), 3).permute(0, 3, 1, 2).float()
     aux = {"full_image_logits": (batch.person_masks == 1).float()[:, None] * 8 - 4} if full_image else {}
     return SegmentationOutput(logits, aux)
@@ -51,7 +51,7 @@ def error_colours(picture: Picture) -> dict[str, bool]:
 
 def test_one_picture_an_image_with_a_panel_for_each_answer() -> None:
     batch = make_batch()
-    right = answer(batch, batch.roi_masks)
+    right = prediction(batch, batch.roi_masks)
     pictures = draw_comparison(batch, right, right, max_images=5)
     assert [stem for stem, _ in pictures] == ["image_000000000011", "image_000000000012"]
     alone = draw_comparison(batch, right, None, max_images=1)
@@ -59,7 +59,7 @@ def test_one_picture_an_image_with_a_panel_for_each_answer() -> None:
     assert all(rgb.dtype == np.uint8 and rgb.shape[2] == 3 for _, rgb in pictures)
     panel = pictures[0][1].shape[1] - alone[0][1].shape[1]
     assert panel >= 256, "the teacher's panel is large enough to read"
-    without_image = draw_comparison(batch, answer(batch, batch.roi_masks, full_image=False), None, max_images=1)
+    without_image = draw_comparison(batch, prediction(batch, batch.roi_masks, full_image=False), None, max_images=1)
     assert without_image[0][1].shape[0] < alone[0][1].shape[0]
 
 
@@ -74,7 +74,7 @@ def test_errors_have_their_colours() -> None:
         "wrong": torch.where(right == 2, 1, right),
         "other": torch.where(right == 1, 2, right),
     }.items():
-        output = answer(batch, classes, full_image=False)
+        output = prediction(batch, classes, full_image=False)
         seen[name] = error_colours(draw_comparison(batch, output, None, max_images=1)[0][1])
     none = {"missed": False, "invented": False, "wrong": False}
     assert seen == {
@@ -89,13 +89,13 @@ def test_errors_have_their_colours() -> None:
 def test_errors_in_ignored_pixels_are_not_drawn() -> None:
     batch = make_batch()
     batch = batch._replace(roi_masks=torch.full_like(batch.roi_masks, 255))
-    output = answer(batch, torch.ones_like(batch.roi_masks), full_image=False)
+    output = prediction(batch, torch.ones_like(batch.roi_masks), full_image=False)
     assert not any(error_colours(draw_comparison(batch, output, None, max_images=1)[0][1]).values())
 
 
 def test_persons_appear_at_their_boxes() -> None:
     batch = make_batch(rois=1)
-    output = answer(batch, torch.ones_like(batch.roi_masks) - batch.roi_masks.clamp(max=1), full_image=False)
+    output = prediction(batch, torch.ones_like(batch.roi_masks) - batch.roi_masks.clamp(max=1), full_image=False)
     picture = draw_comparison(batch, output, None, max_images=1)[0][1]
     panels = np.array_split(picture[:-30], 4, axis=1)
     rows, columns = np.nonzero(np.abs(panels[3].astype(int) - FALSE_POSITIVE).max(-1) < 30)
@@ -107,10 +107,10 @@ def test_persons_appear_at_their_boxes() -> None:
 
 def test_models_without_rois_and_batches_without_rois_are_drawn(tmp_path: Path) -> None:
     batch = make_batch()
-    unet = SegmentationOutput(torch.zeros(0, 3, *MASK), answer(batch, batch.roi_masks).aux)
+    unet = SegmentationOutput(torch.zeros(0, 3, *MASK), prediction(batch, batch.roi_masks).aux)
     assert len(draw_comparison(batch, unet, None, max_images=2)) == 2
     empty = make_batch(rois=0)
-    nobody = answer(empty, empty.roi_masks)
+    nobody = prediction(empty, empty.roi_masks)
     assert len(draw_comparison(empty, nobody, nobody, max_images=2)) == 2
     assert draw_comparison(batch, unet, None, max_images=0) == []
 

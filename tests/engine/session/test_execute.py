@@ -217,16 +217,16 @@ def test_what_the_user_can_get_wrong_leaves_no_trace(
     fails_without_a_trace(error, words, train, changed(tiny_config, **changes), tmp_path)
 
 
-def test_an_unreadable_photograph_stops_a_run_before_it_starts(
+def test_an_unreadable_image_stops_a_run_before_it_starts(
     tiny_config: ExperimentConfig, tiny_coco: Path, train: Train, tmp_path: Path
 ) -> None:
     (tmp_path / "annotations").symlink_to(tiny_coco / "annotations")
     for split in ("train", "val"):
         (tmp_path / "images" / split).mkdir(parents=True)
-        for photograph in (tiny_coco / "images" / split).iterdir():
-            (tmp_path / "images" / split / photograph.name).write_bytes(b"not a picture")
+        for image in (tiny_coco / "images" / split).iterdir():
+            (tmp_path / "images" / split / image.name).write_bytes(b"not a picture")
     config = changed(tiny_config, data={"root": str(tmp_path)})
-    words = r"8 of 8 photographs cannot be used: .*png.*is not a picture"
+    words = r"8 of 8 images cannot be used: .*png.*is not a picture"
     fails_without_a_trace(DataError, words, train, config, tmp_path)
 
 

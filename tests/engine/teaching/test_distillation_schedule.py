@@ -52,7 +52,7 @@ def test_alpha_changes_what_is_learnt(distilled_config: ExperimentConfig, train:
     assert shares[0] > shares[1] > shares[2] == 0.0
 
 
-def test_adaptive_alpha_follows_scores_on_held_out_photographs(
+def test_adaptive_alpha_follows_scores_on_held_out_images(
     distilled_config: ExperimentConfig, train: Train, tmp_path: Path
 ) -> None:
     rule = {"low": 0.2, "high": 0.8, "from_share": 0.0, "tuning_share": 0.3}

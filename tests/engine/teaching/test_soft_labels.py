@@ -1,4 +1,4 @@
-"""Stored answers of a teacher: the same training as with the teacher itself, and no other than the one they are to."""
+"""Soft labels of a teacher: the same training as with the teacher itself, and no other than the one they are to."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ from human_edge_detection.engine.session.prepare import prepare_training
 from human_edge_detection.engine.teaching import soft_label_writer as writer_module
 from human_edge_detection.engine.teaching import soft_labels as store_module
 from human_edge_detection.engine.teaching import teacher as teacher_module
-from human_edge_detection.engine.teaching.soft_label_writer import split_answer, write_soft_labels
+from human_edge_detection.engine.teaching.soft_label_writer import split_output, write_soft_labels
 from human_edge_detection.engine.teaching.soft_labels import (
     SoftLabels,
     metadata_path,
@@ -44,7 +44,7 @@ from human_edge_detection.runs.records import RunResult
 from human_edge_detection.structures import Batch, SegmentationOutput
 
 Train = Callable[..., RunResult]
-VIEWS, PHOTOGRAPHS, PART = 2, 8, 3
+VIEWS, IMAGES, PART = 2, 8, 3
 HALF = 2e-3
 """Relative: logits have 11 binary digits."""
 
@@ -118,8 +118,8 @@ def test_cached_and_online_training_see_the_same(
         for field in ("images", "rois", "roi_masks", "person_masks"):
             assert torch.equal(getattr(one, field), getattr(other, field)), field
         assert (one.image_ids, one.annotation_ids) == (other.image_ids, other.annotation_ids)
-        assert one.teacher_answer is None
-        assert other.teacher_answer is not None
+        assert one.soft_labels is None
+        assert other.soft_labels is not None
         reading.state.student.load_state_dict(asking.state.student.state_dict())
         reading.progress.step = asking.progress.step
         asked, read = asking.train_step([one]), reading.train_step([other])
@@ -130,7 +130,7 @@ def test_cached_and_online_training_see_the_same(
             else:
                 assert read[name] == value, name
         steps += 1
-    assert steps == 3 * PHOTOGRAPHS / 2
+    assert steps == 3 * IMAGES / 2
 
 
 def test_a_whole_run_needs_no_teacher_and_reports_it(
@@ -215,40 +215,40 @@ def test_views_come_again_in_another_order(online: ExperimentConfig, tmp_path: P
 HEADS = {"logits": (3, 2, 2), "full_image_logits": (1, 4, 4)}
 
 
-def an_answer(persons: int, start: int) -> dict[str, Any]:
+def an_output(persons: int, start: int) -> dict[str, Any]:
     main = np.arange(start, start + 12 * persons, dtype=np.float16).reshape(persons, 3, 2, 2)
     return {"logits": main, "full_image_logits": np.full((1, 1, 4, 4), start, np.float16)}
 
 
 def test_a_part_gives_back_each_answer() -> None:
-    answers = [an_answer(2, 1), an_answer(0, 50), an_answer(3, 100)]
-    content = np.frombuffer(pack(answers, HEADS), np.uint8)
+    outputs = [an_output(2, 1), an_output(0, 50), an_output(3, 100)]
+    content = np.frombuffer(pack(outputs, HEADS), np.uint8)
     assert part_bytes(content, 3, HEADS) == len(content) == 3 * 8 + 2 * (5 * 12 + 3 * 16)
-    for position, answer in enumerate(answers):
+    for position, prediction in enumerate(outputs):
         again = unpack(content, 3, position, HEADS)
-        assert again.keys() == answer.keys()
-        for head, values in answer.items():
+        assert again.keys() == prediction.keys()
+        for head, values in prediction.items():
             assert np.array_equal(again[head], values), (position, head)
 
 
 @pytest.mark.parametrize("kept", [0, 7, 23, 24, 100, -1])
 def test_a_cut_off_part_is_not_whole(kept: int) -> None:
-    content = np.frombuffer(pack([an_answer(2, 1), an_answer(0, 5), an_answer(3, 9)], HEADS), np.uint8)[:kept]
+    content = np.frombuffer(pack([an_output(2, 1), an_output(0, 5), an_output(3, 9)], HEADS), np.uint8)[:kept]
     assert part_bytes(content, 3, HEADS) != len(content) or not len(content)
     with pytest.raises(ValueError, match="size"):
         unpack(content, 3, 2, HEADS)
 
 
-def test_answers_are_split_by_photograph(cached: ExperimentConfig) -> None:
+def test_answers_are_split_by_image(cached: ExperimentConfig) -> None:
     rois = torch.tensor([[0, 0, 0, 1, 1], [2, 0, 0, 1, 1], [2, 0, 0, 1, 1]], dtype=torch.float32)
     batch = Batch(torch.zeros(3, 3, 4, 4), rois, torch.zeros(3, 2, 2), torch.zeros(3, 4, 4), (1, 2, 3), (4, 5, 6))
     main = torch.arange(3.0)[:, None, None, None].expand(3, 3, 2, 2)
     output = SegmentationOutput(main, {"full_image_logits": torch.arange(3.0)[:, None, None, None].expand(3, 1, 4, 4)})
-    split = list(split_answer(output, batch, HEADS))
-    assert [answer["logits"][:, 0, 0, 0].tolist() for answer in split] == [[0.0], [], [1.0, 2.0]]
-    assert [answer["full_image_logits"][:, 0, 0, 0].tolist() for answer in split] == [[0.0], [1.0], [2.0]]
+    split = list(split_output(output, batch, HEADS))
+    assert [prediction["logits"][:, 0, 0, 0].tolist() for prediction in split] == [[0.0], [], [1.0, 2.0]]
+    assert [prediction["full_image_logits"][:, 0, 0, 0].tolist() for prediction in split] == [[0.0], [1.0], [2.0]]
     with pytest.raises(TrainingError, match="beyond 65504"):
-        list(split_answer(SegmentationOutput(main * 1e5, output.aux), batch, HEADS))
+        list(split_output(SegmentationOutput(main * 1e5, output.aux), batch, HEADS))
 
 
 def test_nothing_is_ever_computed_twice(
@@ -256,15 +256,15 @@ def test_nothing_is_ever_computed_twice(
 ) -> None:
     """Killed after the fourth part, and once more in the sixth: the same bytes as from one go."""
     asked: list[int] = []
-    answer_to = Teacher.answer_to
+    predict_batch = Teacher.predict_batch
 
     def counted(self: Teacher, batch: Batch, **options: Any) -> SegmentationOutput:
         asked.extend(batch.image_ids)
-        return answer_to(self, batch, **options)
+        return predict_batch(self, batch, **options)
 
     monkeypatch.setattr(Teacher, "answer_to", counted)
     straight = write(cached, tmp_path).folder.rename(tmp_path / "straight")
-    assert len(asked) == VIEWS * PHOTOGRAPHS
+    assert len(asked) == VIEWS * IMAGES
     asked.clear()
     for parts in (4, 1):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -274,7 +274,7 @@ def test_nothing_is_ever_computed_twice(
             trainer_of(cached, tmp_path)
     asked.clear()
     write(cached, tmp_path)
-    assert len(asked) == 2, "photographs of the last part of the second view"
+    assert len(asked) == 2, "images of the last part of the second view"
     assert files_of(tmp_path / "labels") == files_of(straight)
     asked.clear()
     write(cached, tmp_path)
@@ -478,7 +478,7 @@ def test_damage_is_found_before_the_first_step(
 def test_answers_to_other_persons_stop_the_training(cached: ExperimentConfig, tmp_path: Path) -> None:
     stored = write(cached, tmp_path)
     assert len(stored(0, 0, 2)["logits"]) == 2
-    with pytest.raises(DataError, match=r"answers to 2 persons of photograph 0, expected 3; .* delete"):
+    with pytest.raises(DataError, match=r"soft labels of 2 persons of image 0, expected 3; .* delete"):
         stored(0, 0, 3)
 
 
@@ -497,8 +497,8 @@ def test_there_must_be_some(cached: ExperimentConfig, online: ExperimentConfig, 
             "terms.1: 'feat' needs the teacher's features",
         ),
         ({"distillation": {"terms": [{"kind": "at"}]}}, "terms.0: 'at' needs the teacher's features"),
-        ({"distillation": {"adaptive_alpha": {}}}, "adaptive_alpha: asks the teacher itself"),
-        ({"data": {"cache_views": None}}, "data.cache_views: stored answers need views that repeat"),
+        ({"distillation": {"adaptive_alpha": {}}}, "adaptive_alpha: runs the teacher itself"),
+        ({"data": {"cache_views": None}}, "data.cache_views: soft labels need views that repeat"),
     ],
 )
 def test_what_needs_the_teacher_itself_is_refused(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from human_edge_detection.data.annotations.coco import PeopleAnnotations, read_people
+from human_edge_detection.data.annotations.coco import AnnotationSet, read_annotations
 from human_edge_detection.engine.build import build_model
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from human_edge_detection.engine.evaluation.evaluate import Metrics
@@ -26,11 +26,11 @@ def recorded(trained_teacher: RunPaths) -> Checkpoint:
 
 
 @pytest.fixture(scope="module")
-def people(tiny_coco: Path) -> PeopleAnnotations:
-    return read_people(tiny_coco / "annotations" / "instances_val.json", tiny_coco / "images" / "val")
+def people(tiny_coco: Path) -> AnnotationSet:
+    return read_annotations(tiny_coco / "annotations" / "instances_val.json", tiny_coco / "images" / "val")
 
 
-def check(path: Path, people: PeopleAnnotations) -> Metrics:
+def check(path: Path, people: AnnotationSet) -> Metrics:
     return check_teacher(load_teacher(path, CPU), people, device=CPU, precision="fp32", batch_size=2, num_workers=0)
 
 
@@ -46,21 +46,21 @@ def test_a_teacher_is_built_from_its_own_checkpoint(trained_teacher: RunPaths, r
     images, rois = torch.rand(1, 3, 96, 96), torch.tensor([[0.0, 0.1, 0.1, 0.9, 0.8]])
     with torch.no_grad():
         expected = model.eval()(images, rois).logits
-    torch.testing.assert_close(teacher.answer.model(images, rois).logits, expected, atol=1e-4, rtol=1e-4)
-    assert not teacher.answer.model.training
-    assert teacher.answer.image_size == (96, 96)
+    torch.testing.assert_close(teacher.frozen.model(images, rois).logits, expected, atol=1e-4, rtol=1e-4)
+    assert not teacher.frozen.model.training
+    assert teacher.frozen.image_size == (96, 96)
     assert teacher.sha256 == read_checkpoint(trained_teacher.best)[1]
     assert teacher.parameters == sum(parameter.numel() for parameter in model.parameters())
 
 
 def test_a_teacher_that_scores_as_recorded_is_taken(
-    trained_teacher: RunPaths, people: PeopleAnnotations, recorded: Checkpoint
+    trained_teacher: RunPaths, people: AnnotationSet, recorded: Checkpoint
 ) -> None:
     assert check(trained_teacher.best, people)["miou"] == pytest.approx(recorded.metrics["miou"], abs=1e-3)
 
 
 def test_a_teacher_worse_than_its_record_is_refused(
-    people: PeopleAnnotations, recorded: Checkpoint, tmp_path: Path
+    people: AnnotationSet, recorded: Checkpoint, tmp_path: Path
 ) -> None:
     miou = recorded.metrics["miou"]
     assert miou is not None
@@ -72,7 +72,7 @@ def test_a_teacher_worse_than_its_record_is_refused(
 
 
 def test_a_teacher_from_other_data_is_only_reported(
-    people: PeopleAnnotations, recorded: Checkpoint, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    people: AnnotationSet, recorded: Checkpoint, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     elsewhere = saved(tmp_path / "a.pth", replace(recorded, metrics={"miou": 0.99}, data_fingerprint="other"))
     with caplog.at_level(logging.INFO):
@@ -81,7 +81,7 @@ def test_a_teacher_from_other_data_is_only_reported(
 
 
 def test_a_poor_teacher_is_warned_about(
-    people: PeopleAnnotations, recorded: Checkpoint, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    people: AnnotationSet, recorded: Checkpoint, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     torch.manual_seed(0)
     random = build_model(recorded.config.model).state_dict()

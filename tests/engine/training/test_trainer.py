@@ -148,7 +148,7 @@ def test_the_shares_of_the_gradient_add_up_to_one(
 def test_teaching_leaves_the_teacher_as_it_is(distilled_config: ExperimentConfig, make_trainer: MakeTrainer) -> None:
     trainer = make_trainer(distilled_config)
     assert trainer.parts.distiller is not None
-    teacher = trainer.parts.distiller.teacher.answer.model
+    teacher = trainer.parts.distiller.teacher.frozen.model
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
     student = {name: value.clone() for name, value in trainer.state.student.state_dict().items()}
     for _ in range(3):

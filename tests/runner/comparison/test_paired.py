@@ -99,8 +99,8 @@ def test_a_difference_within_chance_is_not_shown(output_dir: Path, add: AddRun) 
     assert found.verdict == "not shown (interval contains 0)"
 
 
-def test_scores_are_of_all_pixels_and_not_averages_of_photographs(output_dir: Path, add: AddRun) -> None:
-    """One person fills a photograph, the others are hard to see: what an average over photographs would get wrong."""
+def test_scores_are_of_all_pixels_and_not_averages_of_images(output_dir: Path, add: AddRun) -> None:
+    """One person fills an image, the others are hard to see: what an average over images would get wrong."""
     counts = made_up_counts(images=40)
     large = [tuple(100 * count for count in row) for row in counts.rois.confusion[:1]]
     small = [(900, 10, 10, 30, 30, 10, 5, 5, 5) for _ in counts.rois.confusion[1:]]
@@ -117,7 +117,7 @@ def test_scores_are_of_all_pixels_and_not_averages_of_photographs(output_dir: Pa
 def test_an_unpaired_comparison_would_not_have_found_it(
     output_dir: Path, add: AddRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That photographs are paired can be seen: with other photographs for each run the difference is lost."""
+    """That images are paired can be seen: with other images for each run the difference is lost."""
     add("control", made_up_counts(skill=0.80, seed=1))
     add("better", made_up_counts(skill=0.81, seed=2))
     together = difference_of(compared(output_dir, "better", against="control"))
@@ -138,7 +138,7 @@ def test_an_unpaired_comparison_would_not_have_found_it(
 
 
 def shuffled(counts: PerImage) -> PerImage:
-    """The same with photographs and rois in another order."""
+    """The same with images and rois in another order."""
     rng = np.random.default_rng(3)
 
     def in_order(table: Any, order: Any) -> Any:
@@ -152,7 +152,7 @@ def shuffled(counts: PerImage) -> PerImage:
     )
 
 
-def test_the_order_of_photographs_changes_nothing(output_dir: Path, add: AddRun) -> None:
+def test_the_order_of_images_changes_nothing(output_dir: Path, add: AddRun) -> None:
     for name, counts in (("control", made_up_counts(seed=1)), ("run", made_up_counts(skill=0.81, seed=2))):
         add(name, counts)
         add(f"{name}_shuffled", shuffled(counts))
@@ -162,11 +162,11 @@ def test_the_order_of_photographs_changes_nothing(output_dir: Path, add: AddRun)
         assert a.difference is not None
         assert b.difference is not None
         assert (b.slice, b.metric, b.difference.verdict) == (a.slice, a.metric, a.difference.verdict)
-        numbers = [(x.mean, x.low, x.high, x.wins, x.photographs) for x in (a.difference, b.difference)]
+        numbers = [(x.mean, x.low, x.high, x.wins, x.images) for x in (a.difference, b.difference)]
         assert numbers[0] == pytest.approx(numbers[1], abs=1e-12)
 
 
-def test_slices_are_made_of_their_persons_and_photographs(output_dir: Path, add: AddRun) -> None:
+def test_slices_are_made_of_their_persons_and_images(output_dir: Path, add: AddRun) -> None:
     counts = made_up_counts()
     add("run", counts)
     comparison = compared(output_dir, "run")
@@ -195,7 +195,7 @@ def test_a_slice_that_nobody_is_in_has_no_line_and_one_with_few_shows_nothing(ou
     for name, skill in (("control", 0.6), ("run", 0.9)):
         add(name, made_up_counts(images=12, skill=skill))
     comparison = compared(output_dir, "run", against="control")
-    assert difference_of(comparison).verdict == "not shown (11 photographs are too few)"
+    assert difference_of(comparison).verdict == "not shown (11 images are too few)"
     counts = made_up_counts()
     no_large = counts.rois.model_copy(update={"size": tuple("small" for _ in counts.rois.size)})
     add("small_only", counts.model_copy(update={"rois": no_large}))
@@ -238,7 +238,7 @@ def test_only_seeds_that_both_have_are_compared_and_that_is_said(output_dir: Pat
     assert "seeds [0] of run have no partner in control and are left out" in comparison.notes
     assert "seeds [5] of control have no partner in run and are left out" in comparison.notes
     assert any("two seeds tell little" in note for note in comparison.notes)
-    assert any("one seed, so the intervals cover the choice of photographs only" in note for note in pairs[0].notes)
+    assert any("one seed, so the intervals cover the choice of images only" in note for note in pairs[0].notes)
 
 
 def test_share_of_the_teacher_is_taken_from_its_own_run(output_dir: Path, add: AddRun, write_run: WriteRun) -> None:
@@ -361,8 +361,8 @@ def test_a_run_that_cannot_be_compared_is_refused(bad: str, output_dir: Path, ad
 def test_the_way_out_names_the_command(output_dir: Path, add: AddRun) -> None:
     run = add("run", made_up_counts())
     run.per_image.unlink()
-    write_json(run.provenance, {"command": ["hed", "train", "--data_root", "my photographs"]})
-    with pytest.raises(ConfigError, match=r"again \(hed train --data_root 'my photographs'\): it validates once"):
+    write_json(run.provenance, {"command": ["hed", "train", "--data_root", "my images"]})
+    with pytest.raises(ConfigError, match=r"again \(hed train --data_root 'my images'\): it validates once"):
         find_method("run", output_dir)
 
 
@@ -414,7 +414,7 @@ def test_verdicts() -> None:
     assert verdict(Interval(-0.02, -0.01), 100) == "worse"
     for low, high in ((-0.01, 0.02), (0.0, 0.02), (-0.02, 0.0), (0.0, 0.0)):
         assert verdict(Interval(low, high), 100) == "not shown (interval contains 0)"
-    assert verdict(Interval(0.01, 0.02), 19) == "not shown (19 photographs are too few)"
+    assert verdict(Interval(0.01, 0.02), 19) == "not shown (19 images are too few)"
 
 
 def test_what_is_reported_is_plain_data(output_dir: Path, add: AddRun) -> None:
@@ -424,9 +424,7 @@ def test_what_is_reported_is_plain_data(output_dir: Path, add: AddRun) -> None:
     assert json.loads(content)["lines"][0]["difference"]["verdict"].startswith("not shown")
 
 
-def test_5000_photographs_and_3_seeds_take_no_minutes(
-    output_dir: Path, add: AddRun, tiny_config: ExperimentConfig
-) -> None:
+def test_5000_images_and_3_seeds_take_no_minutes(output_dir: Path, add: AddRun, tiny_config: ExperimentConfig) -> None:
     add("run", made_up_counts(images=100))
     one = find_method("run", output_dir).runs[0]
 
@@ -440,6 +438,6 @@ def test_5000_photographs_and_3_seeds_take_no_minutes(
     methods = [method("a"), method("b")]
     started = time.process_time()
     comparison = compare_methods([methods[1]], methods[0], [])
-    assert time.process_time() - started < 60.0, "a second where all is done for many photographs at once"
+    assert time.process_time() - started < 60.0, "a second where all is done for many images at once"
     assert comparison.resamples >= 2000
     assert difference_of(comparison).verdict == "better"

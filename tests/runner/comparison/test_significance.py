@@ -38,7 +38,7 @@ def miou(sums: Numbers) -> Numbers:
 
 
 def true_difference(seeds_wobble: float) -> float:
-    """The mIoU of the two methods on photographs, and with seeds, without end."""
+    """The mIoU of the two methods on images, and with seeds, without end."""
     rng = np.random.default_rng(99)
     hard = rng.normal(0.0, 0.1, 4_000)
     a, b = (miou(confusions(rng, 4_000, 60, skill, seeds_wobble, hard).sum(1)).mean() for skill in SKILLS)
@@ -70,12 +70,12 @@ def share_that_holds(found: Numbers, truth: float) -> float:
     return float(((found[:, 0] <= truth) & (truth <= found[:, 1])).mean())
 
 
-def test_a_95_percent_interval_over_photographs_holds_the_truth_in_95_percent() -> None:
+def test_a_95_percent_interval_over_images_holds_the_truth_in_95_percent() -> None:
     assert 0.92 <= share_that_holds(intervals(1, 0.0), true_difference(0.0)) <= 0.98
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
-def test_and_one_over_photographs_and_few_seeds_in_no_less(seeds: int) -> None:
+def test_and_one_over_images_and_few_seeds_in_no_less(seeds: int) -> None:
     assert share_that_holds(intervals(seeds, 0.02), true_difference(0.02)) >= 0.92
 
 
@@ -92,7 +92,7 @@ def one_seed_taken_for_all(a: Numbers, b: Numbers) -> Interval:
 
 @pytest.mark.parametrize("wrong", [seeds_drawn_with_replacement, one_seed_taken_for_all])
 def test_the_same_experiments_find_intervals_that_are_too_narrow(wrong: Compare) -> None:
-    """The tests above can fail: what a bootstrap of three seeds, or of photographs alone, would have said."""
+    """The tests above can fail: what a bootstrap of three seeds, or of images alone, would have said."""
     assert share_that_holds(intervals(3, 0.02, how=wrong), true_difference(0.02)) < 0.85
 
 
@@ -110,10 +110,10 @@ def one_pair(seeds: int = 1) -> tuple[Numbers, Numbers]:
     return a, b
 
 
-def test_pairing_photographs_makes_the_interval_narrow() -> None:
+def test_pairing_images_makes_the_interval_narrow() -> None:
     a, b = one_pair()
     paired = interval_of(a, b)
-    # The control's photographs in another order: each draw takes different ones of both, as if they had no pairs.
+    # The control's images in another order: each draw takes different ones of both, as if they had no pairs.
     shuffled = interval_of(a[:, np.random.default_rng(1).permutation(IMAGES)], b)
     assert 3 * (paired.high - paired.low) < shuffled.high - shuffled.low
     assert paired.low > 0.0 > shuffled.low
@@ -124,7 +124,7 @@ def test_equal_runs_differ_by_nothing() -> None:
     assert interval_of(a, a) == (0.0, 0.0)
 
 
-def test_a_draw_takes_as_many_photographs_as_there_are_and_the_same_for_all_columns() -> None:
+def test_a_draw_takes_as_many_images_as_there_are_and_the_same_for_all_columns() -> None:
     columns = np.stack([np.ones(50), np.arange(50.0), np.arange(50.0)], axis=1)
     groups = np.arange(50) % 3
     sums = resample_sums(columns, groups, resamples=700)
@@ -137,7 +137,7 @@ def test_a_draw_takes_as_many_photographs_as_there_are_and_the_same_for_all_colu
     assert (resample_sums(columns, groups, resamples=700) == sums).all()
 
 
-def test_many_photographs_are_drawn_in_parts() -> None:
+def test_many_images_are_drawn_in_parts() -> None:
     sums = resample_sums(np.ones((300_000, 1)), np.zeros(300_000, np.intp), resamples=7)
     assert (sums == 300_000).all()
     assert (
@@ -180,7 +180,7 @@ def test_the_sign_test_counts_thousands_of_pairs() -> None:
     assert 0.0 < binomial_p(2_600, 2_400) < 0.005
 
 
-def test_ties_are_dropped_and_photographs_without_a_score_are_no_ties() -> None:
+def test_ties_are_dropped_and_images_without_a_score_are_no_ties() -> None:
     first = np.array([0.5, 0.5, 0.7, np.nan, 0.2, np.nan])
     second = np.array([0.5, 0.4, 0.6, 0.3, 0.3, np.nan])
     assert sign_test(first, second) == (2, 1, 1, 1.0)

@@ -46,7 +46,7 @@ def test_the_sizes_are_those_of_the_models(encoder: Encoder) -> None:
 
 
 def test_the_estimate_is_near_a_real_run() -> None:
-    """Two epochs of the B0 student on photographs took 247 MB, ONNX file included; the teacher 494 MB."""
+    """Two epochs of the B0 student on images took 247 MB, ONNX file included; the teacher 494 MB."""
     student = get_config("rgb_hierarchical_unet_v2_student_b0")
     big = get_config("rgb_hierarchical_unet_v2_fullimage_pretrained_peopleseg_r80x60m160x120_disttrans_contdet_baware")
     for config, taken in ((student, 247e6), (big, 494e6)):

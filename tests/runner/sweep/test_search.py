@@ -194,7 +194,7 @@ def test_a_failed_trial_is_recorded_and_not_tried_again(bench: Bench) -> None:
 
 def test_three_failures_in_a_row_stop_the_search_and_fail_fast_does_at_once(bench: Bench) -> None:
     def fail(values: Mapping[str, Any]) -> float:
-        raise ValueError("no photographs")
+        raise ValueError("no images")
 
     end = bench.search(bench.sweep(trials=9), bench.trainings(fail))
     assert [entry.status for entry in end.entries] == ["failed"] * 3
@@ -209,13 +209,13 @@ def test_a_teacher_that_fails_stops_the_search_and_leaves_the_trial_open(bench: 
 
     def score(values: Mapping[str, Any]) -> float:
         if broken and values["experiment"] == TEACHER:
-            raise ValueError("no photographs")
+            raise ValueError("no images")
         return 0.5
 
     sweep = bench.sweep(f"{ALPHA}=0.1..0.9", trials=3, names=(DISTILLED,))
     trainings = bench.trainings(score)
     end = bench.search(sweep, trainings)
-    assert TEACHER in (end.problem or "") and "no photographs" in (end.problem or "")
+    assert TEACHER in (end.problem or "") and "no images" in (end.problem or "")
     assert [entry.status for entry in end.entries] == ["running"]
     broken = False
     end = bench.search(sweep, trainings)

@@ -180,7 +180,7 @@ def test_a_sweep_has_a_folder_of_its_own_and_trials_do_not_change_it(tmp_path: P
 def test_with_a_tuning_split_no_run_sees_the_validation_data_nor_does_the_teacher(
     tmp_path: Path, write_run: Callable[..., RunPaths]
 ) -> None:
-    write_run(tmp_path / TEACHER, get_config(TEACHER))  # has trained on the photographs that are held out
+    write_run(tmp_path / TEACHER, get_config(TEACHER))  # has trained on the images that are held out
     sweep = sweep_of(tmp_path, f"{TEMPERATURE}=1,2", tuning=True)
     runs = plan(sweep.competing)
     assert [run.preset.name for run in runs] == [TEACHER, DISTILLED, DISTILLED]

@@ -1,4 +1,4 @@
-"""The part of the training photographs that settings are chosen on."""
+"""The part of the training images that settings are chosen on."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from human_edge_detection.data.annotations.coco import read_people
+from human_edge_detection.data.annotations.coco import read_annotations
 from human_edge_detection.errors import ConfigError, DataError
 from human_edge_detection.experiments.schema.data import DataConfig
 from human_edge_detection.runner.sweep.tuning_split import TuningSplit, split
@@ -49,9 +49,10 @@ def test_it_is_written_once_and_can_be_trained_on(tiny_coco: Path, tmp_path: Pat
     assert {path: path.stat().st_mtime_ns for path in tuning.folder.iterdir()} == files
     fields = {change.path: change.value for change in tuning.changes("--trials")}
     parts = [
-        read_people(Path(fields[f"data.{name}_ann"]), Path(fields[f"data.{name}_images"])) for name in ("train", "val")
+        read_annotations(Path(fields[f"data.{name}_ann"]), Path(fields[f"data.{name}_images"]))
+        for name in ("train", "val")
     ]
-    assert [len(part.photographs) for part in parts] == [6, 2]
+    assert [len(part.images) for part in parts] == [6, 2]
 
 
 def test_annotations_that_have_changed_since_are_refused(tmp_path: Path) -> None:

@@ -90,8 +90,8 @@ CASES: Sequence[tuple[Any, tuple[Any, ...], str, str]] = [
     (check_instructions, ("AVX512", "x86_64", True), "ok", "x86_64, AVX512, AMX"),
     (check_instructions, ("DEFAULT", "x86_64", False), "warning", "no AVX2"),
     (check_instructions, ("DEFAULT", "aarch64", False), "ok", "aarch64"),
-    (check_reading, (16, 0.1), "ok", "160 photographs a second"),
-    (check_reading, (16, 8.0), "warning", "2 photographs a second"),
+    (check_reading, (16, 0.1), "ok", "160 images a second"),
+    (check_reading, (16, 8.0), "warning", "2 images a second"),
 ]
 
 

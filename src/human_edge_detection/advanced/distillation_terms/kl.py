@@ -92,7 +92,7 @@ def standardised_kl(
     Source: Sun et al., "Logit Standardization in Knowledge Distillation", arXiv:2403.01427, algorithm 1. Mean 0 and
     standard deviation 1 on both sides: the student is asked for the teacher's order and proportions, not for its
     confidence, which a small network cannot reach. The gradient is that of the KL divided by the standard deviation of
-    the student's logits at the position, so sure positions weigh little. With two classes every standardised answer is
+    the student's logits at the position, so sure positions weigh little. With two classes every standardised output is
     (+0.71, -0.71) or the reverse, and nothing could be learnt; that is refused.
 
     Args:

@@ -1,4 +1,4 @@
-"""Distillation of relations (DIST): correlation of the answers instead of their difference."""
+"""Distillation of relations (DIST): correlation of the outputs instead of their difference."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _FOUR = ("train_ann", "val_ann", "train_images", "val_images")
 
 
 def add_checkpoint_arguments(parser: argparse.ArgumentParser, splits: Sequence[Split]) -> None:
-    """``--checkpoint``, ``--data_root``, and annotations and photographs of each of ``splits``."""
+    """``--checkpoint``, ``--data_root``, and annotations and images of each of ``splits``."""
     parser.add_argument("--checkpoint", type=path_argument, required=True, metavar="PATH", help="a .pth of a run")
     group = parser.add_argument_group("data (default: those that the checkpoint was trained on)")
     wanted = ("--data_root", *(f"--{split}_{kind}" for split in splits for kind in ("ann", "images")))

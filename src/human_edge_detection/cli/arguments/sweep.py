@@ -34,7 +34,7 @@ def add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--tuning_split",
         action="store_true",
-        help="hold out a fifth of the training photographs and score a grid on it, not on the validation data",
+        help="hold out a fifth of the training images and score a grid on it, not on the validation data",
     )
 
 

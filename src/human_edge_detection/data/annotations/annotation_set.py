@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from human_edge_detection.data.annotations.columns import Photographs
+from human_edge_detection.data.annotations.columns import AnnotatedImages
 from human_edge_detection.data.annotations.polygons_and_rle import shorten
 from human_edge_detection.errors import DataError
 
@@ -27,20 +27,20 @@ class BadSample(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PeopleAnnotations:
+class AnnotationSet:
     """One annotation file, read and checked.
 
     Attributes:
         file: The annotation file.
         images_dir: Folder of image files; file names are relative to it.
-        photographs: The images that can be used.
+        images: The images that can be used.
         sha256: Of the bytes of ``file``.
         skipped: The images that were left out.
     """
 
     file: Path
     images_dir: Path
-    photographs: Photographs
+    images: AnnotatedImages
     sha256: str
     skipped: tuple[BadSample, ...] = ()
 
@@ -53,7 +53,7 @@ class PeopleAnnotations:
         return hashlib.sha256("\n".join([self.sha256, *names]).encode()).hexdigest()
 
 
-def split_off(people: PeopleAnnotations, share: float) -> tuple[PeopleAnnotations, PeopleAnnotations]:
+def split_off(people: AnnotationSet, share: float) -> tuple[AnnotationSet, AnnotationSet]:
     """Splits a share of the images off; the choice depends on image ids only, not on their order in the file.
 
     Args:
@@ -66,49 +66,47 @@ def split_off(people: PeopleAnnotations, share: float) -> tuple[PeopleAnnotation
     Raises:
         DataError: One of the two parts would have no image, or the part that is split off no person.
     """
-    ids = people.photographs.ids.tolist()
+    ids = people.images.ids.tolist()
     # A random order that depends on ids only: by the hash of the id.
     order = sorted(range(len(ids)), key=lambda index: hashlib.sha256(str(ids[index]).encode()).digest())
     chosen = np.zeros(len(ids), bool)
     chosen[order[: round(share * len(ids))]] = True
-    rest, split = (
-        replace(people, photographs=people.photographs.select(np.flatnonzero(part))) for part in (~chosen, chosen)
-    )
-    if not rest.photographs or not split.photographs.person_counts.any():
+    rest, split = (replace(people, images=people.images.select(np.flatnonzero(part))) for part in (~chosen, chosen))
+    if not rest.images or not split.images.person_counts.any():
         raise DataError(
-            f"{people.file}: {share:g} of {len(order)} photographs are too few to be split off; give a larger share"
+            f"{people.file}: {share:g} of {len(order)} images are too few to be split off; give a larger share"
         )
     return rest, split
 
 
-def without(people: PeopleAnnotations, bad: Sequence[BadSample]) -> PeopleAnnotations:
+def without(people: AnnotationSet, bad: Sequence[BadSample]) -> AnnotationSet:
     """``people`` without the images in ``bad``, which are added to ``skipped``; logs one warning.
 
     Raises:
         DataError: More than half of the images, or every person, would be left out.
     """
     names = {sample.file_name for sample in bad}
-    kept = people.photographs
+    kept = people.images
     if names:
         kept = kept.select([index for index, name in enumerate(kept.file_names) if name not in names])
-    rest = replace(people, photographs=kept, skipped=(*people.skipped, *bad))
+    rest = replace(people, images=kept, skipped=(*people.skipped, *bad))
     total = len(kept) + len(rest.skipped)
     if len(rest.skipped) > len(kept):
         raise DataError(
-            f"{people.file}: {len(rest.skipped)} of {total} photographs cannot be used, more than half: "
+            f"{people.file}: {len(rest.skipped)} of {total} images cannot be used, more than half: "
             f"{_named(rest.skipped)}; mend the data"
         )
     if not kept.person_counts.any():
         raise DataError(f"{people.file}: no annotated persons in {len(kept)} images; give a file that has some")
     if bad:
-        logger.warning("%s: %d of %d photographs are left out: %s", people.file, len(bad), total, _named(bad))
+        logger.warning("%s: %d of %d images are left out: %s", people.file, len(bad), total, _named(bad))
     return rest
 
 
-def refusal(people: PeopleAnnotations, bad: Sequence[BadSample]) -> DataError:
+def refusal(people: AnnotationSet, bad: Sequence[BadSample]) -> DataError:
     """The error that refuses ``people`` because of ``bad``, which is not empty."""
     return DataError(
-        f"{people.file}: {len(bad)} of {len(people.photographs)} photographs cannot be used: {_named(bad)}; mend or "
+        f"{people.file}: {len(bad)} of {len(people.images)} images cannot be used: {_named(bad)}; mend or "
         "replace them, or train without them: --set data.on_bad_sample=skip"
     )
 

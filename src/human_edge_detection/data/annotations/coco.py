@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TypeVar
 
-from human_edge_detection.data.annotations.annotation_set import BadSample, PeopleAnnotations, refusal, without
-from human_edge_detection.data.annotations.columns import PersonAnnotation, Photograph, Photographs
+from human_edge_detection.data.annotations.annotation_set import AnnotationSet, BadSample, refusal, without
+from human_edge_detection.data.annotations.columns import AnnotatedImage, AnnotatedImages, PersonAnnotation
 from human_edge_detection.data.annotations.index import Index, open_index, write_index
 from human_edge_detection.data.annotations.person_checks import integer, pack_people
 from human_edge_detection.data.annotations.polygons_and_rle import decode_mask, shorten
@@ -21,7 +21,7 @@ from human_edge_detection.data.images.header import MAX_PIXELS
 from human_edge_detection.errors import DataError
 from human_edge_detection.files.read import hash_regular_file, read_regular_file
 
-__all__ = ["PeopleAnnotations", "PersonAnnotation", "Photograph", "decode_mask", "read_json", "read_people"]
+__all__ = ["AnnotatedImage", "AnnotationSet", "PersonAnnotation", "decode_mask", "read_annotations", "read_json"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ _PATH_CHARACTERS = re.compile(r"[/\\:]|^\.\.$")
 """A file name with one of these may lie outside of the folder itself, and its parts have to be checked."""
 
 
-def read_people(annotation_file: Path, images_dir: Path, *, skip_bad: bool = False) -> PeopleAnnotations:
+def read_annotations(annotation_file: Path, images_dir: Path, *, skip_bad: bool = False) -> AnnotationSet:
     """Reads the person annotations of a COCO instances file; categories other than ``person`` are ignored.
 
     Annotations without a visible pixel are left out, with one warning that counts them.
@@ -53,7 +53,7 @@ def read_people(annotation_file: Path, images_dir: Path, *, skip_bad: bool = Fal
             With ``skip_bad``, only for a mistake of the file as a whole or when more than half of its images are bad.
     """
     sha256, index = _read_packed(annotation_file)
-    people = PeopleAnnotations(annotation_file, images_dir, Photographs(index.packed), sha256)
+    people = AnnotationSet(annotation_file, images_dir, AnnotatedImages(index.packed), sha256)
     index.findings.warn(annotation_file)
     bad = index.findings.malformed
     if bad and not skip_bad:
@@ -61,7 +61,7 @@ def read_people(annotation_file: Path, images_dir: Path, *, skip_bad: bool = Fal
     missing = _missing_images(people)
     if missing and not skip_bad:
         raise DataError(
-            f"{annotation_file}: {len(missing)} of {len(people.photographs)} photographs are not in {images_dir} "
+            f"{annotation_file}: {len(missing)} of {len(people.images)} images are not in {images_dir} "
             f"(first: {shorten(missing[0])}); give the folder that holds them"
         )
     malformed = {sample.file_name for sample in bad}
@@ -172,7 +172,7 @@ def _images_by_id(data: dict[str, Any]) -> dict[int, dict[str, Any]]:
         name = _file_name(image, where)
         other = names.setdefault(name, image_id)
         if other != image_id:
-            raise DataError(f"{where}: {shorten(name)} is also the photograph of image {other}; list it once")
+            raise DataError(f"{where}: {shorten(name)} is also the image of image {other}; list it once")
         images[image_id] = image
     return images
 
@@ -192,11 +192,11 @@ def _file_name(image: dict[str, Any], where: str) -> str:
     return name
 
 
-def _missing_images(people: PeopleAnnotations) -> list[str]:
+def _missing_images(people: AnnotationSet) -> list[str]:
     """File names of images that do not exist; lists each folder once and asks only for names not listed."""
     if not people.images_dir.is_dir():
         raise DataError(f"images folder {people.images_dir} does not exist; give the folder with the image files")
-    names = people.photographs.file_names
+    names = people.images.file_names
     folders = {name.rpartition("/")[0] for name in names}
     listed = {folder: _files_in(people.images_dir / folder) for folder in folders}
     unlisted = [name for name in names if name.rpartition("/")[2] not in listed[name.rpartition("/")[0]]]

@@ -39,7 +39,7 @@ class PersonAnnotation:
 
 
 @dataclass(frozen=True)
-class Photograph:
+class AnnotatedImage:
     """One image with its person annotations.
 
     Attributes:
@@ -95,7 +95,7 @@ class PackedPeople:
     points: NDArray[np.float64]
     run_lengths: NDArray[np.uint8]
 
-    def photograph(self, number: int) -> Photograph:
+    def image(self, number: int) -> AnnotatedImage:
         """Image ``number`` of the n, with its annotations."""
         start, end = self.first_persons[number : number + 2].tolist()
         first_crowd = int(self.first_crowds[number])
@@ -103,7 +103,7 @@ class PackedPeople:
         annotations = [self._annotation(i, height, width, is_crowd=i >= first_crowd) for i in range(start, end)]
         persons, crowds = annotations[: first_crowd - start], annotations[first_crowd - start :]
         name = self.file_name(number)
-        return Photograph(int(self.image_ids[number]), name, width, height, tuple(persons), tuple(crowds))
+        return AnnotatedImage(int(self.image_ids[number]), name, width, height, tuple(persons), tuple(crowds))
 
     def file_name(self, number: int) -> str:
         """The file name of image ``number``, relative to the folder of image files."""
@@ -126,7 +126,7 @@ class PackedPeople:
         return PersonAnnotation(int(self.annotation_ids[number]), (x1, y1, x2, y2), segmentation, outlines, is_crowd)
 
 
-class Photographs(Sequence[Photograph]):
+class AnnotatedImages(Sequence[AnnotatedImage]):
     """All or some of the images in :class:`PackedPeople`; the objects of an image are made when it is accessed.
 
     Properties give a column of all images, which is much quicker than accessing the images one after the other.
@@ -146,25 +146,25 @@ class Photographs(Sequence[Photograph]):
         return len(self._positions)
 
     @overload
-    def __getitem__(self, index: int) -> Photograph: ...
+    def __getitem__(self, index: int) -> AnnotatedImage: ...
     @overload
-    def __getitem__(self, index: slice) -> Photographs: ...
-    def __getitem__(self, index: int | slice) -> Photograph | Photographs:
+    def __getitem__(self, index: slice) -> AnnotatedImages: ...
+    def __getitem__(self, index: int | slice) -> AnnotatedImage | AnnotatedImages:
         if isinstance(index, slice):
-            return Photographs(self._packed, self._positions[index])
-        return self._packed.photograph(int(self._positions[index]))
+            return AnnotatedImages(self._packed, self._positions[index])
+        return self._packed.image(int(self._positions[index]))
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Photographs):
+        if not isinstance(other, AnnotatedImages):
             return NotImplemented
         return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
 
     def __repr__(self) -> str:
-        return f"<{len(self)} photographs>"
+        return f"<{len(self)} images>"
 
-    def select(self, indices: Sequence[int] | NDArray[np.int64]) -> Photographs:
+    def select(self, indices: Sequence[int] | NDArray[np.int64]) -> AnnotatedImages:
         """The images at ``indices``, over the same arrays."""
-        return Photographs(self._packed, self._rows[np.asarray(indices, np.int64)])
+        return AnnotatedImages(self._packed, self._rows[np.asarray(indices, np.int64)])
 
     @property
     def ids(self) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Finding annotations and photographs below one data folder."""
+"""Finding annotations and images below one data folder."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,7 @@ _IMAGES = ("images/{split}", "images/{split}2017", "{split}2017", "{split}")
 
 
 class SplitPaths(NamedTuple):
-    """Annotation file and photograph folder of one split."""
+    """Annotation file and image folder of one split."""
 
     annotations: Path
     images: Path
@@ -44,7 +44,7 @@ def find_split(root: Path, split: str) -> SplitPaths:
     if found_annotations is None:
         raise DataError(f"data folder {root}: no {split} annotations; tried {_names(annotations, root)}")
     if found_images is None:
-        raise DataError(f"data folder {root}: no {split} photographs; tried {_names(images, root)}")
+        raise DataError(f"data folder {root}: no {split} images; tried {_names(images, root)}")
     return SplitPaths(found_annotations, found_images)
 
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from human_edge_detection.data.annotations.annotation_set import BadSample, PeopleAnnotations
-from human_edge_detection.data.images.read import photograph_problem
+from human_edge_detection.data.annotations.annotation_set import AnnotationSet, BadSample
+from human_edge_detection.data.images.read import image_problem
 from human_edge_detection.errors import StorageError
 from human_edge_detection.files.cache import read_cached
 from human_edge_detection.files.write import write_json
@@ -42,7 +42,7 @@ class _Checked(NamedTuple):
     problem: str | None
 
 
-def bad_samples(people: PeopleAnnotations, *, cache: Path | None = None) -> tuple[BadSample, ...]:
+def bad_samples(people: AnnotationSet, *, cache: Path | None = None) -> tuple[BadSample, ...]:
     """The images that :func:`~human_edge_detection.data.images.read.read_photograph` would refuse.
 
     Each is read whole and decoded at an eighth of its size: 1 to 2 ms for one of 640 x 480 pixels.
@@ -59,13 +59,13 @@ def bad_samples(people: PeopleAnnotations, *, cache: Path | None = None) -> tupl
     key = {"version": _VERSION, "annotations": people.sha256, "images_dir": str(people.images_dir.resolve())}
     cached = read_cached(_Cache, cache)
     known = cached.good if cached is not None and cached.model_dump(exclude={"good"}) == key else {}
-    photographs = people.photographs
+    records = people.images
     with ThreadPoolExecutor(_THREADS) as pool:
         results = list(
             pool.map(
                 lambda name, size: _check_image(people.images_dir, name, (size[0], size[1]), known),
-                photographs.file_names,
-                photographs.sizes.tolist(),
+                records.file_names,
+                records.sizes.tolist(),
             )
         )
     good = {result.file_name: result.stamp for result in results if result.problem is None and result.stamp is not None}
@@ -82,7 +82,7 @@ def _check_image(folder: Path, name: str, size: tuple[int, int], known: Mapping[
     path = folder / name
     stamp = _stamp(path)
     unchanged = stamp is not None and known.get(name) == stamp
-    return _Checked(name, stamp, None if unchanged else photograph_problem(path, size))
+    return _Checked(name, stamp, None if unchanged else image_problem(path, size))
 
 
 def _stamp(path: Path) -> str | None:

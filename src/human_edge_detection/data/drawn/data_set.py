@@ -55,7 +55,7 @@ class _Parameters:
     version: int = _VERSION
 
 
-def write_sample_people(
+def write_drawn_data(
     root: Path,
     *,
     train_images: int = 96,
@@ -174,7 +174,7 @@ def draw_picture(
         _draw_crowd(canvas, rng, horizon)
     draw_distractors(canvas, rng, horizon)
     _draw_people(canvas, rng, horizon, people)
-    image = canvas.photograph(rng)
+    image = canvas.record(rng)
     # 2. Annotate what is visible. A crowd region is closed morphologically and leaves out pixels of annotated persons.
     annotations = [_annotation(canvas.owners == owner, rng, is_crowd=False) for owner in range(1, people + 1)]
     if crowd:

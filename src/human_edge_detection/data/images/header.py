@@ -30,7 +30,7 @@ _ORIENTATION_TAG, _SHORT = 0x0112, 3
 """EXIF: number of the orientation's tag, and type code of a 16-bit integer."""
 
 
-class PictureHeader(NamedTuple):
+class ImageHeader(NamedTuple):
     """Size in pixels after the EXIF orientation is applied, and this orientation, 1 (upright) to 8."""
 
     height: int
@@ -38,7 +38,7 @@ class PictureHeader(NamedTuple):
     orientation: int
 
 
-def read_header(content: bytes) -> PictureHeader:
+def read_header(content: bytes) -> ImageHeader:
     """The header of a complete JPEG, PNG, WebP or BMP file that holds one image.
 
     Args:
@@ -60,7 +60,7 @@ def read_header(content: bytes) -> PictureHeader:
     if height < 1 or width < 1 or height * width > MAX_PIXELS:
         raise DataError(f"is {width} x {height}, expected 1 to {MAX_PIXELS:,} pixels in all; shrink it")
     # Orientations above 4 swap rows and columns.
-    return PictureHeader(width, height, orientation) if orientation > 4 else PictureHeader(height, width, orientation)
+    return ImageHeader(width, height, orientation) if orientation > 4 else ImageHeader(height, width, orientation)
 
 
 def _cut_off(content: bytes) -> DataError:
@@ -75,7 +75,7 @@ def _animated() -> DataError:
     return DataError("is animated, expected one image; save the frame that is annotated as an image file of its own")
 
 
-def _jpeg(content: bytes) -> PictureHeader:
+def _jpeg(content: bytes) -> ImageHeader:
     """Reads size and orientation from the segments of a JPEG and counts its scans."""
     size: tuple[int, int] | None = None
     orientation, scans = 1, 0
@@ -88,7 +88,7 @@ def _jpeg(content: bytes) -> PictureHeader:
         scans += marker == _SCAN
     if size is None or not 0 < scans <= _MAX_SCANS:
         raise _damaged(f"a JPEG with {scans} scans")
-    return PictureHeader(*size, orientation)
+    return ImageHeader(*size, orientation)
 
 
 def _jpeg_segments(content: bytes) -> Iterator[tuple[int, bytes]]:
@@ -109,7 +109,7 @@ def _jpeg_segments(content: bytes) -> Iterator[tuple[int, bytes]]:
     raise _cut_off(content)
 
 
-def _png(content: bytes) -> PictureHeader:
+def _png(content: bytes) -> ImageHeader:
     """Reads size and orientation from the chunks of a PNG and compares each chunk's checksum."""
     size, orientation = None, 1
     position, name = 8, b""
@@ -130,10 +130,10 @@ def _png(content: bytes) -> PictureHeader:
         position += 12 + length
     if size is None:
         raise _damaged("a PNG without a header")
-    return PictureHeader(*size, orientation)
+    return ImageHeader(*size, orientation)
 
 
-def _webp(content: bytes) -> PictureHeader:
+def _webp(content: bytes) -> ImageHeader:
     """Reads size and orientation from the RIFF chunks of a WebP, lossy (``VP8 ``) or lossless (``VP8L``)."""
     size, orientation = None, 1
     (length,) = struct.unpack_from("<I", content, 4)
@@ -158,10 +158,10 @@ def _webp(content: bytes) -> PictureHeader:
         position += 8 + length_of_body + length_of_body % 2  # chunks begin at even positions
     if size is None:
         raise _damaged("a WebP without an image")
-    return PictureHeader(*size, orientation)
+    return ImageHeader(*size, orientation)
 
 
-def _bmp(content: bytes) -> PictureHeader:
+def _bmp(content: bytes) -> ImageHeader:
     """Reads the size of an uncompressed BMP and compares the length of its rows with that of the file."""
     start, header_bytes, width, height, _, bits, compression = struct.unpack_from("<IIiiHHI", content, 10)
     if header_bytes < 40 or compression not in (0, 3):
@@ -169,7 +169,7 @@ def _bmp(content: bytes) -> PictureHeader:
     # A row is padded to a multiple of 4 bytes; a negative height says that the top row comes first.
     if len(content) < start + (width * bits + 31) // 32 * 4 * abs(height):
         raise _cut_off(content)
-    return PictureHeader(abs(height), width, 1)
+    return ImageHeader(abs(height), width, 1)
 
 
 def _orientation(tiff: bytes) -> int:
@@ -192,7 +192,7 @@ def _orientation(tiff: bytes) -> int:
     return 1
 
 
-_PARSERS: dict[bytes, Callable[[bytes], PictureHeader]] = {
+_PARSERS: dict[bytes, Callable[[bytes], ImageHeader]] = {
     b"\xff\xd8\xff": _jpeg,
     b"\x89PNG\r\n\x1a\n": _png,
     b"RIFF": _webp,

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from human_edge_detection.data.images.header import PictureHeader, read_header
+from human_edge_detection.data.images.header import ImageHeader, read_header
 from human_edge_detection.errors import DataError
 from human_edge_detection.files.read import read_regular_file
 
@@ -23,7 +23,7 @@ _DECODE_MODES = {
 """OpenCV's decoding mode for each factor by which width and height are divided."""
 
 
-def read_photograph(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+def read_image(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
     """Reads an image file as ``(H, W, 3)`` uint8 RGB, oriented as its EXIF data says.
 
     Grey, CMYK, 16-bit and transparent images become 8-bit RGB.
@@ -60,10 +60,10 @@ def read_shrunk(path: Path, size: tuple[int, int] | None, most: float) -> tuple[
         factor = max(f for f in _DECODE_MODES if f <= max(most, 1)) if content.startswith(_JPEG) else 1
         return _decode(content, header, _DECODE_MODES[factor]), factor
     except DataError as error:
-        raise DataError(f"photograph {path} {error}") from None
+        raise DataError(f"image {path} {error}") from None
 
 
-def photograph_problem(path: Path, size: tuple[int, int]) -> str | None:
+def image_problem(path: Path, size: tuple[int, int]) -> str | None:
     """Why :func:`read_photograph` would refuse an image file, or None; decodes it at an eighth of its size, for speed.
 
     Args:
@@ -78,7 +78,7 @@ def photograph_problem(path: Path, size: tuple[int, int]) -> str | None:
     return None
 
 
-def _read_whole(path: Path, size: tuple[int, int] | None) -> tuple[bytes, PictureHeader]:
+def _read_whole(path: Path, size: tuple[int, int] | None) -> tuple[bytes, ImageHeader]:
     """The bytes of a complete image file and its header; refuses a size other than ``size`` (height, width)."""
     try:
         content = read_regular_file(path, max_bytes=_MAX_BYTES)
@@ -88,12 +88,12 @@ def _read_whole(path: Path, size: tuple[int, int] | None) -> tuple[bytes, Pictur
     if size is not None and (header.height, header.width) != size:
         raise DataError(
             f"is {header.width} x {header.height} (width x height, turned as its EXIF data says), but its annotation "
-            f"says {size[1]} x {size[0]}; annotate the photograph as it is"
+            f"says {size[1]} x {size[0]}; annotate the image as it is"
         )
     return content, header
 
 
-def _decode(content: bytes, header: PictureHeader, mode: int) -> NDArray[np.uint8]:
+def _decode(content: bytes, header: ImageHeader, mode: int) -> NDArray[np.uint8]:
     """The pixels of a checked file, ``(H, W, 3)`` uint8 BGR, in the EXIF orientation of ``header``."""
     try:
         # OpenCV is told to ignore the orientation: which formats it applies it to depends on its version.

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from human_edge_detection.data.annotations.annotation_set import PeopleAnnotations
-from human_edge_detection.data.annotations.columns import Photograph
+from human_edge_detection.data.annotations.annotation_set import AnnotationSet
+from human_edge_detection.data.annotations.columns import AnnotatedImage
 from human_edge_detection.data.images.read import read_shrunk
 from human_edge_detection.data.views.augment import FILL_COLOR, View
 from human_edge_detection.data.views.rasterize import FULL, Outline, Silhouettes, for_painting, shape_of
@@ -37,13 +37,13 @@ _WHOLE_VIEW: Final = (0.0, 0.0, 1.0, 1.0)
 
 
 def view_images(
-    people: PeopleAnnotations, photograph: Photograph, view: View, sizes: Sequence[tuple[int, int]]
+    people: AnnotationSet, record: AnnotatedImage, view: View, sizes: Sequence[tuple[int, int]]
 ) -> list[NDArray[np.uint8]]:
     """The same view of an image at each of ``sizes``.
 
     Args:
         people: The annotations, which know the folder of image files.
-        photograph: The image.
+        record: The image.
         view: What is shown, and how colours change.
         sizes: (height, width) of each output.
 
@@ -53,12 +53,12 @@ def view_images(
     Raises:
         DataError: The image file is missing, damaged, or of another size than its annotation says.
     """
-    full_size = (photograph.height, photograph.width)
+    full_size = (record.height, record.width)
     # 1. From pixels of the image file to pixels of each output.
     matrices = [scaling(width, height) @ view.matrix for height, width in sizes]
     # 2. Decode at a reduced size when the largest output still has enough pixels to average.
     most = min(min(strides(matrix)) for matrix in matrices) / ENOUGH
-    image, factor = read_shrunk(people.images_dir / photograph.file_name, full_size, most)
+    image, factor = read_shrunk(people.images_dir / record.file_name, full_size, most)
     # 3. Warp, then change the colours of the output, which has fewer pixels than the image file.
     return [
         _to_rgb_augmented(warp(image, matrix @ scaling(factor, factor), size, _FILL_BGR), view, full_size)
@@ -80,21 +80,21 @@ def _to_rgb_augmented(image: NDArray[np.uint8], view: View, full_size: tuple[int
 class PeopleInView:
     """The persons and crowd regions of an image under a view. Boxes are ``x1, y1, x2, y2`` in fractions of the view."""
 
-    def __init__(self, photograph: Photograph, matrix: Matrix) -> None:
+    def __init__(self, record: AnnotatedImage, matrix: Matrix) -> None:
         """Maps the outlines of all annotations to the view.
 
         Args:
-            photograph: The image with its annotations.
+            record: The image with its annotations.
             matrix: ``(3, 3)``, from pixels of the image file to fractions of the view.
         """
-        height, width = photograph.height, photograph.width
-        annotations = (*photograph.persons, *photograph.crowds)
+        height, width = record.height, record.width
+        annotations = (*record.persons, *record.crowds)
         # Shapes are numbered: persons, then crowd regions, then the frame of the image.
         shapes = [shape_of(annotation, height, width) for annotation in annotations]
         frame = _UNIT_SQUARE * (width, height)
         self._extent = frame[2].tolist()
         self._silhouettes = Silhouettes([*shapes, [[frame]]])
-        self._persons = len(photograph.persons)
+        self._persons = len(record.persons)
         self._crowds = range(self._persons, len(shapes))
         self._frame = len(shapes)
         points = self._silhouettes.points

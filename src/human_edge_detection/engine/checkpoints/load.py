@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
 from human_edge_detection.advanced.weights.state_dict import load_strictly
-from human_edge_detection.data.annotations.coco import PeopleAnnotations, read_people
+from human_edge_detection.data.annotations.coco import AnnotationSet, read_annotations
 from human_edge_detection.data.annotations.layout import SplitPaths
 from human_edge_detection.engine.build import build_model, read_split, split_paths
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, read_checkpoint
@@ -45,7 +45,7 @@ def load_trained(path: Path) -> TrainedModel:
     return TrainedModel(model.eval(), checkpoint, path, sha256)
 
 
-def read_people_for(trained: TrainedModel, split: Split, given: SplitPaths | None) -> PeopleAnnotations:
+def read_annotations_for(trained: TrainedModel, split: Split, given: SplitPaths | None) -> AnnotationSet:
     """The annotations to judge ``trained`` on.
 
     Args:
@@ -57,7 +57,7 @@ def read_people_for(trained: TrainedModel, split: Split, given: SplitPaths | Non
         DataError: The data cannot be used; for its own data it says how to give others.
     """
     if given is not None:
-        return read_people(given.annotations, given.images)
+        return read_annotations(given.annotations, given.images)
     try:
         own = _own_split(trained, split)
         return read_split(own, skip=trained.checkpoint.config.data.on_bad_sample == "skip")

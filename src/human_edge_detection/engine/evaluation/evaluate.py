@@ -12,12 +12,12 @@ from human_edge_detection.metrics.coco_ap import CocoMaskAp
 from human_edge_detection.metrics.segmentation import SegmentationMetrics
 from human_edge_detection.structures import Batch, SegmentationOutput
 
-Answer = Callable[[Tensor, Tensor], SegmentationOutput]
+Predictor = Callable[[Tensor, Tensor], SegmentationOutput]
 Metrics = dict[str, float | None]
 
 
 def evaluate(
-    answer: Answer,
+    predict: Predictor,
     batches: Iterable[Batch],
     *,
     device: torch.device,
@@ -26,9 +26,9 @@ def evaluate(
     after_batch: Callable[[], None] = lambda: None,
     coco_ap: CocoMaskAp | None = None,
 ) -> Metrics:
-    """Metrics of ``answer`` over all ``batches``: those of :func:`measure`, and those of ``coco_ap`` when given."""
+    """Metrics of ``predict`` over all ``batches``: those of :func:`measure`, and those of ``coco_ap`` when given."""
     metrics = measure(
-        answer,
+        predict,
         batches,
         device=device,
         precision=precision,
@@ -41,7 +41,7 @@ def evaluate(
 
 @torch.no_grad()
 def measure(
-    answer: Answer,
+    predict: Predictor,
     batches: Iterable[Batch],
     *,
     device: torch.device,
@@ -50,10 +50,10 @@ def measure(
     after_batch: Callable[[], None] = lambda: None,
     coco_ap: CocoMaskAp | None = None,
 ) -> SegmentationMetrics:
-    """The counts of ``answer`` over all ``batches``.
+    """The counts of ``predict`` over all ``batches``.
 
     Args:
-        answer: A model in ``eval()`` mode, or a teacher.
+        predict: A model in ``eval()`` mode, or a teacher.
         batches: The data set, in order.
         device: Where the model is.
         precision: Arithmetic of the forward passes.
@@ -65,7 +65,7 @@ def measure(
     for batch in batches:
         batch = batch.to(device)
         with autocast(device, precision):
-            output = answer(batch.images, batch.rois)
+            output = predict(batch.images, batch.rois)
         metrics.update(output, batch)
         if coco_ap is not None and len(output.logits):
             coco_ap.update(output, batch)
@@ -73,12 +73,12 @@ def measure(
     return metrics
 
 
-def answer_of(model: torch.nn.Module) -> Answer:
+def predictor(model: torch.nn.Module) -> Predictor:
     """``model`` in evaluation mode as a function of images and rois."""
     model.eval()
 
-    def answer(images: Tensor, rois: Tensor) -> SegmentationOutput:
+    def predict(images: Tensor, rois: Tensor) -> SegmentationOutput:
         output: SegmentationOutput = model(images, rois)
         return output
 
-    return answer
+    return predict

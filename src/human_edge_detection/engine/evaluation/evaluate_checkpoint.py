@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from rich.progress import Progress
 
-from human_edge_detection.data.annotations.coco import PeopleAnnotations
+from human_edge_detection.data.annotations.coco import AnnotationSet
 from human_edge_detection.data.loader import validation_batches
 from human_edge_detection.engine.build import build_validation_set
 from human_edge_detection.engine.checkpoints.load import TrainedModel
 from human_edge_detection.engine.device import Precision
-from human_edge_detection.engine.evaluation.evaluate import Metrics, answer_of, evaluate
+from human_edge_detection.engine.evaluation.evaluate import Metrics, evaluate, predictor
 from human_edge_detection.log import terminal
 from human_edge_detection.metrics.coco_ap import METRICS as COCO_METRICS
 from human_edge_detection.metrics.coco_ap import CocoMaskAp
@@ -29,9 +29,9 @@ class Evaluation:
         checkpoint_sha256: Of the file.
         epoch: Epochs that the checkpoint had completed.
         annotations: Annotation file of the data.
-        images_dir: Folder of the photographs.
+        images_dir: Folder of the images.
         data_fingerprint: sha256 of the annotation file.
-        images: Number of photographs.
+        images: Number of images.
         persons: Number of persons, crowds not counted.
         device: Where the model ran.
         precision: Its arithmetic.
@@ -58,29 +58,29 @@ class Evaluation:
 
 def evaluate_checkpoint(
     trained: TrainedModel,
-    people: PeopleAnnotations,
+    people: AnnotationSet,
     *,
     batch_size: int,
     device: torch.device,
     precision: Precision,
     num_workers: int,
 ) -> Evaluation:
-    """Measures ``trained`` on every photograph of ``people``, with a progress bar on a terminal.
+    """Measures ``trained`` on every image of ``people``, with a progress bar on a terminal.
 
     Args:
         trained: The model; it is moved to ``device``.
         people: The data.
-        batch_size: Photographs in a batch; no metric depends on it.
+        batch_size: Images in a batch; no metric depends on it.
         device: Where to run.
         precision: Arithmetic of the forward passes.
-        num_workers: Processes that load photographs; no metric depends on it.
+        num_workers: Processes that load images; no metric depends on it.
 
     Returns:
         The metrics of :class:`~human_edge_detection.metrics.segmentation.SegmentationMetrics` and of
         :class:`~human_edge_detection.metrics.coco_ap.CocoMaskAp`; those of rois are None without a roi head.
 
     Raises:
-        DataError: A photograph cannot be read.
+        DataError: An image cannot be read.
     """
     config = trained.checkpoint.config
     batches = validation_batches(
@@ -92,7 +92,7 @@ def evaluate_checkpoint(
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task(f"evaluating {config.name}", total=len(batches))
         metrics = evaluate(
-            answer_of(trained.model),
+            predictor(trained.model),
             batches,
             device=device,
             precision=precision,
@@ -108,8 +108,8 @@ def evaluate_checkpoint(
         annotations=str(people.file),
         images_dir=str(people.images_dir),
         data_fingerprint=people.fingerprint,
-        images=len(people.photographs),
-        persons=int(people.photographs.person_counts.sum()),
+        images=len(people.images),
+        persons=int(people.images.person_counts.sum()),
         device=str(device),
         precision=precision,
         metrics=metrics | {name: metrics.get(name) for name in COCO_METRICS},

@@ -1,4 +1,4 @@
-"""Counts of the best model on each validation photograph, so that runs can be compared pair by pair."""
+"""Counts of the best model on each validation image, so that runs can be compared pair by pair."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pathlib import Path
 
 import torch
 
-from human_edge_detection.data.annotations.annotation_set import PeopleAnnotations
+from human_edge_detection.data.annotations.annotation_set import AnnotationSet
 from human_edge_detection.data.annotations.polygons_and_rle import mask_area_and_box
 from human_edge_detection.data.loader import BatchLoader
 from human_edge_detection.engine.checkpoints.load import TrainedModel, load_trained
 from human_edge_detection.engine.device import Precision
-from human_edge_detection.engine.evaluation.evaluate import Metrics, answer_of, measure
+from human_edge_detection.engine.evaluation.evaluate import Metrics, measure, predictor
 from human_edge_detection.metrics.segmentation import RoiScore, SegmentationMetrics
-from human_edge_detection.runs.per_image import PerImage, PhotographCounts, RoiCounts, person_size
+from human_edge_detection.runs.per_image import ImageCounts, PerImage, RoiCounts, person_size
 
 logger = logging.getLogger(__name__)
 
 _TOLERANCE = 0.005
 """Difference to the record that other arithmetic can make: a run that went on on another device."""
-_NO_ANSWER = (0, 0, 0, 0)
+_NO_PREDICTION = (0, 0, 0, 0)
 
 
 def count_per_image(
@@ -33,7 +33,7 @@ def count_per_image(
     precision: Precision,
     after_batch: Callable[[], None],
 ) -> PerImage:
-    """What the model in ``checkpoint`` answers on each photograph, loaded from the disk as any user will load it.
+    """What the model in ``checkpoint`` predicts on each image, loaded from the disk as any user will load it.
 
     Args:
         checkpoint: The best checkpoint of a run.
@@ -44,12 +44,12 @@ def count_per_image(
 
     Raises:
         CheckpointError: The checkpoint is missing, damaged or of another architecture than its config says.
-        DataError: A photograph cannot be read.
+        DataError: An image cannot be read.
     """
     trained = load_trained(checkpoint)
     trained.model.to(device).to(memory_format=torch.channels_last)
     metrics = measure(
-        answer_of(trained.model),
+        predictor(trained.model),
         batches,
         device=device,
         precision=precision,
@@ -66,23 +66,23 @@ def count_per_image(
     )
 
 
-def _photographs(metrics: SegmentationMetrics, people: PeopleAnnotations) -> PhotographCounts:
-    ids = people.photographs.ids.tolist()
+def _photographs(metrics: SegmentationMetrics, people: AnnotationSet) -> ImageCounts:
+    ids = people.images.ids.tolist()
     confusion = {score.image_id: score.confusion for score in metrics.image_scores}
-    return PhotographCounts.model_validate(
+    return ImageCounts.model_validate(
         {
             "id": tuple(ids),
-            "persons": tuple(people.photographs.person_counts.tolist()),
-            "confusion": tuple(confusion.get(image_id, _NO_ANSWER) for image_id in ids),
+            "persons": tuple(people.images.person_counts.tolist()),
+            "confusion": tuple(confusion.get(image_id, _NO_PREDICTION) for image_id in ids),
         }
     )
 
 
-def _rois(scores: Sequence[RoiScore], people: PeopleAnnotations) -> RoiCounts:
+def _rois(scores: Sequence[RoiScore], people: AnnotationSet) -> RoiCounts:
     areas = {
-        person.id: mask_area_and_box(person.segmentation, photograph.height, photograph.width)[0]
-        for photograph in people.photographs
-        for person in photograph.persons
+        person.id: mask_area_and_box(person.segmentation, image.height, image.width)[0]
+        for image in people.images
+        for person in image.persons
     }
     return RoiCounts.model_validate(
         {

@@ -1,4 +1,4 @@
-"""Pictures of what a model sees: photograph, ground truth, student, teacher and error, side by side."""
+"""Pictures of what a model sees: image, ground truth, student, teacher and error, side by side."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -62,8 +62,8 @@ def draw_comparison(
 
     Args:
         batch: What the models were given; any device.
-        student: The student's answer to it.
-        teacher: The teacher's answer to it, if there is a teacher.
+        student: The student's output to it.
+        teacher: The teacher's output to it, if there is a teacher.
         max_images: Pictures at most.
 
     Returns:
@@ -88,60 +88,58 @@ def write_pictures(folder: Path, pictures: Iterable[tuple[str, Picture]]) -> Non
 
 
 def _draw_image(batch: Batch, models: Mapping[str, SegmentationOutput], index: int) -> Picture:
-    photograph = _photograph(batch.images[index])
-    rows = [_person_row(photograph, batch, models, index)]
+    record = _photograph(batch.images[index])
+    rows = [_person_row(record, batch, models, index)]
     full_image = {name: output.aux.get("full_image_logits") for name, output in models.items()}
-    answered = {name: logits[index, 0] for name, logits in full_image.items() if logits is not None}
-    if answered:
-        rows.append(_people_row(photograph, batch.person_masks[index], answered))
+    predicted = {name: logits[index, 0] for name, logits in full_image.items() if logits is not None}
+    if predicted:
+        rows.append(_people_row(record, batch.person_masks[index], predicted))
     return _assemble(rows)
 
 
-def _person_row(
-    photograph: Picture, batch: Batch, models: Mapping[str, SegmentationOutput], index: int
-) -> list[_Panel]:
+def _person_row(record: Picture, batch: Batch, models: Mapping[str, SegmentationOutput], index: int) -> list[_Panel]:
     """Boxes, truth, each model's masks, the student's errors."""
     chosen = (batch.rois[:, 0] == index).nonzero()[:, 0]
     boxes = batch.rois[chosen, 1:].float().cpu().numpy()
     truth = batch.roi_masks[chosen]
-    true_maps = _paste_all(truth, boxes, photograph)
+    true_maps = _paste_all(truth, boxes, record)
     count = "1 person" if len(boxes) == 1 else f"{len(boxes)} persons"
     row = [
-        _Panel(f"photograph, {count}", _draw_boxes(photograph, boxes)),
-        _Panel("ground truth", _draw_persons(photograph, true_maps)),
+        _Panel(f"image, {count}", _draw_boxes(record, boxes)),
+        _Panel("ground truth", _draw_persons(record, true_maps)),
     ]
     errors = []
     for name, output in models.items():
         if len(output.logits) != len(batch.rois):
             continue
         classes = output.logits[chosen].argmax(1)
-        maps = _paste_all(classes, boxes, photograph)
+        maps = _paste_all(classes, boxes, record)
         iou = float(target_iou(confusion_matrices(classes, truth, len(CLASS_NAMES))).nanmean())
         title = f"{name}, mean target IoU {iou:.2f}" if iou == iou else name
-        row.append(_Panel(title, _draw_persons(photograph, maps)))
+        row.append(_Panel(title, _draw_persons(record, maps)))
         if name == "student":
-            codes = np.zeros(photograph.shape[:2], np.uint8)
-            for answer, true in zip(maps, true_maps, strict=True):
-                codes = np.maximum(codes, _error_codes(answer, true))
-            errors.append(_Panel("student error", _draw_errors(photograph, codes)))
+            codes = np.zeros(record.shape[:2], np.uint8)
+            for prediction, true in zip(maps, true_maps, strict=True):
+                codes = np.maximum(codes, _error_codes(prediction, true))
+            errors.append(_Panel("student error", _draw_errors(record, codes)))
     return row + errors
 
 
-def _people_row(photograph: Picture, truth: Tensor, logits: Mapping[str, Tensor]) -> list[_Panel]:
-    """Plain photograph, all people, each model's probability of a person, the student's errors."""
-    size = photograph.shape[:2]
+def _people_row(record: Picture, truth: Tensor, logits: Mapping[str, Tensor]) -> list[_Panel]:
+    """Plain image, all people, each model's probability of a person, the student's errors."""
+    size = record.shape[:2]
     people = truth.to(torch.uint8).cpu().numpy()
     true_map = _resize(people, size, cv2.INTER_NEAREST)
-    row = [_Panel("photograph", photograph), _Panel("all people", _draw_persons(photograph, [true_map]))]
+    row = [_Panel("photograph", record), _Panel("all people", _draw_persons(record, [true_map]))]
     errors = []
     for name, logit in logits.items():
         probability = logit.float().sigmoid().cpu().numpy()
         enlarged = _resize(probability, size, cv2.INTER_LINEAR)
-        row.append(_Panel(f"{name}, person probability", _draw_probability(photograph, enlarged)))
+        row.append(_Panel(f"{name}, person probability", _draw_probability(record, enlarged)))
         if name == "student":
             # Compared before they are enlarged: interpolation would draw errors along every border.
             codes = _error_codes((probability > 0.5).astype(np.uint8), people)
-            picture = _draw_errors(photograph, _resize(codes, size, cv2.INTER_NEAREST))
+            picture = _draw_errors(record, _resize(codes, size, cv2.INTER_NEAREST))
             errors.append(_Panel("student error, all people", picture))
     return row + errors
 
@@ -154,32 +152,32 @@ def _photograph(image: Tensor) -> Picture:
     return _resize(np.ascontiguousarray(pixels), (round(height * panel_width / width), panel_width), cv2.INTER_CUBIC)
 
 
-def _paste_all(classes: Tensor, boxes: NDArray[np.float32], photograph: Picture) -> list[Picture]:
+def _paste_all(classes: Tensor, boxes: NDArray[np.float32], record: Picture) -> list[Picture]:
     """A class map of the whole panel for each roi, background outside it."""
     maps = []
     for values, box in zip(classes.to(torch.uint8).cpu().numpy(), boxes, strict=True):
-        canvas = np.zeros(photograph.shape[:2], np.uint8)
+        canvas = np.zeros(record.shape[:2], np.uint8)
         where, pasted = paste_roi(values, box, (len(canvas), len(canvas[0])), linear=False)
         canvas[where] = pasted
         maps.append(canvas)
     return maps
 
 
-def _error_codes(answer: Picture, truth: Picture) -> Picture:
+def _error_codes(prediction: Picture, truth: Picture) -> Picture:
     """Codes of ``ERRORS`` where the roi's own person is answered or true, 0 elsewhere and where it is ignored."""
-    answered, true = answer == TARGET, truth == TARGET
+    predicted, true = prediction == TARGET, truth == TARGET
     conditions = [
         truth == IGNORE,
-        (answered & (truth == NON_TARGET)) | (true & (answer == NON_TARGET)),
-        answered & ~true,
-        true & ~answered,
-        answered & true,
+        (predicted & (truth == NON_TARGET)) | (true & (prediction == NON_TARGET)),
+        predicted & ~true,
+        true & ~predicted,
+        predicted & true,
     ]
     return np.select(conditions, [0, 4, 3, 2, 1], 0).astype(np.uint8)
 
 
-def _draw_boxes(photograph: Picture, boxes: NDArray[np.float32]) -> Picture:
-    picture = photograph.copy()
+def _draw_boxes(record: Picture, boxes: NDArray[np.float32]) -> Picture:
+    picture = record.copy()
     height, width = picture.shape[:2]
     for number, box in enumerate(boxes):
         x1, y1, x2, y2 = (int(side) for side in (box * [width, height, width, height]).round())
@@ -187,13 +185,13 @@ def _draw_boxes(photograph: Picture, boxes: NDArray[np.float32]) -> Picture:
     return picture
 
 
-def _draw_persons(photograph: Picture, maps: Sequence[Picture]) -> Picture:
+def _draw_persons(record: Picture, maps: Sequence[Picture]) -> Picture:
     """Each map's target in its own colour with an outline, small on top; hatched: people, nobody's target."""
-    picture = _faded(photograph)
-    stack = np.stack([np.zeros(photograph.shape[:2], np.uint8), *maps])
+    picture = _faded(record)
+    stack = np.stack([np.zeros(record.shape[:2], np.uint8), *maps])
     target, others, ignored = ((stack == value).any(0) for value in (TARGET, NON_TARGET, IGNORE))
     picture[ignored] //= 3
-    picture[others & ~target & _stripes(photograph.shape[:2])] = GREY
+    picture[others & ~target & _stripes(record.shape[:2])] = GREY
     for number in sorted(range(len(maps)), key=lambda number: -int((maps[number] == TARGET).sum())):
         person = maps[number] == TARGET
         colour = PERSONS[number % len(PERSONS)]
@@ -203,26 +201,26 @@ def _draw_persons(photograph: Picture, maps: Sequence[Picture]) -> Picture:
     return picture
 
 
-def _draw_errors(photograph: Picture, codes: Picture) -> Picture:
-    picture = _faded(photograph)
+def _draw_errors(record: Picture, codes: Picture) -> Picture:
+    picture = _faded(record)
     for code, colour in enumerate(ERRORS, start=1):
         _tint(picture, codes == code, colour, 0.4 if colour == CORRECT else 0.9)
     return picture
 
 
-def _draw_probability(photograph: Picture, probability: NDArray[np.float32]) -> Picture:
-    """Colours from dark (0) to bright (1) over a hint of the photograph, with the border at one half in white."""
+def _draw_probability(record: Picture, probability: NDArray[np.float32]) -> Picture:
+    """Colours from dark (0) to bright (1) over a hint of the image, with the border at one half in white."""
     levels = (probability * 255).round().astype(np.uint8)
     heat = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
-    picture = cv2.addWeighted(heat, 0.75, _faded(photograph), 0.25, 0.0).astype(np.uint8)
+    picture = cv2.addWeighted(heat, 0.75, _faded(record), 0.25, 0.0).astype(np.uint8)
     outlines, _ = cv2.findContours((probability > 0.5).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(picture, outlines, -1, PAPER, 1)
     return picture
 
 
-def _faded(photograph: Picture) -> Picture:
-    """The photograph without colour and weaker, so that colours drawn on it stand out."""
-    grey = cv2.cvtColor(cv2.cvtColor(photograph, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+def _faded(record: Picture) -> Picture:
+    """The image without colour and weaker, so that colours drawn on it stand out."""
+    grey = cv2.cvtColor(cv2.cvtColor(record, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     return (grey * 0.65 + 25).astype(np.uint8)
 
 

@@ -13,8 +13,8 @@ import torch
 from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
 from human_edge_detection.advanced.knowledge_distillation import DistillationLoss
 from human_edge_detection.advanced.weights.state_dict import load_strictly
-from human_edge_detection.data.annotations.annotation_set import PeopleAnnotations
-from human_edge_detection.data.dataset import PeopleDataset, collate
+from human_edge_detection.data.annotations.annotation_set import AnnotationSet
+from human_edge_detection.data.dataset import PersonDataset, collate
 from human_edge_detection.data.loader import validation_batches
 from human_edge_detection.engine.build import (
     Splits,
@@ -97,7 +97,7 @@ def prepare_training(
         config,
         splits.train,
         teacher_size=teacher.wanted_size(config.model.image_size) if teacher else None,
-        stored_answers=soft_labels,
+        soft_labels=soft_labels,
     )
     if start is not None:
         _go_on(state, start, origin, config, paths, resume or paths.latest)
@@ -170,7 +170,7 @@ def _distiller(
     teacher: Teacher | None,
     soft_labels: SoftLabels | None,
     splits: Splits,
-    held_out: PeopleAnnotations | None,
+    held_out: AnnotationSet | None,
     device: torch.device,
     precision: Precision,
 ) -> Distiller:
@@ -202,7 +202,7 @@ def _parts(
     config: ExperimentConfig,
     distiller: Distiller | None,
     splits: Splits,
-    training_set: PeopleDataset,
+    training_set: PersonDataset,
     device: torch.device,
     precision: Precision,
     origin: Origin,
@@ -273,13 +273,13 @@ def _new_student(config: ExperimentConfig, *, fresh: bool, init_from: Path | Non
     return student
 
 
-def _read_one_sample(training_set: PeopleDataset) -> None:
-    """So that photographs which cannot be read stop a run before its folder is made."""
+def _read_one_sample(training_set: PersonDataset) -> None:
+    """So that images which cannot be read stop a run before its folder is made."""
     training_set[(0, 0)]
 
 
-def _preview(validation_set: PeopleDataset, count: int) -> Batch | None:
-    with_people = np.flatnonzero(validation_set.people.photographs.person_counts).tolist()
+def _preview(validation_set: PersonDataset, count: int) -> Batch | None:
+    with_people = np.flatnonzero(validation_set.people.images.person_counts).tolist()
     count = min(count, len(with_people))
     # Evenly spread: files of one source often stand together.
     chosen = [with_people[number * len(with_people) // count] for number in range(count)]

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import torch
 
-from human_edge_detection.data.annotations.annotation_set import PeopleAnnotations, split_off
+from human_edge_detection.data.annotations.annotation_set import AnnotationSet, split_off
 from human_edge_detection.data.loader import BatchLoader, validation_batches
 from human_edge_detection.engine.build import Splits, build_validation_set
 from human_edge_detection.engine.device import Precision
@@ -27,7 +27,7 @@ class AlphaHoldout(NamedTuple):
     teacher_score: float | None
 
 
-def hold_out(config: ExperimentConfig, splits: Splits) -> tuple[Splits, PeopleAnnotations | None]:
+def hold_out(config: ExperimentConfig, splits: Splits) -> tuple[Splits, AnnotationSet | None]:
     """``splits`` without the training images that alpha is tuned on, and these; all of them, where it is not.
 
     Raises:
@@ -42,7 +42,7 @@ def hold_out(config: ExperimentConfig, splits: Splits) -> tuple[Splits, PeopleAn
 def measure_holdout(
     config: ExperimentConfig,
     teacher: Teacher,
-    held_out: PeopleAnnotations,
+    held_out: AnnotationSet,
     *,
     device: torch.device,
     precision: Precision,
@@ -58,7 +58,7 @@ def measure_holdout(
         )
 
     metrics = evaluate(
-        partial(teacher.answers, mask_size=model.mask_size),
+        partial(teacher.predict, mask_size=model.mask_size),
         batches(model.model_copy(update={"image_size": teacher.image_size})),
         device=device,
         precision=precision,

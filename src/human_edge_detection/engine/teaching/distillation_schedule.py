@@ -75,7 +75,7 @@ def adaptive_alpha(student: float, teacher: float, *, low: float, high: float, f
 
     Args:
         student: Its score, above or equal 0.
-        teacher: Its score on the same data; at 0 there is nothing to follow, and the answer is ``low``.
+        teacher: Its score on the same data; at 0 there is nothing to follow, and the output is ``low``.
         low: Smallest weight.
         high: Largest weight.
         from_share: In [0, 1).

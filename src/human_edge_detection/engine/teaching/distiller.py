@@ -58,10 +58,10 @@ class Distiller:
             base: The student's loss on ground truth.
             strength: Of the epoch.
         """
-        soft_labels = batch.teacher_answer
+        soft_labels = batch.soft_labels
         if soft_labels is None and self.teacher is not None:
             mask_size = (batch.roi_masks.shape[-2], batch.roi_masks.shape[-1])
-            soft_labels = self.teacher.answer_to(batch, mask_size=mask_size, features=self.needs_features)
+            soft_labels = self.teacher.predict_batch(batch, mask_size=mask_size, features=self.needs_features)
         if soft_labels is None:
             return base
         return self.distillation_loss(

@@ -1,4 +1,4 @@
-"""``hed soft-labels``: asks the teacher about every view that a training will see, and stores what it says."""
+"""``hed soft-labels``: runs the teacher about every view that a training will see, and stores what it says."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from human_edge_detection.data.loader import BatchLoader, Key
 from human_edge_detection.engine.build import Splits, build_training_set, read_splits
 from human_edge_detection.engine.device import autocast, choose_device, choose_precision, make_deterministic
 from human_edge_detection.engine.teaching.soft_labels import (
-    Answer,
     Heads,
+    Predictor,
     SoftLabelKey,
     SoftLabelMetadata,
     SoftLabels,
@@ -29,13 +29,13 @@ from human_edge_detection.engine.teaching.soft_labels import (
     check_key,
     check_parts,
     describe_part,
+    images_of,
     is_of_image,
     largest_bytes,
     metadata_path,
     pack,
     part_bytes,
     part_file,
-    photographs_of,
     read_metadata,
     soft_label_folder,
     soft_label_key,
@@ -63,7 +63,7 @@ _SECONDS_BETWEEN_LINES: Final = 10.0
 
 
 def write_soft_labels(config: ExperimentConfig, *, sample_root: Path) -> SoftLabels:
-    """Stores the teacher's answers to all views of ``config``; goes on where an earlier call was ended.
+    """Stores the teacher's soft labels to all views of ``config``; goes on where an earlier call was ended.
 
     What is there already is not computed again, but read: a finished cache is verified whole.
 
@@ -72,14 +72,14 @@ def write_soft_labels(config: ExperimentConfig, *, sample_root: Path) -> SoftLab
         sample_root: Where the embedded sample data are, or will be made.
 
     Raises:
-        ConfigError: No folder, no teacher, no number of views, or the folder holds answers to something else.
+        ConfigError: No folder, no teacher, no number of views, or the folder holds soft labels of something else.
         BusyError: Another process writes to this folder.
         StorageError: They do not fit on the disk.
         HumanEdgeDetectionError: As its other subclasses say: data, teacher, a damaged part.
     """
     distillation = config.distillation
     if distillation is None or distillation.soft_labels is None:
-        raise ConfigError("distillation.soft_labels: nowhere to store the answers; give --soft_labels DIR")
+        raise ConfigError("distillation.soft_labels: nowhere to store the soft labels; give --soft_labels DIR")
     paths = distillation.teacher_paths
     if not paths:
         raise ConfigError(f"{config.name}: no teacher; give --teacher_checkpoint PATH")
@@ -106,7 +106,7 @@ class _Writer:
         self.splits = splits
         self.device = device
         self.precision = choose_precision(config.training.precision, device)
-        self.photographs = len(splits.train.photographs)
+        self.images = len(splits.train.images)
 
     def write(self) -> SoftLabels:
         key = soft_label_key(self.config, self.splits, self.teacher.fingerprint)
@@ -119,7 +119,7 @@ class _Writer:
                 logger.info("soft labels %s: written earlier, all %d parts verified", self.folder, len(begun.parts))
                 return SoftLabels(self.folder, begun)
         heads = stored_heads(self.teacher, self.config, self.device) if begun is None else begun.heads
-        everything = list(all_parts(self.photographs, key.cache_views))
+        everything = list(all_parts(self.images, key.cache_views))
         missing = [part for part in everything if begun is None or not self._is_whole(*part, heads)]
         self._check_space(missing, len(everything), heads)
         metadata = self._begin(key, heads) if begun is None else begun
@@ -130,7 +130,7 @@ class _Writer:
         return SoftLabels(self.folder, metadata)
 
     def _measured_here(self, metadata: SoftLabelMetadata) -> SoftLabelMetadata:
-        """With what the teacher scores on these validation data; the answers do not depend on them."""
+        """With what the teacher scores on these validation data; the soft labels do not depend on them."""
         known = metadata.teacher.metrics
         if self.splits.val.fingerprint in known:
             return metadata
@@ -151,16 +151,16 @@ class _Writer:
         return teacher_record(self.teacher, metrics, self.splits.val.fingerprint)
 
     def _begin(self, key: SoftLabelKey, heads: Heads) -> SoftLabelMetadata:
-        """Says what the parts that follow are answers to, so that no other command adds to them."""
+        """Says what the parts that follow are soft labels of, so that no other command adds to them."""
         metadata = SoftLabelMetadata(
             key=key,
             teacher=self._teacher_record(),
             heads=heads,
-            photographs=self.photographs,
+            photographs=self.images,
             device=str(self.device),
             precision=self.precision,
         )
-        for view in self.folder.glob("view_*"):  # of a cache whose metadata are gone: answers to nobody knows what
+        for view in self.folder.glob("view_*"):  # of a cache whose metadata are gone: soft labels of nobody knows what
             delete_folder(view)
         write_json(metadata_path(self.folder), metadata.model_dump(mode="json"))
         return metadata
@@ -170,7 +170,7 @@ class _Writer:
         if not path.is_file() or path.stat().st_size == 0:
             return False
         content = np.memmap(path, np.uint8, mode="r")
-        count = len(photographs_of(number, self.photographs))
+        count = len(images_of(number, self.images))
         return len(content) == part_bytes(content, count, heads)
 
     def _check_space(self, missing: Sequence[tuple[int, int]], everything: int, heads: Heads) -> None:
@@ -192,33 +192,33 @@ class _Writer:
         for view in {view for view, _ in missing}:
             delete_leftovers((self.folder / part_file(view, 0)).parent)
         progress = _Progress(everything, everything - len(missing))
-        with closing(self._answers(missing, heads)) as answers:
+        with closing(self._outputs(missing, heads)) as outputs:
             for view, number in missing:
-                count = len(photographs_of(number, self.photographs))
-                content = pack(list(islice(answers, count)), heads)
+                count = len(images_of(number, self.images))
+                content = pack(list(islice(outputs, count)), heads)
                 write_atomically(self.folder / part_file(view, number), content)
                 progress.part_done()
 
-    def _answers(self, parts: Sequence[tuple[int, int]], heads: Heads) -> Generator[Answer]:
-        """The teacher's answers to the photographs of ``parts``, in their order."""
+    def _outputs(self, parts: Sequence[tuple[int, int]], heads: Heads) -> Generator[Predictor]:
+        """The teacher's soft labels to the images of ``parts``, in their order."""
         dataset = build_training_set(
             self.config, self.splits.train, teacher_size=self.teacher.wanted_size(self.config.model.image_size)
         )
         for batch in BatchLoader(dataset, self._keys(parts), num_workers=self.config.data.num_workers):
-            yield from split_answer(self._ask(batch.to(self.device)), batch, heads)
+            yield from split_output(self._ask(batch.to(self.device)), batch, heads)
 
     def _keys(self, parts: Sequence[tuple[int, int]]) -> list[list[Key]]:
         """Batches within a part: what a part holds, to the last bit, does not depend on which others were there."""
         batches = []
         for view, number in parts:
-            keys = [(view, index) for index in photographs_of(number, self.photographs)]
+            keys = [(view, index) for index in images_of(number, self.images)]
             size = self.config.training.batch_size
             batches += [keys[start : start + size] for start in range(0, len(keys), size)]
         return batches
 
     def _ask(self, batch: Batch) -> SegmentationOutput:
         with autocast(self.device, self.precision):
-            return self.teacher.answer_to(batch, mask_size=self.config.model.mask_size)
+            return self.teacher.predict_batch(batch, mask_size=self.config.model.mask_size)
 
 
 class _Progress:
@@ -242,26 +242,26 @@ def stored_heads(teacher: Teacher, config: ExperimentConfig, device: torch.devic
     """What is stored of ``teacher``: its heads that a term of logits asks for, at the sizes of the student."""
     images = torch.zeros(1, 3, *config.model.image_size, device=device)
     rois = torch.tensor([[0.0, 0.0, 0.0, 1.0, 1.0]], device=device)
-    output = teacher.answers(images, rois, mask_size=config.model.mask_size)
-    answers = {"logits": output.logits, **output.aux}
+    output = teacher.predict(images, rois, mask_size=config.model.mask_size)
+    outputs = {"logits": output.logits, **output.aux}
     return {
-        head: (answers[head].shape[1], answers[head].shape[2], answers[head].shape[3])
+        head: (outputs[head].shape[1], outputs[head].shape[2], outputs[head].shape[3])
         for head in (distilled.key for distilled in DISTILLED)
-        if head in answers
+        if head in outputs
     }
 
 
-def split_answer(output: SegmentationOutput, batch: Batch, heads: Heads) -> Iterator[Answer]:
-    """The answer to each photograph of ``batch``, in half precision.
+def split_output(output: SegmentationOutput, batch: Batch, heads: Heads) -> Iterator[Predictor]:
+    """The soft labels of each image of ``batch``, in half precision.
 
     Raises:
         TrainingError: A logit is not finite, or too large for half precision.
     """
-    answers = {"logits": output.logits, **output.aux}
+    outputs = {"logits": output.logits, **output.aux}
     owners = batch.rois[:, 0].cpu().numpy()
     stored = {
         # Without any person in the batch there are no heads of rois at all.
-        head: _half(answers[head]) if head in answers else np.empty((0, *shape), np.float16)
+        head: _half(outputs[head]) if head in outputs else np.empty((0, *shape), np.float16)
         for head, shape in heads.items()
     }
     if not all(np.isfinite(values).all() for values in stored.values()):

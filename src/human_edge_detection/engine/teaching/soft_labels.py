@@ -1,8 +1,8 @@
-"""Answers of a teacher that were stored once: which views they belong to, how they lie in a folder, how they are read.
+"""Soft labels of a teacher: which views they belong to, how they lie in a folder, how they are read.
 
-``soft_labels.json`` says what the answers are to and lists the parts with their sha256. A part, such as
-``view_0000/part_00000.bin``, holds up to 32 photographs of one view: for each the number of its persons (int64), then
-photograph by photograph the answers of all heads (float16). The parts are written one by one, each in one step, and the
+``soft_labels.json`` says what the soft labels are to and lists the parts with their sha256. A part, such as
+``view_0000/part_00000.bin``, holds up to 32 images of one view: for each the number of its persons (int64), then
+image by image the soft labels of all heads (float16). The parts are written one by one, each in one step, and the
 list last, so that a killed writing goes on after the last whole part.
 """
 
@@ -18,7 +18,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from human_edge_detection.data.annotations.coco import PeopleAnnotations
+from human_edge_detection.data.annotations.coco import AnnotationSet
 from human_edge_detection.data.views.augment import VIEW_VERSION
 from human_edge_detection.engine.build import Splits
 from human_edge_detection.engine.evaluation.evaluate import Metrics
@@ -32,19 +32,19 @@ from human_edge_detection.experiments.schema.heads import BY_KEY
 from human_edge_detection.runs.records import read_section
 
 PART: Final = 32
-"""Photographs in a part: few enough to gather one in memory, 200 MB with ten persons on each."""
+"""Images in a part: few enough to gather one in memory, 200 MB with ten persons on each."""
 _HASHED_BYTES: Final = 4 << 30
 """Larger caches are only measured when they are opened for training; ``hed soft-labels`` hashes those too."""
 _AGAIN: Final = "give hed soft-labels with the flags of this training"
 
-Answer = dict[str, NDArray[np.float16]]
-"""To one photograph with n persons, by head: ``(n, C, H, W)``, the full-image head ``(1, 1, IH, IW)``."""
+Predictor = dict[str, NDArray[np.float16]]
+"""To one image with n persons, by head: ``(n, C, H, W)``, the full-image head ``(1, 1, IH, IW)``."""
 Heads = dict[str, tuple[int, int, int]]
 """Channels, height and width of each head that is stored."""
 
 
 class SoftLabelKey(Section):
-    """All that a stored answer depends on. An answer to anything else would be one to another picture."""
+    """All that a soft label depends on. A soft label to anything else would be one to another picture."""
 
     format_version: Literal[2] = 2
     teacher_sha256: str
@@ -73,7 +73,7 @@ class TeacherRecord(Section):
 
 
 class Part(Section):
-    """One file of answers, ``file`` relative to the folder."""
+    """One file of soft labels, ``file`` relative to the folder."""
 
     file: str
     bytes: int
@@ -87,6 +87,7 @@ class SoftLabelMetadata(Section):
     teacher: TeacherRecord
     heads: Heads
     photographs: int
+    """Number of training images; the name is that of the file format."""
     device: str
     precision: str
     parts: tuple[Part, ...] | None = None
@@ -95,35 +96,35 @@ class SoftLabelMetadata(Section):
 
 @dataclass(frozen=True)
 class SoftLabels:
-    """The answers in ``folder``, by view and index. Holds no open file, so it can go to any process."""
+    """The soft labels in ``folder``, by view and index. Holds no open file, so it can go to any process."""
 
     folder: Path
     metadata: SoftLabelMetadata
 
-    def __call__(self, view: int, index: int, persons: int) -> Answer:
-        """The answer to photograph ``index`` of ``view``, memory-mapped.
+    def __call__(self, view: int, index: int, persons: int) -> Predictor:
+        """The soft labels of image ``index`` of ``view``, memory-mapped.
 
         Args:
             view: Below ``cache_views``.
-            index: Of the photograph in the training data.
+            index: Of the image in the training data.
             persons: Number of its persons in this view.
 
         Raises:
-            DataError: The part is gone or damaged, or the answer is to another number of persons.
+            DataError: The part is gone or damaged, or they are to another number of persons.
         """
         number, position = divmod(index, PART)
         path = self.folder / part_file(view, number)
-        count = len(photographs_of(number, self.metadata.photographs))
+        count = len(images_of(number, self.metadata.photographs))
         try:
-            answer = unpack(np.memmap(path, np.uint8, mode="r"), count, position, self.metadata.heads)
+            output = unpack(np.memmap(path, np.uint8, mode="r"), count, position, self.metadata.heads)
         except (OSError, ValueError) as error:
             raise DataError(f"soft labels {path}: cannot be read ({error}); {_AGAIN}") from error
-        if len(answer["logits"]) != persons:
+        if len(output["logits"]) != persons:
             raise DataError(
-                f"soft labels {path}: answers to {len(answer['logits'])} persons of photograph {index}, expected "
-                f"{persons}; the photographs have changed: delete {self.folder} and {_AGAIN}"
+                f"soft labels {path}: soft labels of {len(output['logits'])} persons of image {index}, expected "
+                f"{persons}; the images have changed: delete {self.folder} and {_AGAIN}"
             )
-        return answer
+        return output
 
 
 def teacher_record(teacher: Teacher, metrics: Metrics, fingerprint: str) -> TeacherRecord:
@@ -150,7 +151,7 @@ def soft_label_folder(given: str, seed: int) -> Path:
 
 
 def soft_label_key(config: ExperimentConfig, splits: Splits, teacher_sha256: str) -> SoftLabelKey:
-    """What the answers of this teacher to the views of ``config``, which names a folder for them, depend on."""
+    """What the soft labels of this teacher to the views of ``config``, which names a folder for them, depend on."""
     assert config.data.cache_views is not None  # a rule of the schema
     return SoftLabelKey(
         teacher_sha256=teacher_sha256,
@@ -166,7 +167,7 @@ def soft_label_key(config: ExperimentConfig, splits: Splits, teacher_sha256: str
 
 
 def open_soft_labels(config: ExperimentConfig, splits: Splits) -> SoftLabels | None:
-    """The answers that ``config`` names; None when it names none. No teacher is loaded; its file, if named, is hashed.
+    """The soft labels that ``config`` names; None: it names none. No teacher is loaded; its file, if named, is hashed.
 
     Sizes are checked always, checksums where that takes seconds (up to 4 GiB).
 
@@ -190,7 +191,7 @@ def open_soft_labels(config: ExperimentConfig, splits: Splits) -> SoftLabels | N
     if splits.val.fingerprint not in metadata.teacher.metrics:
         raise ConfigError(
             f"distillation.soft_labels: the teacher of {folder} was not measured on {splits.val.file}; {_AGAIN}: it "
-            "will be, and no answer is made anew"
+            "will be, and no soft label is made anew"
         )
     small = sum(part.bytes for part in metadata.parts) <= _HASHED_BYTES
     check_parts(folder, metadata.parts, hashes=small)
@@ -198,7 +199,7 @@ def open_soft_labels(config: ExperimentConfig, splits: Splits) -> SoftLabels | N
 
 
 def check_key(folder: Path, stored: SoftLabelKey, wanted: SoftLabelKey) -> None:
-    """Refuses answers to something else.
+    """Refuses soft labels of something else.
 
     Raises:
         ConfigError: Naming the first field that differs, with both values.
@@ -233,18 +234,18 @@ def describe_part(folder: Path, file: str) -> Part:
 
 
 def metadata_path(folder: Path) -> Path:
-    """Where it is said what the answers in ``folder`` are to."""
+    """Where it is said what the soft labels in ``folder`` are to."""
     return folder / "soft_labels.json"
 
 
 def read_metadata(folder: Path) -> SoftLabelMetadata | None:
-    """What ``folder`` says of its answers; None when it holds none."""
+    """What ``folder`` says of its soft labels; None when it holds none."""
     return read_section(SoftLabelMetadata, metadata_path(folder))
 
 
-def all_parts(photographs: int, views: int) -> Iterator[tuple[int, int]]:
+def all_parts(images: int, views: int) -> Iterator[tuple[int, int]]:
     """View and number of each part."""
-    return ((view, number) for view in range(views) for number in range(-(-photographs // PART)))
+    return ((view, number) for view in range(views) for number in range(-(-images // PART)))
 
 
 def part_file(view: int, number: int) -> str:
@@ -252,9 +253,9 @@ def part_file(view: int, number: int) -> str:
     return f"view_{view:04d}/part_{number:05d}.bin"
 
 
-def photographs_of(number: int, photographs: int) -> range:
-    """Indices of the photographs in part ``number``."""
-    return range(number * PART, min((number + 1) * PART, photographs))
+def images_of(number: int, images: int) -> range:
+    """Indices of the images in part ``number``."""
+    return range(number * PART, min((number + 1) * PART, images))
 
 
 def is_of_image(head: str) -> bool:
@@ -262,14 +263,14 @@ def is_of_image(head: str) -> bool:
     return BY_KEY[head].over == "images"
 
 
-def pack(answers: Sequence[Mapping[str, NDArray[np.float16]]], heads: Heads) -> bytes:
+def pack(outputs: Sequence[Mapping[str, NDArray[np.float16]]], heads: Heads) -> bytes:
     """The content of a part."""
-    persons = np.array([len(answer["logits"]) for answer in answers], np.int64)
-    return b"".join([persons.tobytes(), *(answer[head].tobytes() for answer in answers for head in heads)])
+    persons = np.array([len(output["logits"]) for output in outputs], np.int64)
+    return b"".join([persons.tobytes(), *(output[head].tobytes() for output in outputs for head in heads)])
 
 
-def unpack(content: NDArray[np.uint8], count: int, position: int, heads: Heads) -> Answer:
-    """The answer at ``position`` in the content of a part with ``count`` photographs; views, nothing is copied.
+def unpack(content: NDArray[np.uint8], count: int, position: int, heads: Heads) -> Predictor:
+    """The soft labels at ``position`` in the content of a part with ``count`` images; views, nothing is copied.
 
     Raises:
         ValueError: The content is cut off.
@@ -277,32 +278,32 @@ def unpack(content: NDArray[np.uint8], count: int, position: int, heads: Heads) 
     if len(content) < 8 * count:
         raise ValueError(f"cut off: of size {len(content)}")
     persons = content[: 8 * count].view(np.int64)
-    start = 8 * count + answer_bytes(int(persons[:position].sum()), heads, images=position)
-    answer = {}
+    start = 8 * count + soft_label_bytes(int(persons[:position].sum()), heads, images=position)
+    output = {}
     for head, shape in heads.items():
         rows = 1 if is_of_image(head) else int(persons[position])
         size = 2 * rows * prod(shape)
-        answer[head] = content[start : start + size].view(np.float16).reshape(rows, *shape)
+        output[head] = content[start : start + size].view(np.float16).reshape(rows, *shape)
         start += size
-    return answer
+    return output
 
 
 def part_bytes(content: NDArray[np.uint8], count: int, heads: Heads) -> int:
     """Size of a part as its first bytes say; 0 when not even those are there."""
     persons = content[: 8 * count].view(np.int64) if len(content) >= 8 * count else None
-    return 0 if persons is None else 8 * count + answer_bytes(int(persons.sum()), heads, images=count)
+    return 0 if persons is None else 8 * count + soft_label_bytes(int(persons.sum()), heads, images=count)
 
 
-def answer_bytes(persons: int, heads: Heads, *, images: int) -> int:
-    """Size of the answers to ``images`` photographs with ``persons`` persons in all."""
+def soft_label_bytes(persons: int, heads: Heads, *, images: int) -> int:
+    """Size of the soft labels of ``images`` images with ``persons`` persons in all."""
     return 2 * sum((images if is_of_image(head) else persons) * prod(shape) for head, shape in heads.items())
 
 
-def largest_bytes(people: PeopleAnnotations, max_rois: int, heads: Heads) -> int:
+def largest_bytes(people: AnnotationSet, max_rois: int, heads: Heads) -> int:
     """What one view of ``people`` takes at most; less where augmentation moves somebody out of the picture."""
-    persons = int(np.minimum(people.photographs.person_counts, max_rois).sum())
-    images = len(people.photographs)
-    return 8 * images + answer_bytes(persons, heads, images=images)
+    persons = int(np.minimum(people.images.person_counts, max_rois).sum())
+    images = len(people.images)
+    return 8 * images + soft_label_bytes(persons, heads, images=images)
 
 
 def _fingerprint(paths: Sequence[Path]) -> str:

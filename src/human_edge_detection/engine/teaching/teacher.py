@@ -14,12 +14,12 @@ from torch import Tensor
 from human_edge_detection.advanced.fast_layers.batch_norm_folding import fold_normalisation
 from human_edge_detection.advanced.knowledge_distillation import AveragedTeachers, FrozenTeacher
 from human_edge_detection.advanced.weights.state_dict import load_strictly
-from human_edge_detection.data.annotations.coco import PeopleAnnotations
+from human_edge_detection.data.annotations.coco import AnnotationSet
 from human_edge_detection.data.loader import validation_batches
 from human_edge_detection.engine.build import build_model, build_validation_set
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from human_edge_detection.engine.device import Precision
-from human_edge_detection.engine.evaluation.evaluate import Answer, Metrics, answer_of, evaluate
+from human_edge_detection.engine.evaluation.evaluate import Metrics, Predictor, evaluate, predictor
 from human_edge_detection.errors import CheckpointError, TrainingError
 from human_edge_detection.experiments.schema.model import ModelConfig
 from human_edge_detection.structures import Batch, SegmentationOutput
@@ -37,7 +37,7 @@ class Teacher:
     """A loaded teacher and where it came from; with ``others``, the first of several that answer as one.
 
     Attributes:
-        answer: Its own answer.
+        frozen: The model itself, which never learns.
         checkpoint: What it was built from.
         path: Of the checkpoint.
         sha256: Of the checkpoint's file.
@@ -45,7 +45,7 @@ class Teacher:
         others: Further teachers, whose probabilities are averaged with its own.
     """
 
-    answer: FrozenTeacher
+    frozen: FrozenTeacher
     checkpoint: Checkpoint
     path: Path
     sha256: str
@@ -59,16 +59,16 @@ class Teacher:
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """(height, width) of photographs that leaves no teacher without detail that it could see."""
-        heights, widths = zip(*(teacher.answer.image_size for teacher in (self, *self.others)), strict=True)
+        """(height, width) of images that leaves no teacher without detail that it could see."""
+        heights, widths = zip(*(teacher.frozen.image_size for teacher in (self, *self.others)), strict=True)
         return max(heights), max(widths)
 
     def wanted_size(self, image_size: tuple[int, int]) -> tuple[int, int] | None:
-        """Size of the photographs for the teacher; None: those of a student with ``image_size`` will do."""
+        """Size of the images for the teacher; None: those of a student with ``image_size`` will do."""
         wanted = self.image_size
         return wanted if wanted[0] > image_size[0] or wanted[1] > image_size[1] else None
 
-    def answers(
+    def predict(
         self,
         images: Tensor,
         rois: Tensor,
@@ -77,16 +77,16 @@ class Teacher:
         image_size: tuple[int, int] | None = None,
         features: bool = False,
     ) -> SegmentationOutput:
-        """The answer of all together; arguments as for :class:`FrozenTeacher`."""
-        answer = (
-            AveragedTeachers([self.answer, *(other.answer for other in self.others)]) if self.others else self.answer
+        """The output of all together; arguments as for :class:`FrozenTeacher`."""
+        model = (
+            AveragedTeachers([self.frozen, *(other.frozen for other in self.others)]) if self.others else self.frozen
         )
-        return answer(images, rois, mask_size=mask_size, image_size=image_size, features=features)
+        return model(images, rois, mask_size=mask_size, image_size=image_size, features=features)
 
-    def answer_to(self, batch: Batch, *, mask_size: tuple[int, int], features: bool = False) -> SegmentationOutput:
-        """The answer to a student's batch at the sizes of the student's, given all the detail that there is."""
+    def predict_batch(self, batch: Batch, *, mask_size: tuple[int, int], features: bool = False) -> SegmentationOutput:
+        """The output to a student's batch at the sizes of the student's, given all the detail that there is."""
         images = batch.images if batch.teacher_images is None else batch.teacher_images
-        return self.answers(
+        return self.predict(
             images.contiguous(memory_format=torch.channels_last),
             batch.rois,
             mask_size=mask_size,
@@ -135,7 +135,7 @@ def load_teacher(path: Path, device: torch.device) -> Teacher:
 
 def check_teacher(
     teacher: Teacher,
-    people: PeopleAnnotations,
+    people: AnnotationSet,
     *,
     device: torch.device,
     precision: Precision,
@@ -151,23 +151,23 @@ def check_teacher(
         TrainingError: These are the data that its checkpoint recorded a score for, and it scores less.
     """
 
-    def measure(answer: Answer, config: ModelConfig) -> Metrics:
+    def measure(predict: Predictor, config: ModelConfig) -> Metrics:
         data = build_validation_set(config, people)
         batches = validation_batches(data, batch_size=batch_size, num_workers=num_workers)
-        return evaluate(answer, batches, device=device, precision=precision, mask_size=config.mask_size)
+        return evaluate(predict, batches, device=device, precision=precision, mask_size=config.mask_size)
 
     for member in (teacher, *teacher.others):
         config = member.checkpoint.config.model
-        metrics = measure(answer_of(member.answer.model), config)
+        metrics = measure(predictor(member.frozen.model), config)
         _compare_with_record(member, metrics["miou"] or 0.0, people)
     if teacher.others:
         config = teacher.checkpoint.config.model.model_copy(update={"image_size": teacher.image_size})
-        metrics = measure(partial(teacher.answers, mask_size=config.mask_size), config)
+        metrics = measure(partial(teacher.predict, mask_size=config.mask_size), config)
         logger.info("mean of %d teachers: mIoU %.4f", 1 + len(teacher.others), metrics["miou"] or 0.0)
     return metrics
 
 
-def _compare_with_record(teacher: Teacher, measured: float, people: PeopleAnnotations) -> None:
+def _compare_with_record(teacher: Teacher, measured: float, people: AnnotationSet) -> None:
     recorded = teacher.checkpoint.metrics.get("miou")
     name = teacher.checkpoint.config.name
     if teacher.checkpoint.data_fingerprint == people.fingerprint and recorded is not None:

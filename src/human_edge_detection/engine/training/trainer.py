@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from human_edge_detection.advanced.encoder_stages import encoder_stages, open_stages
 from human_edge_detection.data.annotations.annotation_set import BadSample
-from human_edge_detection.data.dataset import PeopleDataset
+from human_edge_detection.data.dataset import PersonDataset
 from human_edge_detection.data.loader import BatchLoader, batches_per_epoch, training_batches
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint
 from human_edge_detection.engine.checkpoints.counters import TrainingProgress
 from human_edge_detection.engine.checkpoints.save_policy import Saver
 from human_edge_detection.engine.device import autocast, seed_everything
-from human_edge_detection.engine.evaluation.evaluate import Metrics, answer_of, evaluate
+from human_edge_detection.engine.evaluation.evaluate import Metrics, evaluate, predictor
 from human_edge_detection.engine.evaluation.visualize import draw_comparison, write_pictures
 from human_edge_detection.engine.teaching.distillation_schedule import TEACHER_TUNING_SCORE, TUNING_SCORE, Strength
 from human_edge_detection.engine.teaching.distiller import Distiller
@@ -66,7 +66,7 @@ class Parts:
     device: torch.device
     loss: HierarchicalLoss
     distiller: Distiller | None
-    training_set: PeopleDataset
+    training_set: PersonDataset
     validation: BatchLoader
     preview: Batch | None
     origin: Origin
@@ -114,7 +114,7 @@ class Trainer:
 
         Raises:
             KeyboardInterrupt: Ctrl-C or a scheduler's signal; the state is saved first.
-            DataError: A photograph cannot be read; the state is saved first.
+            DataError: An image cannot be read; the state is saved first.
             TrainingError: A loss or gradient is not finite, or saving fails; the last checkpoint stays as it was.
             StorageError: The disk does not take the last state of the run.
         """
@@ -275,7 +275,7 @@ class Trainer:
 
     def _update(self, values: Mapping[str, float]) -> float:
         parameters = self.state.learning
-        # There are none where only the head learns and nobody is on the photographs.
+        # There are none where only the head learns and nobody is on the images.
         norm = self._optimize(parameters, values) if parameters else 0.0
         self.progress.step += 1
         if self.state.ema is not None:
@@ -352,7 +352,7 @@ class Trainer:
 
         with display.validating(len(data)):
             return evaluate(
-                answer_of(self.state.model),
+                predictor(self.state.model),
                 data,
                 device=parts.device,
                 precision=self.state.precision,
@@ -371,10 +371,10 @@ class Trainer:
             return
         batch = preview.to(parts.device)
         with torch.no_grad(), autocast(parts.device, self.state.precision):
-            student = answer_of(self.state.model)(batch.images, batch.rois)
+            student = predictor(self.state.model)(batch.images, batch.rois)
             size = parts.config.model.mask_size
             asked = parts.distiller.teacher if parts.distiller is not None else None
-            teacher = asked.answer_to(batch, mask_size=size) if asked is not None else None
+            teacher = asked.predict_batch(batch, mask_size=size) if asked is not None else None
         pictures = draw_comparison(batch, student, teacher, max_images=len(batch.images))
         write_pictures(self.paths.visualizations(self.progress.epoch), pictures)
         for name, picture in pictures:

@@ -1,4 +1,4 @@
-"""``peopleseg_unet_*``: the U-Net alone, trained on person or not for every pixel of the whole photograph.
+"""``peopleseg_unet_*``: the U-Net alone, trained on person or not for every pixel of the whole image.
 
 It is the pre-training of the ``*_peopleseg_*`` teachers: ``model.pretrained_unet_config`` of a teacher names one of
 these, ``--pretrained_unet PATH`` gives its weights directly.
@@ -29,7 +29,7 @@ def _peopleseg(size: str) -> ExperimentConfig:
     return build_config(
         {
             "name": name,
-            "description": f"Person segmentation of the whole photograph, U-Net {size.upper()}: pre-training.",
+            "description": f"Person segmentation of the whole image, U-Net {size.upper()}: pre-training.",
             "model": {"encoder": encoder_name(size), "head": "none"},
         },
         source=f"experiment {name!r}",

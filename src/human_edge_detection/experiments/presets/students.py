@@ -10,7 +10,7 @@ the gain over the student is the gain of distillation.
 
 trains the B3 teacher (and its pre-training) first, unless it is there; ``--teacher_checkpoint PATH`` uses another.
 
-Recorded, at 128x128 on photographs (``benchmarks/distillation.md``): mIoU 0.507 distilled, 0.493 without a teacher.
+Recorded, at 128x128 on images (``benchmarks/distillation.md``): mIoU 0.507 distilled, 0.493 without a teacher.
 """
 
 from typing import Any

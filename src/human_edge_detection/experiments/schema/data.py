@@ -1,4 +1,4 @@
-"""The data section: photographs, annotations, augmentation, and the embedded sample data."""
+"""The data section: images, annotations, augmentation, and the embedded sample data."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class SampleDataConfig(Section):
 
 
 class AugmentationConfig(Section):
-    """Random changes of a training photograph; a function of (seed, epoch, sample index) and nothing else."""
+    """Random changes of a training image; a function of (seed, epoch, sample index) and nothing else."""
 
     horizontal_flip: Fraction = 0.5
     scale: tuple[Annotated[float, Field(gt=0.1, le=4.0)], Annotated[float, Field(gt=0.1, le=4.0)]] = (0.8, 1.25)
-    """Smallest and largest zoom of the whole photograph."""
+    """Smallest and largest zoom of the whole image."""
     translate: Fraction = 0.1
-    """Largest shift, as a fraction of the photograph."""
+    """Largest shift, as a fraction of the image."""
     rotate: float = Field(10.0, ge=0.0, le=180.0, description="Largest rotation, degrees.")
     color: Fraction = 0.2
     """Strength of brightness, contrast, saturation and (a fifth of it) hue changes."""
@@ -36,7 +36,7 @@ class AugmentationConfig(Section):
 
 
 class DataConfig(Section):
-    """Where the photographs and their annotations are. Give ``root`` or the four paths."""
+    """Where the images and their annotations are. Give ``root`` or the four paths."""
 
     root: str | None = None
     """Folder with ``annotations/`` and ``images/`` (or COCO's own layout)."""
@@ -47,14 +47,14 @@ class DataConfig(Section):
     sample: SampleDataConfig | None = None
     """Make the embedded sample data and train on it."""
     max_rois_per_image: int = Field(10, ge=1, le=100)
-    """Persons used of one training photograph, drawn anew each epoch; validation uses all."""
+    """Persons used of one training image, drawn anew each epoch; validation uses all."""
     augmentation: AugmentationConfig | None = AugmentationConfig()
     cache_views: int | None = Field(None, ge=1, le=9999)
-    """The training photographs look the same again after so many epochs; null: never. A teacher's answers can be stored
+    """The training images look the same again after so many epochs; null: never. A teacher's soft labels can be stored
     only for views that repeat."""
     num_workers: int = Field(1, ge=0, le=64)
     on_bad_sample: Literal["error", "skip"] = "error"
-    """What a photograph that cannot be used does: stop the run before its first step, or be left out and listed."""
+    """What an image that cannot be used does: stop the run before its first step, or be left out and listed."""
 
     def disagreements(self) -> Iterator[str]:
         """Every rule that concerns more than one field, as ``path: problem``."""

@@ -130,13 +130,13 @@ class AlphaScheduleConfig(_ScheduleConfig):
 class AdaptiveAlphaConfig(Section):
     """Alpha follows the student: ``high`` while it is far from its teacher, ``low`` once it has its score.
 
-    Both are measured after each epoch on photographs that are taken out of the training split for it.
+    Both are measured after each epoch on images that are taken out of the training split for it.
     """
 
     low: Fraction = 0.1
     high: Fraction = 0.9
     from_share: float = Field(0.8, ge=0.0, lt=1.0, description="Of the teacher's score, where alpha begins to fall.")
-    tuning_share: float = Field(0.1, gt=0.0, le=0.5, description="Of the training photographs, taken out for this.")
+    tuning_share: float = Field(0.1, gt=0.0, le=0.5, description="Of the training images, taken out for this.")
 
 
 class DistillationConfig(_HeadWeights):
@@ -148,8 +148,8 @@ class DistillationConfig(_HeadWeights):
     more_teacher_checkpoints: tuple[str, ...] = ()
     """Further teachers; the student is taught the mean of all their probabilities."""
     soft_labels: str | None = None
-    """Folder that ``hed soft-labels`` stored the teacher's answers in; nobody asks the teacher then. ``{seed}`` in it
-    stands for ``training.seed``: the views, and so the answers, are others for each seed."""
+    """Folder that ``hed soft-labels`` stored the soft labels in; the teacher is not run then. ``{seed}`` in it
+    stands for ``training.seed``: the views, and so the soft labels, are others for each seed."""
     temperature: float = Field(4.0, gt=0.0, le=100.0)
     alpha: Fraction = 0.7
     temperature_schedule: TemperatureScheduleConfig | None = None
@@ -187,7 +187,7 @@ class DistillationConfig(_HeadWeights):
                     "ImageNet: model.encoder_weights)"
                 )
         if self.soft_labels is not None and self.adaptive_alpha is not None:
-            yield "distillation.adaptive_alpha: asks the teacher itself, which distillation.soft_labels saves; give one"
+            yield "distillation.adaptive_alpha: runs the teacher itself, which distillation.soft_labels saves; give one"
         yield from self._schedule_disagreements()
         yield from self._term_disagreements()
 

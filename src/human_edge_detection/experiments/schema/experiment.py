@@ -56,7 +56,7 @@ def _disagreements(config: ExperimentConfig) -> Iterator[str]:
         yield "distillation: model.head 'none' has no roi logits to distil; use null"
     yield from distillation.disagreements()
     if distillation.soft_labels is not None and config.data.cache_views is None:
-        yield "data.cache_views: stored answers need views that repeat; give a number, such as 8"
+        yield "data.cache_views: soft labels need views that repeat; give a number, such as 8"
     if distillation.teacher_config == config.name:
         yield f"distillation.teacher_config: {config.name!r} cannot be its own teacher"
 

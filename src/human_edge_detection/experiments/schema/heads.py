@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Over = Literal["rois", "images"]
-"""What a head answers for, and what its losses are means over."""
+"""What a head has outputs for, and what its losses are means over."""
 LabelKind = Literal["classes", "foreground", "target", "person", "target_border", "target_distance"]
 LossKind = Literal["classes", "binary", "balanced_binary", "smooth_l1"]
 
@@ -24,7 +24,7 @@ class Head:
         key: Of its output in :class:`~human_edge_detection.structures.SegmentationOutput`: ``logits``, or a key of
             ``aux``.
         channels: Of its output.
-        over: Whether it answers for each roi or for each image.
+        over: Whether it has an output for each roi or for each image.
         labels: Which labels the annotations give it.
         loss: Its loss on these labels.
         loss_weight: Default weight of that loss, ``loss.<name>``; None: the head is optional, and ``model.<name>``

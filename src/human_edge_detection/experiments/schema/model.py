@@ -40,7 +40,7 @@ else:  # the fields come from the table of heads
 
 
 class ModelConfig(_OptionalHeads):
-    """The network: a U-Net over the whole photograph and a light head for each roi."""
+    """The network: a U-Net over the whole image and a light head for each roi."""
 
     encoder: Encoder = "timm-efficientnet-b0"
     encoder_weights: str = "imagenet"

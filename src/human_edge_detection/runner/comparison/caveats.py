@@ -72,7 +72,7 @@ def _notes_on_seeds(methods: Sequence[Method], control: Method) -> Iterator[str]
                 yield f"seeds {lonely} of {side.name} have no partner in {other.name} and are left out"
         if len(common) == 1:
             yield (
-                f"{method.name}: one seed, so the intervals cover the choice of photographs only; another seed may "
+                f"{method.name}: one seed, so the intervals cover the choice of images only; another seed may "
                 "turn the result (--seeds 0 1 2)"
             )
         elif len(common) == 2:

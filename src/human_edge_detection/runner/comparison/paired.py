@@ -1,4 +1,4 @@
-"""Methods against a control: the same photographs, the same seeds, and how sure one can be of each difference."""
+"""Methods against a control: the same images, the same seeds, and how sure one can be of each difference."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from human_edge_detection.runner.comparison.slices import (
     columns_of,
     crowding_of,
     group_sums,
-    photograph_scores,
+    image_scores,
     scores_of,
 )
 from human_edge_detection.runs.per_image import PerImage
 
-FEWEST_PHOTOGRAPHS: Final = 20
+FEWEST_IMAGES: Final = 20
 """Fewer do not tell what others would be like; resampling them gives intervals that are too narrow."""
 
 
@@ -61,8 +61,8 @@ class Difference:
         low: Lower end of the 95 % interval; None when nothing could be resampled.
         high: Upper end.
         verdict: ``better`` or ``worse`` when the interval does not contain 0, else ``not shown (why)``.
-        photographs: Those that have something to find in the slice.
-        wins: Photographs on which the method scores higher (mean over seeds).
+        images: Those that have something to find in the slice.
+        wins: Images on which the method scores higher (mean over seeds).
         losses: Lower.
         ties: The same.
         sign_p: Two-sided p value of the sign test over them.
@@ -75,7 +75,7 @@ class Difference:
     low: float | None
     high: float | None
     verdict: str
-    photographs: int
+    images: int
     wins: int
     losses: int
     ties: int
@@ -97,10 +97,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that a report holds; ``gains`` are mIoU of each photograph, control's and method's, mean over seeds."""
+    """All that a report holds; ``gains`` are mIoU of each image, control's and method's, mean over seeds."""
 
     control: str | None
-    photographs: int
+    images: int
     resamples: int
     confidence: float
     notes: tuple[str, ...]
@@ -109,7 +109,7 @@ class Comparison:
     gains: Mapping[str, tuple[Numbers, Numbers]]
 
     def to_json(self) -> dict[str, Any]:
-        """As plain data, without the photographs' gains."""
+        """As plain data, without the images' gains."""
         return {name: value for name, value in asdict(self).items() if name != "gains"}
 
 
@@ -122,7 +122,7 @@ def compare_methods(
         methods: What to judge.
         control: What to judge it against; None: scores only, no differences.
         notes: What the reader of the report has to know.
-        resamples: Of the photographs.
+        resamples: Of the images.
 
     Raises:
         ConfigError: They were validated on different data, or a method has no seed in common with the control.
@@ -134,7 +134,7 @@ def compare_methods(
     sides = [*pairs, *([(control, used)] if control else [])]
     return Comparison(
         control=control.name if control else None,
-        photographs=len(table.crowding),
+        images=len(table.crowding),
         resamples=resamples,
         confidence=CONFIDENCE,
         notes=tuple(notes),
@@ -145,7 +145,7 @@ def compare_methods(
 
 
 class _Table:
-    """The counts of all runs: as they are, and summed over resampled photographs."""
+    """The counts of all runs: as they are, and summed over resampled images."""
 
     def __init__(self, methods: Sequence[Method], *, resamples: int) -> None:
         runs = [run for method in methods for run in method.runs.values()]
@@ -170,9 +170,9 @@ class _Table:
         places = [self._place[run.paths.root] for run in runs]
         return scores_of(part, self._resampled[:, :, places].swapaxes(1, 2))
 
-    def of_photographs(self, part: Slice, runs: Sequence[CountedRun]) -> dict[str, Numbers]:
+    def of_images(self, part: Slice, runs: Sequence[CountedRun]) -> dict[str, Numbers]:
         """Metric -> ``(images,)``, mean over the runs."""
-        each = [photograph_scores(part, self.columns(run), self.crowding) for run in runs]
+        each = [image_scores(part, self.columns(run), self.crowding) for run in runs]
         return {name: np.mean([scores[name] for scores in each], axis=0) for name in part.metrics}
 
 
@@ -187,9 +187,9 @@ def _check_same_data(runs: Sequence[CountedRun]) -> None:
 
 
 def _data(counts: PerImage) -> tuple[object, ...]:
-    """What must be equal in two runs so that their photographs and persons can be paired."""
-    photographs = sorted(zip(counts.images.id, counts.images.persons, strict=True))
-    return counts.data_fingerprint, photographs, sorted(counts.rois.annotation)
+    """What must be equal in two runs so that their images and persons can be paired."""
+    records = sorted(zip(counts.images.id, counts.images.persons, strict=True))
+    return counts.data_fingerprint, records, sorted(counts.rois.annotation)
 
 
 def _seeds(method: Method, control: Method | None) -> tuple[int, ...]:
@@ -223,14 +223,14 @@ def _differences(
 ) -> dict[str, Difference]:
     first, second = table.observed(part, runs), table.observed(part, others)
     drawn, drawn_others = table.resampled(part, runs), table.resampled(part, others)
-    pictures, other_pictures = table.of_photographs(part, runs), table.of_photographs(part, others)
+    pictures, other_pictures = table.of_images(part, runs), table.of_images(part, others)
     found = {}
     for name in part.metrics:
         if not np.isfinite(first[name] - second[name]).all():
             continue
         interval = difference_interval(first[name] - second[name], drawn[name] - drawn_others[name])
         signs = sign_test(pictures[name], other_pictures[name])
-        photographs = signs.wins + signs.losses + signs.ties
+        count = signs.wins + signs.losses + signs.ties
         spread = _spread(first[name] - second[name])
         found[name] = Difference(
             control=_spread(second[name]),
@@ -239,8 +239,8 @@ def _differences(
             sd=spread.sd,
             low=_finite(interval.low),
             high=_finite(interval.high),
-            verdict=verdict(interval, photographs),
-            photographs=photographs,
+            verdict=verdict(interval, count),
+            images=count,
             wins=signs.wins,
             losses=signs.losses,
             ties=signs.ties,
@@ -249,10 +249,10 @@ def _differences(
     return found
 
 
-def verdict(interval: Interval, photographs: int) -> str:
-    """What may be said of a difference with this interval, measured on so many photographs."""
-    if photographs < FEWEST_PHOTOGRAPHS:
-        return f"not shown ({photographs} photographs are too few)"
+def verdict(interval: Interval, images: int) -> str:
+    """What may be said of a difference with this interval, measured on so many images."""
+    if images < FEWEST_IMAGES:
+        return f"not shown ({images} images are too few)"
     if interval.low > 0.0:
         return "better"
     if interval.high < 0.0:
@@ -279,7 +279,7 @@ def _teacher_share(part: Slice, metric: str, own: Numbers, taught: Sequence[Sequ
 def _gains(table: _Table, method: Method, control: Method | None, seeds: tuple[int, ...]) -> tuple[Numbers, Numbers]:
     assert control is not None
     sides = [[side.runs[seed] for seed in seeds] for side in (control, method)]
-    before, after = (table.of_photographs(ALL, side) for side in sides)
+    before, after = (table.of_images(ALL, side) for side in sides)
     metric = sides[0][0].config.model.monitored_metric
     return before[metric], after[metric]
 

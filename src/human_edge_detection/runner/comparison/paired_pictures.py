@@ -1,4 +1,4 @@
-"""Pictures of a paired comparison: bars with intervals, learning curves, gains of single photographs."""
+"""Pictures of a paired comparison: bars with intervals, learning curves, gains of single images."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _difference_bars(
                 axes.plot([at, at], [difference.low, difference.high], color="black", linewidth=1.2)
     axes.axhline(0.0, color="black", linewidth=0.8)
     _name_metrics(axes, names)
-    axes.set_title(f"difference to {control}, 95 % interval\n(pale: the interval contains 0, or too few photographs)")
+    axes.set_title(f"difference to {control}, 95 % interval\n(pale: the interval contains 0, or too few images)")
 
 
 def _learning_curves(curves: Mapping[str, list[list[float]]], comparison: Comparison) -> Figure:
@@ -127,7 +127,7 @@ def _gains(comparison: Comparison) -> Figure:
         axes.set_ylim(0, 1)
         axes.set_aspect("equal")
         above = int((after[counted] > before[counted]).sum())
-        axes.set_title(f"mIoU of each photograph: {above} of {int(counted.sum())} higher", fontsize="medium")
+        axes.set_title(f"mIoU of each image: {above} of {int(counted.sum())} higher", fontsize="medium")
         axes.set_xlabel(str(comparison.control))
         axes.set_ylabel(method)
     for axes in panels[len(comparison.gains) :]:

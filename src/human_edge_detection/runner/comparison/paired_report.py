@@ -84,7 +84,7 @@ def summary_table(comparison: Comparison) -> Table:
 def score_table(comparison: Comparison, method: str) -> Table:
     """The scores of one method, and its differences to the control: all metrics, then the slices."""
     against = f" against {comparison.control}" if comparison.control else ""
-    title = Text(f"{method}{against}, {comparison.photographs} photographs")
+    title = Text(f"{method}{against}, {comparison.images} images")
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0), show_edge=False, title=title, title_justify="left")
     table.add_column("metric", no_wrap=True)
     paired = ("control", "difference", "95 % interval", "sign p") if comparison.control else ()

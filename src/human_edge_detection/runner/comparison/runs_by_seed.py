@@ -26,7 +26,7 @@ from human_edge_detection.runs.records import RunResult, read_section
 
 @dataclass(frozen=True)
 class CountedRun:
-    """A finished run with its counts for each photograph.
+    """A finished run with its counts for each image.
 
     Attributes:
         name: Of its folder, for messages.
@@ -59,7 +59,7 @@ def find_method(given: str, output_dir: Path) -> Method:
         output_dir: Folder of all runs.
 
     Raises:
-        ConfigError: There is no such run, or one that is not finished or has no counts for each photograph.
+        ConfigError: There is no such run, or one that is not finished or has no counts for each image.
     """
     folder, found = _find(given, output_dir)
     inside = folder.resolve().is_relative_to(output_dir.resolve())

@@ -1,15 +1,15 @@
-"""Whether a difference between runs is more than chance: paired bootstrap over photographs and seeds, sign test.
+"""Whether a difference between runs is more than chance: paired bootstrap over images and seeds, sign test.
 
-Two things are left to chance when methods are compared: which photographs are validated on, and which seed a run was
-trained with. Photographs are resampled (Efron, "Bootstrap methods: another look at the jackknife", Ann. Statist. 1979),
-the same ones for every run, so what makes a photograph hard for all of them cancels out.
+Two things are left to chance when methods are compared: which images are validated on, and which seed a run was
+trained with. Images are resampled (Efron, "Bootstrap methods: another look at the jackknife", Ann. Statist. 1979),
+the same ones for every run, so what makes an image hard for all of them cancels out.
 
 Seeds cannot be resampled that way: there are two to five of them, and so small a sample drawn with replacement shows
 too little of the spread (measured on simulated runs that differ by their seeds above all: 79 % of the 95 % intervals
 hold the truth with three seeds, 68 % with two). The error of the mean over seeds is drawn instead from Student's t with
 seeds - 1 degrees of freedom, times the standard error of the pairwise differences. What a seed does to single
-photographs is counted in both parts, so an interval of few seeds is rather too wide than too narrow. With one seed it
-covers the photographs only.
+images is counted in both parts, so an interval of few seeds is rather too wide than too narrow. With one seed it
+covers the images only.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ class SignTest(NamedTuple):
 
 
 def resample_sums(columns: Numbers, groups: NDArray[np.intp], *, resamples: int = RESAMPLES) -> Numbers:
-    """Sums over photographs drawn with replacement, the same draws for every column and at every call.
+    """Sums over images drawn with replacement, the same draws for every column and at every call.
 
     Args:
         columns: ``(images, K)`` what adds up, of all runs side by side.
-        groups: ``(images,)`` a number from 0 for the group of each photograph, such as how crowded it is.
-        resamples: R, how often to draw as many photographs as there are.
+        groups: ``(images,)`` a number from 0 for the group of each image, such as how crowded it is.
+        resamples: R, how often to draw as many images as there are.
 
     Returns:
-        ``(R, G, K)``, one sum for each group; over all photographs it is their sum.
+        ``(R, G, K)``, one sum for each group; over all images it is their sum.
     """
     images, members = len(columns), [np.flatnonzero(groups == group) for group in range(int(groups.max(initial=0)) + 1)]
     sums = np.empty((resamples, len(members), columns.shape[1]))
@@ -74,7 +74,7 @@ def difference_interval(observed: Numbers, resampled: Numbers) -> Interval:
 
     Args:
         observed: ``(S,)`` the difference of each pair of runs with the same seed.
-        resampled: ``(R, S)`` the same on resampled photographs; rows with NaN (nothing to count) are left out.
+        resampled: ``(R, S)`` the same on resampled images; rows with NaN (nothing to count) are left out.
 
     Returns:
         The interval; NaN when nothing could be resampled.

@@ -1,4 +1,4 @@
-"""The counts of a run as columns that add up over photographs, and the slices of the data that are looked at."""
+"""The counts of a run as columns that add up over images, and the slices of the data that are looked at."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Columns = NDArray[np.float64]
 _SIZES: Final[tuple[PersonSize, ...]] = ("small", "medium", "large")
 _CROWDING: Final = ("nobody", "1 person", "2-3 persons", "4+ persons")
 _MOST: Final = (0, 1, 3)
-"""Most persons on a photograph of each group of ``_CROWDING`` but the last."""
+"""Most persons on an image of each group of ``_CROWDING`` but the last."""
 _ROI_COLUMNS: Final = 9 + 2 + 2
 """Of each size: confusion, then sum and number of target IoU and of boundary F1."""
 COLUMNS: Final = len(_SIZES) * _ROI_COLUMNS + 4
@@ -27,7 +27,7 @@ class Slice(NamedTuple):
 
     Attributes:
         name: As reports have it.
-        crowding: The groups of photographs that belong to it.
+        crowding: The groups of images that belong to it.
         sizes: The sizes of persons that belong to it.
         metrics: What can be said of it; a full image cannot be divided by the sizes of its persons.
     """
@@ -49,9 +49,9 @@ SLICES: Final = (
 
 
 def columns_of(counts: PerImage) -> Columns:
-    """``(images, COLUMNS)`` float64, whose sums over photographs the metrics follow from; exact for all counts.
+    """``(images, COLUMNS)`` float64, whose sums over images the metrics follow from; exact for all counts.
 
-    Photographs are sorted by id, so what is drawn at random does not depend on the order of the file.
+    Images are sorted by id, so what is drawn at random does not depend on the order of the file.
     """
     images, rois = counts.images, counts.rois
     place = {image_id: row for row, image_id in enumerate(sorted(images.id))}
@@ -68,13 +68,13 @@ def columns_of(counts: PerImage) -> Columns:
 
 
 def crowding_of(counts: PerImage) -> NDArray[np.intp]:
-    """``(images,)`` the group of each photograph, sorted by id: nobody, 1, 2-3, or 4 and more persons."""
+    """``(images,)`` the group of each image, sorted by id: nobody, 1, 2-3, or 4 and more persons."""
     persons = np.array(counts.images.persons, np.intp)[np.argsort(counts.images.id)]
     return np.searchsorted(_MOST, persons)
 
 
 def group_sums(columns: Columns, crowding: NDArray[np.intp]) -> Columns:
-    """``(groups, COLUMNS)``: the sums over the photographs of each group."""
+    """``(groups, COLUMNS)``: the sums over the images of each group."""
     return np.stack([columns[crowding == group].sum(axis=0) for group in _ALL_CROWDING])
 
 
@@ -94,8 +94,8 @@ def scores_of(part: Slice, sums: NDArray[Any]) -> dict[str, Scores]:
     return {name: values[name] for name in part.metrics}
 
 
-def photograph_scores(part: Slice, columns: Columns, crowding: NDArray[np.intp]) -> dict[str, Scores]:
-    """The metrics of each photograph alone, ``(images,)``; NaN for one that has nothing of the slice on it."""
+def image_scores(part: Slice, columns: Columns, crowding: NDArray[np.intp]) -> dict[str, Scores]:
+    """The metrics of each image alone, ``(images,)``; NaN for one that has nothing of the slice on it."""
     own_group = np.arange(len(_CROWDING)) == crowding[:, None]
     return scores_of(part, own_group[:, :, None] * columns[:, None, :])
 

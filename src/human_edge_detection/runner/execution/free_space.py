@@ -39,7 +39,7 @@ _OPTIMIZER_COPIES: Final = 2
 """AdamW keeps two moments of each parameter."""
 _DRAWN_EPOCHS: Final = 21
 _PICTURE_BYTES: Final = 3_000_000
-"""A picture as PNG (up to 1.4 MB on photographs) and once more in the TensorBoard log."""
+"""A picture as PNG (up to 1.4 MB on images) and once more in the TensorBoard log."""
 _LOG_BYTES: Final = 10_000_000
 
 

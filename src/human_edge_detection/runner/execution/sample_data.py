@@ -28,8 +28,8 @@ def draw_sample_data(data: DataConfig, output_dir: Path) -> None:
     """
     if data.sample is None:
         return
-    from human_edge_detection.data.drawn.data_set import write_sample_people
+    from human_edge_detection.data.drawn.data_set import write_drawn_data
 
     root = sample_data_dir(output_dir, data)
     logger.info("sample data: %s", root)
-    write_sample_people(root, **dict(data.sample))
+    write_drawn_data(root, **dict(data.sample))

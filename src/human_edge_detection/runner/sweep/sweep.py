@@ -23,7 +23,7 @@ from human_edge_detection.runner.sweep.search_space import Axis, Combination, co
 from human_edge_detection.runner.sweep.tuning_split import SHARE, TuningSplit
 
 ON_VALIDATION: Final = "the validation data"
-ON_TUNING: Final = f"the tuning split ({SHARE:.0%} of the training photographs, which these runs do not train on)"
+ON_TUNING: Final = f"the tuning split ({SHARE:.0%} of the training images, which these runs do not train on)"
 
 MOST_RUNS: Final = 500
 """More runs than this are a slip of the keyboard, not a plan."""
@@ -36,7 +36,7 @@ class SweepRequest:
     Attributes:
         fields: ``section.field=a,b,c`` each; with ``trials`` also ``section.field=low..high`` or ``low..high:log``.
         trials: Search with Optuna, so many trials in all, scored on a tuning split; None: every combination once.
-        tuning_split: Hold out a fifth of the training photographs and score on it, not on the validation data.
+        tuning_split: Hold out a fifth of the training images and score on it, not on the validation data.
     """
 
     fields: tuple[str, ...]

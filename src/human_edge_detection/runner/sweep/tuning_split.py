@@ -1,7 +1,7 @@
-"""A part of the training photographs to choose settings on, so that the validation data stay clean for the report.
+"""A part of the training images to choose settings on, so that the validation data stay clean for the report.
 
-Settings that were chosen for their score on some photographs look better on these than they are. So a fifth of the
-training photographs is held out: runs that compete train on the rest and are scored on it.
+Settings that were chosen for their score on some images look better on these than they are. So a fifth of the
+training images is held out: runs that compete train on the rest and are scored on it.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class _MadeOf(Section):
 
 @dataclass(frozen=True)
 class TuningSplit:
-    """The training photographs of a data section in two parts.
+    """The training images of a data section in two parts.
 
     Attributes:
         data: The section.
-        output_dir: Folder of all runs; the two annotation files are below it, the photographs stay where they are.
+        output_dir: Folder of all runs; the two annotation files are below it, the images stay where they are.
     """
 
     data: DataConfig
@@ -57,7 +57,7 @@ class TuningSplit:
         return self.output_dir / "tuning_splits" / hashlib.sha256(fields.encode()).hexdigest()[:8]
 
     def changes(self, source: str) -> tuple[Change, ...]:
-        """What makes a run train on four fifths of its training photographs and validate on the others.
+        """What makes a run train on four fifths of its training images and validate on the others.
 
         Raises:
             DataError: The data folder has no training split.
@@ -103,7 +103,7 @@ class TuningSplit:
             write_atomically(self.folder / f"{name}.json", json.dumps(part).encode())
         write_atomically(made_of, _MadeOf(file=str(annotations), sha256=digest).model_dump_json().encode())
         logger.info(
-            "tuning split: %d training photographs, %d held out to choose on",
+            "tuning split: %d training images, %d held out to choose on",
             len(kept["images"]),
             len(held_out["images"]),
         )

@@ -56,14 +56,14 @@ def nvidia_gpus() -> list[str]:
     command = shutil.which("nvidia-smi")
     if command is not None:
         try:
-            answer = subprocess.run(
+            output = subprocess.run(
                 [command, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"],
                 capture_output=True,
                 text=True,
                 timeout=_SECONDS,
                 check=True,
             )
-            return answer.stdout.splitlines()
+            return output.stdout.splitlines()
         except (OSError, subprocess.SubprocessError):
             pass  # installed without a driver
     return [path.name for path in _DRIVER_FOLDER.iterdir()] if _DRIVER_FOLDER.is_dir() else []

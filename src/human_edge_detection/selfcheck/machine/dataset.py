@@ -1,4 +1,4 @@
-"""The user's data folder: its layout, the validation annotations and a few of their photographs."""
+"""The user's data folder: its layout, the validation annotations and a few of their images."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ import time
 from pathlib import Path
 from typing import Final
 
-from human_edge_detection.data.annotations.coco import read_people
+from human_edge_detection.data.annotations.coco import read_annotations
 from human_edge_detection.data.annotations.layout import find_splits
-from human_edge_detection.data.images.read import read_photograph
+from human_edge_detection.data.images.read import read_image
 from human_edge_detection.errors import DataError
 from human_edge_detection.selfcheck.machine.finding import Finding, ok, problem, warning
 
-_PHOTOGRAPHS: Final = 16
+_IMAGES: Final = 16
 _SLOW: Final = 10.0
-"""Photographs a second; a run on a GPU asks for more than that."""
+"""Images a second; a run on a GPU asks for more than that."""
 
 
 def examine_dataset(root: Path) -> list[Finding]:
-    """Whether training can find and read what is in ``root``; ``hed prepare-data`` checks every photograph."""
+    """Whether training can find and read what is in ``root``; ``hed prepare-data`` checks every image."""
     name = "data"
     try:
         _, val = find_splits(root)
-        people = read_people(val.annotations, val.images)
-        photographs = people.photographs[:: max(len(people.photographs) // _PHOTOGRAPHS, 1)][:_PHOTOGRAPHS]
+        people = read_annotations(val.annotations, val.images)
+        records = people.images[:: max(len(people.images) // _IMAGES, 1)][:_IMAGES]
         started = time.perf_counter()
-        for photograph in photographs:
-            read_photograph(people.images_dir / photograph.file_name)
+        for image in records:
+            read_image(people.images_dir / image.file_name)
     except DataError as error:
         return [problem(name, str(error), "mend it, or give another --data_root")]
-    persons = people.photographs.person_counts.sum()
-    found = ok(name, f"{root}: {len(people.photographs)} validation photographs with {persons} persons")
-    return [found, check_reading(len(photographs), time.perf_counter() - started)]
+    persons = people.images.person_counts.sum()
+    found = ok(name, f"{root}: {len(people.images)} validation images with {persons} persons")
+    return [found, check_reading(len(records), time.perf_counter() - started)]
 
 
-def check_reading(photographs: int, seconds: float) -> Finding:
-    """Whether photographs come quickly from where they lie."""
-    rate = photographs / max(seconds, 1e-9)
-    text = f"{rate:.0f} photographs a second in one process"
+def check_reading(records: int, seconds: float) -> Finding:
+    """Whether images come quickly from where they lie."""
+    rate = records / max(seconds, 1e-9)
+    text = f"{rate:.0f} images a second in one process"
     if rate < _SLOW:
         return warning(
             "reading", text, "copy the data to a local disk, shrink it with hed prepare-data, or add workers"

@@ -38,7 +38,7 @@ def check_cores(cores: int, allowed: int, limit: float | None) -> Finding:
         text += f", limited to the time of {limit:g} (cgroup)"
     usable = allowed if limit is None else min(limit, allowed)
     if usable < 2:
-        return warning("cores", text, "give it 2 cores or more: one trains while another reads photographs")
+        return warning("cores", text, "give it 2 cores or more: one trains while another reads images")
     return ok("cores", text)
 
 
