@@ -10,7 +10,8 @@ from human_edge_detection.cli.main import COMMANDS
 
 IMPORTED = """
 import sys
-import pydantic
+import annotated_types
+from pydantic import BaseModel
 
 def packages():
     return {name.partition(".")[0] for name in sys.modules} - set(sys.stdlib_module_names)
