@@ -344,7 +344,7 @@ def outcomes(good: bytes, tmp_path_factory: pytest.TempPathFactory) -> Mapping[s
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     lines = [json.loads(line) for line in ended.stdout.splitlines()]
     assert ended.returncode == 0, f"ended by {ended.returncode} after {lines[-1:]}: {ended.stderr[-500:]}"
