@@ -1,105 +1,38 @@
 """Soft labels of a teacher: the same training as with the teacher itself, and no other than the one they are to."""
 
 import json
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tests.support.soft_label_runs import (
+    PHOTOGRAPHS,
+    batches_of,
+    forbid_teachers,
+    interrupted_after,
+    scores_teacher,
+    trainer_of,
+    write,
+)
 
-from human_edge_detection.data.loader import training_batches
-from human_edge_detection.engine.session.prepare import prepare_training
 from human_edge_detection.engine.teaching import soft_label_writer as writer_module
 from human_edge_detection.engine.teaching import soft_labels as store_module
-from human_edge_detection.engine.teaching import teacher as teacher_module
-from human_edge_detection.engine.teaching.soft_label_writer import split_output, write_soft_labels
-from human_edge_detection.engine.teaching.soft_labels import (
-    SoftLabels,
-    metadata_path,
-    pack,
-    part_bytes,
-    part_file,
-    read_metadata,
-    unpack,
-)
-from human_edge_detection.engine.teaching.teacher import Teacher
+from human_edge_detection.engine.teaching.soft_labels import metadata_path, part_file, read_metadata
 from human_edge_detection.engine.training.trainer import Trainer
-from human_edge_detection.errors import (
-    BusyError,
-    CheckpointError,
-    ConfigError,
-    DataError,
-    StorageError,
-    TrainingError,
-)
+from human_edge_detection.errors import CheckpointError, ConfigError, DataError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
-from human_edge_detection.files.lock import hold
-from human_edge_detection.files.write import write_atomically, write_json
+from human_edge_detection.files.write import write_json
 from human_edge_detection.runs.paths import RunPaths, identity, run_name
 from human_edge_detection.runs.records import RunResult
-from human_edge_detection.structures import Batch, SegmentationOutput
 
 Train = Callable[..., RunResult]
-VIEWS, IMAGES, PART = 2, 8, 3
+pytestmark = pytest.mark.usefixtures("small_parts")
+
 HALF = 2e-3
 """Relative: logits have 11 binary digits."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def small_parts() -> Iterator[None]:
-    """Three parts a view."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store_module, "PART", PART)
-        yield
-
-
-@pytest.fixture(scope="module")
-def online(distilled_config: ExperimentConfig) -> ExperimentConfig:
-    """Three epochs of two views, so that one comes twice."""
-    return derive(distilled_config, name="online", data={"cache_views": VIEWS}, training={"epochs": 3})
-
-
-@pytest.fixture
-def cached(online: ExperimentConfig, tmp_path: Path) -> ExperimentConfig:
-    return derive(online, name="cached", distillation={"soft_labels": str(tmp_path / "labels")})
-
-
-def scores_teacher(trainer: Trainer) -> bool:
-    return trainer.parts.distiller is not None and trainer.parts.distiller.teacher_score is not None
-
-
-def write(config: ExperimentConfig, tmp_path: Path) -> SoftLabels:
-    return write_soft_labels(config, sample_root=tmp_path)
-
-
-def trainer_of(config: ExperimentConfig, tmp_path: Path) -> Trainer:
-    paths = RunPaths(tmp_path / config.name)
-    return prepare_training(config, paths, resume=None, init_from=None, sample_root=tmp_path)
-
-
-def batches_of(trainer: Trainer) -> Iterator[Batch]:
-    settings = trainer.parts.config.training
-    return training_batches(
-        trainer.parts.training_set,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        start_epoch=0,
-        start_batch=0,
-        epochs=settings.epochs,
-        num_workers=trainer.parts.config.data.num_workers,
-    )
-
-
-def forbid_teachers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(teacher_module, "load_teacher", lambda *_: pytest.fail("a teacher was loaded"))
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 # --- the same training -------------------------------------------------------------------------------------------
@@ -167,24 +100,11 @@ def test_a_resumed_run_ends_in_the_same_bits(
     forbid_teachers(monkeypatch)
     train(cached, RunPaths(tmp_path / "straight"))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Trainer, "train_step", _interrupted_after(5, Trainer.train_step))
+        patch.setattr(Trainer, "train_step", interrupted_after(5, Trainer.train_step))
         train(cached, RunPaths(tmp_path / "stopped"))
     train(cached, RunPaths(tmp_path / "stopped"))
     straight, stopped = (RunPaths(tmp_path / name).metrics.read_text() for name in ("straight", "stopped"))
     assert stopped == straight
-
-
-def _interrupted_after(steps: int, step: Callable[..., Any]) -> Callable[..., Any]:
-    done = 0
-
-    def interrupted(*args: Any) -> Any:
-        nonlocal done
-        done += 1
-        if done > steps:
-            raise KeyboardInterrupt
-        return step(*args)
-
-    return interrupted
 
 
 def test_a_folder_may_be_one_for_each_seed(
@@ -207,117 +127,6 @@ def test_views_come_again_in_another_order(online: ExperimentConfig, tmp_path: P
     assert not np.array_equal(first.image, second.image)
     ids = [batch.image_ids for batch in batches_of(trainer_of(online, tmp_path))]
     assert ids[:4] != ids[8:]
-
-
-# --- the store ----------------------------------------------------------------------------------------------------
-
-
-HEADS = {"logits": (3, 2, 2), "full_image_logits": (1, 4, 4)}
-
-
-def an_output(persons: int, start: int) -> dict[str, Any]:
-    main = np.arange(start, start + 12 * persons, dtype=np.float16).reshape(persons, 3, 2, 2)
-    return {"logits": main, "full_image_logits": np.full((1, 1, 4, 4), start, np.float16)}
-
-
-def test_a_part_gives_back_each_answer() -> None:
-    outputs = [an_output(2, 1), an_output(0, 50), an_output(3, 100)]
-    content = np.frombuffer(pack(outputs, HEADS), np.uint8)
-    assert part_bytes(content, 3, HEADS) == len(content) == 3 * 8 + 2 * (5 * 12 + 3 * 16)
-    for position, prediction in enumerate(outputs):
-        again = unpack(content, 3, position, HEADS)
-        assert again.keys() == prediction.keys()
-        for head, values in prediction.items():
-            assert np.array_equal(again[head], values), (position, head)
-
-
-@pytest.mark.parametrize("kept", [0, 7, 23, 24, 100, -1])
-def test_a_cut_off_part_is_not_whole(kept: int) -> None:
-    content = np.frombuffer(pack([an_output(2, 1), an_output(0, 5), an_output(3, 9)], HEADS), np.uint8)[:kept]
-    assert part_bytes(content, 3, HEADS) != len(content) or not len(content)
-    with pytest.raises(ValueError, match="size"):
-        unpack(content, 3, 2, HEADS)
-
-
-def test_answers_are_split_by_image(cached: ExperimentConfig) -> None:
-    rois = torch.tensor([[0, 0, 0, 1, 1], [2, 0, 0, 1, 1], [2, 0, 0, 1, 1]], dtype=torch.float32)
-    batch = Batch(torch.zeros(3, 3, 4, 4), rois, torch.zeros(3, 2, 2), torch.zeros(3, 4, 4), (1, 2, 3), (4, 5, 6))
-    main = torch.arange(3.0)[:, None, None, None].expand(3, 3, 2, 2)
-    output = SegmentationOutput(main, {"full_image_logits": torch.arange(3.0)[:, None, None, None].expand(3, 1, 4, 4)})
-    split = list(split_output(output, batch, HEADS))
-    assert [prediction["logits"][:, 0, 0, 0].tolist() for prediction in split] == [[0.0], [], [1.0, 2.0]]
-    assert [prediction["full_image_logits"][:, 0, 0, 0].tolist() for prediction in split] == [[0.0], [1.0], [2.0]]
-    with pytest.raises(TrainingError, match="beyond 65504"):
-        list(split_output(SegmentationOutput(main * 1e5, output.aux), batch, HEADS))
-
-
-def test_nothing_is_ever_computed_twice(
-    cached: ExperimentConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Killed after the fourth part, and once more in the sixth: the same bytes as from one go."""
-    asked: list[int] = []
-    predict_batch = Teacher.predict_batch
-
-    def counted(self: Teacher, batch: Batch, **options: Any) -> SegmentationOutput:
-        asked.extend(batch.image_ids)
-        return predict_batch(self, batch, **options)
-
-    monkeypatch.setattr(Teacher, "answer_to", counted)
-    straight = write(cached, tmp_path).folder.rename(tmp_path / "straight")
-    assert len(asked) == VIEWS * IMAGES
-    asked.clear()
-    for parts in (4, 1):
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(writer_module, "write_atomically", _interrupted_after(parts, write_atomically))
-            write(cached, tmp_path)
-        with pytest.raises(ConfigError, match="is not finished; to go on give hed soft-labels"):
-            trainer_of(cached, tmp_path)
-    asked.clear()
-    write(cached, tmp_path)
-    assert len(asked) == 2, "images of the last part of the second view"
-    assert files_of(tmp_path / "labels") == files_of(straight)
-    asked.clear()
-    write(cached, tmp_path)
-    assert asked == []
-
-
-def test_a_part_cut_off_by_others_is_written_again(cached: ExperimentConfig, tmp_path: Path) -> None:
-    stored = write(cached, tmp_path)
-    whole = files_of(stored.folder)
-    write_json(metadata_path(stored.folder), stored.metadata.model_copy(update={"parts": None}).model_dump(mode="json"))
-    part = stored.folder / part_file(1, 1)
-    part.write_bytes(part.read_bytes()[:-2])
-    write(cached, tmp_path)
-    assert files_of(stored.folder) == whole
-
-
-def test_answers_without_metadata_are_not_taken_for_done(cached: ExperimentConfig, tmp_path: Path) -> None:
-    stored = write(cached, tmp_path)
-    whole = files_of(stored.folder)
-    metadata_path(stored.folder).unlink()
-    part = stored.folder / part_file(0, 0)
-    part.write_bytes(bytes(8 * PART) + part.read_bytes()[8 * PART :])
-    write(cached, tmp_path)
-    assert files_of(stored.folder) == whole
-
-
-def test_it_is_refused_where_it_does_not_fit(
-    cached: ExperimentConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    size = sum(map(len, files_of(write(cached, tmp_path).folder).values()))
-    (tmp_path / "labels").rename(tmp_path / "moved")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=size // 2))
-    with pytest.raises(StorageError, match=r"2 views need about \d+ MiB, and \d+ MiB are free"):
-        write(cached, tmp_path)
-    assert not (tmp_path / "labels").exists()
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=size * 2))
-    write(cached, tmp_path)
-
-
-def test_two_writers_are_refused(cached: ExperimentConfig, tmp_path: Path) -> None:
-    with hold(tmp_path / ".labels.lock", "x", advice="x"), pytest.raises(BusyError, match=r"soft labels .* is in use"):
-        write(cached, tmp_path)
-    assert not (tmp_path / "labels").exists()
 
 
 # --- only for the training that they are to -------------------------------------------------------------------------
