@@ -20,8 +20,8 @@ from tests.support.spoilt_data import (
     BMP,
     CASES,
     HEIGHT,
+    IMAGES,
     JPEG,
-    PHOTOGRAPHS,
     PROGRESSIVE,
     WEBP,
     WIDTH,
@@ -79,7 +79,7 @@ for folder in sorted(Path(sys.argv[1]).iterdir()):
 """
 
 
-class Answer(NamedTuple):
+class Predictor(NamedTuple):
     kind: str
     message: str
     seconds: float

@@ -1,4 +1,4 @@
-"""What tests of stored answers do again and again, on views and photographs of so many."""
+"""What tests of soft labels do again and again, on views and images of so many."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.structures import Batch
 
-VIEWS, PHOTOGRAPHS, PART = 2, 8, 3
+VIEWS, IMAGES, PART = 2, 8, 3
 
 
 def scores_teacher(trainer: Trainer) -> bool:

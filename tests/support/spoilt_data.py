@@ -17,7 +17,7 @@ HEIGHT, WIDTH = 64, 96
 
 
 class Data:
-    """A valid data set of three photographs and four annotations, to be spoilt; ``first`` is the photograph a.jpg."""
+    """A valid data set of three images and four annotations, to be spoilt; ``first`` is the image a.jpg."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "people.json"
@@ -118,12 +118,12 @@ class Case(NamedTuple):
     fragment: str
 
 
-def photograph(content: bytes, fragment: str) -> Case:
+def record(content: bytes, fragment: str) -> Case:
     return Case(lambda data: data.first.write_bytes(content), fragment)
 
 
 def instead(make: Callable[[Path], object], fragment: str) -> Case:
-    """Something else in the place of the photograph."""
+    """Something else in the place of the image."""
 
     def spoil(data: Data) -> None:
         data.first.unlink()
@@ -133,7 +133,7 @@ def instead(make: Callable[[Path], object], fragment: str) -> Case:
 
 
 def sized(content: bytes, width: int, height: int, fragment: str) -> Case:
-    """A photograph whose annotation agrees with the size that it claims."""
+    """An image whose annotation agrees with the size that it claims."""
 
     def spoil(data: Data) -> None:
         data.first.write_bytes(content)
@@ -153,48 +153,48 @@ def loop(path: Path) -> None:
     path.with_name("other").symlink_to(path)
 
 
-PHOTOGRAPHS = {
-    "missing": instead(lambda path: None, "1 of 3 photographs are not in"),
-    "a folder": instead(Path.mkdir, "1 of 3 photographs are not in"),
-    "a pipe": instead(os.mkfifo, "1 of 3 photographs are not in"),
-    "a device": instead(lambda path: path.symlink_to("/dev/zero"), "1 of 3 photographs are not in"),
-    "a symlink loop": instead(loop, "1 of 3 photographs are not in"),
-    "a symlink to nothing": instead(lambda path: path.symlink_to("gone"), "1 of 3 photographs are not in"),
+IMAGES = {
+    "missing": instead(lambda path: None, "1 of 3 images are not in"),
+    "a folder": instead(Path.mkdir, "1 of 3 images are not in"),
+    "a pipe": instead(os.mkfifo, "1 of 3 images are not in"),
+    "a device": instead(lambda path: path.symlink_to("/dev/zero"), "1 of 3 images are not in"),
+    "a symlink loop": instead(loop, "1 of 3 images are not in"),
+    "a symlink to nothing": instead(lambda path: path.symlink_to("gone"), "1 of 3 images are not in"),
     "gigabytes": instead(lambda path: sparse(path, 2**35), "larger than 536870912 bytes"),
-    "empty": photograph(b"", "'a.jpg' (is empty (0 bytes)"),
-    "zeros": photograph(bytes(5000), "is not a picture"),
-    "HTML": photograph(b"<!DOCTYPE html><html></html>", "is not a picture in JPEG, PNG, WebP or BMP"),
-    "SVG": photograph(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is not a picture"),
-    "GIF": photograph(encoded(picture(), "GIF"), "is not a picture"),
-    "animated GIF": photograph(encoded(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:]), "is not a picture"),
-    "TIFF": photograph(encoded(picture(), "TIFF"), "is not a picture"),
-    "half a JPEG": photograph(JPEG[: len(JPEG) // 2], f"is cut off after {len(JPEG) // 2:,} bytes"),
-    "JPEG without its end": photograph(JPEG[:-2], "is cut off"),
-    "JPEG, half, the rest zeros": photograph(JPEG[: len(JPEG) // 2].ljust(len(JPEG), b"\0"), "is cut off"),
-    "half a progressive JPEG": photograph(PROGRESSIVE[: len(PROGRESSIVE) // 2], "is cut off"),
-    "half a JPEG with a preview": photograph(WITH_PREVIEW[: -len(JPEG) // 2], "is cut off"),
-    "first bytes of a JPEG": photograph(JPEG[:5], "is cut off"),
-    "JPEG without pixels": photograph(JPEG[:SCAN] + b"\xff\xd9", "is damaged (a JPEG with 0 scans)"),
-    "JPEG without tables": photograph(JPEG[:2] + JPEG[JPEG.index(b"\xff\xc0") :], "a.jpg"),
-    "JPEG of 5000 scans": photograph(JPEG[:-2] + JPEG[SCAN : SCAN + 40] * 5000 + b"\xff\xd9", "5001 scans"),
-    "JPEG bomb": photograph(jpeg_of(30_000, 30_000), "is 30000 x 30000, expected 1 to 134,217,728 pixels"),
-    "JPEG of no height": photograph(jpeg_of(WIDTH, 0), "is 96 x 0, expected"),
-    "half a PNG": photograph(PNG[: len(PNG) // 2], "is cut off"),
-    "PNG without its end": photograph(PNG[:-12], "is cut off"),
-    "PNG with a flipped byte": photograph(flipped(PNG, len(PNG) // 2), "is damaged (a wrong checksum"),
-    "PNG with too few pixels": photograph(png(WIDTH, HEIGHT, bytes(3 * WIDTH * 9)), "cannot be decoded"),
-    "PNG bomb": photograph(png(30_000, 30_000, bytes(10**6)), "is 30000 x 30000, expected 1 to 134,217,728 pixels"),
-    "PNG bomb of a permitted size": photograph(png(11_000, 11_000, bytes(10**6)), "is 11000 x 11000 (width x height"),
-    "animated PNG": photograph(encoded(FRAMES[0], "PNG", save_all=True, append_images=FRAMES[1:]), "is animated"),
-    "half a WebP": photograph(WEBP[: len(WEBP) // 2], "is cut off"),
-    "animated WebP": photograph(encoded(FRAMES[0], "WEBP", save_all=True, append_images=FRAMES[1:]), "is animated"),
-    "RIFF of sound": photograph(WEBP.replace(b"WEBP", b"WAVE"), "is damaged (a RIFF file that is not WebP)"),
-    "half a BMP": photograph(BMP[: len(BMP) // 2], "is cut off"),
-    "BMP bomb": photograph(BMP[:18] + struct.pack("<ii", 30_000, 30_000) + BMP[26:], "is cut off"),
-    "of another size": photograph(
+    "empty": record(b"", "'a.jpg' (is empty (0 bytes)"),
+    "zeros": record(bytes(5000), "is not a picture"),
+    "HTML": record(b"<!DOCTYPE html><html></html>", "is not a picture in JPEG, PNG, WebP or BMP"),
+    "SVG": record(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is not a picture"),
+    "GIF": record(encoded(picture(), "GIF"), "is not a picture"),
+    "animated GIF": record(encoded(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:]), "is not a picture"),
+    "TIFF": record(encoded(picture(), "TIFF"), "is not a picture"),
+    "half a JPEG": record(JPEG[: len(JPEG) // 2], f"is cut off after {len(JPEG) // 2:,} bytes"),
+    "JPEG without its end": record(JPEG[:-2], "is cut off"),
+    "JPEG, half, the rest zeros": record(JPEG[: len(JPEG) // 2].ljust(len(JPEG), b"\0"), "is cut off"),
+    "half a progressive JPEG": record(PROGRESSIVE[: len(PROGRESSIVE) // 2], "is cut off"),
+    "half a JPEG with a preview": record(WITH_PREVIEW[: -len(JPEG) // 2], "is cut off"),
+    "first bytes of a JPEG": record(JPEG[:5], "is cut off"),
+    "JPEG without pixels": record(JPEG[:SCAN] + b"\xff\xd9", "is damaged (a JPEG with 0 scans)"),
+    "JPEG without tables": record(JPEG[:2] + JPEG[JPEG.index(b"\xff\xc0") :], "a.jpg"),
+    "JPEG of 5000 scans": record(JPEG[:-2] + JPEG[SCAN : SCAN + 40] * 5000 + b"\xff\xd9", "5001 scans"),
+    "JPEG bomb": record(jpeg_of(30_000, 30_000), "is 30000 x 30000, expected 1 to 134,217,728 pixels"),
+    "JPEG of no height": record(jpeg_of(WIDTH, 0), "is 96 x 0, expected"),
+    "half a PNG": record(PNG[: len(PNG) // 2], "is cut off"),
+    "PNG without its end": record(PNG[:-12], "is cut off"),
+    "PNG with a flipped byte": record(flipped(PNG, len(PNG) // 2), "is damaged (a wrong checksum"),
+    "PNG with too few pixels": record(png(WIDTH, HEIGHT, bytes(3 * WIDTH * 9)), "cannot be decoded"),
+    "PNG bomb": record(png(30_000, 30_000, bytes(10**6)), "is 30000 x 30000, expected 1 to 134,217,728 pixels"),
+    "PNG bomb of a permitted size": record(png(11_000, 11_000, bytes(10**6)), "is 11000 x 11000 (width x height"),
+    "animated PNG": record(encoded(FRAMES[0], "PNG", save_all=True, append_images=FRAMES[1:]), "is animated"),
+    "half a WebP": record(WEBP[: len(WEBP) // 2], "is cut off"),
+    "animated WebP": record(encoded(FRAMES[0], "WEBP", save_all=True, append_images=FRAMES[1:]), "is animated"),
+    "RIFF of sound": record(WEBP.replace(b"WEBP", b"WAVE"), "is damaged (a RIFF file that is not WebP)"),
+    "half a BMP": record(BMP[: len(BMP) // 2], "is cut off"),
+    "BMP bomb": record(BMP[:18] + struct.pack("<ii", 30_000, 30_000) + BMP[26:], "is cut off"),
+    "of another size": record(
         encoded(picture(size=(WIDTH, 50)), "JPEG"), "is 96 x 50 (width x height, turned as its EXIF data says), but"
     ),
-    "turned, annotated as stored": photograph(encoded(picture(), "JPEG", exif=oriented(6)), "is 64 x 96 (width"),
+    "turned, annotated as stored": record(encoded(picture(), "JPEG", exif=oriented(6)), "is 64 x 96 (width"),
     "bomb and annotation agree": sized(png(30_000, 30_000, b""), 30_000, 30_000, "image 7: size 30000 x 30000"),
     "one huge line": sized(png(2**27, 1, b""), 2**27, 1, "image 7: size 134217728 x 1"),
 }
@@ -285,7 +285,7 @@ ANNOTATIONS = {
     "image id of text": image("'id' is '7', expected an integer", id="7"),
     "image id of a fraction": image("'id' is 7.0, expected an integer", id=7.0),
     "image id huge": image("expected an integer", id=10**30),
-    "photograph twice": image("image 8: 'b.jpg' is also the photograph of image 7", file_name="b.jpg"),
+    "image twice": image("image 8: 'b.jpg' is also the image of image 7", file_name="b.jpg"),
     "no width": edit(lambda data: data["images"][0].pop("width"), "image 7: 'width' is nothing, expected an integer"),
     "width of 0": image("size 0 x 64", width=0),
     "negative width": image("size -96 x 64", width=-96),
@@ -301,8 +301,8 @@ ANNOTATIONS = {
     "name of two lines": image("has characters that are no text", file_name="a\n.jpg"),
     "name of a surrogate": image("has characters that are no text", file_name="\ud800.jpg"),
     "name of another encoding": image("has characters that are no text", file_name="caf\udce9.jpg"),
-    "endless name": image("1 of 3 photographs are not in", file_name="c" * 5000),
-    "name below a file": image("1 of 3 photographs are not in", file_name="b.jpg/a.jpg"),
+    "endless name": image("1 of 3 images are not in", file_name="c" * 5000),
+    "name below a file": image("1 of 3 images are not in", file_name="b.jpg/a.jpg"),
     "no annotations": edit(lambda data: data["annotations"].clear(), "no annotated persons in 3 images"),
     "crowds only": edit(lambda data: data.update(annotations=data["annotations"][3:]), "no annotated persons"),
     "annotation id twice": annotation("annotation 2: this id is given to two annotations", id=2),
@@ -362,4 +362,4 @@ ANNOTATIONS = {
     "RLE text of a number too long for pycocotools": rle("are not a COCO string", "PPVPPP0"),
     "RLE text with NUL": rle("are not a COCO string", "\0"),
 }
-CASES = {f"photograph {name}": case for name, case in PHOTOGRAPHS.items()} | ANNOTATIONS
+CASES = {f"image {name}": case for name, case in IMAGES.items()} | ANNOTATIONS

@@ -1,4 +1,4 @@
-"""Trainings with stored answers."""
+"""Trainings with soft labels."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Stored answers on the disk: each comes back, none is computed twice, and what is cut off is not taken."""
+"""Soft labels on the disk: each comes back, none is computed twice, and what is cut off is not taken."""
 
 import shutil
 from pathlib import Path
@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.support.soft_label_runs import PART, PHOTOGRAPHS, VIEWS, files_of, interrupted_after, trainer_of, write
+from tests.support.soft_label_runs import IMAGES, PART, VIEWS, files_of, interrupted_after, trainer_of, write
 
 from human_edge_detection.engine.teaching import soft_label_writer as writer_module
-from human_edge_detection.engine.teaching.soft_label_writer import split_answer
+from human_edge_detection.engine.teaching.soft_label_writer import split_output
 from human_edge_detection.engine.teaching.soft_labels import (
     metadata_path,
     pack,
@@ -36,40 +36,40 @@ pytestmark = pytest.mark.usefixtures("small_parts")
 HEADS = {"logits": (3, 2, 2), "full_image_logits": (1, 4, 4)}
 
 
-def an_answer(persons: int, start: int) -> dict[str, Any]:
+def an_output(persons: int, start: int) -> dict[str, Any]:
     main = np.arange(start, start + 12 * persons, dtype=np.float16).reshape(persons, 3, 2, 2)
     return {"logits": main, "full_image_logits": np.full((1, 1, 4, 4), start, np.float16)}
 
 
 def test_a_part_gives_back_each_answer() -> None:
-    answers = [an_answer(2, 1), an_answer(0, 50), an_answer(3, 100)]
-    content = np.frombuffer(pack(answers, HEADS), np.uint8)
+    outputs = [an_output(2, 1), an_output(0, 50), an_output(3, 100)]
+    content = np.frombuffer(pack(outputs, HEADS), np.uint8)
     assert part_bytes(content, 3, HEADS) == len(content) == 3 * 8 + 2 * (5 * 12 + 3 * 16)
-    for position, answer in enumerate(answers):
+    for position, prediction in enumerate(outputs):
         again = unpack(content, 3, position, HEADS)
-        assert again.keys() == answer.keys()
-        for head, values in answer.items():
+        assert again.keys() == prediction.keys()
+        for head, values in prediction.items():
             assert np.array_equal(again[head], values), (position, head)
 
 
 @pytest.mark.parametrize("kept", [0, 7, 23, 24, 100, -1])
 def test_a_cut_off_part_is_not_whole(kept: int) -> None:
-    content = np.frombuffer(pack([an_answer(2, 1), an_answer(0, 5), an_answer(3, 9)], HEADS), np.uint8)[:kept]
+    content = np.frombuffer(pack([an_output(2, 1), an_output(0, 5), an_output(3, 9)], HEADS), np.uint8)[:kept]
     assert part_bytes(content, 3, HEADS) != len(content) or not len(content)
     with pytest.raises(ValueError, match="size"):
         unpack(content, 3, 2, HEADS)
 
 
-def test_answers_are_split_by_photograph(cached: ExperimentConfig) -> None:
+def test_answers_are_split_by_image(cached: ExperimentConfig) -> None:
     rois = torch.tensor([[0, 0, 0, 1, 1], [2, 0, 0, 1, 1], [2, 0, 0, 1, 1]], dtype=torch.float32)
     batch = Batch(torch.zeros(3, 3, 4, 4), rois, torch.zeros(3, 2, 2), torch.zeros(3, 4, 4), (1, 2, 3), (4, 5, 6))
     main = torch.arange(3.0)[:, None, None, None].expand(3, 3, 2, 2)
     output = SegmentationOutput(main, {"full_image_logits": torch.arange(3.0)[:, None, None, None].expand(3, 1, 4, 4)})
-    split = list(split_answer(output, batch, HEADS))
-    assert [answer["logits"][:, 0, 0, 0].tolist() for answer in split] == [[0.0], [], [1.0, 2.0]]
-    assert [answer["full_image_logits"][:, 0, 0, 0].tolist() for answer in split] == [[0.0], [1.0], [2.0]]
+    split = list(split_output(output, batch, HEADS))
+    assert [prediction["logits"][:, 0, 0, 0].tolist() for prediction in split] == [[0.0], [], [1.0, 2.0]]
+    assert [prediction["full_image_logits"][:, 0, 0, 0].tolist() for prediction in split] == [[0.0], [1.0], [2.0]]
     with pytest.raises(TrainingError, match="beyond 65504"):
-        list(split_answer(SegmentationOutput(main * 1e5, output.aux), batch, HEADS))
+        list(split_output(SegmentationOutput(main * 1e5, output.aux), batch, HEADS))
 
 
 def test_nothing_is_ever_computed_twice(
@@ -77,15 +77,15 @@ def test_nothing_is_ever_computed_twice(
 ) -> None:
     """Killed after the fourth part, and once more in the sixth: the same bytes as from one go."""
     asked: list[int] = []
-    answer_to = Teacher.answer_to
+    predict_batch = Teacher.predict_batch
 
     def counted(self: Teacher, batch: Batch, **options: Any) -> SegmentationOutput:
         asked.extend(batch.image_ids)
-        return answer_to(self, batch, **options)
+        return predict_batch(self, batch, **options)
 
     monkeypatch.setattr(Teacher, "answer_to", counted)
     straight = write(cached, tmp_path).folder.rename(tmp_path / "straight")
-    assert len(asked) == VIEWS * PHOTOGRAPHS
+    assert len(asked) == VIEWS * IMAGES
     asked.clear()
     for parts in (4, 1):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -95,7 +95,7 @@ def test_nothing_is_ever_computed_twice(
             trainer_of(cached, tmp_path)
     asked.clear()
     write(cached, tmp_path)
-    assert len(asked) == 2, "photographs of the last part of the second view"
+    assert len(asked) == 2, "images of the last part of the second view"
     assert files_of(tmp_path / "labels") == files_of(straight)
     asked.clear()
     write(cached, tmp_path)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from tests.support.soft_label_runs import (
-    PHOTOGRAPHS,
+    IMAGES,
     batches_of,
     forbid_teachers,
     interrupted_after,
