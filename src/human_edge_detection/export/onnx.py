@@ -184,7 +184,7 @@ def to_onnx(student: ExportableStudent, example: Inputs, metadata: Mapping[str, 
     resize_by_factors(traced)
     model, agrees = onnxsim.simplify(traced)
     if not agrees:
-        raise ExportError(f"onnxsim {onnxsim.__version__} changed what the model answers; install another version")
+        raise ExportError(f"onnxsim {onnxsim.__version__} changed the outputs of the model; install another version")
     # 3. Remove stack traces, which hold paths of this machine; add metadata; check.
     for node in model.graph.node:
         del node.metadata_props[:]
