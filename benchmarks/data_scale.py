@@ -8,9 +8,9 @@ are empty files), and prints, each measured in a process of its own, in turn, me
 json.load
     The file read by Python's json, to compare with.
 first reading
-    ``read_people`` without an index: reads, checks, writes the index.
+    ``read_annotations`` without an index: reads, checks, writes the index.
 opening
-    ``read_people`` with the index.
+    ``read_annotations`` with the index.
 image
     One image with its persons, at random, from files of all ``--sizes``.
 worker

@@ -43,20 +43,20 @@ CPU_SECONDS = 5.0
 CHILD = """
 import json, sys, time, traceback
 from pathlib import Path
-from human_edge_detection.data.annotations.coco import decode_mask, read_people
+from human_edge_detection.data.annotations.coco import decode_mask, read_annotations
 from human_edge_detection.data.annotations.annotation_set import refusal
-from human_edge_detection.data.annotations.coco import read_people
-from human_edge_detection.data.images.read import read_photograph
+from human_edge_detection.data.annotations.coco import read_annotations
+from human_edge_detection.data.images.read import read_image
 from human_edge_detection.data.annotations.scan import bad_samples
 from human_edge_detection.errors import DataError
 
 def use(folder):
-    people = read_people(folder / "people.json", folder / "images")
+    people = read_annotations(folder / "people.json", folder / "images")
     bad = bad_samples(people)
     for image in people.images:
         path, size = people.images_dir / image.file_name, (image.height, image.width)
         try:
-            read_photograph(path, size)
+            read_image(path, size)
             assert image.file_name not in [sample.file_name for sample in bad], "the scan refuses what can be read"
         except DataError as error:
             assert image.file_name in [sample.file_name for sample in bad], f"the scan passes: {error}"

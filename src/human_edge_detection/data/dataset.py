@@ -77,7 +77,7 @@ class PersonDataset(Dataset[Sample]):
         """Reads nothing yet.
 
         Args:
-            people: Annotations from :func:`~human_edge_detection.data.annotations.coco.read_people`.
+            people: Annotations from :func:`~human_edge_detection.data.annotations.coco.read_annotations`.
             image_size: Height and width that images are stretched to.
             mask_size: Height and width of roi masks.
             augmentation: Random changes, or None to take images and boxes as they are.

@@ -19,7 +19,7 @@ def looked_at(monkeypatch) -> list[str]:
         names.append(path.name)
         return look(path, size)
 
-    monkeypatch.setattr(scan, "photograph_problem", count)
+    monkeypatch.setattr(scan, "image_problem", count)
     return names
 
 

@@ -83,7 +83,7 @@ def test_nothing_is_ever_computed_twice(
         asked.extend(batch.image_ids)
         return predict_batch(self, batch, **options)
 
-    monkeypatch.setattr(Teacher, "answer_to", counted)
+    monkeypatch.setattr(Teacher, "predict_batch", counted)
     straight = write(cached, tmp_path).folder.rename(tmp_path / "straight")
     assert len(asked) == VIEWS * IMAGES
     asked.clear()

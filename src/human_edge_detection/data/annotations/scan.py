@@ -43,7 +43,7 @@ class _Checked(NamedTuple):
 
 
 def bad_samples(people: AnnotationSet, *, cache: Path | None = None) -> tuple[BadSample, ...]:
-    """The images that :func:`~human_edge_detection.data.images.read.read_photograph` would refuse.
+    """The images that :func:`~human_edge_detection.data.images.read.read_image` would refuse.
 
     Each is read whole and decoded at an eighth of its size: 1 to 2 ms for one of 640 x 480 pixels.
 

@@ -39,7 +39,7 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.ui
 
 
 def read_shrunk(path: Path, size: tuple[int, int] | None, most: float) -> tuple[NDArray[np.uint8], int]:
-    """:func:`read_photograph` as BGR, as OpenCV decodes it, and with fewer pixels where that saves time.
+    """:func:`read_image` as BGR, as OpenCV decodes it, and with fewer pixels where that saves time.
 
     Args:
         path: A JPEG, PNG, WebP or BMP file.
@@ -64,7 +64,7 @@ def read_shrunk(path: Path, size: tuple[int, int] | None, most: float) -> tuple[
 
 
 def image_problem(path: Path, size: tuple[int, int]) -> str | None:
-    """Why :func:`read_photograph` would refuse an image file, or None; decodes it at an eighth of its size, for speed.
+    """Why :func:`read_image` would refuse an image file, or None; decodes it at an eighth of its size, for speed.
 
     Args:
         path: A JPEG, PNG, WebP or BMP file.
