@@ -10,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SHORTER = [
-    *("--set", "data.sample.train_images=12", "--set", "data.sample.val_images=4"),
-    *("--set", "model.image_size=[64,64]", "--epochs", "1", "--batch_size", "4", "--num_workers", "0"),
+    *("--set", "data.sample.train_images=6", "--set", "data.sample.val_images=2"),
+    *("--set", "model.image_size=[64,64]", "--epochs", "1", "--batch_size", "3", "--num_workers", "0"),
 ]
 TEACHER, STUDENT, DISTILLED = "quickstart_teacher_b3", "quickstart_student_b0", "quickstart_distilled_b0_from_b3"
 
@@ -59,6 +59,7 @@ def test_the_same_command_again_trains_nothing(finished: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in results} == results
 
 
+@pytest.mark.slow
 def test_the_same_command_in_a_fresh_folder_gives_the_same_numbers(finished: Path, tmp_path: Path) -> None:
     done = run_batch(tmp_path / "fresh", STUDENT)
     assert done.returncode == 0, done.stdout + done.stderr
