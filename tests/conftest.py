@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,10 @@ pytest_plugins = ["run_fixtures", "batch_children"]
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """One thread: sums do not depend on the machine, and many small tests are quicker."""
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+"""Bytecode is kept: the many processes that import torch would compile it anew each time, for ten seconds."""
 
 PICTURE = (96, 128)
 

@@ -77,7 +77,14 @@ def trained_teacher(train: Train, tiny_coco: Path, tmp_path_factory: pytest.Temp
                 "mask_size": [48, 32],
                 "head_channels": 8,
             },
-            "training": {"epochs": 3, "batch_size": 2, "learning_rate": 1e-2, "device": "cpu", "visualize_images": 0},
+            "training": {
+                "epochs": 3,
+                "batch_size": 2,
+                "learning_rate": 1e-2,
+                "device": "cpu",
+                "precision": "fp32",  # auto would take what is the quickest on this processor
+                "visualize_images": 0,
+            },
         }
     )
     paths = RunPaths(tmp_path_factory.mktemp("teacher") / config.name)
