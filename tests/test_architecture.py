@@ -50,6 +50,7 @@ HEAVY = {"torch", "torchvision", "segmentation_models_pytorch", "timm", "cv2", "
 WITHOUT_MIRROR = ("contract", "integration", "golden", "stress", "benchmarks", "examples", "support")
 SEVERAL_MODULES = {
     "advanced/distillation_terms/test_term_values.py": "every term against numbers worked out by hand",
+    "engine/teaching/test_soft_label_store.py": "what lies in a folder of soft labels",
     "selfcheck/machine/test_checks.py": "a table of what each check finds",
 }
 """Tests of a whole folder, and why they are not in the files of its modules."""

@@ -49,7 +49,7 @@ def test_the_files_hold_all_of_it(folder: Path, tmp_path: Path) -> None:
     assert main(["compare", "better", "same", "--against", "control", "--output", "mine/report"]) == 0
     report = folder / "mine" / "report"
     content = json.loads((report / "comparison.json").read_text())
-    assert (content["control"], content["photographs"], content["confidence"]) == ("control", 60, 0.95)
+    assert (content["control"], content["images"], content["confidence"]) == ("control", 60, 0.95)
     assert content["resamples"] >= 2000
     verdicts = {
         (line["method"], line["metric"]): line["difference"]["verdict"]

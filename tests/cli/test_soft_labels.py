@@ -49,7 +49,7 @@ METADATA = SoftLabelMetadata(
         checkpoint="t", sha256="a", experiment="t", encoder="e", parameters=1, metrics={"c": {"miou": 0.5}}
     ),
     heads={"logits": (3, 32, 24)},
-    images=96,
+    photographs=96,
     device="cpu",
     precision="fp32",
     parts=(Part(file="x", bytes=2_500_000, sha256="d"), Part(file="y", bytes=500_000, sha256="e")),

@@ -110,7 +110,7 @@ def test_a_state_without_the_adapter_is_refused(
     assert checkpoint.training is not None
     without = {name: value for name, value in checkpoint.training.items() if name != "adapter"}
     wrong = {**checkpoint.training, "adapter": {"weight": torch.zeros(16, 16, 1, 1)}}
-    for state, words in ((without, "adapter missing"), (wrong, "not the adapter of by_terms: 1 tensors missing")):
+    for state, words in ((without, "adapter is missing"), (wrong, "not the adapter of by_terms: 1 tensors missing")):
         path = tmp_path / "changed.pth"
         save_checkpoint(path, replace(checkpoint, training=state))
         with pytest.raises(CheckpointError, match=words):

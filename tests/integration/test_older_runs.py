@@ -102,7 +102,7 @@ def test_its_outputs_are_those_of_then(run: str) -> None:
     model = load_trained(best(run)).model
     assert sum(weight.numel() for weight in model.parameters()) == RECORD["runs"][run]["total_parameters"]
     y, x = torch.meshgrid(torch.arange(64) / 64, torch.arange(64) / 64, indexing="ij")
-    image = torch.stack([y, x, (torch.hypot(y - 0.5, x - 0.4) < 0.3).float()])
+    image = torch.stack([torch.sin(20 * x + 9 * y), torch.sin(25 * y - 7 * x), torch.sin(40 * x * y)]) / 2 + 0.5
     with torch.no_grad():
         output = model(image[None], torch.tensor([[0, 0.1, 0.2, 0.7, 0.8], [0, 0.4, 0.0, 1.0, 1.0]]))
     now = {"logits": output.logits, **output.aux}

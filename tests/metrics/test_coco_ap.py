@@ -147,7 +147,7 @@ def test_nothing_seen_is_none(tmp_path: Path) -> None:
 
 def test_wrong_use_and_wrong_files(tmp_path: Path) -> None:
     metric = CocoMaskAp(write_file(tmp_path, PERSONS))
-    with pytest.raises(ValueError, match="1 roi answers for 2 rois"):
+    with pytest.raises(ValueError, match="1 roi outputs for 2 rois"):
         metric.update(output([EMPTY]), batch_of(list(BOXES.values())))
     with pytest.raises(ValueError, match=r"\[77\]"):
         metric.update(output([]), batch_of([])._replace(image_ids=(77,)))

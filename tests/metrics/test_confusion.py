@@ -43,7 +43,7 @@ def test_bool_answer_and_nothing_to_count() -> None:
     assert confusion_matrices(torch.zeros(2, 4), ignored, 3).sum() == 0
 
 
-@pytest.mark.parametrize(("answer", "true"), [(0, 3), (2, 3), (0, -1)])
+@pytest.mark.parametrize(("output", "true"), [(0, 3), (2, 3), (0, -1)])
 def test_an_unknown_class_is_an_error(output: int, true: int) -> None:
     with pytest.raises(ValueError, match=f"class {true}, expected 0 to 2"):
         confusion_matrices(torch.tensor([[0, output], [0, 0]]), torch.tensor([[0, true], [0, 0]]), 3)

@@ -67,7 +67,7 @@ def test_run_lengths_are_traced_once(coco):
     coco["annotations"][0]["segmentation"] = {"size": [30, 40], "counts": [124, 10, 30 * 40 - 134]}
     coco["annotations"][0]["bbox"] = [4, 4, 1, 10]
     columns, _ = packed(coco)
-    person = columns.record(0).persons[0]
+    person = columns.image(0).persons[0]
     assert isinstance(person.segmentation, dict)
     assert np.concatenate(person.outlines).min(axis=0).tolist() == [4, 4]
 

@@ -72,7 +72,7 @@ def test_a_shadow_is_darkest_at_its_centre():
 def test_the_finished_image_has_the_wanted_size():
     drawn = canvas()
     assert drawn.pixels.shape == (SIZE[0] * SUPERSAMPLING, SIZE[1] * SUPERSAMPLING, 3)
-    finished = drawn.image(np.random.default_rng(1))
+    finished = drawn.render(np.random.default_rng(1))
     assert finished.shape == (*SIZE, 3)
     assert finished.dtype == np.uint8
 

@@ -122,7 +122,7 @@ class Canvas:
         fade = np.exp(-(across[None, :] + down[:, None]))
         self.pixels[y0:y1, x0:x1] *= (1 - strength * fade)[..., None].astype(np.float32)
 
-    def record(self, rng: np.random.Generator) -> NDArray[np.uint8]:
+    def render(self, rng: np.random.Generator) -> NDArray[np.uint8]:
         """The finished image as from a camera: lighting gradient, colour cast, blur, noise; ``(H, W, 3)`` uint8 RGB."""
         size = (self.height // SUPERSAMPLING, self.width // SUPERSAMPLING)
         image: NDArray[Any] = resize(self.pixels, size)

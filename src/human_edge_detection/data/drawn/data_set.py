@@ -174,7 +174,7 @@ def draw_picture(
         _draw_crowd(canvas, rng, horizon)
     draw_distractors(canvas, rng, horizon)
     _draw_people(canvas, rng, horizon, people)
-    image = canvas.record(rng)
+    image = canvas.render(rng)
     # 2. Annotate what is visible. A crowd region is closed morphologically and leaves out pixels of annotated persons.
     annotations = [_annotation(canvas.owners == owner, rng, is_crowd=False) for owner in range(1, people + 1)]
     if crowd:
