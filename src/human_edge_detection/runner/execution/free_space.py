@@ -29,10 +29,8 @@ UNET_PARAMETERS: Final[dict[Encoder, int]] = {
     "resnet34": 24_436_369,
 }
 """As ``hed describe`` counts them."""
-HEAD_PARAMETERS: Final = 177_481
-"""Of the largest roi head with :data:`_HEAD_CHANNELS` channels; they grow with the square of the channels."""
-_HEAD_CHANNELS: Final = 32
-
+HEAD_PARAMETERS: Final = (155, 586, 9)
+"""Of the largest roi head with c channels: ``155 c^2 + 586 c + 9``."""
 _BYTES_PER_PARAMETER: Final = 4.2
 """float32, and 5 % for the statistics of the normalisation layers and the file itself."""
 _OPTIMIZER_COPIES: Final = 2
@@ -93,7 +91,10 @@ def _weight_bytes(model: ModelConfig) -> int:
 def model_parameters(model: ModelConfig) -> int:
     """Parameters of ``model``, hardly less than it has."""
     unet = UNET_PARAMETERS[model.encoder]
-    return unet if model.head == "none" else unet + HEAD_PARAMETERS * model.head_channels**2 // _HEAD_CHANNELS**2
+    if model.head == "none":
+        return unet
+    square, linear, constant = HEAD_PARAMETERS
+    return unet + square * model.head_channels**2 + linear * model.head_channels + constant
 
 
 def _present_bytes(run: PlannedRun) -> int:
