@@ -25,6 +25,8 @@ pytest_plugins = ["run_fixtures", "batch_children"]
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """One thread: sums do not depend on the machine, and many small tests are quicker."""
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+"""Where more are asked for, those without work leave the processor to the other tests."""
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
