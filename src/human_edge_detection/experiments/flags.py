@@ -67,7 +67,7 @@ DISTILLATION_FLAGS: Final = (
         "--confidence_threshold",
         "distillation.confidence_threshold",
         float,
-        "probability under which a teacher's logits does not count (default: all count)",
+        "probability under which a teacher's logits do not count, above 1/3 (default: all count)",
     ),
     Flag("--distillation_temperature", "distillation.temperature", float, "temperature (default: 4.0)"),
     Flag("--distillation_alpha", "distillation.alpha", float, "weight of the distillation term (default: 0.7)"),

@@ -76,6 +76,29 @@ def test_a_threshold_of_confidence_is_for_logits() -> None:
         set_terms("[{kind: kl}]", "distillation.confidence_threshold=1")
 
 
+@pytest.mark.parametrize(
+    ("threshold", "sets", "words"),
+    [
+        ("0.05", (), "0.05 has no effect, as the likeliest of 3 classes .* 1/3; give a value above 0.333, such as 0.8"),
+        ("0.5", ("distillation.main=0",), "0.5 has no effect, as the likeliest of 2 classes .* give a value above 0.5"),
+        ("0.5", ("distillation.terms=[{kind: kl, heads: [full_image]}]",), "the likeliest of 2 classes"),
+        ("0.34", (), None),
+        ("0.51", ("distillation.main=0",), None),
+    ],
+)
+def test_a_threshold_that_no_pixel_is_under_is_refused(
+    threshold: str, sets: tuple[str, ...], words: str | None
+) -> None:
+    by_set = collect(sets=[f"distillation.confidence_threshold={threshold}", *sets])
+    by_flag = collect(sets=sets, flags={"--confidence_threshold": float(threshold)})
+    for overrides in (by_set, by_flag):
+        if words is None:
+            resolve(PRESET, overrides)
+        else:
+            with pytest.raises(ConfigError, match=rf"distillation.confidence_threshold\)?: .*{words}"):
+                resolve(PRESET, overrides)
+
+
 def test_no_path_leads_into_the_list() -> None:
     with pytest.raises(ConfigError, match=r"'distillation.terms.weight'; distillation.terms has no fields"):
         resolve(PRESET, collect(sets=["distillation.terms.weight=1"]))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, get_args
 from pydantic import Field, create_model
 
 from human_edge_detection.experiments.schema.base import Fraction, Section, Weight
-from human_edge_detection.experiments.schema.heads import DISTILLED
+from human_edge_detection.experiments.schema.heads import BY_NAME, DISTILLED
 
 _FEATURES: Final = ("features",)
 _NAMES: Final = tuple(head.name for head in DISTILLED)
@@ -156,7 +156,8 @@ class DistillationConfig(_HeadWeights):
     alpha_schedule: AlphaScheduleConfig | None = None
     adaptive_alpha: AdaptiveAlphaConfig | None = None
     confidence_threshold: float | None = Field(None, gt=0.0, lt=1.0)
-    """Pixels where the teacher is less sure of its likeliest class do not count in terms of logits; null: all do."""
+    """Pixels where the teacher is less sure of its likeliest class do not count in terms of logits; null: all do. Above
+    1/3: the likeliest of three classes has at least that."""
     terms: tuple[TermConfig, ...] = (KlConfig(),)
     """What is distilled; terms of logits are weighted by the heads' weights above too."""
 
@@ -203,8 +204,8 @@ class DistillationConfig(_HeadWeights):
     def _term_disagreements(self) -> Iterator[str]:
         if not self.terms:
             yield "distillation.terms: none; give one or more, such as [{kind: kl}], or turn distillation off with null"
-        elif self.confidence_threshold is not None and all(_heads_of(term) == _FEATURES for term in self.terms):
-            yield "distillation.confidence_threshold: features have no confidence; use null, or add a term of logits"
+        elif self.confidence_threshold is not None:
+            yield from self._threshold_disagreements(self.confidence_threshold)
         seen: set[tuple[str, str]] = set()
         for number, term in enumerate(self.terms):
             path = f"distillation.terms.{number}"
@@ -224,6 +225,24 @@ class DistillationConfig(_HeadWeights):
                     yield f"{path}: {term.kind!r} needs one teacher; the features of several have no mean"
             elif self.terms != (KlConfig(),) and not any(head in self.head_weights for head in heads):
                 yield f"{path}: distillation.{heads[0]} is 0, so {term.kind!r} would do nothing; give it a weight"
+
+    def _threshold_disagreements(self, threshold: float) -> Iterator[str]:
+        if all(_heads_of(term) == _FEATURES for term in self.terms):
+            yield "distillation.confidence_threshold: features have no confidence; use null, or add a term of logits"
+            return
+        compared = {head for term in self.terms for head in _heads_of(term)} & self.head_weights.keys()
+        classes = max((_classes(head) for head in compared), default=2)
+        if threshold * classes <= 1.0:
+            yield (
+                f"distillation.confidence_threshold: {threshold:g} has no effect, as the likeliest of {classes} "
+                f"classes always has a probability of at least 1/{classes}; give a value above {1 / classes:.3g}, such "
+                "as 0.8, or null"
+            )
+
+
+def _classes(head: str) -> int:
+    """Classes that the likeliest is one of; a single channel stands for person or not."""
+    return max(BY_NAME[head].channels, 2)
 
 
 def _heads_of(term: TermSettings) -> tuple[str, ...]:
