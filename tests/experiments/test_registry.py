@@ -47,18 +47,21 @@ def test_dependencies_of_every_preset_are_registered() -> None:
 
 
 @pytest.mark.parametrize(
-    ("student", "distilled"),
+    ("student", "distilled", "temperature", "alpha"),
     [
-        ("quickstart_student_b0", "quickstart_distilled_b0_from_b3"),
-        ("rgb_hierarchical_unet_v2_student_b0", "rgb_hierarchical_unet_v2_distillation_b0_from_b3"),
-        ("rgb_hierarchical_unet_v2_student_b1", "rgb_hierarchical_unet_v2_distillation_b1_from_b7"),
+        ("quickstart_student_b0", "quickstart_distilled_b0_from_b3", 4.0, 0.7),
+        ("rgb_hierarchical_unet_v2_student_b0", "rgb_hierarchical_unet_v2_distillation_b0_from_b3", 4.0, 0.7),
+        ("rgb_hierarchical_unet_v2_student_b1", "rgb_hierarchical_unet_v2_distillation_b1_from_b3", 5.0, 0.75),
+        ("rgb_hierarchical_unet_v2_student_b1", "rgb_hierarchical_unet_v2_distillation_b1_from_b7", 4.0, 0.7),
     ],
 )
-def test_distilled_differs_from_its_control_in_distillation_alone(student: str, distilled: str) -> None:
+def test_distilled_differs_from_its_control_in_distillation_alone(
+    student: str, distilled: str, temperature: float, alpha: float
+) -> None:
     changed = difference(config_manager.get_config(distilled), config_manager.get_config(student))
     assert list(changed) == ["distillation"]
-    assert changed["distillation"][1]["temperature"] == 4.0
-    assert changed["distillation"][1]["alpha"] == 0.7
+    assert changed["distillation"][1]["temperature"] == temperature
+    assert changed["distillation"][1]["alpha"] == alpha
 
 
 def test_unknown_name_names_the_nearest() -> None:

@@ -26,6 +26,10 @@ DEFAULT_NAME = "rgb_hierarchical_unet_v2_distillation_b0_from_b3"
 """What ``train_advanced.py`` trains when no experiment is named."""
 
 
+_OWN_SETTINGS = {("b1", "b3"): {"temperature": 5.0, "alpha": 0.75}}
+"""Student and teacher -> where their distillation differs from temperature 4 and alpha 0.7."""
+
+
 def _student(size: str) -> ExperimentConfig:
     name = f"rgb_hierarchical_unet_v2_student_{size}"
     return build_config(
@@ -47,8 +51,7 @@ def _distilled(size: str, teacher_size: str) -> ExperimentConfig:
         + ("the undistilled student: self-distillation." if itself else f"the {teacher_size.upper()} teacher."),
         distillation={
             "teacher_config": STUDENTS[size].name if itself else teacher_name(teacher_size),
-            "temperature": 4.0,
-            "alpha": 0.7,
+            **{"temperature": 4.0, "alpha": 0.7, **_OWN_SETTINGS.get((size, teacher_size), {})},
         },
     )
 
