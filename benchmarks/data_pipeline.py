@@ -26,7 +26,6 @@ from measuring import machine
 from plain_data import PlainData, changes, exact_sample
 
 from human_edge_detection.data.annotations.coco import read_annotations
-from human_edge_detection.data.annotations.layout import SplitPaths, find_split
 from human_edge_detection.data.dataset import PersonDataset
 from human_edge_detection.data.drawn.data_set import write_drawn_data
 from human_edge_detection.data.images.read import read_shrunk
@@ -36,6 +35,7 @@ from human_edge_detection.data.views.augment import FILL_COLOR, draw_view
 from human_edge_detection.data.views.view import PeopleInView, view_images
 from human_edge_detection.data.views.warp import scaling, warp
 from human_edge_detection.experiments.schema.data import AugmentationConfig
+from human_edge_detection.files.data_folder import SplitPaths, find_split
 
 OURS = "ours"
 PARTS = ("decode", "warp", "colours and blur", "people: boxes and masks")

@@ -3,11 +3,11 @@ import pytest
 import torch
 
 from human_edge_detection.data.annotations.coco import read_annotations
-from human_edge_detection.data.annotations.layout import find_splits
 from human_edge_detection.data.dataset import PersonDataset
 from human_edge_detection.data.loader import batches_per_epoch, epoch_order, training_batches, validation_batches
 from human_edge_detection.errors import DataError
 from human_edge_detection.experiments.schema.data import AugmentationConfig
+from human_edge_detection.files.data_folder import find_splits
 
 
 @pytest.fixture

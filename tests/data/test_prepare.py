@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from human_edge_detection.data.annotations.coco import decode_mask, read_annotations
-from human_edge_detection.data.annotations.layout import SplitPaths, find_split
 from human_edge_detection.data.annotations.statistics import suggested_class_weights
 from human_edge_detection.data.prepare import Preparation, prepare
 from human_edge_detection.errors import DataError
+from human_edge_detection.files.data_folder import SplitPaths, find_split
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from human_edge_detection.experiments.config_file import MAX_BYTES
 from human_edge_detection.experiments.difference import difference
 from human_edge_detection.experiments.flags import FLAGS
 from human_edge_detection.experiments.overrides import collect, resolve
+from human_edge_detection.experiments.schema.data import DataConfig, SampleDataConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, field_names
 
 STUDENT = "quickstart_student_b0"
@@ -134,6 +135,8 @@ def test_every_flag_leads_to_a_field() -> None:
         ({"--distillation_temperature": float("nan")}, r"--distillation_temperature"),
         ({"--data_root": "a", "--train_ann": "b"}, r"--data_root and --train_ann"),
         ({"--train_ann": "b"}, r"data: give all of"),
+        ({"--data_root": "a", "--drawn_data": True}, r"--data_root and --drawn_data both say where the data is"),
+        ({"--val_images": "a", "--drawn_data": True}, r"--val_images and --drawn_data both say"),
     ],
 )
 def test_a_bad_flag_is_named_with_its_field(flags: dict[str, Any], message: str) -> None:
@@ -166,6 +169,9 @@ def test_a_data_flag_replaces_what_said_where_the_data_is() -> None:
     assert given.data.root is None
     assert given.data.sample is None
     assert given.data.val_images == "val_images"
+    for before in (["data.root=r"], [f"data.{name}={name}" for name in ("train_ann", "val_ann")]):
+        drawn, _ = resolve("baseline", collect(sets=before, flags={"--drawn_data": True}))
+        assert drawn.data == DataConfig(sample=SampleDataConfig())
 
 
 def test_difference_names_dotted_paths() -> None:

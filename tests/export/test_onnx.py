@@ -13,7 +13,6 @@ import pytest
 import segmentation_models_pytorch as smp
 import torch
 
-from human_edge_detection.data.annotations.layout import find_split
 from human_edge_detection.engine.build import build_model
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from human_edge_detection.engine.checkpoints.load import load_trained
@@ -21,6 +20,7 @@ from human_edge_detection.errors import ConfigError, DataError, ExportError
 from human_edge_detection.experiments.schema.experiment import build_config
 from human_edge_detection.export import onnx as export_module
 from human_edge_detection.export.onnx import Export, destination_of, export_checkpoint
+from human_edge_detection.files.data_folder import find_split
 from human_edge_detection.runs.paths import RunPaths
 
 WriteCheckpoint = Callable[..., RunPaths]

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from human_edge_detection.data.annotations.coco import read_annotations
-from human_edge_detection.data.annotations.layout import find_split
 from human_edge_detection.engine.build import read_splits
 from human_edge_detection.experiments.difference import compare_fields
 from human_edge_detection.experiments.overrides import apply, collect
 from human_edge_detection.experiments.registry import DEFAULT_NAME, get_config, list_configs
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
+from human_edge_detection.files.data_folder import find_split
 from human_edge_detection.selfcheck.small_run import as_config_file, make_small, subset
 
 pytestmark = pytest.mark.usefixtures("small_networks")

@@ -11,8 +11,8 @@ from human_edge_detection.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from human_edge_detection.data.annotations.coco import AnnotatedImage
-    from human_edge_detection.data.annotations.layout import SplitPaths
     from human_edge_detection.data.prepare import Prepared
+    from human_edge_detection.files.data_folder import SplitPaths
 
 _SPLITS = ("train", "val")
 
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _splits(args: argparse.Namespace) -> dict[str, SplitPaths]:
-    from human_edge_detection.data.annotations.layout import SplitPaths
+    from human_edge_detection.files.data_folder import SplitPaths
 
     given = {split: (getattr(args, f"{split}_ann"), getattr(args, f"{split}_images")) for split in _SPLITS}
     if args.data_root is not None:
@@ -69,7 +69,7 @@ def _splits(args: argparse.Namespace) -> dict[str, SplitPaths]:
 
 
 def _splits_below(root: Path) -> dict[str, SplitPaths]:
-    from human_edge_detection.data.annotations.layout import find_split
+    from human_edge_detection.files.data_folder import find_split
 
     found, problems = {}, []
     for split in _SPLITS:

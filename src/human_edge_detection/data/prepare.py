@@ -23,7 +23,6 @@ from human_edge_detection.data.annotations.coco import (
     read_json,
 )
 from human_edge_detection.data.annotations.columns import AnnotatedImages
-from human_edge_detection.data.annotations.layout import SplitPaths
 from human_edge_detection.data.annotations.person_checks import person_entries
 from human_edge_detection.data.annotations.polygons_and_rle import Box, Segmentation, decode_mask, mask_area_and_box
 from human_edge_detection.data.annotations.statistics import Statistics, suggested_class_weights
@@ -31,6 +30,7 @@ from human_edge_detection.data.dataset import Scene, read_scene, roi_masks
 from human_edge_detection.data.images.read import resize
 from human_edge_detection.data.views.augment import fit_boxes
 from human_edge_detection.errors import DataError
+from human_edge_detection.files.data_folder import SplitPaths
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,6 @@ from human_edge_detection.advanced.knowledge_distillation import DistillationLos
 from human_edge_detection.advanced.weights.encoder_weights import load_encoder_weights
 from human_edge_detection.data.annotations.annotation_set import refusal, without
 from human_edge_detection.data.annotations.coco import AnnotationSet, read_annotations
-from human_edge_detection.data.annotations.layout import SplitPaths, find_splits
 from human_edge_detection.data.annotations.scan import bad_samples
 from human_edge_detection.data.dataset import PersonDataset, SoftLabelSource
 from human_edge_detection.data.drawn.data_set import write_drawn_data
@@ -27,6 +26,7 @@ from human_edge_detection.experiments.schema.distillation import DistillationCon
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.experiments.schema.model import ModelConfig
 from human_edge_detection.experiments.schema.training import TrainingConfig
+from human_edge_detection.files.data_folder import SplitPaths, find_splits
 from human_edge_detection.losses.hierarchical import HierarchicalLoss
 
 

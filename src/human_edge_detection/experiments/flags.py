@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 
@@ -11,10 +12,11 @@ class Flag(NamedTuple):
     Attributes:
         name: As typed, ``--batch_size``.
         path: The field, dotted.
-        kind: Type of its value; a ``bool`` flag takes none and means true.
+        kind: Type of its value; a ``bool`` flag takes none.
         help: One line; ``%%`` for a per cent sign.
         choices: Allowed values; empty: what the schema allows.
         aliases: Further spellings.
+        value: What a ``bool`` flag sets.
     """
 
     name: str
@@ -23,6 +25,7 @@ class Flag(NamedTuple):
     help: str
     choices: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    value: bool | Mapping[str, object] = True
 
     @property
     def destination(self) -> str:
@@ -78,6 +81,7 @@ DATA_FLAGS: Final = (
     Flag("--val_ann", "data.val_ann", str, "COCO annotations to validate on"),
     Flag("--train_images", "data.train_images", str, "folder of the training images"),
     Flag("--val_images", "data.val_images", str, "folder of the validation images"),
+    Flag("--drawn_data", "data.sample", bool, "train on drawn pictures of people, to try things out", value={}),
 )
 FLAGS: Final = (*TRAINING_FLAGS, *DISTILLATION_FLAGS, *DATA_FLAGS)
 FLAG_OF_PATH: Final = {flag.path: flag.name for flag in FLAGS}

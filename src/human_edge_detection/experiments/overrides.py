@@ -15,14 +15,17 @@ import yaml
 
 from human_edge_detection.errors import ConfigError, did_you_mean
 from human_edge_detection.experiments.config_file import parse_value, problem_of, read_config_file
-from human_edge_detection.experiments.flags import DATA_FLAGS, FLAGS, TEACHER_CHECKPOINT
+from human_edge_detection.experiments.flags import FLAGS, TEACHER_CHECKPOINT
 from human_edge_detection.experiments.registry import expand, get_config
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config, field_names
 
-_FOUR_PATHS = tuple(flag.path for flag in DATA_FLAGS if flag.path != "data.root")
+_FOUR_PATHS = ("data.train_ann", "data.val_ann", "data.train_images", "data.val_images")
+_DATA_PLACES = (("data.root",), _FOUR_PATHS, ("data.sample",))
+"""Ways to say where the data is, of which a config has one."""
 _REPLACES = {
-    "data.root": ("data.sample", *_FOUR_PATHS),
-    **dict.fromkeys(_FOUR_PATHS, ("data.root", "data.sample")),
+    path: tuple(other for others in _DATA_PLACES if others is not place for other in others)
+    for place in _DATA_PLACES
+    for path in place
 }
 """A data flag says where the data is, so it clears what said so before."""
 NAMES_TEACHER = ("distillation", TEACHER_CHECKPOINT, "distillation.teacher_config", "distillation.soft_labels")
@@ -123,10 +126,12 @@ def collect(*, config_file: Path | None = None, sets: Sequence[str] = (), flags:
     for change in from_file:
         _check_path(change)
     from_sets = [parse_change(text, "--set") for text in sets]
-    from_flags = [Change(flag.path, flags[flag.name], flag.name) for flag in FLAGS if flags.get(flag.name) is not None]
-    four = [change.source for change in from_flags if change.path in _FOUR_PATHS]
-    if four and flags.get("--data_root") is not None:
-        raise ConfigError(f"--data_root and {four[0]} both say where the data is; give one")
+    from_flags = [
+        Change(flag.path, flag.value if flags[flag.name] is True else flags[flag.name], flag.name)
+        for flag in FLAGS
+        if flags.get(flag.name) is not None
+    ]
+    _check_one_place(from_flags)
     return Overrides((*from_file, *from_sets, *from_flags), base, name, config_file)
 
 
@@ -216,6 +221,14 @@ def parse_change(text: str, source: str) -> Change:
 
 
 _FLAG_NAMES = frozenset(flag.name for flag in FLAGS)
+
+
+def _check_one_place(from_flags: Sequence[Change]) -> None:
+    """Of the flags that say where the data is, two do not go together."""
+    given = {change.path: change.source for change in from_flags}
+    places = [next(given[path] for path in place if path in given) for place in _DATA_PLACES if {*place} & given.keys()]
+    if len(places) > 1:
+        raise ConfigError(f"{places[0]} and {places[1]} both say where the data is; give one")
 
 
 def _leaves(fields: Mapping[str, Any], path: str = "") -> Iterable[tuple[str, Any]]:

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from human_edge_detection import __version__
 from human_edge_detection.advanced.deployed_head import deployed
 from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
-from human_edge_detection.data.annotations.layout import SplitPaths
 from human_edge_detection.engine.build import build_validation_set
 from human_edge_detection.engine.checkpoints.load import TrainedModel, load_trained, read_annotations_for
 from human_edge_detection.errors import ConfigError, ExportError
 from human_edge_detection.export.graph import resize_by_factors
 from human_edge_detection.export.parity import Inputs, compare, parity_inputs, require_passed, summarise
+from human_edge_detection.files.data_folder import SplitPaths
 from human_edge_detection.files.write import write_atomically, write_json
 from human_edge_detection.runs.paths import run_paths_of_checkpoint
 from human_edge_detection.runs.records import ParityReport

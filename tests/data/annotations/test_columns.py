@@ -16,11 +16,11 @@ from pycocotools import mask as coco_mask
 from human_edge_detection.data.annotations import coco, person_checks
 from human_edge_detection.data.annotations.annotation_set import AnnotationSet, BadSample, split_off, without
 from human_edge_detection.data.annotations.coco import read_annotations
-from human_edge_detection.data.annotations.layout import find_split
 from human_edge_detection.data.annotations.polygons_and_rle import check_segmentation, decode_mask, mask_area_and_box
 from human_edge_detection.data.annotations.rle_to_polygons import trace
 from human_edge_detection.data.dataset import PersonDataset
 from human_edge_detection.experiments.schema.data import AugmentationConfig
+from human_edge_detection.files.data_folder import find_split
 
 Photo = tuple[int, str, tuple[int, int], list[Any], list[Any]]
 

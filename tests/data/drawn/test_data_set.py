@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from human_edge_detection.data.annotations.coco import decode_mask, read_annotations
-from human_edge_detection.data.annotations.layout import find_splits
 from human_edge_detection.data.drawn.data_set import draw_picture, write_drawn_data
 from human_edge_detection.errors import DataError
+from human_edge_detection.files.data_folder import find_splits
 
 SMALL = {"train_images": 8, "val_images": 3, "image_size": (96, 128), "seed": 1}
 

@@ -9,7 +9,6 @@ from plain_views import iou, mask_boxes, plain_view
 from pycocotools import mask as coco_mask
 
 from human_edge_detection.data.annotations.coco import read_annotations
-from human_edge_detection.data.annotations.layout import find_splits
 from human_edge_detection.data.annotations.polygons_and_rle import decode_mask
 from human_edge_detection.data.dataset import Scene, person_mask, read_scene, roi_masks
 from human_edge_detection.data.drawn.data_set import write_drawn_data
@@ -18,6 +17,7 @@ from human_edge_detection.data.views.augment import FILL_COLOR, View, draw_view,
 from human_edge_detection.data.views.view import PeopleInView, view_images
 from human_edge_detection.data.views.warp import scaling, translation, warp
 from human_edge_detection.experiments.schema.data import AugmentationConfig
+from human_edge_detection.files.data_folder import find_splits
 
 MASK = (160, 120)
 IMAGE = (128, 128)

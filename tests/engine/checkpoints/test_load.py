@@ -2,12 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from human_edge_detection.data.annotations.layout import find_split
 from human_edge_detection.engine.build import build_model
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from human_edge_detection.engine.checkpoints.load import load_trained, read_annotations_for
 from human_edge_detection.errors import CheckpointError, DataError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
+from human_edge_detection.files.data_folder import find_split
 from human_edge_detection.files.write import write_json
 from human_edge_detection.runs.paths import RunPaths, sample_data_dir
 

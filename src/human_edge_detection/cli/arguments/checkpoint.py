@@ -12,7 +12,7 @@ from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.flags import DATA_FLAGS
 
 if TYPE_CHECKING:
-    from human_edge_detection.data.annotations.layout import SplitPaths
+    from human_edge_detection.files.data_folder import SplitPaths
 
 Split = Literal["train", "val"]
 _FOUR = ("train_ann", "val_ann", "train_images", "val_images")
@@ -48,7 +48,7 @@ def given_split(args: argparse.Namespace, split: Split) -> SplitPaths | None:
         ConfigError: Half of what is needed is given, or two places are.
         DataError: ``--data_root`` holds no such split.
     """
-    from human_edge_detection.data.annotations.layout import SplitPaths, find_split
+    from human_edge_detection.files.data_folder import SplitPaths, find_split
 
     given = [name for name in _FOUR if getattr(args, name, None) is not None]
     pair = f"--{split}_ann FILE and --{split}_images DIR"

@@ -8,10 +8,10 @@ from typing import Literal, NamedTuple
 from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
 from human_edge_detection.advanced.weights.state_dict import load_strictly
 from human_edge_detection.data.annotations.coco import AnnotationSet, read_annotations
-from human_edge_detection.data.annotations.layout import SplitPaths
 from human_edge_detection.engine.build import build_model, read_split, split_paths
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from human_edge_detection.errors import DataError
+from human_edge_detection.files.data_folder import SplitPaths
 from human_edge_detection.runs.paths import output_dir_of, run_paths_of_checkpoint, sample_data_dir
 
 Split = Literal["train", "val"]

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from human_edge_detection.data.annotations.layout import SplitPaths, find_split
 from human_edge_detection.errors import ConfigError, DataError
 from human_edge_detection.experiments.overrides import Change
 from human_edge_detection.experiments.schema.base import Section
 from human_edge_detection.experiments.schema.data import DataConfig
+from human_edge_detection.files.data_folder import SplitPaths, find_split
 from human_edge_detection.files.read import read_regular_file
 from human_edge_detection.files.write import write_atomically
 from human_edge_detection.runner.execution.sample_data import draw_sample_data

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from human_edge_detection.data.annotations.coco import read_annotations
-from human_edge_detection.data.annotations.layout import find_splits
 from human_edge_detection.data.images.read import read_image
 from human_edge_detection.errors import DataError
+from human_edge_detection.files.data_folder import find_splits
 from human_edge_detection.selfcheck.machine.finding import Finding, ok, problem, warning
 
 _IMAGES: Final = 16

@@ -1,7 +1,7 @@
 import pytest
 
-from human_edge_detection.data.annotations.layout import find_splits
 from human_edge_detection.errors import DataError
+from human_edge_detection.files.data_folder import find_splits
 
 
 @pytest.mark.parametrize(
