@@ -43,8 +43,10 @@ def signals() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Nothing is read from or left in the user's own caches."""
+    """Nothing is read from or left in the user's own caches, and no data or weights of theirs are used."""
     with pytest.MonkeyPatch.context() as patch:
+        for variable in ("HED_DATA_ROOT", "HED_ENCODER_WEIGHTS"):
+            patch.delenv(variable, raising=False)
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("caches")))
         yield
 

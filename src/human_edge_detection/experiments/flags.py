@@ -50,7 +50,12 @@ TRAINING_FLAGS: Final = (
     Flag("--device", "training.device", str, "where to train", ("auto", "cpu", "cuda")),
     Flag("--precision", "training.precision", str, "arithmetic", ("auto", "fp32", "bf16", "fp16")),
     Flag("--deterministic", "training.deterministic", bool, "repeatable on a GPU too, slower (a CPU always is)"),
-    Flag("--encoder_weights", "model.encoder_weights", str, "imagenet (downloaded), none (random), or a path"),
+    Flag(
+        "--encoder_weights",
+        "model.encoder_weights",
+        str,
+        "imagenet (of HED_ENCODER_WEIGHTS, cached or downloaded), none (random), or a path",
+    ),
     Flag("--pretrained_unet", "model.pretrained_unet", str, "checkpoint whose U-Net the model starts from"),
 )
 DISTILLATION_FLAGS: Final = (

@@ -79,7 +79,7 @@ def test_a_folder_without_a_fitting_file_lists_what_it_has(tmp_path: Path) -> No
 def test_a_folder_with_two_fitting_files_names_both(tmp_path: Path) -> None:
     save_file(state(), tmp_path / "one.safetensors")
     torch.save(state(), tmp_path / "two.pth")
-    refused(tmp_path, "several files fit", "one.safetensors", "two.pth", "name one")
+    refused(tmp_path, "several files fit", "one.safetensors", "two.pth", "give one of them: --encoder_weights")
 
 
 def test_a_file_of_another_architecture_is_refused(tmp_path: Path) -> None:
@@ -227,6 +227,30 @@ def test_a_state_that_is_no_mapping_of_dense_tensors_is_never_loaded() -> None:
     ):
         with pytest.raises(CheckpointError, match=f"here: .*{words}"):
             load_strictly(make_encoder(), given, source="here")
+
+
+def test_the_folder_of_the_variable_comes_before_the_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HED_ENCODER_WEIGHTS", str(tmp_path))
+    monkeypatch.setattr(encoder_weights, "imagenet_weights", lambda name: state(seed=7))
+    save_file(state(8), tmp_path / "wide.safetensors")
+    assert equal(load("imagenet"), state(seed=7)), "no file fits"
+    save_file(state(4, seed=3), tmp_path / "a.safetensors")
+    assert equal(load("imagenet"), state(4, seed=3))
+    torch.save(state(4), tmp_path / "b.pth")
+    for words in (f"HED_ENCODER_WEIGHTS={tmp_path}: several files fit", "a.safetensors, b.pth", "give one of them"):
+        with pytest.raises(CheckpointError, match=words):
+            load("imagenet")
+    monkeypatch.setenv("HED_ENCODER_WEIGHTS", str(tmp_path / "gone"))
+    with pytest.raises(CheckpointError, match=r"HED_ENCODER_WEIGHTS=.*gone: no such folder"):
+        load("imagenet")
+
+
+def test_a_file_of_the_variable_that_does_not_fit_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HED_ENCODER_WEIGHTS", str(tmp_path))
+    count = sum(value.numel() * value.element_size() for value in state().values()) // 4
+    save_file({"other": torch.zeros(count)}, tmp_path / "w.safetensors")
+    with pytest.raises(CheckpointError, match=r"HED_ENCODER_WEIGHTS .*w\.safetensors: not the weights of resnet18"):
+        load("imagenet")
 
 
 def test_imagenet_weights_are_loaded_whole(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,16 @@ def refused_soon(*words: str) -> None:
 
 
 def test_without_network_the_error_comes_soon_and_says_what_to_give(hub: dict[str, Path]) -> None:
-    refused_soon("not cached", "http://127.0.0.1:1 cannot be reached", "refused", "--encoder_weights none")
+    refused_soon(
+        *("HED_ENCODER_WEIGHTS is not set", f"not in the cache {constants.HF_HUB_CACHE}"),
+        *("http://127.0.0.1:1 cannot be reached", "refused", "set HED_ENCODER_WEIGHTS to a folder with them"),
+        "--encoder_weights none",
+    )
+
+
+def test_the_folder_that_had_no_weights_is_named(hub: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HED_ENCODER_WEIGHTS", "some/folder")
+    refused_soon("no file in some/folder fits (HED_ENCODER_WEIGHTS), not in the cache")
 
 
 @pytest.mark.parametrize("hangs", ["name", "answer"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -11,14 +12,14 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from human_edge_detection.advanced.weights.imagenet import imagenet_weights
-from human_edge_detection.advanced.weights.state_dict import load_strictly, mismatch
+from human_edge_detection.advanced.weights.state_dict import load_strictly
 from human_edge_detection.advanced.weights.torch_archive import MAX_ARCHIVE_BYTES, read_torch_archive
 from human_edge_detection.errors import CheckpointError
 from human_edge_detection.files.read import read_regular_file
+from human_edge_detection.files.weight_files import ENCODER_WEIGHTS_VARIABLE, weight_files, weight_files_of
 
 logger = logging.getLogger(__name__)
 
-_SUFFIXES = (".safetensors", ".pth", ".pt")
 _MAX_WEIGHT = 1e10
 """Largest plausible weight; one whose highest exponent bit was flipped is above it, and torch would load it."""
 
@@ -29,7 +30,8 @@ def load_encoder_weights(encoder: nn.Module, encoder_name: str, weights: str) ->
     Args:
         encoder: ``smp.Unet(encoder_name).encoder``.
         encoder_name: Its name, for the download and for messages.
-        weights: ``imagenet`` (downloaded by `segmentation_models_pytorch`), ``none``, a file, or a folder.
+        weights: ``imagenet``, ``none``, a file, or a folder. ``imagenet`` is the file that fits in the folder
+            ``HED_ENCODER_WEIGHTS``, else what is cached or downloaded.
 
     Raises:
         CheckpointError: There is no such file, no or more than one file that fits, the file is damaged, or there is no
@@ -37,30 +39,62 @@ def load_encoder_weights(encoder: nn.Module, encoder_name: str, weights: str) ->
     """
     if weights == "none":
         return
+    given, path = "--encoder_weights", Path(weights)
     if weights == "imagenet":
-        load_strictly(encoder, imagenet_weights(encoder_name), source=f"ImageNet weights of {encoder_name}")
-        return
-    path = Path(weights)
-    if path.is_dir():
-        path = _file_that_fits(path, encoder, encoder_name)
-    load_strictly(encoder, _read(path), source=f"--encoder_weights {path}: not the weights of {encoder_name}")
+        found = _file_of_the_variable(encoder, encoder_name)
+        if found is None:
+            load_strictly(encoder, imagenet_weights(encoder_name), source=f"ImageNet weights of {encoder_name}")
+            return
+        given, path = ENCODER_WEIGHTS_VARIABLE, found
+    elif path.is_dir():
+        path = _file_of_the_folder(path, encoder, encoder_name)
+    source = f"{given} {path}"
+    load_strictly(encoder, _read(path, source), source=f"{source}: not the weights of {encoder_name}")
     logger.info("encoder %s starts from %s", encoder_name, path)
 
 
-def _file_that_fits(folder: Path, encoder: nn.Module, encoder_name: str) -> Path:
-    """The only weights file in ``folder`` whose tensors :func:`load_strictly` would accept."""
-    candidates = sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES)
-    fitting = [path for path in candidates if not mismatch(_read(path), encoder)]
-    if len(fitting) != 1:
-        found = ", ".join(path.name for path in fitting or candidates) or "no weights file"
-        problem = "several files fit" if fitting else "no file fits"
-        raise CheckpointError(f"--encoder_weights {folder}: {problem} {encoder_name} (found: {found}); name one file")
+def _file_of_the_variable(encoder: nn.Module, encoder_name: str) -> Path | None:
+    """The weights file of ``encoder`` in the folder that the environment names; None when there is none."""
+    named = os.environ.get(ENCODER_WEIGHTS_VARIABLE)
+    if not named:
+        return None
+    if not Path(named).is_dir():
+        raise CheckpointError(f"{ENCODER_WEIGHTS_VARIABLE}={named}: no such folder; mend it, or unset it")
+    fitting = weight_files_of(Path(named), _bytes(encoder))
+    if len(fitting) > 1:
+        raise CheckpointError(_several(f"{ENCODER_WEIGHTS_VARIABLE}={named}", encoder_name, fitting))
+    return fitting[0] if fitting else None
+
+
+def _file_of_the_folder(folder: Path, encoder: nn.Module, encoder_name: str) -> Path:
+    """The only weights file in ``folder`` that has as much in it as ``encoder``."""
+    fitting = weight_files_of(folder, _bytes(encoder))
+    if len(fitting) > 1:
+        raise CheckpointError(_several(f"--encoder_weights {folder}", encoder_name, fitting))
+    if not fitting:
+        found = _names(weight_files(folder)) or "no weights file"
+        raise CheckpointError(
+            f"--encoder_weights {folder}: no file fits {encoder_name} (found: {found}); give another folder or a file"
+        )
     return fitting[0]
 
 
-def _read(path: Path) -> Mapping[str, Tensor]:
+def _several(source: str, encoder_name: str, files: Sequence[Path]) -> str:
+    return (
+        f"{source}: several files fit {encoder_name} ({_names(files)}); give one of them: --encoder_weights {files[0]}"
+    )
+
+
+def _names(files: Sequence[Path]) -> str:
+    return ", ".join(path.name for path in files)
+
+
+def _bytes(encoder: nn.Module) -> int:
+    return sum(value.numel() * value.element_size() for value in encoder.state_dict().values())
+
+
+def _read(path: Path, source: str) -> Mapping[str, Tensor]:
     """The tensors of a weights file by name; refuses damaged files."""
-    source = f"--encoder_weights {path}"
     try:
         content = read_regular_file(path, max_bytes=MAX_ARCHIVE_BYTES)
     except FileNotFoundError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
 import threading
 import urllib.error
@@ -23,6 +24,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from human_edge_detection.errors import CheckpointError
+from human_edge_detection.files.weight_files import ENCODER_WEIGHTS_VARIABLE
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +32,10 @@ PROBE_SECONDS: Final = 1.5
 """Longest wait for a reply of the hub before the download is refused, seconds."""
 _WEIGHTS = "model.safetensors"
 _FILES = ("config.json", _WEIGHTS)
-_ADVICE = "give --encoder_weights PATH (a file or folder with them) or --encoder_weights none"
+_ADVICE = (
+    f"set {ENCODER_WEIGHTS_VARIABLE} to a folder with them, or give --encoder_weights PATH (a file or a folder) or "
+    "--encoder_weights none"
+)
 
 
 def imagenet_weights(encoder_name: str) -> Mapping[str, Tensor]:
@@ -52,7 +57,8 @@ def imagenet_weights(encoder_name: str) -> Mapping[str, Tensor]:
         state: Mapping[str, Tensor] = smp.encoders.get_encoder(encoder_name, weights="imagenet").state_dict()
     except (OSError, SafetensorError, RuntimeError) as error:
         raise CheckpointError(
-            f"ImageNet weights of {encoder_name}: cannot be downloaded ({type(error).__name__}); {_ADVICE}"
+            f"ImageNet weights of {encoder_name}: {_not_here()}, and they cannot be downloaded "
+            f"({type(error).__name__}); {_ADVICE}"
         ) from error
     finally:
         hub_log.setLevel(level)
@@ -90,9 +96,18 @@ def _require_network(encoder_name: str) -> None:
         problems = [f"no answer within {PROBE_SECONDS:g} s"]
     if problems:
         raise CheckpointError(
-            f"ImageNet weights of {encoder_name}: not cached, and {constants.ENDPOINT} cannot be reached "
+            f"ImageNet weights of {encoder_name}: {_not_here()}, and {constants.ENDPOINT} cannot be reached "
             f"({problems[0]}); {_ADVICE}"
         )
+
+
+def _not_here() -> str:
+    """The places on this machine where weights were looked for."""
+    folder = os.environ.get(ENCODER_WEIGHTS_VARIABLE)
+    named = (
+        f"no file in {folder} fits ({ENCODER_WEIGHTS_VARIABLE})" if folder else f"{ENCODER_WEIGHTS_VARIABLE} is not set"
+    )
+    return f"{named}, not in the cache {constants.HF_HUB_CACHE}"
 
 
 def _probe(problems: list[str]) -> None:

@@ -44,7 +44,8 @@ class ModelConfig(_OptionalHeads):
 
     encoder: Encoder = "timm-efficientnet-b0"
     encoder_weights: str = "imagenet"
-    """``imagenet`` (downloaded), ``none`` (random), a file, or a folder that holds one file that fits the encoder."""
+    """``imagenet`` (of the folder ``HED_ENCODER_WEIGHTS``, cached or downloaded), ``none`` (random), a file, or a
+    folder that holds one file that fits the encoder."""
     image_size: Size = (256, 256)
     roi_size: Size = (80, 60)
     mask_size: Size = (160, 120)
