@@ -8,6 +8,8 @@ from human_edge_detection.cli.main import main
 
 DISTILLED = "rgb_hierarchical_unet_v2_distillation_b0_from_b3"
 
+STUDENT = "quickstart_student_b0"
+
 
 def describe(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
     assert main(["describe", *arguments, "--json"]) == 0
@@ -36,6 +38,14 @@ def test_changes_reach_model_and_teacher(capsys: pytest.CaptureFixture[str]) -> 
     assert description["teacher"]["inputs"]["images"] == ["B", 3, 128, 128]
 
 
+def test_an_experiment_is_named_or_lies_in_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"base: {STUDENT}\nname: mine\ntraining: {{epochs: 3}}\n")
+    for arguments in ([str(file)], ["--config_file", str(file)], [STUDENT, "--config_file", str(file)]):
+        config = describe(capsys, *arguments)["config"]
+        assert (config["name"], config["training"]["epochs"]) == ("mine", 3)
+
+
 def test_the_table_shows_numbers_and_how_they_were_counted(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["describe", "quickstart_student_b0"]) == 0
     shown = capsys.readouterr().out
@@ -49,6 +59,7 @@ def test_the_table_shows_numbers_and_how_they_were_counted(capsys: pytest.Captur
     [
         ([], "no experiment"),
         (["quickstart_student_b1"], "quickstart_student_b0"),
+        (["mine.yaml"], "mine.yaml: no such file"),
         (["quickstart_student_b0", "--set", "model.encodr=resnet18"], "encoder"),
         (["quickstart_student_b0", "--set", "distillation.teacher_checkpoint=gone.pth"], "gone.pth"),
     ],

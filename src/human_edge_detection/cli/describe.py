@@ -24,7 +24,7 @@ _OPERATIONS = "convolutions and matrix products, a multiply-add counted as 2"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``hed describe``."""
-    parser.add_argument("config", nargs="?", metavar="CONFIG", help="experiment")
+    parser.add_argument("config", nargs="?", metavar="CONFIG", help="experiment, or a file as for --config_file")
     parser.add_argument(
         "--config_file",
         type=path_argument,
@@ -39,12 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Describes; returns 0."""
+    from human_edge_detection.experiments.config_file import split_configs
     from human_edge_detection.experiments.overrides import collect, resolve
 
     if args.config is None and args.config_file is None:
         raise ConfigError("no experiment: give the name of one; hed train --list_configs shows them")
-    overrides = collect(config_file=args.config_file, sets=args.sets)
-    config, _ = resolve(args.config, overrides)
+    names, file = split_configs([] if args.config is None else [args.config], args.config_file)
+    overrides = collect(config_file=file, sets=args.sets)
+    config, _ = resolve(names[0] if names else None, overrides)
     description = _describe(config, _teacher_config(config, overrides))
     if args.json:
         sys.stdout.write(json.dumps(description, indent=2) + "\n")

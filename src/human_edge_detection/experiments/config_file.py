@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -15,6 +15,8 @@ from human_edge_detection.files.read import read_regular_file
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
 MAX_VALUES = 10_000
+SUFFIXES = (".yaml", ".yml", ".json")
+"""What a config file ends in, by which it is told from the name of an experiment."""
 _TEXT = "tag:yaml.org,2002:str"
 _NO_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
@@ -111,6 +113,52 @@ def read_config_file(path: Path) -> dict[str, Any]:
     if not isinstance(fields, Mapping):
         raise ConfigError(f"--config_file {path}: expected a mapping such as 'base: NAME', got {type(fields).__name__}")
     return dict(fields)
+
+
+class GivenConfig(NamedTuple):
+    """What one ``--config`` names: an experiment or a group, or else a config file."""
+
+    name: str | None
+    file: Path | None
+
+
+def split_config(text: str) -> GivenConfig:
+    """Whether ``text`` is the name of an experiment or the path of a config file.
+
+    Raises:
+        ConfigError: It is a path that leads nowhere, or to a file with another suffix.
+    """
+    if not text.lower().endswith(SUFFIXES):
+        if "/" in text:
+            raise ConfigError(
+                f"--config {text}: no name of an experiment, which has no '/', and no config file, which ends in "
+                f"{', '.join(SUFFIXES)}; --list_configs shows all experiments"
+            )
+        return GivenConfig(text, None)
+    path = Path(text)
+    if not path.exists():
+        raise ConfigError(
+            f"--config {text}: no such file; give the path of a YAML or JSON file, or the name of an experiment "
+            "(--list_configs)"
+        )
+    return GivenConfig(None, path)
+
+
+def split_configs(texts: Sequence[str], config_file: Path | None = None) -> tuple[list[str], Path | None]:
+    """The names among ``texts``, each as in :func:`split_config`, and the one config file of a command line.
+
+    Args:
+        texts: What was given to ``--config`` or ``--configs``.
+        config_file: What was given to ``--config_file``.
+
+    Raises:
+        ConfigError: As :func:`split_config`, or there are two config files.
+    """
+    given = [split_config(text) for text in texts]
+    files = [one.file for one in given if one.file is not None] + ([] if config_file is None else [config_file])
+    if len(files) > 1:
+        raise ConfigError(f"{files[0]} and {files[1]}: two config files, which may contradict each other; give one")
+    return [one.name for one in given if one.name is not None], files[0] if files else None
 
 
 def config_file_text(fields: Mapping[str, Any]) -> str:
