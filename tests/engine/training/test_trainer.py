@@ -245,8 +245,8 @@ def _changed(loss: LossOutput, change: Callable[[Tensor], Tensor]) -> LossOutput
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (_with_nan, r"loss is not finite in epoch 2, step 6 \(total nan, .*main/ce nan.*--learning_rate"),
-        (_with_nan_gradient, r"gradient is not finite in epoch 2, step 6 \(loss .*--learning_rate"),
+        (_with_nan, r"loss is not finite in epoch 2, step 6 \(total nan, .*main/ce nan.*; likeliest .*lower --learn"),
+        (_with_nan_gradient, r"gradient is not finite in epoch 2, step 6 \(loss .*; likeliest .*lower --learn"),
     ],
     ids=["loss", "gradient"],
 )
@@ -267,6 +267,15 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
     status = json.loads(paths.status.read_text())
     assert (status["state"], status["epoch"], status["error"]) == ("failed", 1, str(caught.value))
     assert not paths.result.exists()
+
+
+def test_a_temperature_that_no_number_survives_is_named_first(
+    distilled_config: ExperimentConfig, make_trainer: MakeTrainer
+) -> None:
+    trainer = make_trainer(derive(distilled_config, name="cold", distillation={"temperature": 1e-40}))
+    words = r"main/ce [\d.]+, .*distill/main nan.*; likeliest cause first: raise --distillation_temperature \(now 1e-40"
+    with pytest.raises(TrainingError, match=words):
+        trainer.train_step([synthetic_batch((2, 1))])
 
 
 @pytest.fixture(scope="module")

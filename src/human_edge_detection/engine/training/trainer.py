@@ -6,10 +6,10 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final, Literal
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ from human_edge_detection.engine.teaching.distillation_schedule import TEACHER_T
 from human_edge_detection.engine.teaching.distiller import Distiller
 from human_edge_detection.engine.training.distillation_warnings import distillation_warnings
 from human_edge_detection.engine.training.interruption import Interruption
+from human_edge_detection.engine.training.not_finite import not_finite_advice
 from human_edge_detection.engine.training.progress_bar import TrainingDisplay, training_display
 from human_edge_detection.engine.training.schedules import learning_rate_factor
 from human_edge_detection.engine.training.state import Origin, TrainingState
@@ -37,7 +38,7 @@ from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.losses.hierarchical import HierarchicalLoss
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import EpochRecord
-from human_edge_detection.structures import Batch, LossOutput, LossTerm, SegmentationOutput
+from human_edge_detection.structures import Batch, LossOutput, LossTerm, SegmentationOutput, Source
 
 logger = logging.getLogger(__name__)
 
@@ -251,15 +252,27 @@ class Trainer:
         found = {"total": whole} | {term.name: number for term, number in zip(terms, each, strict=True)}
         if not all(map(math.isfinite, found.values())):
             shown = ", ".join(f"{name} {number:.4g}" for name, number in found.items())
+            sources = {term.source for term, number in zip(terms, each, strict=True) if not math.isfinite(number)}
             raise TrainingError(
                 f"loss is not finite in epoch {self.progress.epoch + 1}, step {self.progress.step + 1} ({shown}); "
-                "lower --learning_rate or use --precision fp32; the last checkpoint is kept"
+                f"{self._advice(sources)}; the last checkpoint is kept"
             )
         parts = {"hard": _part_of("truth", terms, each)}
         if self.parts.distiller is not None:
             parts["soft"] = _part_of("teacher", terms, each)
         for name, number in ({"total": whole} | parts | found).items():
             values[name] = values.get(name, 0.0) + number
+
+    def _advice(self, sources: Set[Source]) -> str:
+        """What to change about a loss whose terms from ``sources`` are not finite."""
+        strength = self._strength()
+        return not_finite_advice(
+            sources,
+            precision=self.state.precision,
+            learning_rate=self.settings.learning_rate,
+            temperature=None if strength is None else strength.temperature,
+            updates=self.progress.step,
+        )
 
     def _gradient_shares(self, loss: LossOutput) -> dict[str, float]:
         """Share of each term in the gradient of the last layer that all heads use (as in GradNorm, arXiv:1711.02257).
@@ -292,7 +305,7 @@ class Trainer:
         if not math.isfinite(norm) and not self.state.scaler.is_enabled():
             raise TrainingError(
                 f"gradient is not finite in epoch {self.progress.epoch + 1}, step {self.progress.step + 1} "
-                f"(loss {values['total']:.4g}); lower --learning_rate; the last checkpoint is kept"
+                f"(loss {values['total']:.4g}); {self._advice(frozenset())}; the last checkpoint is kept"
             )
         self.state.scaler.step(self.state.optimizer)
         self.state.scaler.update()
@@ -394,7 +407,7 @@ class Trainer:
         return rule is not None and self.progress.epochs_without_gain(rule.min_delta) >= rule.patience
 
 
-def _part_of(source: Literal["truth", "teacher"], terms: Sequence[LossTerm], values: Sequence[float]) -> float:
+def _part_of(source: Source, terms: Sequence[LossTerm], values: Sequence[float]) -> float:
     """What the terms of ``source`` add to the total, their weights and alpha included."""
     return math.fsum(term.weight * value for term, value in zip(terms, values, strict=True) if term.source == source)
 
