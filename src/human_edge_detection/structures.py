@@ -12,6 +12,8 @@ DECODER_FEATURES = "decoder_features"
 """Key of ``aux`` for the features ``(B, 16, IH, IW)`` of the U-Net; there only when a model is asked for them."""
 IGNORE = 255
 """Mask value of pixels that count for nothing: inside a crowd region, or outside the image."""
+Source = Literal["truth", "teacher"]
+"""Who gave the targets of a loss: the labels, or a teacher."""
 
 
 class Batch(NamedTuple):
@@ -89,7 +91,7 @@ class LossTerm(NamedTuple):
     value: Tensor
     weight: float
     over: Literal["rois", "images"]
-    source: Literal["truth", "teacher"] = "truth"
+    source: Source = "truth"
 
     @property
     def weighted(self) -> Tensor:

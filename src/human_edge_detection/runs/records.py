@@ -74,6 +74,11 @@ class RunResult(Section):
     last_temperature: float | None = None
     last_alpha: float | None = None
     """As they were in the last epoch, where a schedule changes them."""
+    last_loss: float | None = None
+    last_hard_loss: float | None = None
+    last_soft_loss: float | None = None
+    """Means over the steps of the last epoch: the total, and its parts from ground truth and teacher, which
+    add up to it. None in results of older versions; there is no soft part where nobody teaches."""
     unet_parameters: int
     total_parameters: int
     best_epoch: int

@@ -90,10 +90,29 @@ def test_every_epoch_is_recorded_with_every_term(distilled: RunPaths) -> None:
     assert {"val/miou", "val/boundary_f1", "val/full_image_iou"} <= first.keys()
 
 
+def test_hard_and_soft_add_up_to_the_loss_wherever_it_is_told(distilled: RunPaths, trained_teacher: RunPaths) -> None:
+    *_, last = (json.loads(line) for line in distilled.metrics.read_text().splitlines())
+    hard, soft = last["train/hard"], last["train/soft"]
+    assert min(hard, soft) > 0.0
+    assert hard + soft == pytest.approx(last["train/total"], rel=1e-5)
+    result = read_section(RunResult, distilled.result)
+    assert result is not None
+    assert (result.last_loss, result.last_hard_loss, result.last_soft_loss) == (last["train/total"], hard, soft)
+
+    untaught = [json.loads(line) for line in trained_teacher.metrics.read_text().splitlines()]
+    assert all(line["train/hard"] == pytest.approx(line["train/total"], rel=1e-5) for line in untaught)
+    assert not any("train/soft" in line for line in untaught)
+    control = read_section(RunResult, trained_teacher.result)
+    assert control is not None
+    assert (control.last_hard_loss, control.last_soft_loss) == (untaught[-1]["train/hard"], None)
+
+
 def test_tensorboard_has_steps_and_epochs(distilled: RunPaths) -> None:
     events = EventAccumulator(str(distilled.logs))
     events.Reload()
-    assert [event.step for event in events.Scalars("step/total")] == list(range(1, 9))
+    for name in ("total", "hard", "soft", "main/ce", "distill/main"):
+        assert [event.step for event in events.Scalars(f"step/{name}")] == list(range(1, 9))
+        assert [event.step for event in events.Scalars(f"train/{name}")] == [4, 8]
     assert [event.step for event in events.Scalars("val/miou")] == [4, 8]
     assert len(events.Tags()["images"]) == 1
 

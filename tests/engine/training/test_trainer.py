@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from human_edge_detection.engine.checkpoints.checkpoint import read_checkpoint
+from human_edge_detection.engine.checkpoints.counters import TrainingProgress
 from human_edge_detection.engine.evaluation.evaluate import evaluate
 from human_edge_detection.engine.teaching.distillation_schedule import Strength
-from human_edge_detection.engine.training.trainer import Trainer
+from human_edge_detection.engine.training.trainer import Trainer, _epoch_line
 from human_edge_detection.errors import TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 from human_edge_detection.runs.paths import RunPaths
@@ -145,6 +146,52 @@ def test_the_shares_of_the_gradient_add_up_to_one(
     assert {f"gradient_share/{name}" for name in expected} <= shares.keys()
 
 
+def test_hard_and_soft_add_up_to_the_total_and_are_its_parts(
+    tiny_config: ExperimentConfig, distilled_config: ExperimentConfig, make_trainer: MakeTrainer
+) -> None:
+    config = derive(distilled_config, name="parts", distillation={"alpha": 0.6})
+    groups = [synthetic_batch((2, 0, 1))], list(split(synthetic_batch((3, 1, 0, 0, 5, 2)), 2))
+    for group in groups:
+        taught = make_trainer(config).train_step(group)
+        alone = make_trainer(tiny_config).train_step(group)
+        assert "soft" not in alone
+        assert alone["hard"] == pytest.approx(alone["total"], rel=1e-5)
+        # Both students start from the same weights, so before the first update their losses on the truth are equal.
+        assert taught["hard"] == pytest.approx(0.4 * alone["total"], rel=1e-5)
+        assert taught["soft"] > 0.0
+        assert taught["hard"] + taught["soft"] == pytest.approx(taught["total"], rel=1e-5)
+
+
+def test_a_step_in_which_the_teacher_had_nothing_to_say_has_a_soft_part_of_zero(
+    distilled_config: ExperimentConfig, make_trainer: MakeTrainer
+) -> None:
+    """Left out, the mean over an epoch would be over other steps than that of the total."""
+    trainer = make_trainer(derive(distilled_config, name="silent", distillation={"full_image": 0.0}))
+    values = trainer.train_step([synthetic_batch((0, 0))])
+    assert values["soft"] == 0.0
+    assert values["hard"] == pytest.approx(values["total"], rel=1e-5)
+
+
+def test_the_progress_bar_shows_hard_and_soft_where_somebody_teaches(
+    tiny_config: ExperimentConfig, distilled_config: ExperimentConfig, make_trainer: MakeTrainer
+) -> None:
+    shown = []
+    for config in (distilled_config, tiny_config):
+        trainer = make_trainer(config)
+        values = trainer.train_step([synthetic_batch((1,))])
+        shown.append(trainer._shown(values))
+        assert shown[-1]["loss"] == values["total"]
+    assert [list(losses) for losses in shown] == [["loss", "hard", "soft", "ce"], ["loss", "ce"]]
+
+
+def test_the_line_of_an_epoch_shows_what_the_loss_is_the_sum_of() -> None:
+    progress, metrics = TrainingProgress(epoch=2), {"miou": 0.5, "iou_nontarget": None, "full_image_iou": None}
+    taught = _epoch_line(progress, 9, {"total": 1.0, "hard": 0.75, "soft": 0.25}, metrics, is_best=True)
+    assert taught == "epoch 2/9: loss 1.0000 (hard 0.7500 + soft 0.2500), miou 0.5000 (best)"
+    alone = _epoch_line(progress, 9, {"total": 1.0, "hard": 1.0}, metrics, is_best=False)
+    assert alone == "epoch 2/9: loss 1.0000, miou 0.5000"
+
+
 def test_teaching_leaves_the_teacher_as_it_is(distilled_config: ExperimentConfig, make_trainer: MakeTrainer) -> None:
     trainer = make_trainer(distilled_config)
     assert trainer.parts.distiller is not None
@@ -198,8 +245,8 @@ def _changed(loss: LossOutput, change: Callable[[Tensor], Tensor]) -> LossOutput
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (_with_nan, r"loss is not finite in epoch 2, step 6 \(total nan, .*main/ce nan.*--learning_rate"),
-        (_with_nan_gradient, r"gradient is not finite in epoch 2, step 6 \(loss .*--learning_rate"),
+        (_with_nan, r"loss is not finite in epoch 2, step 6 \(total nan, .*main/ce nan.*; likeliest .*lower --learn"),
+        (_with_nan_gradient, r"gradient is not finite in epoch 2, step 6 \(loss .*; likeliest .*lower --learn"),
     ],
     ids=["loss", "gradient"],
 )
@@ -220,6 +267,15 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
     status = json.loads(paths.status.read_text())
     assert (status["state"], status["epoch"], status["error"]) == ("failed", 1, str(caught.value))
     assert not paths.result.exists()
+
+
+def test_a_temperature_that_no_number_survives_is_named_first(
+    distilled_config: ExperimentConfig, make_trainer: MakeTrainer
+) -> None:
+    trainer = make_trainer(derive(distilled_config, name="cold", distillation={"temperature": 1e-40}))
+    words = r"main/ce [\d.]+, .*distill/main nan.*; likeliest cause first: raise --distillation_temperature \(now 1e-40"
+    with pytest.raises(TrainingError, match=words):
+        trainer.train_step([synthetic_batch((2, 1))])
 
 
 @pytest.fixture(scope="module")

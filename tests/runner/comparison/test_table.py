@@ -50,6 +50,9 @@ def runs(tmp_path: Path, write_run: WriteRun) -> Path:
         teacher_parameters=1,
         temperature=4.0,
         alpha=0.7,
+        last_loss=1.0,
+        last_hard_loss=0.75,
+        last_soft_loss=0.25,
     )
     return output_dir
 
@@ -69,6 +72,14 @@ def test_shares_gains_and_compression(runs: Path) -> None:
     assert rows[STUDENT]["gain_over_control"] is None
     assert rows[TEACHER]["teacher_miou_share"] is None
     assert len({tuple(row) for row in rows.values()}) == 1
+
+
+def test_the_losses_of_the_last_epoch_have_columns_and_older_results_leave_them_empty(runs: Path) -> None:
+    _, (table, *_) = write_comparison(runs)
+    rows = {row["run"]: row for row in csv.DictReader(io.StringIO(table.read_text()))}
+    columns = ("last_loss", "last_hard_loss", "last_soft_loss")
+    assert [rows[DISTILLED][column] for column in columns] == ["1.0", "0.75", "0.25"]
+    assert [rows[STUDENT][column] for column in columns] == ["", "", ""]
 
 
 def test_a_teacher_validated_on_other_data_counts_as_the_student_measured_it(runs: Path) -> None:

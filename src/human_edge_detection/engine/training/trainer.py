@@ -6,7 +6,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -28,6 +28,7 @@ from human_edge_detection.engine.teaching.distillation_schedule import TEACHER_T
 from human_edge_detection.engine.teaching.distiller import Distiller
 from human_edge_detection.engine.training.distillation_warnings import distillation_warnings
 from human_edge_detection.engine.training.interruption import Interruption
+from human_edge_detection.engine.training.not_finite import not_finite_advice
 from human_edge_detection.engine.training.progress_bar import TrainingDisplay, training_display
 from human_edge_detection.engine.training.schedules import learning_rate_factor
 from human_edge_detection.engine.training.state import Origin, TrainingState
@@ -37,7 +38,7 @@ from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.losses.hierarchical import HierarchicalLoss
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import EpochRecord
-from human_edge_detection.structures import Batch, LossOutput, SegmentationOutput
+from human_edge_detection.structures import Batch, LossOutput, LossTerm, SegmentationOutput, Source
 
 logger = logging.getLogger(__name__)
 
@@ -245,18 +246,33 @@ class Trainer:
         self, values: dict[str, float], loss: LossOutput, shares: Mapping[str, float], total: Tensor
     ) -> None:
         terms = (*loss.terms, *loss.confident)
-        names = ["total", *(term.name for term in terms)]
-        numbers = torch.stack(
+        whole, *each = torch.stack(
             [total.detach(), *(term.value.detach().to(total) * shares[term.over] for term in terms)]
         ).tolist()
-        if not all(map(math.isfinite, numbers)):
-            shown = ", ".join(f"{name} {number:.4g}" for name, number in zip(names, numbers, strict=True))
+        found = {"total": whole} | {term.name: number for term, number in zip(terms, each, strict=True)}
+        if not all(map(math.isfinite, found.values())):
+            shown = ", ".join(f"{name} {number:.4g}" for name, number in found.items())
+            sources = {term.source for term, number in zip(terms, each, strict=True) if not math.isfinite(number)}
             raise TrainingError(
                 f"loss is not finite in epoch {self.progress.epoch + 1}, step {self.progress.step + 1} ({shown}); "
-                "lower --learning_rate or use --precision fp32; the last checkpoint is kept"
+                f"{self._advice(sources)}; the last checkpoint is kept"
             )
-        for name, number in zip(names, numbers, strict=True):
+        parts = {"hard": _part_of("truth", terms, each)}
+        if self.parts.distiller is not None:
+            parts["soft"] = _part_of("teacher", terms, each)
+        for name, number in ({"total": whole} | parts | found).items():
             values[name] = values.get(name, 0.0) + number
+
+    def _advice(self, sources: Set[Source]) -> str:
+        """What to change about a loss whose terms from ``sources`` are not finite."""
+        strength = self._strength()
+        return not_finite_advice(
+            sources,
+            precision=self.state.precision,
+            learning_rate=self.settings.learning_rate,
+            temperature=None if strength is None else strength.temperature,
+            updates=self.progress.step,
+        )
 
     def _gradient_shares(self, loss: LossOutput) -> dict[str, float]:
         """Share of each term in the gradient of the last layer that all heads use (as in GradNorm, arXiv:1711.02257).
@@ -289,7 +305,7 @@ class Trainer:
         if not math.isfinite(norm) and not self.state.scaler.is_enabled():
             raise TrainingError(
                 f"gradient is not finite in epoch {self.progress.epoch + 1}, step {self.progress.step + 1} "
-                f"(loss {values['total']:.4g}); lower --learning_rate; the last checkpoint is kept"
+                f"(loss {values['total']:.4g}); {self._advice(frozenset())}; the last checkpoint is kept"
             )
         self.state.scaler.step(self.state.optimizer)
         self.state.scaler.update()
@@ -382,17 +398,18 @@ class Trainer:
 
     def _shown(self, values: Mapping[str, float]) -> dict[str, float]:
         """The few losses that fit beside a progress bar."""
-        distilled = sum(values.get(name, 0.0) for name in self._taught)
         shown = {"loss": values["total"]}
-        if "main/ce" in values:
-            shown["ce"] = values["main/ce"]
-        if distilled:
-            shown["kl"] = distilled
-        return shown
+        names = {"hard": "hard", "soft": "soft", "ce": "main/ce"} if "soft" in values else {"ce": "main/ce"}
+        return shown | {short: values[name] for short, name in names.items() if name in values}
 
     def _out_of_patience(self) -> bool:
         rule = self.settings.early_stopping
         return rule is not None and self.progress.epochs_without_gain(rule.min_delta) >= rule.patience
+
+
+def _part_of(source: Source, terms: Sequence[LossTerm], values: Sequence[float]) -> float:
+    """What the terms of ``source`` add to the total, their weights and alpha included."""
+    return math.fsum(term.weight * value for term, value in zip(terms, values, strict=True) if term.source == source)
 
 
 def _epoch_line(
@@ -400,4 +417,5 @@ def _epoch_line(
 ) -> str:
     shown = [f"{name} {metrics[name]:.4f}" for name in ("miou", "iou_nontarget", "full_image_iou") if metrics[name]]
     best = " (best)" if is_best else ""
-    return f"epoch {progress.epoch}/{epochs}: loss {training['total']:.4f}, {', '.join(shown)}{best}"
+    sums = f" (hard {training['hard']:.4f} + soft {training['soft']:.4f})" if "soft" in training else ""
+    return f"epoch {progress.epoch}/{epochs}: loss {training['total']:.4f}{sums}, {', '.join(shown)}{best}"
