@@ -55,7 +55,7 @@ def train() -> Train:
     from human_edge_detection.engine.session.execute import execute_run
 
     def run(config: ExperimentConfig, paths: RunPaths, **options: Any) -> RunResult:
-        options = {"resume": None, "init_from": None, **options}
+        options = {"resume": None, **options}
         with networks_made_small():
             return execute_run(config, paths, command=["test"], sample_root=paths.root / "sample", **options)
 

@@ -45,6 +45,8 @@ _FOR_DEPENDENCIES = (
 _SHOWN = 100
 """Characters of a ``--set`` in a message."""
 _FIXED = ("name", "description", "schema_version")
+_WRITTEN = "training.segments"
+"""What a run writes about itself; not to be set."""
 
 
 @dataclass(frozen=True)
@@ -245,6 +247,8 @@ def _short(text: str) -> str:
 
 def _check_path(change: Change) -> None:
     """A path must lead to a field; what its value may be is the schema's to say."""
+    if change.path == _WRITTEN and change.value is not None:
+        raise ConfigError(f"{change.source} {_WRITTEN}: is written when a run grows, and cannot be set; use --epochs")
     parts = tuple(change.path.split("."))
     for depth, part in enumerate(parts):
         known = [name for name in field_names(ExperimentConfig, parts[:depth]) if depth or name not in _FIXED]

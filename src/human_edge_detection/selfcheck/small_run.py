@@ -33,7 +33,7 @@ def make_small(config: ExperimentConfig, folder: Path) -> ExperimentConfig:
         DataError: The data cannot be used.
         StorageError: ``folder`` cannot be written.
     """
-    training = {"epochs": EPOCHS, "checkpoint_minutes": _MINUTES, "visualize_images": 0}
+    training = {"epochs": EPOCHS, "segments": None, "checkpoint_minutes": _MINUTES, "visualize_images": 0}
     return derive(config, name=config.name, data=_little_data(config, folder), training=training)
 
 

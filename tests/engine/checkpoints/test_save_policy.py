@@ -37,7 +37,7 @@ def paths(tmp_path: Path) -> RunPaths:
 
 @pytest.fixture
 def saver(paths: RunPaths) -> Saver:
-    return Saver(paths, keep_last=2, minutes=10.0)
+    return Saver(paths, keep_last=2, keep_every=1000, minutes=10.0)
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_an_epoch_leaves_its_state_the_latest_and_the_best(three_epochs: RunPath
 
 
 def test_more_epochs_than_there_are_can_be_kept(three_epochs: RunPaths) -> None:
-    prune(three_epochs, keep_last=5)
+    prune(three_epochs, keep_last=5, keep_every=1000)
     assert len(three_epochs.epoch_checkpoints()) == 2
 
 
@@ -97,7 +97,7 @@ def _no_links(*_: object) -> None:
 def test_a_save_is_due_after_its_minutes(paths: RunPaths, state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = 1000.0
     monkeypatch.setattr(save_policy.time, "monotonic", lambda: clock)
-    saver = Saver(paths, keep_last=2, minutes=10.0)
+    saver = Saver(paths, keep_last=2, keep_every=1000, minutes=10.0)
     clock = 1599.0
     assert not saver.due
     clock = 1600.0

@@ -17,7 +17,8 @@ from human_edge_detection.runner.execution.free_space import (
     kept_bytes,
     model_parameters,
 )
-from human_edge_detection.runner.execution.plan import BatchRequest, plan
+from human_edge_detection.runner.execution.plan import plan
+from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runs.paths import RunPaths
 
 TEACHER, STUDENT, DISTILLED = expand(["quickstart"])
