@@ -195,7 +195,7 @@ def test_weights_of_another_network_are_refused(
     config = changed(tiny_config, model={"pretrained_unet": str(teacher)})
     words = r"--pretrained_unet .*best_model.pth: not a U-Net with mobilenet_v2: .*expected"
     fails_without_a_trace(CheckpointError, words, train, config, tmp_path)
-    words = r"latest\.pth differ: model\.head_channels is 16 and "
+    words = r"latest\.pth differ: model\.contour is "
     config = changed(tiny_config, model={"head_channels": 16, "contour": {}})
     config = changed(config, distillation=read_checkpoint(distilled.best)[0].config.distillation.model_dump())  # type: ignore[union-attr]
     fails_without_a_trace(CheckpointError, words, train, config, tmp_path, resume=distilled.latest)
