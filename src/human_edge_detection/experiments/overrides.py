@@ -14,10 +14,11 @@ from typing import Any
 import yaml
 
 from human_edge_detection.errors import ConfigError, did_you_mean
-from human_edge_detection.experiments.config_file import parse_value, problem_of, read_config_file
+from human_edge_detection.experiments.config_file import read_config_file
 from human_edge_detection.experiments.flags import FLAGS, TEACHER_CHECKPOINT
 from human_edge_detection.experiments.registry import expand, get_config
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config, field_names
+from human_edge_detection.files.plain_yaml import parse_value, problem_of
 
 _FOUR_PATHS = ("data.train_ann", "data.val_ann", "data.train_images", "data.val_images")
 _DATA_PLACES = (("data.root",), _FOUR_PATHS, ("data.sample",))

@@ -31,10 +31,10 @@ class AnnotationSet:
     """One annotation file, read and checked.
 
     Attributes:
-        file: The annotation file.
+        file: The annotation file, or what the annotations were made of.
         images_dir: Folder of image files; file names are relative to it.
         images: The images that can be used.
-        sha256: Of the bytes of ``file``.
+        sha256: Of the bytes of the annotation file, or of the packed annotations where there is none.
         skipped: The images that were left out.
     """
 
