@@ -10,7 +10,7 @@ from human_edge_detection.experiments.config_manager import get_config, list_con
 from human_edge_detection.experiments.overrides import collect, resolve
 from human_edge_detection.experiments.schema.distillation import TERM_CONFIGS, KlConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config
-from human_edge_detection.runs.checks import check_paths
+from human_edge_detection.runs.checks import check_weight_paths
 from human_edge_detection.runs.paths import identity, run_name
 
 PRESET = "rgb_hierarchical_unet_v2_distillation_b0_from_b3"
@@ -137,7 +137,7 @@ def test_a_missing_further_teacher_is_named(tmp_path: Path) -> None:
     fields = {"teacher_checkpoint": str(teacher), "more_teacher_checkpoints": [str(teacher), "nowhere.pth"]}
     config = build_config({"name": "one", "data": {"sample": {}}, "distillation": fields})
     with pytest.raises(ConfigError, match=r"distillation.more_teacher_checkpoints: no such file: nowhere.pth"):
-        check_paths(config, tmp_path)
+        check_weight_paths(config, tmp_path)
 
 
 def test_a_config_from_before_there_were_terms_means_plain_kl() -> None:
