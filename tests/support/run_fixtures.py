@@ -138,7 +138,7 @@ def make_trainer(tmp_path: Path) -> MakeTrainer:
         device = torch.device("cpu")
         seed_everything(config.training.seed)
         student = build_model(config.model)
-        people = read_splits(config.data, tmp_path)
+        people = read_splits(config.data, tmp_path, seed=0)
         section = config.distillation
         loss = build_distillation_loss(section) if section else None
         teacher = load_teachers(section.teacher_paths, device) if section else None

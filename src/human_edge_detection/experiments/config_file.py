@@ -15,6 +15,8 @@ from human_edge_detection.files.read import read_regular_file
 MAX_BYTES = 1_000_000
 SUFFIXES = (".yaml", ".yml", ".json")
 """What a config file ends in, by which it is told from the name of an experiment."""
+_SHIPPED = Path("configs")
+"""Folder of the config files that come with this package: of the clone, and in the wheel below the package."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -55,6 +57,8 @@ class GivenConfig(NamedTuple):
 def split_config(text: str) -> GivenConfig:
     """Whether ``text`` is the name of an experiment or the path of a config file.
 
+    A path that does not exist may be one of :func:`shipped_configs`.
+
     Raises:
         ConfigError: It is a path that leads nowhere, or to a file with another suffix.
     """
@@ -67,11 +71,22 @@ def split_config(text: str) -> GivenConfig:
         return GivenConfig(text, None)
     path = Path(text)
     if not path.exists():
-        raise ConfigError(
-            f"--config {text}: no such file; give the path of a YAML or JSON file, or the name of an experiment "
-            "(--list_configs)"
-        )
+        shipped = shipped_configs()
+        if path not in shipped:
+            raise ConfigError(
+                f"--config {text}: no such file; give the path of a YAML or JSON file, or the name of an experiment "
+                f"(--list_configs); with this tool come {' and '.join(map(str, shipped))}"
+            )
+        path = shipped[path]
     return GivenConfig(None, path)
+
+
+def shipped_configs() -> dict[Path, Path]:
+    """The config files that come with this package: the path that names each from any folder, and where it lies."""
+    package = Path(__file__).parents[1]
+    installed, cloned = package / _SHIPPED, package.parents[1] / _SHIPPED
+    folder = installed if installed.is_dir() else cloned
+    return {_SHIPPED / file.name: file for file in sorted(folder.glob("*.yaml"))}
 
 
 def split_configs(texts: Sequence[str], config_file: Path | None = None) -> tuple[list[str], Path | None]:

@@ -62,7 +62,7 @@ def _little_data(config: ExperimentConfig, folder: Path) -> dict[str, Any]:
     if config.data.sample is not None:
         return {"sample": _little_sample(config.data.sample, train_count)}
     fields: dict[str, Any] = {"root": None}
-    splits = read_splits(config.data, folder)
+    splits = read_splits(config.data, folder, seed=training.seed)
     for split, people, count in (("train", splits.train, train_count), ("val", splits.val, _VALIDATION_IMAGES)):
         file = folder / "annotations" / f"instances_{split}.json"
         write_json(file, subset(people, count))

@@ -11,7 +11,6 @@ from human_edge_detection.experiments.overrides import collect, resolve
 from human_edge_detection.experiments.schema.distillation import TERM_CONFIGS, KlConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config
 from human_edge_detection.runs.checks import check_weight_paths
-from human_edge_detection.runs.paths import identity, run_name
 
 PRESET = "rgb_hierarchical_unet_v2_distillation_b0_from_b3"
 FIELDS_BEFORE_TERMS = {
@@ -145,22 +144,6 @@ def test_a_config_from_before_there_were_terms_means_plain_kl() -> None:
     assert config.distillation is not None
     assert config.distillation.terms == (KlConfig(),)
     assert config.distillation.more_teacher_checkpoints == ()
-
-
-def test_runs_from_before_there_were_terms_keep_their_names() -> None:
-    config, preset = resolve(
-        "rgb_hierarchical_unet_v2_student_b0", collect(flags={"--teacher_checkpoint": "teacher.pth"})
-    )
-    assert identity(config)["distillation"] == FIELDS_BEFORE_TERMS
-    assert run_name(config, preset) == "rgb_hierarchical_unet_v2_student_b0+2664dab1"
-    other, _ = resolve(
-        "rgb_hierarchical_unet_v2_student_b0",
-        collect(flags={"--teacher_checkpoint": "teacher.pth"}, sets=["distillation.terms=[{kind: cwd}]"]),
-    )
-    assert run_name(other, preset) != run_name(config, preset)
-    assert identity(get_config(f"{PRESET}_cwd"))["distillation"]["terms"] == [
-        {"kind": "cwd", "weight": 1.0, "heads": None}
-    ]
 
 
 def test_every_kind_has_a_preset_and_every_pair_is_there() -> None:

@@ -75,7 +75,11 @@ def add_experiment_arguments(parser: argparse.ArgumentParser) -> None:
         "--output_dir", type=output_folder, default=Path("experiments"), metavar="DIR", help="default: %(default)s"
     )
     parser.add_argument("--run_name", metavar="NAME", help="folder of the run; default: experiment and changes")
-    for title, flags in (("data", DATA_FLAGS), ("training", TRAINING_FLAGS), ("distillation", DISTILLATION_FLAGS)):
+    for title, flags in (
+        ("data (default: HED_DATA_ROOT, else ./data)", DATA_FLAGS),
+        ("training", TRAINING_FLAGS),
+        ("distillation", DISTILLATION_FLAGS),
+    ):
         group = parser.add_argument_group(title)
         for flag in flags:
             _add(group, flag)
@@ -160,6 +164,7 @@ def named_experiments(given: Sequence[str], overrides: Overrides) -> NamedExperi
     """
     from human_edge_detection.experiments.config_file import split_config
     from human_edge_detection.experiments.overrides import collect, experiment_names
+    from human_edge_detection.experiments.registry import DEFAULT_NAME
 
     names: list[str] = []
     files: dict[str, Overrides] = {}
@@ -172,9 +177,7 @@ def named_experiments(given: Sequence[str], overrides: Overrides) -> NamedExperi
         if overrides.file is not None:
             raise ConfigError(f"{file} and {overrides.file}: two config files may contradict each other; give one")
         own = collect(config_file=file)
-        called = own.name or own.base
-        if called is None:
-            raise ConfigError(f"{file}: no 'base:'; name the experiment it changes")
+        called = own.name or own.base or DEFAULT_NAME
         if called in files or called in names:
             raise ConfigError(f"{file}: {called!r} is named twice; give it a name of its own with 'name:'")
         files[called] = own

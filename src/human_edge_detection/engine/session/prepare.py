@@ -84,7 +84,8 @@ def prepare_training(
     make_deterministic(device, wanted=config.training.deterministic)
     start = _start(config, paths, resume)
     teacher = _load_teacher(config, device)
-    splits, held_out = hold_out(config, read_splits(config.data, sample_root, scan_cache=scan_cache(config.data)))
+    splits = read_splits(config.data, sample_root, seed=config.training.seed, scan_cache=scan_cache(config.data))
+    splits, held_out = hold_out(config, splits)
     soft_labels = open_soft_labels(config, splits)
     distillation_loss = _distillation_loss(config, device)
     # Here, after the teacher has been built: with and without one, a student starts from the same weights.

@@ -49,6 +49,8 @@ class DataConfig(Section):
     val_images: str | None = Field(None, json_schema_extra=BY_CONTENT)
     sample: SampleDataConfig | None = None
     """Make the embedded sample data and train on it."""
+    max_train_images: int | None = Field(None, ge=1)
+    """Train on so many images only, drawn at random with ``training.seed``; null: on all. Validation uses all."""
     max_rois_per_image: int = Field(10, ge=1, le=100)
     """Persons used of one training image, drawn anew each epoch; validation uses all."""
     augmentation: AugmentationConfig | None = AugmentationConfig()

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.difference import difference
-from human_edge_detection.experiments.flags import FLAG_OF_PATH
+from human_edge_detection.experiments.flags import FLAG_OF_PATH, TEACHER_CHECKPOINT
 from human_edge_detection.experiments.overrides import Overrides
 from human_edge_detection.experiments.registry import list_configs
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
@@ -44,6 +44,7 @@ from human_edge_detection.runs.placement import (
 )
 from human_edge_detection.runs.records import read_section
 from human_edge_detection.runs.resume import find_resumed
+from human_edge_detection.runs.teacher_claims import check_teacher_claims
 
 _EPOCH_CHECKPOINT: Final = re.compile(r"checkpoint_epoch_(\d+)")
 
@@ -227,10 +228,24 @@ class _Planner:
             weights, awaited[key] = self._weights(located.config, needed[key], trail)
             wanted[key] = Wanted(located.config, find_contents(located.config, weights))
         placements = self._placements(unit, wanted)
+        for key, one in wanted.items():
+            self._check_claims(unit, one.config, needed[key], awaited[key])
         self._runs[unit] = {
             key: self._planned(unit, placements[key], needed[key], awaited[key], said[key]) for key in unit.configs
         }
         return self._runs[unit]
+
+    @staticmethod
+    def _check_claims(
+        unit: Unit, config: ExperimentConfig, needed: Mapping[str, _Found], awaited: Sequence[PlannedRun]
+    ) -> None:
+        """What the user says that the teacher is must be true of it, trained or yet to be trained."""
+        found = needed.get(TEACHER_CHECKPOINT)
+        if found is None:
+            check_teacher_claims(config, unit.overrides, planned=awaited[0].config if awaited else None)
+        else:
+            planned = found.run.config if found.run is not None else None
+            check_teacher_claims(fill(config, {TEACHER_CHECKPOINT: found.path}), unit.overrides, planned=planned)
 
     def _placements(self, unit: Unit, wanted: Mapping[Seed, Wanted]) -> dict[Seed, Placement]:
         request = self.request
@@ -428,6 +443,7 @@ def _resumed(request: BatchRequest, given: Path, finished: Finished) -> PlannedR
         overrides = own.keep([*own.changes, *overrides.changes])
     name = overrides.name or (request.names[0] if request.names else overrides.base)
     run = find_resumed(given, name, overrides, request.output_dir)
+    check_teacher_claims(run.config, overrides)
     done = run.kind == "same" and run.resume is None and finished(run.paths)
     return PlannedRun(
         name=run.name,

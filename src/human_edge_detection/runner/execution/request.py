@@ -18,7 +18,7 @@ from human_edge_detection.experiments.overrides import (
     has_pretraining,
     touched,
 )
-from human_edge_detection.experiments.registry import get_config
+from human_edge_detection.experiments.registry import DEFAULT_NAME, get_config
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.runs.placement import Seed
 
@@ -129,7 +129,7 @@ def _named(name: str, request: BatchRequest) -> _Named:
     if own is None:
         preset = get_config(name)
         return _Named(preset, preset, request.overrides)
-    preset = get_config(own.base or name)
+    preset = get_config(own.base or DEFAULT_NAME)
     together = own.keep([*own.changes, *request.overrides.changes])
     return _Named(preset, apply(preset, own), together)
 
