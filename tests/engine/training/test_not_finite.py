@@ -15,7 +15,7 @@ def order(sources: set[Any], **changes: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-@pytest.mark.parametrize("sources", [{"truth"}, {"truth", "teacher"}, set()], ids=str)
+@pytest.mark.parametrize("sources", [{"truth"}, {"truth", "teacher"}, set()], ids=["truth", "both", "neither"])
 def test_where_the_student_itself_is_not_finite_it_is_rather_the_learning_rate(
     sources: set[Any], precision: str
 ) -> None:
