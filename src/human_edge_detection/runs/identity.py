@@ -21,9 +21,11 @@ from pydantic import Field
 from human_edge_detection.errors import CheckpointError, DataError
 from human_edge_detection.experiments.difference import Difference, compare_fields
 from human_edge_detection.experiments.flags import TEACHER_CHECKPOINT
-from human_edge_detection.experiments.schema.base import Section
+from human_edge_detection.experiments.schema.base import BY_CONTENT, Section
 from human_edge_detection.experiments.schema.data import DRAWN_VERSION, DataConfig
+from human_edge_detection.experiments.schema.distillation import DistillationConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
+from human_edge_detection.experiments.schema.model import ModelConfig
 from human_edge_detection.files.data_folder import find_splits
 from human_edge_detection.files.write import write_json
 from human_edge_detection.runs.encoder_weights import encoder_weights_file
@@ -35,6 +37,15 @@ PRETRAINED_UNET: Final = "model.pretrained_unet"
 INIT_FROM: Final = "model.init_from"
 _SEED: Final = "training.seed"
 _SHOWN_DIGITS: Final = 12
+
+
+PLACES: Final = frozenset(
+    f"{section}.{field}"
+    for section, kind in (("data", DataConfig), ("model", ModelConfig), ("distillation", DistillationConfig))
+    for field, declared in kind.model_fields.items()
+    if declared.json_schema_extra == BY_CONTENT
+)
+"""Dotted paths of the fields that say where something lies."""
 
 
 class WeightFile(Section):

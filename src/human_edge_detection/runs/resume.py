@@ -13,6 +13,7 @@ from human_edge_detection.runs.artifacts import checkpoint_sha256
 from human_edge_detection.runs.checks import check_data_paths, check_weight_paths, existing_checkpoints
 from human_edge_detection.runs.dependencies import fill
 from human_edge_detection.runs.identity import (
+    PLACES,
     RunContents,
     find_contents,
     identity_of,
@@ -83,7 +84,9 @@ def find_resumed(given: Path, name: str | None, overrides: Overrides, output_dir
         )
     own_output_dir = output_dir_of(paths)
     stored = _moved(stored, own_output_dir)
-    config = apply(stored, Overrides(overrides.changes))
+    # A config file may list every field; a place that it leaves empty is not given.
+    given_changes = [change for change in overrides.changes if change.value is not None or change.path not in PLACES]
+    config = apply(stored, Overrides(tuple(given_changes)))
     check_data_paths(config)
     check_weight_paths(config, own_output_dir)
     contents = read_contents(paths, stored)

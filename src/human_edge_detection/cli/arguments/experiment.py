@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from human_edge_detection.errors import ConfigError, did_you_mean
 from human_edge_detection.experiments.flags import DATA_FLAGS, DISTILLATION_FLAGS, FLAGS, TRAINING_FLAGS, Flag
@@ -197,6 +197,22 @@ def show_configs() -> int:
     return 0
 
 
+class _Once(argparse.Action):
+    """Stores a value; refuses another one for the same setting, under whichever of its spellings."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        before = getattr(namespace, self.dest)
+        if before is not None and before != values:
+            parser.error(f"{'/'.join(self.option_strings)}: given as {before} and as {values}; give one")
+        setattr(namespace, self.dest, values)
+
+
 def _add(group: argparse._ArgumentGroup, flag: Flag) -> None:
     if flag.kind is bool:
         group.add_argument(flag.name, *flag.aliases, action="store_const", const=True, help=flag.help)
@@ -204,4 +220,5 @@ def _add(group: argparse._ArgumentGroup, flag: Flag) -> None:
     choices = flag.choices or None
     metavar = None if choices else {int: "N", float: "X", str: "VALUE"}[flag.kind]
     kind = text_argument if flag.kind is str else flag.kind
-    group.add_argument(flag.name, *flag.aliases, type=kind, choices=choices, metavar=metavar, help=flag.help)
+    names = (flag.name, *flag.aliases)
+    group.add_argument(*names, action=_Once, type=kind, choices=choices, metavar=metavar, help=flag.help)
