@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from human_edge_detection.advanced.classifier_distillation import ClassifierDistillationLoss
 from human_edge_detection.advanced.distillation_terms.features import ADAPTED, FeatureAdapter
 from human_edge_detection.advanced.distillation_terms.kl import SoftTargetLoss, kl_divergence
 from human_edge_detection.advanced.distillation_terms.positions import HeadTarget, mean_over
@@ -29,6 +30,7 @@ from human_edge_detection.structures import DECODER_FEATURES, LossOutput, LossTe
 
 __all__ = [
     "AveragedTeachers",
+    "ClassifierDistillationLoss",
     "DistillationLoss",
     "FrozenTeacher",
     "HeadTarget",

@@ -51,7 +51,7 @@ def kl_divergence(
     """
     student, teacher = pair_of(student_logits, teacher)
     if probabilities:
-        teacher = _log_probabilities(teacher)
+        teacher = log_probabilities(teacher, what="teacher")
     divergence = kl_per_position(student, teacher, temperature)
     return mean_over(divergence, mask) * temperature**2
 
@@ -117,10 +117,24 @@ def _standardised(logits: Tensor) -> Tensor:
     return centred * (variance + _LEAST_SPREAD**2).rsqrt()
 
 
-def _log_probabilities(probabilities: Tensor) -> Tensor:
-    off = (probabilities.sum(dim=1) - 1.0).abs()
-    if probabilities.numel() and not bool((probabilities >= 0.0).all() & (off <= _SUM_TOLERANCE).all()):
-        raise ValueError("teacher probabilities must be >= 0 and sum to 1 over axis 1; for logits: probabilities=False")
+def check_probabilities(values: Tensor, *, what: str) -> None:
+    """Refuses ``(N, C, ...)`` that are no probabilities of the classes, up to the rounding of half precision.
+
+    Args:
+        values: In question.
+        what: Whose they are, for the message.
+
+    Raises:
+        ValueError: One is below 0 or not a number, or they do not sum to 1 over axis 1.
+    """
+    off = (values.sum(dim=1) - 1.0).abs()
+    if values.numel() and not bool((values >= 0.0).all() & (off <= _SUM_TOLERANCE).all()):
+        raise ValueError(f"{what} probabilities must be >= 0 and sum to 1 over axis 1; are they logits?")
+
+
+def log_probabilities(probabilities: Tensor, *, what: str) -> Tensor:
+    """Logits of ``probabilities`` ``(N, C, ...)``; those below 1e-7 count as 1e-7. Arguments and errors as above."""
+    check_probabilities(probabilities, what=what)
     return full_precision(probabilities).clamp(min=_SMALLEST_PROBABILITY).log()
 
 
