@@ -346,6 +346,7 @@ class Trainer:
             return  # a process that resumed for the validation alone has seen no term
         shares = {name: value for name, value in training.items() if name.startswith(_GRADIENT_SHARE)}
         found = distillation_warnings(
+            unused=self.parts.distiller.config.unused,
             soft_terms=[training[name] for name in self._taught if name in training],
             confident_shares=[training[name] for name in self._confident if name in training],
             gradient_share=sum(shares.get(_GRADIENT_SHARE + name, 0.0) for name in self._taught) if shares else None,
