@@ -154,7 +154,7 @@ class Trainer:
             self.progress.images += sum(len(batch.images) for batch in group)
             self.progress.batch += len(group)
             self.progress.add(values)
-            display.step(self.progress.epoch + 1, self.settings.epochs, self._shown(values))
+            display.step(self.progress.epoch + 1, self.settings.epochs, _shown(values))
             if self.progress.step % self.settings.log_every_steps == 0:
                 writers.scalars(self.progress.step, {f"step/{name}": value for name, value in values.items()})
             self._on_progress(self.progress)
@@ -344,7 +344,7 @@ class Trainer:
     def _warn(self, training: Mapping[str, float], alpha: float, score: float | None) -> None:
         if self.parts.distiller is None or self.progress.step == self._first_step:
             return  # a process that resumed for the validation alone has seen no term
-        shares = {name: value for name, value in training.items() if name.startswith(_GRADIENT_SHARE)}
+        shares = self.progress.gradient_shares
         found = distillation_warnings(
             unused=self.parts.distiller.config.unused,
             soft_terms=[training[name] for name in self._taught if name in training],
@@ -397,15 +397,14 @@ class Trainer:
         for name, picture in pictures:
             writers.picture(self.progress.step, name, picture)
 
-    def _shown(self, values: Mapping[str, float]) -> dict[str, float]:
-        """The few losses that fit beside a progress bar."""
-        shown = {"loss": values["total"]}
-        names = {"hard": "hard", "soft": "soft", "ce": "main/ce"} if "soft" in values else {"ce": "main/ce"}
-        return shown | {short: values[name] for short, name in names.items() if name in values}
-
     def _out_of_patience(self) -> bool:
         rule = self.settings.early_stopping
         return rule is not None and self.progress.epochs_without_gain(rule.min_delta) >= rule.patience
+
+
+def _shown(values: Mapping[str, float]) -> dict[str, float]:
+    """The losses that fit beside a progress bar: the total and, where somebody teaches, the parts that add up to it."""
+    return {"loss": values["total"]} | ({name: values[name] for name in ("hard", "soft")} if "soft" in values else {})
 
 
 def _part_of(source: Source, terms: Sequence[LossTerm], values: Sequence[float]) -> float:

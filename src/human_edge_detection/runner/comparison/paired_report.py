@@ -58,8 +58,7 @@ def show_paired_report(comparison: Comparison, files: Sequence[Path]) -> None:
     for method in dict.fromkeys(line.method for line in comparison.lines):
         console.print(score_table(comparison, method))
     for note in comparison.notes:
-        style = "bold red" if note.startswith("DEVIATION") else "yellow"
-        console.print(Text(note, style=style), soft_wrap=True)
+        console.print(Text(str(note), style="bold red" if note.deviation else "yellow"), soft_wrap=True)
     for file in files:
         console.print(Text(f"written: {file}"), soft_wrap=True)
 

@@ -14,8 +14,8 @@ Columns = NDArray[np.float64]
 
 _SIZES: Final[tuple[PersonSize, ...]] = ("small", "medium", "large")
 _CROWDING: Final = ("nobody", "1 person", "2-3 persons", "4+ persons")
-_MOST: Final = (0, 1, 3)
-"""Most persons on an image of each group of ``_CROWDING`` but the last."""
+_MAX_PERSONS: Final = (0, 1, 3)
+"""On an image of each group of ``_CROWDING`` but the last."""
 _ROI_COLUMNS: Final = 9 + 2 + 2
 """Of each size: confusion, then sum and number of target IoU and of boundary F1."""
 COLUMNS: Final = len(_SIZES) * _ROI_COLUMNS + 4
@@ -70,7 +70,7 @@ def columns_of(counts: PerImage) -> Columns:
 def crowding_of(counts: PerImage) -> NDArray[np.intp]:
     """``(images,)`` the group of each image, sorted by id: nobody, 1, 2-3, or 4 and more persons."""
     persons = np.array(counts.images.persons, np.intp)[np.argsort(counts.images.id)]
-    return np.searchsorted(_MOST, persons)
+    return np.searchsorted(_MAX_PERSONS, persons)
 
 
 def group_sums(columns: Columns, crowding: NDArray[np.intp]) -> Columns:
