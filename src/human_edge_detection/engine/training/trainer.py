@@ -23,7 +23,7 @@ from human_edge_detection.engine.checkpoints.counters import TrainingProgress
 from human_edge_detection.engine.checkpoints.save_policy import Saver
 from human_edge_detection.engine.device import autocast, seed_everything
 from human_edge_detection.engine.evaluation.evaluate import Metrics, evaluate, predictor
-from human_edge_detection.engine.evaluation.visualize import draw_comparison, write_pictures
+from human_edge_detection.engine.evaluation.visualize import draw_comparison, write_figures
 from human_edge_detection.engine.teaching.distillation_schedule import TEACHER_TUNING_SCORE, TUNING_SCORE, Strength
 from human_edge_detection.engine.teaching.distiller import Distiller
 from human_edge_detection.engine.training.distillation_warnings import distillation_warnings
@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 _GRADIENT_SHARE: Final = "gradient_share/"
 _DRAWN_EPOCHS: Final = 20
-"""Epochs of a run that are drawn, evenly spread: a picture is a megabyte, and a run may have hundreds of epochs."""
+"""Epochs of a run that are drawn, evenly spread: a figure is a megabyte, and a run may have hundreds of epochs."""
 
 
 @dataclass(frozen=True)
@@ -392,10 +392,10 @@ class Trainer:
             size = parts.config.model.mask_size
             asked = parts.distiller.teacher if parts.distiller is not None else None
             teacher = asked.predict_batch(batch, mask_size=size) if asked is not None else None
-        pictures = draw_comparison(batch, student, teacher, max_images=len(batch.images))
-        write_pictures(self.paths.visualizations(self.progress.epoch), pictures)
-        for name, picture in pictures:
-            writers.picture(self.progress.step, name, picture)
+        figures = draw_comparison(batch, student, teacher, max_images=len(batch.images))
+        write_figures(self.paths.visualizations(self.progress.epoch), figures)
+        for name, figure in figures:
+            writers.figure(self.progress.step, name, figure)
 
     def _out_of_patience(self) -> bool:
         rule = self.settings.early_stopping

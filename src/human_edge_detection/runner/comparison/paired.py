@@ -242,7 +242,7 @@ def _lines(table: _Table, method: Method, control: Method | None, seeds: tuple[i
         differences = _differences(table, part, runs, others) if others else {}
         for name in part.metrics:
             if not np.isfinite(own[name]).all():
-                continue  # no such answer, or nobody in this slice
+                continue  # the model has no such head, or nobody is in this slice
             share = _teacher_share(part, name, own[name], [runs, others])
             yield Line(method.name, part.name, name, _spread(own[name]), share, differences.get(name))
 
@@ -252,13 +252,13 @@ def _differences(
 ) -> dict[str, Difference]:
     first, second = table.observed(part, runs), table.observed(part, others)
     drawn, drawn_others = table.resampled(part, runs), table.resampled(part, others)
-    pictures, other_pictures = table.of_images(part, runs), table.of_images(part, others)
+    of_images, other_images = table.of_images(part, runs), table.of_images(part, others)
     found = {}
     for name in part.metrics:
         if not np.isfinite(first[name] - second[name]).all():
             continue
         interval = difference_interval(first[name] - second[name], drawn[name] - drawn_others[name])
-        signs = sign_test(pictures[name], other_pictures[name])
+        signs = sign_test(of_images[name], other_images[name])
         count = signs.wins + signs.losses + signs.ties
         spread = _spread(first[name] - second[name])
         found[name] = Difference(
