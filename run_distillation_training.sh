@@ -11,7 +11,7 @@ usage: run_distillation_training.sh [flags] [flags of train_advanced.py]
   --temperature X             distillation temperature
   --alpha X                   weight of the distillation term, 0 to 1
   --config NAME               experiment (default: rgb_hierarchical_unet_v2_distillation_b0_from_b3)
-  --batch_size N              photographs in a batch
+  --batch_size N              images in a batch
 
 All other flags are handed on, such as --data_root DIR; train_advanced.py --help shows them.
 Relative paths are relative to the folder that you call this from.

@@ -67,12 +67,12 @@ class DeployedHead(nn.Module):
         self.features = _with_weights(
             torch.cat([branch.weight for branch in features]), torch.cat([_bias(branch) for branch in features])
         )
-        self.answers = _with_weights(*_linear_logits(head))
+        self.linear_terms = _with_weights(*_linear_logits(head))
 
     def forward(self, aligned: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """``(N, C, h, w)`` -> logits ``(N, 3, H, W)``."""
         # 1. The five linear terms at the small size, then bilinear upsampling.
-        terms = enlarge(self.answers(self.features(self.trunk(aligned)).relu()), self.mask_size)
+        terms = enlarge(self.linear_terms(self.features(self.trunk(aligned)).relu()), self.mask_size)
         # 2. Subtract the softplus of the two differences.
         linear, foreground, nontarget = torch.split(terms, [3, 1, 1], dim=1)
         first = _softplus(foreground)

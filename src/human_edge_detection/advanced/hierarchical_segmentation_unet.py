@@ -107,7 +107,7 @@ def box_coordinates(aligned: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class RoiTrunk(nn.Module):
-    """A small U-Net over the aligned roi: sees the whole box, answers at its resolution.
+    """A small U-Net over the aligned roi: sees the whole box, outputs features at its resolution.
 
     Args:
         channels_in: Channels of the aligned roi.

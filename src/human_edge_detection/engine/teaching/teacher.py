@@ -34,7 +34,7 @@ POOR_MIOU = 0.4
 
 @dataclass(frozen=True)
 class Teacher:
-    """A loaded teacher and where it came from; with ``others``, the first of several that answer as one.
+    """A loaded teacher and where it came from; with ``others``, the first of several that predict as one.
 
     Attributes:
         frozen: The model itself, which never learns.
