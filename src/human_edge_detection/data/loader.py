@@ -15,6 +15,8 @@ from human_edge_detection.errors import DataError
 from human_edge_detection.signals import obey_only_parent
 from human_edge_detection.structures import Batch
 
+MIN_VALIDATION_BATCH = 4
+"""Without gradients more images fit in memory than the training batch of a small machine."""
 _ORDER_STREAM = 0x0DE5
 Key = tuple[int, int]
 """Epoch and index of a sample."""

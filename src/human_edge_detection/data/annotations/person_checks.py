@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from human_edge_detection.data.annotations.annotation_set import BadSample
-from human_edge_detection.data.annotations.bulk_checks import Outlines, prove_boxes
+from human_edge_detection.data.annotations.bulk_checks import PolygonColumns, prove_boxes
 from human_edge_detection.data.annotations.columns import PackedPeople
 from human_edge_detection.data.annotations.polygons_and_rle import (
     MAX_POLYGONS,
@@ -216,7 +216,9 @@ def _candidates(entries: Iterable[tuple[int, dict[str, Any]]], images: Mapping[i
     return _Candidates(list(annotations.values()), ids, np.asarray(owners))
 
 
-def _gather(entries: Sequence[Mapping[str, Any]], sizes: NDArray[np.int32]) -> tuple[Outlines, NDArray[np.float64]]:
+def _gather(
+    entries: Sequence[Mapping[str, Any]], sizes: NDArray[np.int32]
+) -> tuple[PolygonColumns, NDArray[np.float64]]:
     """The polygons of all annotations that are not crowd regions, and ``(m, 4)`` boxes x, y, width, height.
 
     Nothing is checked but that polygons are lists of numbers; an annotation with any other has none here. A box that is
@@ -228,7 +230,7 @@ def _gather(entries: Sequence[Mapping[str, Any]], sizes: NDArray[np.int32]) -> t
         counts.append(_add_polygons(polygons, coordinates, lengths))
         _add_box(entry.get("bbox"), boxes)
     points = np.asarray(coordinates).reshape(-1, 2)
-    return Outlines(points, np.asarray(lengths), np.asarray(counts), sizes), np.asarray(boxes).reshape(-1, 4)
+    return PolygonColumns(points, np.asarray(lengths), np.asarray(counts), sizes), np.asarray(boxes).reshape(-1, 4)
 
 
 def _add_polygons(polygons: object, coordinates: array[float], lengths: array[int]) -> int:
@@ -277,7 +279,7 @@ def _clipped_boxes(boxes: NDArray[np.float64], sizes: NDArray[np.int32]) -> NDAr
     return np.where(corners > limits, limits, corners)
 
 
-def _prove(outlines: Outlines, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _prove(outlines: PolygonColumns, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
     """:func:`prove_boxes`, a chunk at a time."""
     polygons = np.concatenate([[0], np.cumsum(outlines.counts)])
     points = np.concatenate([[0], np.cumsum(outlines.lengths)])
@@ -285,7 +287,7 @@ def _prove(outlines: Outlines, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
     for start in range(0, len(boxes), _CHUNK):
         own = slice(start, start + _CHUNK)
         first, last = polygons[start], polygons[min(own.stop, len(boxes))]
-        part = Outlines(
+        part = PolygonColumns(
             outlines.points[points[first] : points[last]],
             outlines.lengths[first:last],
             outlines.counts[own],
@@ -386,7 +388,7 @@ def _pack(
     names: list[str],
     sizes: NDArray[np.int32],
     candidates: _Candidates,
-    outlines: Outlines,
+    outlines: PolygonColumns,
     columns: _CheckedColumns,
 ) -> PackedPeople:
     """The columns of all images and of their well-formed, visible annotations, ordered by image, persons first."""
@@ -431,7 +433,7 @@ def _trace_persons(columns: _CheckedColumns, sizes: NDArray[np.int32]) -> dict[i
 
 
 def _with_traced(
-    outlines: Outlines, traced: Mapping[int, list[NDArray[np.float64]]]
+    outlines: PolygonColumns, traced: Mapping[int, list[NDArray[np.float64]]]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Appends the traced polygons to those of the file.
 

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from human_edge_detection.metrics.scores import METRICS, ROI_METRICS, Scores, Sums, scores
+from human_edge_detection.metrics.scores import METRICS, ROI_METRICS, MetricCounts, Scores, scores
 from human_edge_detection.runs.per_image import PerImage, PersonSize
 
 Columns = NDArray[np.float64]
@@ -84,7 +84,7 @@ def scores_of(part: Slice, sums: NDArray[Any]) -> dict[str, Scores]:
     rois = pooled[..., :-4].reshape(*pooled.shape[:-1], len(_SIZES), _ROI_COLUMNS)
     rois = rois[..., list(part.sizes), :].sum(axis=-2)
     values = scores(
-        Sums(
+        MetricCounts(
             roi_confusion=rois[..., :9].reshape(*rois.shape[:-1], 3, 3),
             image_confusion=pooled[..., -4:].reshape(*pooled.shape[:-1], 2, 2),
             target_iou=rois[..., 9:11],
