@@ -25,7 +25,7 @@ import torch
 from measuring import machine
 from plain_data import PlainData, changes, exact_sample
 
-from human_edge_detection.data.annotations.coco import read_annotations
+from human_edge_detection.data.annotations.coco import read_annotations, read_split
 from human_edge_detection.data.dataset import PersonDataset
 from human_edge_detection.data.drawn.data_set import write_drawn_data
 from human_edge_detection.data.images.read import read_shrunk
@@ -170,7 +170,7 @@ def main() -> None:
         split = find_split(root, "train")
         measured["as they are"] = measure(split, args)
         show("images as they are", measured["as they are"])
-        prepare({"train": split}, folder / "shrunk", Preparation(max_side=args.max_side))
+        prepare({"train": read_split(*split)}, folder / "shrunk", Preparation(max_side=args.max_side))
         measured["shrunk"] = measure(find_split(folder / "shrunk", "train"), args)
         show(f"longest side {args.max_side}", measured["shrunk"])
     versions = {"cv2": cv2.__version__, "albumentations": A.__version__}

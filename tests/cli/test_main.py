@@ -52,15 +52,21 @@ def hed(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
         (["train", "--config", STUDENT, "--teacher_checkpoint", "no.pth"], "no such file: no.pth"),
         (["train", "--config", STUDENT, "--run_name", "../elsewhere"], "--run_name '../elsewhere'"),
         (["train", "--config", STUDENT, "--resume", "nowhere"], "--resume: no such run folder or checkpoint: nowhere"),
-        (["train", "--config", STUDENT, "--init_from", "no.pth"], "--init_from: no such file: no.pth"),
-        (["train", "--resume", "a", "--init_from", "b"], "give one of them"),
+        (
+            ["train", "--config", STUDENT, "--init_from", "no.pth"],
+            "--init_from (model.init_from): no such file: no.pth",
+        ),
+        (["train", "--resume", "a", "--init_from", "b"], "--resume: no such run folder or checkpoint: a"),
         (["train", "--config", "quickstart_distilled_b0_from_b3"], "needs the teacher quickstart_teacher_b3"),
         (["run"], "no experiment named"),
         (["run", "--configs", "quickstrt"], "did you mean 'quickstart'"),
         (["run", "--configs", STUDENT, "--seed", "1", "--seeds", "2"], "--seed and --seeds"),
         (["run", "--configs", STUDENT, "--distillation_alpha", "0.5"], "does not distil"),
         (["run", "--configs", "quickstart", "--run_name", "x"], "3 experiments are named"),
-        (["run", "--configs", "quickstart", "--resume", "x"], "argument --resume"),
+        (
+            ["run", "--configs", "quickstart", "--resume", "x"],
+            "--resume continues one run, and 3 experiments are named",
+        ),
         (["compare", "--output_dir", "nowhere"], "no such folder: nowhere"),
     ],
 )
@@ -102,8 +108,8 @@ def test_a_closed_pipe_is_no_traceback(tmp_path: Path) -> None:
 def test_dry_run_shows_changes_and_commands_and_writes_nothing(tmp_path: Path) -> None:
     ended = hed("run", "--configs", "quickstart_distilled_b0_from_b3", "--epochs", "7", "--dry_run", folder=tmp_path)
     assert ended.returncode == 0
-    assert "added: quickstart_teacher_b3+" in ended.stdout
+    assert "added: quickstart_teacher_b3, " in ended.stdout
     assert "training.epochs: " in ended.stdout
     assert "-> 7" in ended.stdout
-    assert "-m human_edge_detection train --config quickstart_teacher_b3 " in ended.stdout
+    assert "hed train --config quickstart_teacher_b3 " in ended.stdout
     assert list(tmp_path.iterdir()) == []

@@ -15,10 +15,29 @@ from human_edge_detection.cli.main import main
         (["--data_root", "x", "--max_images", "0"], "--max_images: must be at least 1, got 0"),
         (["--data_root", "x", "--max_side", "-5"], "--max_side: must be at least 16, got -5"),
         (["--data_root", "nowhere"], "data folder nowhere does not exist"),
+        (["--data_root", "x", "--format", "voc"], "argument --format: invalid choice: 'voc'"),
+        (["--train_ann", "a", "--train_images", "b", "--format", "yolo"], "--format yolo: --train_ann and --val_ann"),
+        (["--data_root", "x", "--val_fraction", "1"], "--val_fraction: must be from 0 to below 1, got 1.0"),
+        (["--data_root", "x", "--val_fraction", "nan"], "--val_fraction: must be from 0 to below 1, got nan"),
     ],
 )
 def test_wrong_flags_are_one_line_and_exit_code_2(tmp_path, capsys, flags, message):
     assert main(["prepare-data", "--output", str(tmp_path / "out"), *flags]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--category", "persons"], "has no annotations of 'persons' (did you mean 'person'?); found 'person' ("),
+        (["--val_fraction", "0.2"], "--val_fraction 0.2: the data set has a validation split; leave the flag out"),
+        (["--format", "cvat"], "is not recognised; looked for CVAT: annotations.xml"),
+    ],
+)
+def test_flags_that_do_not_fit_the_data_are_refused(tiny_coco, tmp_path, capsys, flags, message):
+    assert main(["prepare-data", "--data_root", str(tiny_coco), "--output", str(tmp_path / "out"), *flags]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not (tmp_path / "out").exists()
@@ -32,6 +51,7 @@ def test_statistics_and_class_weights_are_shown(tiny_coco, tmp_path, capsys):
     report = json.loads((out / "statistics.json").read_text())
     assert weights == pytest.approx(report["class_weights"], abs=1e-3)
     assert "images without persons" in shown
+    assert f"recognised COCO ({tiny_coco}/annotations/instances_train.json): 8 train, 4 val images" in shown
     assert set(report["splits"]) == {"train", "val"}
     assert f"--data_root {out}" in shown
     assert main(["prepare-data", "--data_root", str(out), "--output", str(tmp_path / "again")]) == 0

@@ -41,7 +41,7 @@ def test_identical_is_0_and_leaves_nothing(
 ) -> None:
     assert call(*SAMPLE, "--seed", "7", output_dir=tmp_path) == 0
     ((config, folder, options),) = tried
-    assert (config.training.seed, folder.parent, options) == (7, tmp_path, {"init_from": None})
+    assert (config.training.seed, folder.parent, options) == (7, tmp_path, {})
     expected = "identical: 99 tensors, metrics.jsonl and result.json; killed after steps 2, 6 of 8, on cpu\n"
     assert capsys.readouterr().out == expected
     assert list(tmp_path.iterdir()) == []

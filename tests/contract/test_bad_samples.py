@@ -23,7 +23,7 @@ def root(tiny_coco: Path, tmp_path: Path) -> Path:
 
 def test_bad_images_stop_a_run_before_its_first_step(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
-        read_splits(DataConfig(root=str(root)), tmp_path)
+        read_splits(DataConfig(root=str(root)), tmp_path, seed=0)
     assert "instances_train.json: 1 of 8 images cannot be used: '000004.png' (is cut off after" in str(error.value)
     assert str(error.value).endswith("train without them: --set data.on_bad_sample=skip")
 
@@ -31,7 +31,7 @@ def test_bad_images_stop_a_run_before_its_first_step(root: Path, tmp_path: Path)
 def test_bad_images_are_left_out_and_listed(root: Path, tmp_path: Path, tiny_config: ExperimentConfig) -> None:
     config = DataConfig(root=str(root), on_bad_sample="skip")
     cache = tmp_path / "cache" / "scan.json"
-    splits = read_splits(config, tmp_path, scan_cache=cache)
+    splits = read_splits(config, tmp_path, scan_cache=cache, seed=0)
     assert [sample.file_name for sample in splits.train.skipped] == ["000004.png"]
     assert [sample.file_name for sample in splits.val.skipped] == ["000002.png"]
     assert sorted(path.name for path in cache.parent.iterdir()) == ["scan_train.json", "scan_val.json"]
@@ -39,13 +39,13 @@ def test_bad_images_are_left_out_and_listed(root: Path, tmp_path: Path, tiny_con
     assert len(samples) == 7
     for index in range(7):
         samples[0, index]
-    assert read_splits(config, tmp_path, scan_cache=cache) == splits
+    assert read_splits(config, tmp_path, scan_cache=cache, seed=0) == splits
 
 
 def test_scores_on_what_is_left_are_not_taken_for_scores_on_all(tiny_coco: Path, root: Path, tmp_path: Path) -> None:
-    whole = read_splits(DataConfig(root=str(tiny_coco), on_bad_sample="skip"), tmp_path)
-    rest = read_splits(DataConfig(root=str(root), on_bad_sample="skip"), tmp_path)
-    assert whole == read_splits(DataConfig(root=str(tiny_coco)), tmp_path)
+    whole = read_splits(DataConfig(root=str(tiny_coco), on_bad_sample="skip"), tmp_path, seed=0)
+    rest = read_splits(DataConfig(root=str(root), on_bad_sample="skip"), tmp_path, seed=0)
+    assert whole == read_splits(DataConfig(root=str(tiny_coco)), tmp_path, seed=0)
     assert whole.val.fingerprint != rest.val.fingerprint
 
 
@@ -55,5 +55,5 @@ def test_sample_data_are_not_scanned(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("human_edge_detection.engine.build.bad_samples", fail)
     sample = SampleDataConfig(train_images=4, val_images=2, image_size=(64, 64))
-    splits = read_splits(DataConfig(sample=sample), tmp_path / "sample")
+    splits = read_splits(DataConfig(sample=sample), tmp_path / "sample", seed=0)
     assert len(splits.train.images) == 4

@@ -4,27 +4,27 @@ import cv2
 import numpy as np
 import pytest
 
-from human_edge_detection.data.annotations.coco import decode_mask, read_annotations
+from human_edge_detection.data.annotations.coco import check_annotations, decode_mask, read_annotations, read_split
 from human_edge_detection.data.annotations.statistics import suggested_class_weights
 from human_edge_detection.data.prepare import Preparation, prepare
 from human_edge_detection.errors import DataError
-from human_edge_detection.files.data_folder import SplitPaths, find_split
+from human_edge_detection.files.data_folder import find_split
 
 
 @pytest.fixture
 def splits(write_coco):
-    return {"val": SplitPaths(*write_coco())}
+    return {"val": read_split(*write_coco())}
 
 
 def test_people_crowds_and_extra_fields_are_kept(splits, tmp_path):
     out = tmp_path / "out"
     prepared = prepare(splits, out, Preparation())
-    before, after = read_annotations(*splits["val"]), read_annotations(*find_split(out, "val"))
+    before, after = check_annotations(splits["val"]), read_annotations(*find_split(out, "val"))
     assert after.images == before.images
     data = json.loads((out / "annotations/instances_val_person.json").read_text())
     assert data["images"][0]["license"] == 3 and data["images"][0]["exhaustive"] is False
     assert data["categories"] == [{"id": 1, "name": "person", "supercategory": "person"}]
-    assert (out / "images/val/a.png").read_bytes() == (splits["val"].images / "a.png").read_bytes()
+    assert (out / "images/val/a.png").read_bytes() == (splits["val"].images_dir / "a.png").read_bytes()
     counted = prepared.statistics["val"]
     assert (counted.images, counted.images_without_persons, counted.persons, counted.crowds) == (2, 1, 2, 1)
     assert (counted.small, counted.medium, counted.large) == (2, 0, 0)
@@ -32,7 +32,7 @@ def test_people_crowds_and_extra_fields_are_kept(splits, tmp_path):
 
 def test_segmentations_are_written_as_they_stand_in_the_file(splits, tmp_path):
     prepare(splits, tmp_path / "out", Preparation())
-    files = splits["val"].annotations, find_split(tmp_path / "out", "val").annotations
+    files = splits["val"].source, find_split(tmp_path / "out", "val").annotations
     before, after = (json.loads(file.read_text()) for file in files)
     written = {entry["id"]: json.dumps(entry["segmentation"]) for entry in after["annotations"]}
     assert written == {entry["id"]: json.dumps(entry["segmentation"]) for entry in before["annotations"][:3]}
@@ -57,7 +57,7 @@ def test_shrinking_keeps_images_and_masks_together(splits, tmp_path):
 
 
 def test_subset_is_seeded(sample_root, tmp_path):
-    splits = {"train": find_split(sample_root, "train")}
+    splits = {"train": read_split(*find_split(sample_root, "train"))}
     chosen = []
     for number, seed in enumerate((0, 0, 1)):
         prepare(splits, tmp_path / str(number), Preparation(max_images=4, seed=seed))
@@ -77,11 +77,11 @@ def test_own_output_is_replaced_and_other_folders_are_left_alone(splits, tmp_pat
         prepare(splits, out, Preparation())
     assert (out / "mine.txt").exists() and (out / "images/val/a.png").exists()
     with pytest.raises(DataError, match="holds the input"):
-        prepare(splits, splits["val"].images.parent, Preparation())
+        prepare(splits, splits["val"].images_dir.parent, Preparation())
 
 
 def test_damaged_image_leaves_nothing_behind(splits, tmp_path):
-    (splits["val"].images / "b.png").write_bytes(b"<html>")
+    (splits["val"].images_dir / "b.png").write_bytes(b"<html>")
     before = sorted(tmp_path.iterdir())
     with pytest.raises(DataError, match=r"b\.png is not an image"):
         prepare(splits, tmp_path / "out", Preparation())

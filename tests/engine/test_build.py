@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -75,7 +76,7 @@ def test_every_parameter_is_in_one_group_of_the_optimizer(tiny_config: Experimen
 
 
 def test_data_are_found_by_root_and_by_the_four_paths(tiny_coco: Path, tmp_path: Path) -> None:
-    by_root = read_splits(DataConfig(root=str(tiny_coco)), tmp_path)
+    by_root = read_splits(DataConfig(root=str(tiny_coco)), tmp_path, seed=0)
     annotations, images = tiny_coco / "annotations", tiny_coco / "images"
     four = DataConfig(
         train_ann=str(annotations / "instances_train.json"),
@@ -83,14 +84,29 @@ def test_data_are_found_by_root_and_by_the_four_paths(tiny_coco: Path, tmp_path:
         train_images=str(images / "train"),
         val_images=str(images / "val"),
     )
-    assert read_splits(four, tmp_path) == by_root
+    assert read_splits(four, tmp_path, seed=0) == by_root
     assert (len(by_root.train.images), len(by_root.val.images)) == (8, 4)
     with pytest.raises(ConfigError, match="no data: give --data_root DIR, or --train_ann"):
-        read_splits(DataConfig(), tmp_path)
+        read_splits(DataConfig(), tmp_path, seed=0)
+
+
+@pytest.mark.parametrize(
+    "data", [{"root": None, "sample": {"train_images": 5, "val_images": 2, "image_size": [48, 64]}}, {}]
+)
+def test_some_of_the_training_images_are_drawn_and_all_validate(
+    data: dict[str, Any], tiny_config: ExperimentConfig, tmp_path: Path
+) -> None:
+    config = derive(tiny_config, name="part", data={**data, "max_train_images": 3}).data
+    whole = read_splits(config.model_copy(update={"max_train_images": None}), tmp_path, seed=0)
+    drawn, again, other = (read_splits(config, tmp_path, seed=seed) for seed in (0, 0, 1))
+    assert len(drawn.train.images) == 3
+    assert drawn == again
+    assert drawn.val == whole.val == other.val
+    assert len({splits.train.fingerprint for splits in (whole, drawn, other)}) == 3
 
 
 def test_training_is_augmented_and_validation_is_not(tiny_config: ExperimentConfig, tmp_path: Path) -> None:
-    people = read_splits(tiny_config.data, tmp_path)
+    people = read_splits(tiny_config.data, tmp_path, seed=0)
     training = build_training_set(tiny_config, people.train)
     assert (training[(0, 0)].image != training[(1, 0)].image).any()
     assert max(len(training[(0, index)].boxes) for index in range(8)) <= 3

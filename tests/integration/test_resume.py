@@ -219,3 +219,17 @@ def test_weights_alone_cannot_be_resumed(
     with pytest.raises(CheckpointError, match="holds weights only; use --init_from"):
         train(config, RunPaths(tmp_path / "run"), resume=straight.best)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_on_some_of_the_images_goes_on_with_the_same_ones(
+    config: ExperimentConfig, straight: RunPaths, train: Train, tmp_path: Path
+) -> None:
+    part = derive(config, name="part", data={"max_train_images": 5})
+    whole = RunPaths(tmp_path / "whole" / "run")
+    result = train(part, whole)
+    assert result.images == 2 * 5
+    fingerprint = RunResult.model_validate_json(straight.result.read_bytes()).training_fingerprint
+    assert result.training_fingerprint not in (None, fingerprint)
+    paths = stopped(stop_before_step(5, kill), train, part, tmp_path)
+    train(part, paths)
+    assert_same_run(paths, whole)

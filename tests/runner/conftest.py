@@ -12,7 +12,9 @@ import pytest
 
 from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.runner.execution.launch import Ended, Hung, launch, never
-from human_edge_detection.runner.execution.plan import BatchRequest, plan
+from human_edge_detection.runner.execution.ownership import take_folders
+from human_edge_detection.runner.execution.plan import plan
+from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.execution.retry import Options
 from human_edge_detection.runner.execution.supervise import BatchEnd, supervise
 from human_edge_detection.runs.paths import RunPaths
@@ -41,7 +43,8 @@ CHILD = dedent(
         file.write("training\\n")
 
     def status(state, error=None, step=0, beats=0):
-        fields = {"state": state, "epochs": 2, "error": error, "step": step, "beats": beats, "pid": os.getpid()}
+        epochs = json.loads((root / "config.json").read_text())["training"]["epochs"]
+        fields = {"state": state, "epochs": epochs, "error": error, "step": step, "beats": beats, "pid": os.getpid()}
         text = json.dumps({**fields, "host": "h", "started": "", "updated": str(time.time())})
         temporary = root / ".status.tmp"
         temporary.write_text(text)
@@ -115,8 +118,8 @@ class Children:
 
     def __call__(self, command: Sequence[str], *, is_hung: Hung = never) -> Ended:
         values = dict(pairwise(command))
-        name = values["--run_name"]
-        folder = Path(values["--output_dir"]) / name
+        folder = Path(values["--resume"])
+        name = folder.relative_to(values["--output_dir"]).as_posix()
         arguments = [self.behaviours.get(name, "finish"), str(folder), str(self.result)]
         return launch([sys.executable, "-c", CHILD, *arguments], is_hung=is_hung)
 
@@ -133,6 +136,7 @@ class Workshop:
 
     def command(self, name: str, behaviour: str = "finish") -> list[str]:
         """One child by itself, as a training that no batch started."""
+        take_folders([run for run in plan(BatchRequest((name,), self.output_dir)) if run.name == name])
         return [sys.executable, "-c", CHILD, behaviour, str(self.output_dir / name), str(self.result)]
 
     def batch(
@@ -146,6 +150,7 @@ class Workshop:
         **behaviours: str,
     ) -> BatchEnd:
         runs = plan(BatchRequest(names=names, output_dir=self.output_dir, seeds=seeds))
+        take_folders(runs)
         options = Options(fail_fast=fail_fast, retries=retries, hang_minutes=hang_minutes)
         return supervise(runs, options, start=self.children(**behaviours), pause=pause)
 
@@ -162,6 +167,6 @@ class Workshop:
 def workshop(tmp_path: Path, write_run: Callable[..., RunPaths], monkeypatch: pytest.MonkeyPatch) -> Workshop:
     monkeypatch.setattr("human_edge_detection.runner.execution.launch.POLL_SECONDS", 0.1)
     monkeypatch.setattr("human_edge_detection.runner.execution.launch.STOP_SECONDS", 0.5)
-    monkeypatch.setattr("human_edge_detection.runner.execution.ownership._PROBE_SECONDS", 0.2)
+    monkeypatch.setattr("human_edge_detection.runs.reservation._PROBE_SECONDS", 0.2)
     template = write_run(tmp_path / "template", get_config("quickstart_student_b0"))
     return Workshop(tmp_path / "experiments", template.result)

@@ -8,7 +8,7 @@ import pytest
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.overrides import collect
 from human_edge_detection.experiments.registry import expand
-from human_edge_detection.runner.execution.plan import BatchRequest
+from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.execution.retry import Options
 from human_edge_detection.runner.run_experiments import preview_experiments, run_experiments
 from human_edge_detection.runner.sweep.sweep import SweepRequest
@@ -36,8 +36,10 @@ def test_a_sweep_has_an_entry_for_each_combination(children: Callable[..., Path]
 
 def test_a_preview_names_what_would_be_added_and_writes_nothing(tmp_path: Path) -> None:
     lines = preview_experiments(BatchRequest(names=(DISTILLED,), output_dir=tmp_path / "runs"))
-    assert lines[0] == f"added: {TEACHER}, the teacher of {DISTILLED}"
-    assert [line for line in lines if line[0].isdigit()] == [f"1. {TEACHER}", f"2. {DISTILLED}"]
+    assert lines[0] == "data: 96 + 32 drawn pictures (training + validation), seed 0"
+    assert lines[1] == f"added: {TEACHER}, the teacher of {DISTILLED}"
+    planned = [line for line in lines if line[0].isdigit()]
+    assert planned == [f"1. {TEACHER} (would be new)", f"2. {DISTILLED} (would be new)"]
     assert list(tmp_path.iterdir()) == []
 
 

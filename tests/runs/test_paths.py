@@ -1,47 +1,11 @@
-"""Names of runs: two different configs never share a folder."""
+"""Where the files of runs lie."""
 
 from pathlib import Path
 
 import pytest
 
-from human_edge_detection.experiments.overrides import collect, resolve
 from human_edge_detection.experiments.schema.data import DataConfig, SampleDataConfig
-from human_edge_detection.runs.paths import list_runs, run_name, sample_data_dir
-
-STUDENT = "quickstart_student_b0"
-
-
-def name(*sets: str, init_from: Path | None = None, seed_folder: bool = False) -> str:
-    config, preset = resolve(STUDENT, collect(sets=sets))
-    return run_name(config, preset, init_from=init_from, seed_folder=seed_folder)
-
-
-def test_the_presets_config_takes_its_name() -> None:
-    assert name() == STUDENT
-    assert name("data.num_workers=3", "training.device=cpu") == STUDENT
-
-
-def test_each_difference_gets_its_own_folder() -> None:
-    names = [
-        name(),
-        name("training.epochs=3"),
-        name("training.epochs=4"),
-        name("training.seed=1"),
-        name("model.contour={}"),
-    ]
-    names.append(name(init_from=Path("weights.pth")))
-    assert len(set(names)) == len(names)
-    assert all(given.startswith(f"{STUDENT}+") for given in names[1:])
-    assert name("training.epochs=3") == names[1]
-
-
-def test_the_seed_is_a_folder_below_and_no_part_of_the_name() -> None:
-    assert name("training.seed=4", seed_folder=True) == f"{STUDENT}/seed_4"
-    one, other = (
-        name("training.epochs=3", seed_folder=True),
-        name("training.epochs=3", "training.seed=2", seed_folder=True),
-    )
-    assert one.removesuffix("/seed_0") == other.removesuffix("/seed_2")
+from human_edge_detection.runs.paths import list_runs, sample_data_dir
 
 
 def test_sample_data_lies_beside_the_runs_one_folder_for_each_way_to_draw_it() -> None:

@@ -31,7 +31,7 @@ def test_only_size_and_place_of_the_data_and_the_length_change(tiny_config: Expe
     config = derive(tiny_config, name="small", training={"batch_size": 1, "ema": {"decay": 0.9}})
     small = make_small(config, tmp_path)
     assert changed(config, small) <= MAY_DIFFER
-    splits = read_splits(small.data, tmp_path)
+    splits = read_splits(small.data, tmp_path, seed=0)
     assert (len(splits.train.images), len(splits.val.images)) == (4, 4)
     assert splits.train.images_dir == find_split(Path(str(tiny_config.data.root)), "train").images
 

@@ -177,7 +177,7 @@ class MadeUpRun:
 
     def train(self) -> TrainingProgress:
         """The run from where it stands to its end; returns where it started."""
-        saver = Saver(self.paths, keep_last=1, minutes=10.0)
+        saver = Saver(self.paths, keep_last=1, keep_every=1000, minutes=10.0)
         found = newest_good_checkpoint(self.paths)
         progress = TrainingProgress()
         if found is not None and found.training is not None:
@@ -318,7 +318,7 @@ def without_sync(path: Path, content: memoryview) -> None:
 
 
 def pruned_first(self: Saver, checkpoint: Checkpoint, *, epoch_done: bool) -> None:
-    save_policy.prune(self._paths, self._keep_last)
+    save_policy.prune(self._paths, self._keep_last, self._keep_every)
     for path in (*self._paths.epoch_checkpoints(), self._paths.latest):
         write.delete(path)
     ORIGINAL_WRITE(self, checkpoint, epoch_done=epoch_done)

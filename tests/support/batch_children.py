@@ -15,13 +15,15 @@ import json, os, sys
 from pathlib import Path
 
 values = dict(zip(sys.argv, sys.argv[1:]))
-root = Path(values["--output_dir"]) / values["--run_name"]
-state = {states}.get(values["--config"], "finished")
+root = Path(values["--resume"])
+config = json.loads((root / "config.json").read_text())
+state = {states}.get(config["name"], "finished")
 (root / "checkpoints").mkdir(parents=True, exist_ok=True)
 if state == "finished":
     (root / "result.json").write_text(Path("{result}").read_text())
     (root / "checkpoints" / "best_model.pth").touch()
-status = {{"state": state, "epochs": 2, "pid": os.getpid(), "host": "h", "started": "", "updated": ""}}
+status = {{"state": state, "epochs": config["training"]["epochs"], "pid": os.getpid(), "host": "h"}}
+status |= {{"started": "", "updated": ""}}
 (root / "status.json").write_text(json.dumps(status))
 """
 

@@ -55,7 +55,7 @@ def train() -> Train:
     from human_edge_detection.engine.session.execute import execute_run
 
     def run(config: ExperimentConfig, paths: RunPaths, **options: Any) -> RunResult:
-        options = {"resume": None, "init_from": None, **options}
+        options = {"resume": None, **options}
         with networks_made_small():
             return execute_run(config, paths, command=["test"], sample_root=paths.root / "sample", **options)
 
@@ -138,7 +138,7 @@ def make_trainer(tmp_path: Path) -> MakeTrainer:
         device = torch.device("cpu")
         seed_everything(config.training.seed)
         student = build_model(config.model)
-        people = read_splits(config.data, tmp_path)
+        people = read_splits(config.data, tmp_path, seed=0)
         section = config.distillation
         loss = build_distillation_loss(section) if section else None
         teacher = load_teachers(section.teacher_paths, device) if section else None

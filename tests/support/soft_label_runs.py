@@ -29,7 +29,7 @@ def write(config: ExperimentConfig, tmp_path: Path) -> SoftLabels:
 
 def trainer_of(config: ExperimentConfig, tmp_path: Path) -> Trainer:
     paths = RunPaths(tmp_path / config.name)
-    return prepare_training(config, paths, resume=None, init_from=None, sample_root=tmp_path)
+    return prepare_training(config, paths, resume=None, sample_root=tmp_path)
 
 
 def batches_of(trainer: Trainer) -> Iterator[Batch]:

@@ -19,7 +19,7 @@ COMMANDS: Final = {
     "train": "train one experiment",
     "soft-labels": "store a teacher's soft labels once, so that students train without it",
     "run": "train, compare and export experiments, with what they depend on",
-    "prepare-data": "filter, shrink, check COCO data and show its statistics",
+    "prepare-data": "read COCO, YOLO, LabelMe, Roboflow or CVAT data; keep persons, shrink, check, statistics",
     "describe": "show an experiment: resolved config, parameters, GFLOPs, shapes",
     "evaluate": "all metrics of a checkpoint, COCO AP included",
     "export": "export a checkpoint to ONNX and check it against PyTorch",

@@ -3,26 +3,46 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from human_edge_detection.cli.arguments.experiment import add_experiment_arguments, given_overrides, show_configs
+from human_edge_detection.cli.arguments.experiment import (
+    add_experiment_arguments,
+    given_overrides,
+    named_experiments,
+    show_configs,
+)
 from human_edge_detection.cli.arguments.sweep import add_sweep_arguments, sweep_request
+from human_edge_detection.errors import ConfigError
 
 if TYPE_CHECKING:
-    from human_edge_detection.runner.execution.plan import BatchRequest
+    from human_edge_detection.runner.execution.request import BatchRequest
     from human_edge_detection.runner.execution.retry import Options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``hed run``."""
-    parser.add_argument("--configs", nargs="+", default=[], metavar="NAME", help="experiments or groups, any order")
+    parser.add_argument(
+        "--configs",
+        "--config",
+        "--config-name",
+        nargs="+",
+        default=[],
+        metavar="NAME|FILE",
+        help="experiments, groups, or YAML files based on an experiment, in any order",
+    )
     parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="one run of each experiment for each seed")
     parser.add_argument("--export_onnx", action="store_true", help="export each finished run and check it")
     parser.add_argument("--skip_training", action="store_true", help="export and compare what is finished")
     parser.add_argument("--restart", action="store_true", help="delete and retrain the named runs, not their teachers")
     parser.add_argument("--fail_fast", action="store_true", help="stop after the first failure")
     parser.add_argument("--dry_run", action="store_true", help="show each run's changes and command; write nothing")
-    parser.add_argument("--resume", choices=("auto",), default="auto", help="a batch always continues where it stopped")
+    parser.add_argument(
+        "--resume",
+        default="auto",
+        metavar="PATH|auto",
+        help="continue the one run of this folder or checkpoint; auto (default): all where the same command stopped",
+    )
     parser.add_argument(
         "--join", action="store_true", help="work beside another batch in the same folder, on runs that nobody works on"
     )
@@ -63,18 +83,23 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _request(args: argparse.Namespace) -> BatchRequest:
-    from human_edge_detection.experiments.overrides import experiment_names
-    from human_edge_detection.runner.execution.plan import BatchRequest
+    from human_edge_detection.runner.execution.request import BatchRequest
 
     overrides = given_overrides(args)
+    named = named_experiments(args.configs, overrides)
+    resume = None if args.resume == "auto" else Path(args.resume)
+    if not named.names and resume is None:
+        raise ConfigError("no experiment named; give --configs NAME ... (--list_configs shows all)")
+    changed = overrides.changes or named.files or overrides.file or args.run_name or resume
     return BatchRequest(
-        names=experiment_names(args.configs, overrides),
+        **named._asdict(),
         output_dir=args.output_dir,
         overrides=overrides,
         seeds=None if args.seeds is None else tuple(dict.fromkeys(args.seeds)),
         run_name=args.run_name,
-        init_from=args.init_from,
+        resume=resume,
         restart=args.restart,
+        as_it_is=args.skip_training and not changed,
     )
 
 

@@ -23,12 +23,14 @@ def run(args: argparse.Namespace) -> int:
     """Stores the soft labels; returns 0 when all are there and whole."""
     if args.list_configs:
         return show_configs()
-    from human_edge_detection.runs.request import resolve_run
+    from human_edge_detection.runner.execution.one_run import find_run
 
-    run = resolve_run(run_request(args))
+    run = find_run(run_request(args))
+    config = run.full_config
     from human_edge_detection.engine.teaching.soft_label_writer import write_soft_labels  # slow: mistakes come before
+    from human_edge_detection.runs.paths import sample_data_dir
 
-    stored = write_soft_labels(run.config, sample_root=run.sample_root)
+    stored = write_soft_labels(config, sample_root=sample_data_dir(run.output_dir, config.data))
     parts = stored.metadata.parts or ()
     sys.stdout.write(
         f"soft labels: {stored.folder} ({stored.metadata.key.cache_views} views of {stored.metadata.photographs} "

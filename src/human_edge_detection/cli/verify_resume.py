@@ -29,16 +29,16 @@ def run(args: argparse.Namespace) -> int:
     """Trains a little, straight and killed; returns 0 when the results are identical, 1 when they differ."""
     if args.list_configs:
         return show_configs()
-    from human_edge_detection.runs.request import resolve_run
+    from human_edge_detection.runner.execution.one_run import find_run
 
-    config = resolve_run(run_request(args)).config
+    config = find_run(run_request(args)).full_config
     from human_edge_detection.files.write import delete_folder
     from human_edge_detection.selfcheck.verify_resume import verify_resume
 
     folder = _new_folder(args.output_dir)
     keep = False
     try:
-        verification = verify_resume(config, folder, init_from=args.init_from)
+        verification = verify_resume(config, folder)
         keep = verification.difference is not None
     finally:
         if not keep:

@@ -18,9 +18,9 @@ from pycocotools import mask as coco_mask
 from human_edge_detection.data.annotations.coco import (
     AnnotatedImage,
     AnnotationSet,
+    CocoSplit,
     PersonAnnotation,
-    read_annotations,
-    read_json,
+    check_annotations,
 )
 from human_edge_detection.data.annotations.columns import AnnotatedImages
 from human_edge_detection.data.annotations.person_checks import person_entries
@@ -30,7 +30,6 @@ from human_edge_detection.data.dataset import Scene, read_scene, roi_masks
 from human_edge_detection.data.images.read import resize
 from human_edge_detection.data.views.augment import fit_boxes
 from human_edge_detection.errors import DataError
-from human_edge_detection.files.data_folder import SplitPaths
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +70,7 @@ class Prepared:
 
 
 def prepare(
-    splits: Mapping[str, SplitPaths],
+    splits: Mapping[str, CocoSplit],
     output: Path,
     preparation: Preparation,
     track: Track = lambda records, split, count: records,
@@ -82,7 +81,7 @@ def prepare(
     copied where that is impossible.
 
     Args:
-        splits: Annotations and images by name of the split, for example ``train``.
+        splits: By name of the split, for example ``train``; what is annotated as ``person`` is taken.
         output: Folder to make; one that this function made before is replaced.
         preparation: What to do.
         track: Shows progress.
@@ -91,11 +90,14 @@ def prepare(
         DataError: Input is missing or malformed, or ``output`` holds something else.
     """
     _check_output(output, splits)
-    people = {name: read_annotations(*paths) for name, paths in splits.items()}
+    people = {name: check_annotations(split) for name, split in splits.items()}
     output.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".tmp", dir=output.parent))
     try:
-        statistics = {name: _write_split(building, name, found, preparation, track) for name, found in people.items()}
+        statistics = {
+            name: _write_split(building, name, people[name], split.data, preparation, track)
+            for name, split in splits.items()
+        }
         weights = suggested_class_weights(next(iter(statistics.values())).class_shares)
         report = {
             "made_by": _MADE_BY,
@@ -113,9 +115,9 @@ def prepare(
     return Prepared(statistics, weights)
 
 
-def _check_output(output: Path, splits: Mapping[str, SplitPaths]) -> None:
+def _check_output(output: Path, splits: Mapping[str, CocoSplit]) -> None:
     inside = output.resolve()
-    for path in (path for paths in splits.values() for path in paths):
+    for path in (path for split in splits.values() for path in (split.source, split.images_dir)):
         if path.resolve().is_relative_to(inside):
             raise DataError(f"output folder {output} holds the input {path}; choose another output folder")
     if output.is_dir() and any(output.iterdir()) and not _is_own(output):
@@ -146,10 +148,11 @@ def _put_in_place(building: Path, output: Path) -> None:
     shutil.rmtree(old)
 
 
-def _write_split(root: Path, split: str, people: AnnotationSet, preparation: Preparation, track: Track) -> Statistics:
-    data = read_json(people.file, people.file.read_bytes())
+def _write_split(
+    root: Path, split: str, people: AnnotationSet, data: dict[str, Any], preparation: Preparation, track: Track
+) -> Statistics:
     entries = {entry["id"]: entry for entry in data["images"]}
-    # As they stand in the file: packed, integers are fractions and run lengths compressed.
+    # As they stand in the data: packed, integers are fractions and run lengths compressed.
     segmentations = {entry["id"]: entry["segmentation"] for _, entry in person_entries(data)}
     chosen = _choose(people.images, preparation)
     images: list[dict[str, Any]] = []

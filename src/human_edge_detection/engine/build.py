@@ -15,7 +15,7 @@ from human_edge_detection.advanced.hierarchical_segmentation_rgb import ALIGNED_
 from human_edge_detection.advanced.hierarchical_segmentation_unet import HierarchicalHead, PersonUNet, PlainHead
 from human_edge_detection.advanced.knowledge_distillation import DistillationLoss
 from human_edge_detection.advanced.weights.encoder_weights import load_encoder_weights
-from human_edge_detection.data.annotations.annotation_set import refusal, without
+from human_edge_detection.data.annotations.annotation_set import draw_images, refusal, without
 from human_edge_detection.data.annotations.coco import AnnotationSet, read_annotations
 from human_edge_detection.data.annotations.scan import bad_samples
 from human_edge_detection.data.dataset import PersonDataset, SoftLabelSource
@@ -139,12 +139,13 @@ def make_sample(config: SampleDataConfig, root: Path) -> Path:
     )
 
 
-def read_splits(config: DataConfig, sample_root: Path, *, scan_cache: Path | None = None) -> Splits:
+def read_splits(config: DataConfig, sample_root: Path, *, seed: int, scan_cache: Path | None = None) -> Splits:
     """Reads and checks annotations and images of both splits; ``config.on_bad_sample`` says what bad ones do.
 
     Args:
         config: Where the data are.
         sample_root: Folder of the embedded sample data, which need no scan.
+        seed: ``training.seed``, with which ``config.max_train_images`` are drawn.
         scan_cache: Remembers good images, so that they are not read again: ``<name>.json`` stands for
             ``<name>_train.json`` and ``<name>_val.json``.
 
@@ -153,20 +154,28 @@ def read_splits(config: DataConfig, sample_root: Path, *, scan_cache: Path | Non
         DataError: Data are missing or bad, and not to be skipped.
     """
     train, val = split_paths(config, sample_root)
+    most = config.max_train_images
     if config.sample is not None:
-        return Splits(read_annotations(*train), read_annotations(*val))
-    caches = (scan_cache and scan_cache.with_stem(f"{scan_cache.stem}_{split}") for split in ("train", "val"))
+        return Splits(draw_images(read_annotations(*train), most, seed=seed), read_annotations(*val))
+    cache_of = {split: scan_cache and scan_cache.with_stem(f"{scan_cache.stem}_{split}") for split in Splits._fields}
     skip = config.on_bad_sample == "skip"
-    return Splits(*(read_split(paths, cache, skip=skip) for paths, cache in zip((train, val), caches, strict=True)))
+    return Splits(
+        read_split(train, cache_of["train"], skip=skip, most=most, seed=seed),
+        read_split(val, cache_of["val"], skip=skip),
+    )
 
 
-def read_split(paths: SplitPaths, scan_cache: Path | None = None, *, skip: bool) -> AnnotationSet:
+def read_split(
+    paths: SplitPaths, scan_cache: Path | None = None, *, skip: bool, most: int | None = None, seed: int = 0
+) -> AnnotationSet:
     """Annotations and images of one split, checked; bad samples are left out with ``skip``.
+
+    With ``most``, so many of the images are drawn with ``seed``, and only these are checked.
 
     Raises:
         DataError: Data are missing or bad, and not to be skipped.
     """
-    people = read_annotations(*paths, skip_bad=skip)
+    people = draw_images(read_annotations(*paths, skip_bad=skip), most, seed=seed)
     bad = bad_samples(people, cache=scan_cache)
     if bad and not skip:
         raise refusal(people, bad)

@@ -57,6 +57,8 @@ TRAINING_FLAGS: Final = (
         "imagenet (of HED_ENCODER_WEIGHTS, cached or downloaded), none (random), or a path",
     ),
     Flag("--pretrained_unet", "model.pretrained_unet", str, "checkpoint whose U-Net the model starts from"),
+    Flag("--init_from", "model.init_from", str, "checkpoint whose weights, all of them, a new run starts from"),
+    Flag("--keep_every", "training.keep_every", int, "keep the checkpoint of every N epochs (default: 25)"),
 )
 DISTILLATION_FLAGS: Final = (
     Flag(

@@ -14,10 +14,14 @@ from typing import Any
 import yaml
 
 from human_edge_detection.errors import ConfigError, did_you_mean
-from human_edge_detection.experiments.config_file import parse_value, problem_of, read_config_file
-from human_edge_detection.experiments.flags import FLAGS, TEACHER_CHECKPOINT
+from human_edge_detection.experiments.change import NAMES_TEACHER
+from human_edge_detection.experiments.change import Change as Change
+from human_edge_detection.experiments.config_file import read_config_file
+from human_edge_detection.experiments.flags import FLAGS
+from human_edge_detection.experiments.older_words import OLDER_WORDS, check_older_words, select_terms, translate
 from human_edge_detection.experiments.registry import expand, get_config
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config, field_names
+from human_edge_detection.files.plain_yaml import parse_value, problem_of
 
 _FOUR_PATHS = ("data.train_ann", "data.val_ann", "data.train_images", "data.val_images")
 _DATA_PLACES = (("data.root",), _FOUR_PATHS, ("data.sample",))
@@ -28,8 +32,6 @@ _REPLACES = {
     for path in place
 }
 """A data flag says where the data is, so it clears what said so before."""
-NAMES_TEACHER = ("distillation", TEACHER_CHECKPOINT, "distillation.teacher_config", "distillation.soft_labels")
-"""Changes that turn distillation on."""
 PRETRAINED_FIELDS = ("model.pretrained_unet", "model.pretrained_unet_config", "model.freeze_unet_epochs")
 _FOR_DEPENDENCIES = (
     "data",
@@ -45,21 +47,8 @@ _FOR_DEPENDENCIES = (
 _SHOWN = 100
 """Characters of a ``--set`` in a message."""
 _FIXED = ("name", "description", "schema_version")
-
-
-@dataclass(frozen=True)
-class Change:
-    """One field set by the user.
-
-    Attributes:
-        path: Dotted path of a field or section.
-        value: Plain value; None turns an optional section off.
-        source: What set it, for messages: ``--epochs``, ``--set``, ``FILE``.
-    """
-
-    path: str
-    value: Any
-    source: str
+_WRITTEN = "training.segments"
+"""What a run writes about itself; not to be set."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +73,11 @@ class Overrides:
 
     def without(self, *paths: str) -> Overrides:
         """The same without changes of these fields, or of fields below them."""
-        return self.keep(change for change in self.changes if not _below(change.path, paths))
+        return self.keep(change for change in self.changes if not change.is_below(paths))
 
     def for_dependency(self, preset: ExperimentConfig) -> Overrides:
         """What holds for ``preset`` too when a run with these overrides needs it trained first."""
-        held = Overrides(tuple(change for change in self.changes if _below(change.path, _FOR_DEPENDENCIES)))
+        held = Overrides(tuple(change for change in self.changes if change.is_below(_FOR_DEPENDENCIES)))
         held = held.without("data.cache_views")  # a teacher has no teacher whose answers could be stored
         return held if has_pretraining(preset) else held.without(*PRETRAINED_FIELDS)
 
@@ -103,7 +92,7 @@ def has_pretraining(preset: ExperimentConfig) -> bool:
 
 def touched(overrides: Overrides, *paths: str) -> list[Change]:
     """The changes of these fields, or of fields below them."""
-    return [change for change in overrides.changes if _below(change.path, paths)]
+    return [change for change in overrides.changes if change.is_below(paths)]
 
 
 def collect(*, config_file: Path | None = None, sets: Sequence[str] = (), flags: Mapping[str, Any] = {}) -> Overrides:
@@ -124,8 +113,10 @@ def collect(*, config_file: Path | None = None, sets: Sequence[str] = (), flags:
             raise ConfigError(f"--config_file {config_file}: {key}: expected a name, got {value!r}")
     from_file = [Change(path, value, f"--config_file {config_file}") for path, value in _leaves(fields)]
     for change in from_file:
-        _check_path(change)
-    from_sets = [parse_change(text, "--set") for text in sets]
+        _check_path(change, older_words=True)
+    from_sets = [parse_change(text, "--set", older_words=True) for text in sets]
+    for source in (from_file, from_sets):
+        check_older_words(source)
     from_flags = [
         Change(flag.path, flag.value if flags[flag.name] is True else flags[flag.name], flag.name)
         for flag in FLAGS
@@ -144,12 +135,16 @@ def apply(preset: ExperimentConfig, overrides: Overrides) -> ExperimentConfig:
     fields = preset.model_dump(mode="json")
     if overrides.name is not None:
         fields |= {"name": overrides.name, "description": ""}
-    _check_distils(preset, overrides)
-    for change in overrides.changes:
+    changes = translate(overrides.changes)
+    turned_off = any(change.path == "distillation" and change.value is None for change in changes)
+    if not turned_off:
+        _check_distils(preset, overrides)
+    for change in changes:
         if change.source in _FLAG_NAMES:
             for path in _REPLACES.get(change.path, ()):
                 _set(fields, path, None)
         _set(fields, change.path, change.value)
+    select_terms(fields, overrides.changes)
     try:
         return build_config(fields, source=preset.name)
     except ConfigError as error:
@@ -196,12 +191,13 @@ def _base_name(named: str | None, overrides: Overrides) -> str:
     return name
 
 
-def parse_change(text: str, source: str) -> Change:
+def parse_change(text: str, source: str, *, older_words: bool = False) -> Change:
     """The change that ``section.field=value`` asks for; the value is YAML.
 
     Args:
         text: As typed.
         source: The flag that it was given to.
+        older_words: Those of :mod:`~human_edge_detection.experiments.older_words` are known too.
 
     Raises:
         ConfigError: Not of this form, no such field, or a value that is not plain YAML.
@@ -216,7 +212,7 @@ def parse_change(text: str, source: str) -> Change:
             f"{source} {_short(text)}: the value is not YAML of plain values ({problem_of(error)}); "
             "quote it, or write lists as [1, 2]"
         ) from error
-    _check_path(change)
+    _check_path(change, older_words=older_words)
     return change
 
 
@@ -243,8 +239,12 @@ def _short(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
-def _check_path(change: Change) -> None:
+def _check_path(change: Change, *, older_words: bool) -> None:
     """A path must lead to a field; what its value may be is the schema's to say."""
+    if change.path == _WRITTEN and change.value is not None:
+        raise ConfigError(f"{change.source} {_WRITTEN}: is written when a run grows, and cannot be set; use --epochs")
+    if older_words and change.path in OLDER_WORDS:
+        return
     parts = tuple(change.path.split("."))
     for depth, part in enumerate(parts):
         known = [name for name in field_names(ExperimentConfig, parts[:depth]) if depth or name not in _FIXED]
@@ -264,10 +264,6 @@ def _check_distils(preset: ExperimentConfig, overrides: Overrides) -> None:
             f"{changes[0].source} ({changes[0].path}): experiment {preset.name!r} does not distil; "
             "give --teacher_checkpoint PATH, or a distillation experiment (--list_configs)"
         )
-
-
-def _below(path: str, prefixes: Iterable[str]) -> bool:
-    return any(path == prefix or path.startswith(f"{prefix}.") for prefix in prefixes)
 
 
 def _set(fields: dict[str, Any], path: str, value: Any) -> None:

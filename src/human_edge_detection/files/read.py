@@ -41,6 +41,14 @@ def hash_regular_file(path: Path, *, max_bytes: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def is_file(path: Path) -> bool:
+    """Whether ``path`` is a file; False when the system refuses the name, for example as too long."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def _check(path: Path, max_bytes: int) -> None:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):

@@ -17,16 +17,18 @@ from human_edge_detection.runner.comparison.table import Row, write_comparison
 from human_edge_detection.runner.execution.dry_run import describe_additions, describe_plan
 from human_edge_detection.runner.execution.free_space import check_free_space
 from human_edge_detection.runner.execution.outcome import Outcome
-from human_edge_detection.runner.execution.ownership import batch_claim, delete_for_restart, planning_claim
-from human_edge_detection.runner.execution.plan import BatchRequest, PlannedRun, check_plan, plan
+from human_edge_detection.runner.execution.ownership import batch_claim, give_up_folders, take_folders
+from human_edge_detection.runner.execution.plan import PlannedRun, check_plan, plan
 from human_edge_detection.runner.execution.report import show_lines, show_report
+from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.execution.retry import DEFAULT_OPTIONS, Options
 from human_edge_detection.runner.execution.sample_data import make_sample_data
 from human_edge_detection.runner.execution.staleness import check_teachers
 from human_edge_detection.runner.execution.supervise import supervise
 from human_edge_detection.runner.sweep.sweep import Entry, Sweep, SweepRequest, read_sweep
 from human_edge_detection.runner.sweep.sweep_report import report_grid, report_search
-from human_edge_detection.runs.checks import check_init_from, check_run_name
+from human_edge_detection.runs.checks import check_run_name
+from human_edge_detection.runs.reservation import planning_claim
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +77,8 @@ def run_experiments(
                 planned.split.write()
             runs = _checked_plan(request if planned is None else planned.competing, options)
             additions = describe_additions(runs)
-            delete_for_restart(runs)
+            if not options.skip_training and (planned is None or planned.trials is None):
+                take_folders(runs)
         show_lines(additions)
         if planned is not None and planned.trials is not None:
             return _search(planned, options)
@@ -98,7 +101,6 @@ def preview_experiments(
 def _checked(request: BatchRequest, options: Options, sweep: SweepRequest | None) -> Sweep | None:
     """The sweep; refuses whatever would be refused later, so that nothing is written before."""
     check_run_name(request.run_name)
-    check_init_from(request.init_from)
     _check_options(request, options)
     planned = None if sweep is None else read_sweep(sweep, request, options)
     _checked_plan(request if planned is None else planned.request, options)
@@ -138,6 +140,8 @@ def _train(runs: Sequence[PlannedRun], request: BatchRequest, options: Options, 
     if not options.skip_training:
         make_sample_data(runs, request.output_dir)
     outcomes, interrupt = supervise(runs, options)
+    if not options.skip_training:
+        give_up_folders(runs)
     unknown = {outcome.name: (outcome.state, outcome.error) for outcome in outcomes if not outcome.good}
     rows, files = write_comparison(request.output_dir, extra=unknown)
     show_report(rows, files, request.output_dir)

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from human_edge_detection.experiments.difference import compare_fields
 from human_edge_detection.experiments.schema.data import DataConfig, SampleDataConfig
-from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.cache import cache_folder
 
 RUNS_FILE = "experiment_runs.json"
@@ -18,19 +16,6 @@ COMPARISON_FILE = "experiment_comparison.csv"
 COMPARISON_JSON_FILE = "experiment_comparison.json"
 PAIRED_FOLDER = "experiment_comparison"
 """Reports of ``hed compare RUN...``, beside the folder of all runs."""
-
-_NOT_IDENTITY = (
-    ("data", "num_workers"),
-    ("training", "device"),
-    ("training", "log_every_steps"),
-    ("training", "checkpoint_minutes"),
-)
-"""Fields that do not change what a run computes, so they do not make it another run."""
-_FIRST_DISTILLATION_FIELDS = frozenset(
-    {"teacher_config", "teacher_checkpoint", "temperature", "alpha", "main", "bg_fg", "target_nontarget", "full_image"}
-)
-"""Those of the first named runs. A field that came later is left out at its default, which stands for what was done
-before, so that those runs keep their names; a new one needs such a default, and nothing here."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +32,16 @@ class RunPaths:
     @property
     def config(self) -> Path:
         return self.root / "config.json"
+
+    @property
+    def contents(self) -> Path:
+        """What lay at the paths of the config when the run began."""
+        return self.root / "contents.json"
+
+    @property
+    def resumed_from(self) -> Path:
+        """The earlier checkpoint that the run went back to, if it did."""
+        return self.root / "resumed_from.json"
 
     @property
     def provenance(self) -> Path:
@@ -104,9 +99,14 @@ class RunPaths:
     def epoch_checkpoint(self, epoch: int) -> Path:
         return self.checkpoints / f"checkpoint_epoch_{epoch:04d}.pth"
 
+    @staticmethod
+    def epoch_of(checkpoint: Path) -> int:
+        """The epoch of one of :meth:`epoch_checkpoints`."""
+        return int(checkpoint.stem.removeprefix("checkpoint_epoch_"))
+
     def epoch_checkpoints(self) -> list[Path]:
         """Existing epoch checkpoints, oldest first."""
-        return sorted(self.checkpoints.glob("checkpoint_epoch_*.pth"))
+        return sorted(path for path in self.checkpoints.glob("checkpoint_epoch_*.pth") if path.stem[-1].isdigit())
 
     def visualizations(self, epoch: int) -> Path:
         return self.root / "visualizations" / f"epoch_{epoch:04d}"
@@ -151,47 +151,6 @@ def scan_cache(data: DataConfig) -> Path | None:
     caches = cache_folder()
     files = data.model_dump(mode="json", include={"root", "train_ann", "val_ann", "train_images", "val_images"})
     return caches and caches / "scans" / f"{_digest(files)}.json"
-
-
-def identity(config: ExperimentConfig) -> dict[str, Any]:
-    """What makes a run this run: its config without fields that leave its results alone, and without its texts."""
-    fields = config.model_dump(mode="json", exclude={"name", "description"})
-    for section, field in _NOT_IDENTITY:
-        fields[section].pop(field)
-    distillation = config.distillation
-    if distillation is not None:
-        for name, declared in type(distillation).model_fields.items():
-            if name not in _FIRST_DISTILLATION_FIELDS and getattr(distillation, name) == declared.default:
-                fields["distillation"].pop(name)
-    return fields
-
-
-def run_name(
-    config: ExperimentConfig,
-    preset: ExperimentConfig | None,
-    *,
-    init_from: Path | None = None,
-    seed_folder: bool = False,
-) -> str:
-    """The folder of a run, below the output folder.
-
-    Args:
-        config: The run's config, before the paths of trained dependencies were filled in.
-        preset: The registered experiment that it comes from.
-        init_from: Weights that a new run starts from; they make it another run.
-        seed_folder: The experiment runs with several seeds: ``<name>/seed_<n>``, and the name leaves the seed out.
-
-    Returns:
-        ``<preset>`` when the config is the preset's, else ``<preset>+<8 hex digits of the difference>``.
-    """
-    changed = {} if preset is None else compare_fields(identity(preset), identity(config))
-    if seed_folder:
-        changed.pop("training.seed", None)
-    digested = {path: new for path, (_, new) in changed.items()}
-    if init_from is not None:
-        digested["init_from"] = str(init_from)
-    name = f"{config.name}+{_digest(digested)}" if digested else config.name
-    return f"{name}/seed_{config.training.seed}" if seed_folder else name
 
 
 def _digest(fields: dict[str, Any]) -> str:

@@ -33,7 +33,7 @@ def make_small(config: ExperimentConfig, folder: Path) -> ExperimentConfig:
         DataError: The data cannot be used.
         StorageError: ``folder`` cannot be written.
     """
-    training = {"epochs": EPOCHS, "checkpoint_minutes": _MINUTES, "visualize_images": 0}
+    training = {"epochs": EPOCHS, "segments": None, "checkpoint_minutes": _MINUTES, "visualize_images": 0}
     return derive(config, name=config.name, data=_little_data(config, folder), training=training)
 
 
@@ -62,7 +62,7 @@ def _little_data(config: ExperimentConfig, folder: Path) -> dict[str, Any]:
     if config.data.sample is not None:
         return {"sample": _little_sample(config.data.sample, train_count)}
     fields: dict[str, Any] = {"root": None}
-    splits = read_splits(config.data, folder)
+    splits = read_splits(config.data, folder, seed=training.seed)
     for split, people, count in (("train", splits.train, train_count), ("val", splits.val, _VALIDATION_IMAGES)):
         file = folder / "annotations" / f"instances_{split}.json"
         write_json(file, subset(people, count))

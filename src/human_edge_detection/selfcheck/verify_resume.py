@@ -46,15 +46,12 @@ class Verification(NamedTuple):
     device: str
 
 
-def verify_resume(
-    config: ExperimentConfig, folder: Path, *, init_from: Path | None = None, kills: int = 3
-) -> Verification:
+def verify_resume(config: ExperimentConfig, folder: Path, *, kills: int = 3) -> Verification:
     """Trains a few steps of ``config`` twice in ``folder``, the second time with kill -9 in between, and compares.
 
     Args:
         config: The experiment, its dependencies resolved to paths.
         folder: An empty folder; takes some copies of the model and its optimizer.
-        init_from: Weights that both runs start from.
         kills: 1 to 3; see :func:`steps_to_kill_at`.
 
     Raises:
@@ -63,10 +60,10 @@ def verify_resume(
     file = folder / "config.json"
     write_json(file, as_config_file(make_small(config, folder)))
     logger.info("training a few steps of %s without interruption", config.name)
-    straight = _child_run(file, folder / "straight", init_from)
+    straight = _child_run(file, folder / "straight")
     straight.finish()
     steps = straight.steps_saved()
-    killed = _child_run(file, folder / "killed", init_from)
+    killed = _child_run(file, folder / "killed")
     killed_after = []
     for step in steps_to_kill_at(steps, kills):
         reached = killed.kill_after(step)
@@ -93,13 +90,12 @@ def steps_to_kill_at(steps: int, kills: int) -> list[int]:
     return sorted({step for step in wanted[:kills] if 0 < step < steps}) or [1]
 
 
-def _child_run(config_file: Path, folder: Path, init_from: Path | None) -> ChildRun:
+def _child_run(config_file: Path, folder: Path) -> ChildRun:
     make_folder(folder)
     run = RunPaths(folder / "run")
-    start = () if init_from is None else ("--init_from", str(init_from))
     command = (
         *(sys.executable, "-m", "human_edge_detection", "train", "--config_file", str(config_file)),
-        *("--output_dir", str(folder), "--run_name", run.root.name, *start),
+        *("--output_dir", str(folder), "--run_name", run.root.name),
     )
     return ChildRun(run, command, folder / "output.txt")
 

@@ -1,6 +1,7 @@
 import json
 import logging
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -45,6 +46,16 @@ def test_good_images_are_read_once_and_bad_ones_again(people, tmp_path, looked_a
     assert sorted(looked_at) == ["a.png", "b.png"]
     looked_at.clear()
     assert len(bad_samples(people, cache=cache)) == 1
+    assert looked_at == ["b.png"]
+
+
+def test_a_scan_of_some_images_keeps_what_is_known_of_the_others(people, tmp_path, looked_at):
+    cache = tmp_path / "scan.json"
+    bad_samples(people, cache=cache)
+    (people.images_dir / "b.png").write_bytes(b"")
+    bad_samples(replace(people, images=people.images.select([1])), cache=cache)
+    looked_at.clear()
+    assert [sample.file_name for sample in bad_samples(people, cache=cache)] == ["b.png"]
     assert looked_at == ["b.png"]
 
 

@@ -33,6 +33,8 @@ def test_own_data_or_those_given(tiny_config: ExperimentConfig, tiny_coco: Path,
     assert len(read_annotations_for(trained, "val", None).images) == 4
     assert len(read_annotations_for(trained, "train", None).images) == 8
     assert len(read_annotations_for(trained, "val", find_split(tiny_coco, "train")).images) == 8
+    part = load_trained(save(tmp_path / "b.pth", derive(tiny_config, name="part", data={"max_train_images": 3})))
+    assert [len(read_annotations_for(part, split, None).images) for split in ("train", "val")] == [3, 4]
 
 
 @pytest.mark.parametrize("name", ["sampled", "sampled/seed_1"])

@@ -13,6 +13,7 @@ from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, read_
 from human_edge_detection.engine.checkpoints.save_policy import Saver, mend_best, newest_good_checkpoint, prune
 from human_edge_detection.errors import CheckpointError, StorageError, TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
+from human_edge_detection.files.write import write_json
 from human_edge_detection.runs.paths import RunPaths
 
 State = Callable[..., Checkpoint]
@@ -37,7 +38,7 @@ def paths(tmp_path: Path) -> RunPaths:
 
 @pytest.fixture
 def saver(paths: RunPaths) -> Saver:
-    return Saver(paths, keep_last=2, minutes=10.0)
+    return Saver(paths, keep_last=2, keep_every=1000, minutes=10.0)
 
 
 @pytest.fixture
@@ -73,8 +74,25 @@ def test_an_epoch_leaves_its_state_the_latest_and_the_best(three_epochs: RunPath
     assert json.loads(three_epochs.latest.with_suffix(".json").read_text())["step"] == 30
 
 
+def test_every_so_many_epochs_are_kept(paths: RunPaths, state: State) -> None:
+    saver = Saver(paths, keep_last=2, keep_every=3, minutes=10.0)
+    for epoch in range(1, 9):
+        saver.save_epoch(state(epoch, epoch), is_best=False)
+    assert [paths.epoch_of(path) for path in paths.epoch_checkpoints()] == [3, 6, 7, 8]
+
+
+@pytest.mark.parametrize("folder", ["student", "student/seed_1"])
+def test_a_checkpoint_that_another_run_names_is_kept(saver: Saver, paths: RunPaths, state: State, folder: str) -> None:
+    other = RunPaths(paths.root.parent / folder)
+    named = str(Path("elsewhere", paths.root.name, "checkpoints", "checkpoint_epoch_0002.pth"))
+    write_json(other.config, {"distillation": {"teacher_checkpoint": named}})
+    for epoch in range(1, 6):
+        saver.save_epoch(state(epoch, epoch), is_best=False)
+    assert [paths.epoch_of(path) for path in paths.epoch_checkpoints()] == [2, 4, 5]
+
+
 def test_more_epochs_than_there_are_can_be_kept(three_epochs: RunPaths) -> None:
-    prune(three_epochs, keep_last=5)
+    prune(three_epochs, keep_last=5, keep_every=1000)
     assert len(three_epochs.epoch_checkpoints()) == 2
 
 
@@ -97,7 +115,7 @@ def _no_links(*_: object) -> None:
 def test_a_save_is_due_after_its_minutes(paths: RunPaths, state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = 1000.0
     monkeypatch.setattr(save_policy.time, "monotonic", lambda: clock)
-    saver = Saver(paths, keep_last=2, minutes=10.0)
+    saver = Saver(paths, keep_last=2, keep_every=1000, minutes=10.0)
     clock = 1599.0
     assert not saver.due
     clock = 1600.0

@@ -25,7 +25,7 @@ from human_edge_detection.engine.training.trainer import Trainer
 from human_edge_detection.errors import CheckpointError, ConfigError, DataError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 from human_edge_detection.files.write import write_json
-from human_edge_detection.runs.paths import RunPaths, identity, run_name
+from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import RunResult
 
 Train = Callable[..., RunResult]
@@ -316,9 +316,3 @@ def test_what_needs_the_teacher_itself_is_refused(
     with pytest.raises(ConfigError) as raised:
         derive(cached, name="other", **change)
     assert message in str(raised.value)
-
-
-def test_only_runs_with_a_cache_get_another_name(distilled_config: ExperimentConfig, online: ExperimentConfig) -> None:
-    assert "soft_labels" not in identity(distilled_config)["distillation"]
-    stored = derive(online, name="online", distillation={"soft_labels": "labels"})
-    assert len({run_name(config, distilled_config) for config in (distilled_config, online, stored)}) == 3

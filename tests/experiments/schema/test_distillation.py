@@ -10,8 +10,7 @@ from human_edge_detection.experiments.config_manager import get_config, list_con
 from human_edge_detection.experiments.overrides import collect, resolve
 from human_edge_detection.experiments.schema.distillation import KlConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config
-from human_edge_detection.runs.checks import check_paths
-from human_edge_detection.runs.paths import identity, run_name
+from human_edge_detection.runs.checks import check_weight_paths
 
 PRESET = "rgb_hierarchical_unet_v2_distillation_b0_from_b3"
 FIELDS_BEFORE_TERMS = {
@@ -174,7 +173,7 @@ def test_a_missing_further_teacher_is_named(tmp_path: Path) -> None:
     fields = {"teacher_checkpoint": str(teacher), "more_teacher_checkpoints": [str(teacher), "nowhere.pth"]}
     config = build_config({"name": "one", "data": {"sample": {}}, "distillation": fields})
     with pytest.raises(ConfigError, match=r"distillation.more_teacher_checkpoints: no such file: nowhere.pth"):
-        check_paths(config, tmp_path)
+        check_weight_paths(config, tmp_path)
 
 
 def test_a_config_from_before_there_were_terms_means_plain_kl() -> None:
@@ -182,22 +181,6 @@ def test_a_config_from_before_there_were_terms_means_plain_kl() -> None:
     assert config.distillation is not None
     assert config.distillation.terms == (KlConfig(),)
     assert config.distillation.more_teacher_checkpoints == ()
-
-
-def test_runs_from_before_there_were_terms_keep_their_names() -> None:
-    config, preset = resolve(
-        "rgb_hierarchical_unet_v2_student_b0", collect(flags={"--teacher_checkpoint": "teacher.pth"})
-    )
-    assert identity(config)["distillation"] == FIELDS_BEFORE_TERMS
-    assert run_name(config, preset) == "rgb_hierarchical_unet_v2_student_b0+2664dab1"
-    other, _ = resolve(
-        "rgb_hierarchical_unet_v2_student_b0",
-        collect(flags={"--teacher_checkpoint": "teacher.pth"}, sets=["distillation.terms=[{kind: cwd}]"]),
-    )
-    assert run_name(other, preset) != run_name(config, preset)
-    assert identity(get_config(f"{PRESET}_cwd"))["distillation"]["terms"] == [
-        {"kind": "cwd", "weight": 1.0, "heads": None}
-    ]
 
 
 def test_every_method_and_every_pair_has_a_preset() -> None:

@@ -15,12 +15,12 @@ from rich.console import Console
 from human_edge_detection.experiments.overrides import apply, collect
 from human_edge_detection.experiments.registry import expand, get_config
 from human_edge_detection.files.write import write_json
+from human_edge_detection.runner.comparison.control import shared_with_control
 from human_edge_detection.runner.comparison.table import (
     Row,
     comparison_rows,
     read_records,
     to_csv,
-    without_distillation,
     write_comparison,
 )
 from human_edge_detection.runner.execution.report import comparison_table
@@ -131,7 +131,7 @@ def test_rows_are_those_of_looking_through_all_runs_for_each(many_runs: Path) ->
                 for other in finished
                 if other.config.distillation is None
                 and other.result.data_fingerprint == run.result.data_fingerprint
-                and without_distillation(other.config) == without_distillation(run.config)
+                and shared_with_control(other.config, other.contents) == shared_with_control(run.config, run.contents)
             ),
             None,
         )
@@ -149,8 +149,8 @@ def test_the_work_grows_with_the_runs_and_not_with_their_pairs(
 ) -> None:
     records, asked = read_records(many_runs), []
     monkeypatch.setattr(
-        "human_edge_detection.runner.comparison.table.without_distillation",
-        lambda config: asked.append(config) or without_distillation(config),
+        "human_edge_detection.runner.comparison.table.shared_with_control",
+        lambda config, contents: asked.append(config) or shared_with_control(config, contents),
     )
     comparison_rows(records)
     assert len(asked) <= len(records)

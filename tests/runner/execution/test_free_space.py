@@ -17,7 +17,8 @@ from human_edge_detection.runner.execution.free_space import (
     kept_bytes,
     model_parameters,
 )
-from human_edge_detection.runner.execution.plan import BatchRequest, plan
+from human_edge_detection.runner.execution.plan import plan
+from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runs.paths import RunPaths
 
 TEACHER, STUDENT, DISTILLED = expand(["quickstart"])
@@ -56,7 +57,7 @@ def test_the_estimate_is_near_a_real_run() -> None:
 
 def test_a_moving_average_and_more_checkpoints_need_more() -> None:
     config = get_config(STUDENT)
-    more = [{"ema": {}}, {"keep_last": 5}, {"visualize_images": 32}]
+    more = [{"ema": {}}, {"keep_last": 5}, {"keep_every": 2}, {"visualize_images": 32}]
     for changes in more:
         changed = derive(config, name="more", training=changes)
         assert kept_bytes(changed, export_onnx=False) > kept_bytes(config, export_onnx=False)

@@ -13,10 +13,12 @@ import pytest
 from human_edge_detection.errors import BusyError
 from human_edge_detection.experiments.registry import expand, get_config
 from human_edge_detection.files.lock import is_held
-from human_edge_detection.runner.execution.ownership import batch_claim, delete_for_restart, run_claim
-from human_edge_detection.runner.execution.plan import BatchRequest, plan
+from human_edge_detection.runner.execution.ownership import batch_claim, take_folders
+from human_edge_detection.runner.execution.plan import plan
+from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.execution.supervise import BatchEnd
 from human_edge_detection.runs.paths import RunPaths
+from human_edge_detection.runs.reservation import run_claim
 
 WriteRun = Callable[..., RunPaths]
 TEACHER, STUDENT, DISTILLED = ALL = expand(["quickstart"])
@@ -143,19 +145,19 @@ def test_restart_deletes_all_folders_or_none(workshop: Any, write_run: WriteRun)
     free, busy = (write_run(workshop.output_dir / name, get_config(name)) for name in (STUDENT, TEACHER))
     runs = plan(BatchRequest(names=(STUDENT, TEACHER), output_dir=workshop.output_dir, restart=True))
     with run_claim(busy), pytest.raises(BusyError, match=f"{TEACHER} is in use by process .* leave out --restart"):
-        delete_for_restart(runs)
+        take_folders(runs)
     assert free.best.exists()
     assert busy.best.exists()
-    delete_for_restart(runs)
-    assert not any(free.root.iterdir())
-    assert not any(busy.root.iterdir())
+    take_folders(runs)
+    for paths in (free, busy):
+        assert {path.name for path in paths.root.iterdir()} == {"config.json", "contents.json"}
 
 
 def test_restart_leaves_runs_of_other_seeds_alone(workshop: Any, write_run: WriteRun) -> None:
     own = write_run(workshop.output_dir / STUDENT, get_config(STUDENT))
     other = write_run(workshop.output_dir / STUDENT / "seed_1", get_config(STUDENT))
     with run_claim(other):
-        delete_for_restart(plan(BatchRequest(names=(STUDENT,), output_dir=workshop.output_dir, restart=True)))
+        take_folders(plan(BatchRequest(names=(STUDENT,), output_dir=workshop.output_dir, restart=True)))
         assert is_held(other.lock)
     assert not own.best.exists()
     assert other.best.exists()

@@ -7,25 +7,27 @@ import pytest
 from made_up_runs import write_summary
 
 from human_edge_detection.errors import ConfigError
-from human_edge_detection.experiments.overrides import collect
+from human_edge_detection.experiments.overrides import apply, collect
 from human_edge_detection.experiments.registry import expand, get_config
-from human_edge_detection.runner.execution.plan import BatchRequest, plan
+from human_edge_detection.runner.execution.plan import plan
+from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.execution.staleness import check_teachers, stale_teacher
 from human_edge_detection.runs.artifacts import checkpoint_sha256
 from human_edge_detection.runs.paths import RunPaths
+from human_edge_detection.runs.reservation import reserve
 
 WriteRun = Callable[..., RunPaths]
 TEACHER, STUDENT, DISTILLED = expand(["quickstart"])
 
 
 def distilled_runs(tmp_path: Path, write_run: WriteRun, taught_by: str | None, now: str | None, state: str) -> None:
+    """A student that ``taught_by`` has taught, beside the teacher that is there ``now``; its folder as it is."""
     teacher = write_run(tmp_path / TEACHER, get_config(TEACHER), state=state)
     if now is not None:
         write_summary(teacher.best, now)
-    write_run(
-        tmp_path / DISTILLED, get_config(DISTILLED), teacher_checkpoint=str(teacher.best), teacher_sha256=taught_by
-    )
-    check_teachers(plan(BatchRequest(names=(TEACHER, DISTILLED), output_dir=tmp_path)))
+    config = apply(get_config(DISTILLED), collect(flags={"--teacher_checkpoint": str(teacher.best)}))
+    write_run(tmp_path / DISTILLED, config, teacher_checkpoint=str(teacher.best), teacher_sha256=taught_by)
+    check_teachers(plan(BatchRequest(names=(TEACHER, DISTILLED), output_dir=tmp_path, as_it_is=True)))
 
 
 def test_a_finished_student_whose_teacher_was_trained_anew_is_refused_with_what_to_do(
@@ -45,16 +47,23 @@ def test_others_are_used(
     distilled_runs(tmp_path, write_run, taught_by, now, state)
 
 
-def test_a_student_that_is_trained_anew_may_have_any_teacher(tmp_path: Path, write_run: WriteRun) -> None:
-    with pytest.raises(ConfigError):
-        distilled_runs(tmp_path, write_run, "old", "new", "finished")
-    check_teachers(plan(BatchRequest(names=(DISTILLED,), output_dir=tmp_path, restart=True)))
+def test_a_student_of_a_teacher_that_was_trained_anew_is_another_run(tmp_path: Path, write_run: WriteRun) -> None:
+    teacher = write_run(tmp_path / TEACHER, get_config(TEACHER))
+    request = BatchRequest(names=(DISTILLED,), output_dir=tmp_path)
+    (run,) = plan(request)
+    reserve(run.paths, run.full_config, run.contents)
+    assert [run.name for run in plan(request)] == [DISTILLED]
+    teacher.best.write_text("other weights")
+    (other,) = plan(request)
+    assert other.name.startswith(f"{DISTILLED}+")
+    assert "distillation.teacher_checkpoint" in other.notes[-1]
 
 
 @pytest.mark.parametrize(("then", "stale"), [("first+second", False), ("first+other", True), ("other+second", True)])
 def test_each_of_several_teachers_counts(tmp_path: Path, write_run: WriteRun, then: str, stale: bool) -> None:
     teachers = [tmp_path / f"{sha256}.pth" for sha256 in ("first", "second")]
     for teacher in teachers:
+        teacher.write_text(teacher.stem)
         write_summary(teacher, teacher.stem)
     overrides = collect(
         sets=[f"distillation.more_teacher_checkpoints=['{teachers[1]}']"],
@@ -62,6 +71,7 @@ def test_each_of_several_teachers_counts(tmp_path: Path, write_run: WriteRun, th
     )
     request = BatchRequest(names=(DISTILLED,), output_dir=tmp_path / "runs", overrides=overrides)
     (run,) = plan(request)
+    reserve(run.paths, run.full_config, run.contents)
     write_run(run.paths.root, run.full_config, teacher_checkpoint=str(teachers[0]), teacher_sha256=then)
     (run,) = plan(request)
     assert (stale_teacher(run) is not None) == stale

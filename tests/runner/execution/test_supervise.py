@@ -12,11 +12,14 @@ from human_edge_detection.experiments.registry import expand, get_config
 from human_edge_detection.files.lock import is_held
 from human_edge_detection.runner.execution.launch import Ended, Hung, never
 from human_edge_detection.runner.execution.outcome import Outcome, judge
-from human_edge_detection.runner.execution.plan import BatchRequest, plan
+from human_edge_detection.runner.execution.ownership import take_folders
+from human_edge_detection.runner.execution.plan import plan
+from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.execution.retry import Options
 from human_edge_detection.runner.execution.supervise import BatchEnd, supervise
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import RunStatus, read_section
+from human_edge_detection.runs.reservation import reserve
 from human_edge_detection.signals import Terminated
 
 WriteRun = Callable[..., RunPaths]
@@ -105,6 +108,7 @@ def test_a_signal_during_the_last_moment_of_a_run_stops_the_batch_and_keeps_the_
         return children(command, is_hung=is_hung)._replace(interrupt=Terminated())
 
     runs = plan(BatchRequest(names=tuple(ALL), output_dir=workshop.output_dir))
+    take_folders(runs)
     end = supervise(runs, Options(), start=start)
     assert [outcome.state for outcome in end.outcomes] == ["finished", "skipped", "skipped"]
     assert isinstance(end.interrupt, Terminated)
@@ -164,6 +168,7 @@ def test_skip_training_trains_nothing(tmp_path: Path, workshop: Any) -> None:
 def test_a_damaged_run_folder_fails_that_run_alone(workshop: Any) -> None:
     workshop.batch(STUDENT)
     runs = plan(BatchRequest(names=(STUDENT, TEACHER), output_dir=workshop.output_dir))
+    take_folders(runs)
     (workshop.output_dir / STUDENT / "status.json").write_text("{}")
     end = supervise(runs, Options(), start=workshop.children())
     assert [outcome.state for outcome in end.outcomes] == ["failed", "finished"]
@@ -184,8 +189,11 @@ def test_a_status_of_an_earlier_process_is_not_taken_for_this_one(
 def test_a_finished_student_of_a_teacher_that_was_trained_anew_is_stale(workshop: Any, write_run: WriteRun) -> None:
     """The teacher is trained in this batch, so the plan could not see it."""
     teacher = RunPaths(workshop.output_dir / TEACHER)
-    config = get_config(DISTILLED)
-    write_run(workshop.output_dir / DISTILLED, config, teacher_checkpoint=str(teacher.best), teacher_sha256="a" * 64)
+    request = BatchRequest(names=(DISTILLED, TEACHER), output_dir=workshop.output_dir)
+    distilled = plan(request)[-1]
+    reserve(distilled.paths, distilled.full_config, distilled.contents)
+    fields = {"teacher_checkpoint": str(teacher.best), "teacher_sha256": "a" * 64}
+    write_run(distilled.paths.root, distilled.full_config, **fields)
     children = workshop.children()
 
     def start(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
@@ -193,7 +201,8 @@ def test_a_finished_student_of_a_teacher_that_was_trained_anew_is_stale(workshop
         write_summary(teacher.best, "b" * 64)
         return ended
 
-    runs = plan(BatchRequest(names=(DISTILLED, TEACHER), output_dir=workshop.output_dir))
+    runs = plan(request)
+    take_folders(runs)
     end = supervise(runs, Options(), start=start)
     assert [outcome.state for outcome in end.outcomes] == ["finished", "stale"]
     assert "sha256 aaaaaaaaaaaa then, bbbbbbbbbbbb now" in str(end.outcomes[1].error)

@@ -15,12 +15,13 @@ from typing import Any
 import optuna
 import pytest
 
-from human_edge_detection.experiments.config_file import parse_value
+from human_edge_detection.experiments.difference import difference
 from human_edge_detection.experiments.overrides import Overrides, collect
 from human_edge_detection.experiments.registry import expand, get_config
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config
 from human_edge_detection.files.lock import hold
 from human_edge_detection.runner.execution.launch import Ended, Hung, launch, never
-from human_edge_detection.runner.execution.plan import BatchRequest
+from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.execution.retry import Launch, Options
 from human_edge_detection.runner.sweep.search import SearchEnd, _Search, pruned_runs, search
 from human_edge_detection.runner.sweep.search_space import parse_axes
@@ -44,20 +45,17 @@ class Trainings:
 
     def __call__(self, command: Sequence[str], *, is_hung: Hung = never) -> Ended:
         options = dict(pairwise(command))
-        name, experiment = options["--run_name"], options["--config"]
-        root = Path(options["--output_dir"]) / name
-        values = {path: parse_value(value) for path, _, value in (text.partition("=") for text in self._sets(command))}
+        root = Path(options["--resume"])
+        name = root.relative_to(options["--output_dir"]).as_posix()
+        config = build_config(json.loads((root / "config.json").read_bytes()))
+        values = {path: value for path, (_, value) in difference(config, get_config(config.name)).items()}
         with hold(RunPaths(root).lock, "run", advice="wait"):
             self.started.append(name)
-            return self._train(root, experiment, values, is_hung)
+            return self._train(root, config, values, is_hung)
 
-    @staticmethod
-    def _sets(command: Sequence[str]) -> list[str]:
-        return [value for flag, value in pairwise(command) if flag == "--set"]
-
-    def _train(self, root: Path, experiment: str, values: Mapping[str, Any], is_hung: Hung) -> Ended:
+    def _train(self, root: Path, config: ExperimentConfig, values: Mapping[str, Any], is_hung: Hung) -> Ended:
         try:
-            score = self.score({"experiment": experiment, **values})
+            score = self.score({"experiment": config.name, **values})
         except ValueError as error:
             fields = self._status("failed") | {"error": str(error), "step": 1}
             (root / "status.json").write_text(json.dumps(fields))
@@ -70,8 +68,7 @@ class Trainings:
             if is_hung(1.0):
                 (root / "status.json").write_text(json.dumps(self._status("interrupted")))
                 return Ended(os.getpid(), 75, hung=True)
-        self.write_run(root, get_config(experiment), metrics={"miou": score})
-        (root / "config.json").unlink()  # it is the preset's, not this run's
+        self.write_run(root, config, metrics={"miou": score})
         return Ended(os.getpid(), 0)
 
     @staticmethod
@@ -382,7 +379,7 @@ def test_a_child_that_falls_behind_gets_sigterm_and_saves(bench: Bench, monkeypa
         if len(trainings.started) < 5:
             return trainings(command, is_hung=is_hung)
         options = dict(pairwise(command))
-        root = Path(options["--output_dir"]) / options["--run_name"]
+        root = Path(options["--resume"])
         return launch([sys.executable, "-c", CHILD, str(root), "0.001"], is_hung=is_hung)
 
     end = bench.search(sweep, start)

@@ -13,7 +13,8 @@ from human_edge_detection.experiments.config_file import config_file_text, read_
 from human_edge_detection.experiments.overrides import collect, resolve
 from human_edge_detection.experiments.registry import expand, get_config
 from human_edge_detection.experiments.schema.experiment import derive
-from human_edge_detection.runner.execution.plan import BatchRequest, PlannedRun, plan
+from human_edge_detection.runner.execution.plan import PlannedRun, plan
+from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.sweep.search_space import parse_axes
 from human_edge_detection.runner.sweep.sweep import Sweep, best, grid_entries, grid_rows, make_sweep, write_best
 from human_edge_detection.runner.sweep.sweep_report import report_grid
@@ -41,13 +42,15 @@ def named(runs: tuple[PlannedRun, ...], experiment: str = DISTILLED) -> list[Pla
     return [run for run in runs if run.named and run.preset.name == experiment]
 
 
-def test_every_combination_is_a_run_of_its_own_named_as_with_set(tmp_path: Path) -> None:
+def test_every_combination_is_a_run_of_its_own_and_none_takes_the_plain_folder(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path, f"{TEMPERATURE}=1,4", f"{ALPHA}=0.3,0.7")
     runs = plan(sweep.competing)
     assert [list(sweep.values(run.config).values()) for run in named(runs)] == [[1, 0.3], [1, 0.7], [4, 0.3], [4, 0.7]]
     by_set = plan(BatchRequest(names=(DISTILLED,), output_dir=tmp_path, overrides=collect(sets=[f"{TEMPERATURE}=1"])))
-    assert named(runs)[1].name == by_set[-1].name
-    assert named(runs)[3].name == DISTILLED  # the preset's own values are the preset's own run
+    assert by_set[-1].name == DISTILLED
+    names = [run.name for run in named(runs)]
+    assert len(set(names)) == 4
+    assert all(name.startswith(f"{DISTILLED}+") for name in names)  # the plain folder is for what a user names
 
 
 def test_seeds_multiply_and_equal_configs_are_one_run(tmp_path: Path) -> None:

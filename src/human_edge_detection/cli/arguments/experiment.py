@@ -6,16 +6,16 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from human_edge_detection.errors import ConfigError, did_you_mean
 from human_edge_detection.experiments.flags import DATA_FLAGS, DISTILLATION_FLAGS, FLAGS, TRAINING_FLAGS, Flag
 
 if TYPE_CHECKING:
     from human_edge_detection.experiments.overrides import Overrides
-    from human_edge_detection.runs.request import RunRequest
+    from human_edge_detection.runner.execution.request import BatchRequest
 
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -46,7 +46,10 @@ class Parser(argparse.ArgumentParser):
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of commands about one run: which experiment, and :func:`add_experiment_arguments`."""
     parser.add_argument(
-        "--config", metavar="NAME", help="experiment; default: rgb_hierarchical_unet_v2_distillation_b0_from_b3"
+        "--config",
+        "--config-name",
+        metavar="NAME|FILE",
+        help="experiment, or a YAML file based on one; default: rgb_hierarchical_unet_v2_distillation_b0_from_b3",
     )
     add_experiment_arguments(parser)
 
@@ -72,8 +75,11 @@ def add_experiment_arguments(parser: argparse.ArgumentParser) -> None:
         "--output_dir", type=output_folder, default=Path("experiments"), metavar="DIR", help="default: %(default)s"
     )
     parser.add_argument("--run_name", metavar="NAME", help="folder of the run; default: experiment and changes")
-    parser.add_argument("--init_from", type=path_argument, metavar="PATH", help="start a new run from these weights")
-    for title, flags in (("data", DATA_FLAGS), ("training", TRAINING_FLAGS), ("distillation", DISTILLATION_FLAGS)):
+    for title, flags in (
+        ("data (default: HED_DATA_ROOT, else ./data)", DATA_FLAGS),
+        ("training", TRAINING_FLAGS),
+        ("distillation", DISTILLATION_FLAGS),
+    ):
         group = parser.add_argument_group(title)
         for flag in flags:
             _add(group, flag)
@@ -121,22 +127,64 @@ def given_overrides(args: argparse.Namespace) -> Overrides:
     return collect(config_file=args.config_file, sets=args.sets, flags=flags)
 
 
-def run_request(args: argparse.Namespace, *, resume: Path | None = None) -> RunRequest:
-    """The run that the flags of :func:`add_run_arguments` ask for.
+def run_request(args: argparse.Namespace, *, resume: Path | None = None) -> BatchRequest:
+    """The one run that the flags of :func:`add_run_arguments` ask for.
 
     Raises:
         ConfigError: As :func:`given_overrides`.
     """
-    from human_edge_detection.runs.request import RunRequest
+    from human_edge_detection.experiments.registry import DEFAULT_NAME
+    from human_edge_detection.runner.execution.request import BatchRequest
 
-    return RunRequest(
+    overrides = given_overrides(args)
+    named = [args.config] if args.config is not None else []
+    if not named and overrides.base is None and resume is None:
+        named = [DEFAULT_NAME]
+    return BatchRequest(
+        **named_experiments(named, overrides)._asdict(),
         output_dir=args.output_dir,
-        name=args.config,
-        overrides=given_overrides(args),
+        overrides=overrides,
         run_name=args.run_name,
         resume=resume,
-        init_from=args.init_from,
     )
+
+
+class NamedExperiments(NamedTuple):
+    """The experiments of a command line, and what those do that are config files."""
+
+    names: tuple[str, ...]
+    files: Mapping[str, Overrides]
+
+
+def named_experiments(given: Sequence[str], overrides: Overrides) -> NamedExperiments:
+    """Experiments, groups and config files in the order given; the ``--config_file``'s base when none is given.
+
+    Raises:
+        ConfigError: A name is unknown, a file cannot be used, or two of them have one name.
+    """
+    from human_edge_detection.experiments.config_file import split_config
+    from human_edge_detection.experiments.overrides import collect, experiment_names
+    from human_edge_detection.experiments.registry import DEFAULT_NAME
+
+    names: list[str] = []
+    files: dict[str, Overrides] = {}
+    for text in given:
+        name, file = split_config(text)
+        if name is not None:
+            names += experiment_names([name], overrides)
+        if file is None:
+            continue
+        if overrides.file is not None:
+            raise ConfigError(f"{file} and {overrides.file}: two config files may contradict each other; give one")
+        own = collect(config_file=file)
+        called = own.name or own.base or DEFAULT_NAME
+        if called in files or called in names:
+            raise ConfigError(f"{file}: {called!r} is named twice; give it a name of its own with 'name:'")
+        files[called] = own
+        names.append(called)
+    if not names and overrides.base is not None:
+        names += experiment_names([], overrides)
+    return NamedExperiments(tuple(dict.fromkeys(names)), files)
 
 
 def show_configs() -> int:

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -31,11 +31,12 @@ class AnnotationSet:
     """One annotation file, read and checked.
 
     Attributes:
-        file: The annotation file.
+        file: The annotation file, or what the annotations were made of.
         images_dir: Folder of image files; file names are relative to it.
         images: The images that can be used.
-        sha256: Of the bytes of ``file``.
+        sha256: Of the bytes of the annotation file, or of the packed annotations where there is none.
         skipped: The images that were left out.
+        drawn: The ids of ``images`` where these were drawn at random from the file; None: all of it is used.
     """
 
     file: Path
@@ -43,14 +44,16 @@ class AnnotationSet:
     images: AnnotatedImages
     sha256: str
     skipped: tuple[BadSample, ...] = ()
+    drawn: tuple[int, ...] | None = None
 
     @property
     def fingerprint(self) -> str:
-        """Equal for equal data: ``sha256``, or a digest of it and of the names of the images that were left out."""
-        if not self.skipped:
+        """Equal for equal data: ``sha256``, or a digest of it and of which images were drawn and left out."""
+        if not self.skipped and self.drawn is None:
             return self.sha256
+        drawn = [] if self.drawn is None else [f"drawn {' '.join(map(str, sorted(self.drawn)))}"]
         names = sorted(sample.file_name for sample in self.skipped)
-        return hashlib.sha256("\n".join([self.sha256, *names]).encode()).hexdigest()
+        return hashlib.sha256("\n".join([self.sha256, *drawn, *names]).encode()).hexdigest()
 
 
 def split_off(people: AnnotationSet, share: float) -> tuple[AnnotationSet, AnnotationSet]:
@@ -66,17 +69,40 @@ def split_off(people: AnnotationSet, share: float) -> tuple[AnnotationSet, Annot
     Raises:
         DataError: One of the two parts would have no image, or the part that is split off no person.
     """
-    ids = people.images.ids.tolist()
-    # A random order that depends on ids only: by the hash of the id.
-    order = sorted(range(len(ids)), key=lambda index: hashlib.sha256(str(ids[index]).encode()).digest())
-    chosen = np.zeros(len(ids), bool)
-    chosen[order[: round(share * len(ids))]] = True
+    order = _shuffled(map(str, people.images.ids.tolist()))
+    chosen = np.zeros(len(order), bool)
+    chosen[order[: round(share * len(order))]] = True
     rest, split = (replace(people, images=people.images.select(np.flatnonzero(part))) for part in (~chosen, chosen))
     if not rest.images or not split.images.person_counts.any():
         raise DataError(
             f"{people.file}: {share:g} of {len(order)} images are too few to be split off; give a larger share"
         )
     return rest, split
+
+
+def draw_images(people: AnnotationSet, count: int | None, *, seed: int) -> AnnotationSet:
+    """``count`` of the images, each as likely as any other; the choice depends on ``seed`` and image ids only.
+
+    Args:
+        people: All images.
+        count: How many; None, or as many as there are: all.
+        seed: Another one draws other images.
+
+    Returns:
+        The drawn images, in their order in ``people``.
+
+    Raises:
+        DataError: None of them shows a person.
+    """
+    ids = people.images.ids.tolist()
+    if count is None or count >= len(ids):
+        return people
+    chosen = sorted(_shuffled(f"{seed} {image_id}" for image_id in ids)[:count])
+    drawn = replace(people, images=people.images.select(chosen), drawn=tuple(ids[index] for index in chosen))
+    if not drawn.images.person_counts.any():
+        raise DataError(f"{people.file}: the {count} images drawn of {len(ids)} show no person; draw more")
+    logger.info("%s: %d of %d images are used, drawn with seed %d", people.file, count, len(ids), seed)
+    return drawn
 
 
 def without(people: AnnotationSet, bad: Sequence[BadSample]) -> AnnotationSet:
@@ -109,6 +135,12 @@ def refusal(people: AnnotationSet, bad: Sequence[BadSample]) -> DataError:
         f"{people.file}: {len(bad)} of {len(people.images)} images cannot be used: {_named(bad)}; mend or "
         "replace them, or train without them: --set data.on_bad_sample=skip"
     )
+
+
+def _shuffled(keys: Iterable[str]) -> list[int]:
+    """The positions of ``keys`` in a random order that depends on them only: by the hash of each."""
+    digests = [hashlib.sha256(key.encode()).digest() for key in keys]
+    return sorted(range(len(digests)), key=digests.__getitem__)
 
 
 def _named(bad: Sequence[BadSample]) -> str:

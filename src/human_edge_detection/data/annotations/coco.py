@@ -9,19 +9,39 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
 
 from human_edge_detection.data.annotations.annotation_set import AnnotationSet, BadSample, refusal, without
-from human_edge_detection.data.annotations.columns import AnnotatedImage, AnnotatedImages, PersonAnnotation
+from human_edge_detection.data.annotations.columns import (
+    AnnotatedImage,
+    AnnotatedImages,
+    PackedPeople,
+    PersonAnnotation,
+)
 from human_edge_detection.data.annotations.index import Index, open_index, write_index
 from human_edge_detection.data.annotations.person_checks import integer, pack_people
 from human_edge_detection.data.annotations.polygons_and_rle import decode_mask, shorten
 from human_edge_detection.data.images.header import MAX_PIXELS
 from human_edge_detection.errors import DataError
-from human_edge_detection.files.read import hash_regular_file, read_regular_file
+from human_edge_detection.files.read import hash_regular_file, is_file, read_regular_file
 
-__all__ = ["AnnotatedImage", "AnnotationSet", "PersonAnnotation", "decode_mask", "read_annotations", "read_json"]
+__all__ = [
+    "AnnotatedImage",
+    "AnnotationSet",
+    "CocoSplit",
+    "PersonAnnotation",
+    "check_annotations",
+    "check_image_size",
+    "decode_mask",
+    "read_annotations",
+    "read_json",
+    "read_object",
+    "read_split",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +56,20 @@ _UNUSABLE_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]
 """Control characters and line ends, which would break messages into lines, and surrogates, which are not text."""
 _PATH_CHARACTERS = re.compile(r"[/\\:]|^\.\.$")
 """A file name with one of these may lie outside of the folder itself, and its parts have to be checked."""
+
+
+class CocoSplit(NamedTuple):
+    """One split of a data set as COCO writes it, whatever it was before.
+
+    Attributes:
+        source: The file or folder that it comes from, for messages.
+        images_dir: Folder of image files; the ``file_name`` of each image is relative to it.
+        data: The object in a COCO instances file, as :func:`read_json` gives it.
+    """
+
+    source: Path
+    images_dir: Path
+    data: dict[str, Any]
 
 
 def read_annotations(annotation_file: Path, images_dir: Path, *, skip_bad: bool = False) -> AnnotationSet:
@@ -53,15 +87,41 @@ def read_annotations(annotation_file: Path, images_dir: Path, *, skip_bad: bool 
             With ``skip_bad``, only for a mistake of the file as a whole or when more than half of its images are bad.
     """
     sha256, index = _read_packed(annotation_file)
-    people = AnnotationSet(annotation_file, images_dir, AnnotatedImages(index.packed), sha256)
-    index.findings.warn(annotation_file)
+    return _usable(AnnotationSet(annotation_file, images_dir, AnnotatedImages(index.packed), sha256), index, skip_bad)
+
+
+def check_annotations(split: CocoSplit) -> AnnotationSet:
+    """The person annotations of a split that is in memory; checks and warns as :func:`read_annotations` does.
+
+    Raises:
+        DataError: As :func:`read_annotations` does.
+    """
+    index = _pack(split.source, split.data)
+    people = AnnotationSet(split.source, split.images_dir, AnnotatedImages(index.packed), _digest(index.packed))
+    return _usable(people, index, skip_bad=False)
+
+
+def read_split(annotation_file: Path, images_dir: Path) -> CocoSplit:
+    """Reads a COCO instances file; its annotations are not checked.
+
+    Raises:
+        DataError: It cannot be read, is not JSON, or lacks COCO's lists.
+    """
+    with _without_garbage_collection():
+        content = _read(annotation_file, read_regular_file)
+        return CocoSplit(annotation_file, images_dir, read_json(annotation_file, content))
+
+
+def _usable(people: AnnotationSet, index: Index, skip_bad: bool) -> AnnotationSet:
+    """``people`` after warnings for the findings in ``index``; what cannot be used is refused or left out."""
+    index.findings.warn(people.file)
     bad = index.findings.malformed
     if bad and not skip_bad:
         raise refusal(people, bad)
     missing = _missing_images(people)
     if missing and not skip_bad:
         raise DataError(
-            f"{annotation_file}: {len(missing)} of {len(people.images)} images are not in {images_dir} "
+            f"{people.file}: {len(missing)} of {len(people.images)} images are not in {people.images_dir} "
             f"(first: {shorten(missing[0])}); give the folder that holds them"
         )
     malformed = {sample.file_name for sample in bad}
@@ -76,7 +136,8 @@ def _read_packed(file: Path) -> tuple[str, Index]:
         return sha256, indexed
     started = time.monotonic()
     content = _read(file, read_regular_file)  # whole, so that sha256 and index are of the same bytes
-    sha256, index = hashlib.sha256(content).hexdigest(), _pack(file, content)
+    with _without_garbage_collection():
+        sha256, index = hashlib.sha256(content).hexdigest(), _pack(file, read_json(file, content))
     if len(content) < _MIN_INDEXED_BYTES:
         return sha256, index
     logger.info("%s: %d persons read in %.1f s", file, index.findings.persons, time.monotonic() - started)
@@ -84,14 +145,20 @@ def _read_packed(file: Path) -> tuple[str, Index]:
     return sha256, open_index(sha256) or index
 
 
-def _pack(file: Path, content: bytes) -> Index:
-    """Parses, checks and packs the annotations in ``content``, the bytes of ``file``."""
-    with _without_garbage_collection():
-        data = read_json(file, content)
-        try:
-            return Index(*pack_people(data, _images_by_id(data)))
-        except DataError as error:
-            raise DataError(f"{file}: {error}") from None
+def _pack(source: Path, data: dict[str, Any]) -> Index:
+    """Checks and packs the annotations of a COCO object that comes from ``source``."""
+    try:
+        return Index(*pack_people(data, _images_by_id(data)))
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from None
+
+
+def _digest(packed: PackedPeople) -> str:
+    """The sha256 of packed annotations, where there is no annotation file that could be hashed."""
+    digest = hashlib.sha256()
+    for field in fields(packed):
+        digest.update(np.ascontiguousarray(getattr(packed, field.name)).tobytes())
+    return digest.hexdigest()
 
 
 def read_json(file: Path, content: bytes) -> dict[str, Any]:
@@ -104,21 +171,34 @@ def read_json(file: Path, content: bytes) -> dict[str, Any]:
     Raises:
         DataError: It is not UTF-8, not JSON, or has not these lists.
     """
-    try:
-        data = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_object_without_duplicate_keys)
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{file}: not UTF-8 text ({error.reason} at byte {error.start}); give a COCO JSON file"
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{file}: not valid JSON ({error}); give a COCO instances file") from None
-    if not isinstance(data, dict):
-        raise DataError(f"{file}: holds a JSON {type(data).__name__}, expected an object with images and annotations")
+    data = read_object(file, content, "a COCO instances file")
     for key in ("images", "annotations", "categories"):
         if not isinstance(data.get(key), list):
             raise DataError(f"{file}: no list {key!r} in it, found {_first_keys(data)}; give a COCO instances file")
         if not all(isinstance(entry, dict) for entry in data[key]):
             raise DataError(f"{file}: {key!r} holds entries that are not objects; give a COCO instances file")
+    return data
+
+
+def read_object(file: Path, content: bytes, wanted: str) -> dict[str, Any]:
+    """Parses a JSON object.
+
+    Args:
+        file: Named in messages.
+        content: Its bytes.
+        wanted: What was expected, for messages.
+
+    Raises:
+        DataError: It is not UTF-8, not JSON, or no object.
+    """
+    try:
+        data = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_object_without_duplicate_keys)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: not UTF-8 text ({error.reason} at byte {error.start}); give {wanted}") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{file}: not valid JSON ({error}); give {wanted}") from None
+    if not isinstance(data, dict):
+        raise DataError(f"{file}: holds a JSON {type(data).__name__}, expected an object; give {wanted}")
     return data
 
 
@@ -163,18 +243,25 @@ def _images_by_id(data: dict[str, Any]) -> dict[int, dict[str, Any]]:
         where = f"image {image_id}"
         if image_id in images:
             raise DataError(f"{where}: this id is given to two images; ids must differ")
-        height, width = integer(image, "height", where), integer(image, "width", where)
-        if not (0 < height <= _MAX_SIDE_PX and 0 < width <= _MAX_SIDE_PX and height * width <= MAX_PIXELS):
-            raise DataError(
-                f"{where}: size {width} x {height}, expected sides of 1 to {_MAX_SIDE_PX} and at most {MAX_PIXELS} "
-                "pixels"
-            )
+        check_image_size(integer(image, "height", where), integer(image, "width", where), where)
         name = _file_name(image, where)
         other = names.setdefault(name, image_id)
         if other != image_id:
             raise DataError(f"{where}: {shorten(name)} is also the image of image {other}; list it once")
         images[image_id] = image
     return images
+
+
+def check_image_size(height: int, width: int, where: str) -> None:
+    """Refuses sizes that no image has.
+
+    Raises:
+        DataError: The image is empty or too large; the message begins with ``where``.
+    """
+    if not (0 < height <= _MAX_SIDE_PX and 0 < width <= _MAX_SIDE_PX and height * width <= MAX_PIXELS):
+        raise DataError(
+            f"{where}: size {width} x {height}, expected sides of 1 to {_MAX_SIDE_PX} and at most {MAX_PIXELS} pixels"
+        )
 
 
 def _file_name(image: dict[str, Any], where: str) -> str:
@@ -200,7 +287,7 @@ def _missing_images(people: AnnotationSet) -> list[str]:
     folders = {name.rpartition("/")[0] for name in names}
     listed = {folder: _files_in(people.images_dir / folder) for folder in folders}
     unlisted = [name for name in names if name.rpartition("/")[2] not in listed[name.rpartition("/")[0]]]
-    return [name for name in unlisted if not _is_file(people.images_dir / name)]
+    return [name for name in unlisted if not is_file(people.images_dir / name)]
 
 
 def _files_in(folder: Path) -> set[str]:
@@ -210,14 +297,6 @@ def _files_in(folder: Path) -> set[str]:
             return {entry.name for entry in entries if entry.is_file()}
     except OSError:
         return set()
-
-
-def _is_file(path: Path) -> bool:
-    """Whether ``path`` is a file; False when the system refuses the name."""
-    try:
-        return path.is_file()
-    except OSError:  # a name longer than the file system allows
-        return False
 
 
 def _first_keys(data: dict[str, Any]) -> str:

@@ -22,6 +22,7 @@ from human_edge_detection.data.annotations.columns import PackedPeople
 from human_edge_detection.data.annotations.polygons_and_rle import (
     MAX_POLYGONS,
     Box,
+    box_iou,
     check_segmentation,
     compress,
     is_plain,
@@ -191,7 +192,7 @@ def _person_category(categories: list[dict[str, Any]]) -> int:
     persons = [number for number, entry in enumerate(categories) if entry.get("name") == "person"]
     if not persons:
         names = ", ".join(shorten(entry.get("name")) for entry in categories[:8]) or "none"
-        raise DataError(f"no category 'person', found {names}; rename yours to 'person'")
+        raise DataError(f"no category 'person', found {names}; make one of it: hed prepare-data --category NAME")
     category = ids[persons[0]]
     if len(persons) > 1 or ids.count(category) > 1:
         raise DataError(f"category 'person' or its id {category} is given twice; names and ids must differ")
@@ -356,7 +357,7 @@ def _check_annotation(entry: Mapping[str, Any], height: int, width: int) -> _Che
     area, mask_box = mask_area_and_box(segmentation, height, width)
     given = entry.get("bbox")
     box = mask_box if given is None else _clipped_box(given, height, width)
-    agrees = area == 0 or _is_empty(box) or _iou(box, mask_box) >= _MIN_BOX_IOU
+    agrees = area == 0 or _is_empty(box) or box_iou(box, mask_box) >= _MIN_BOX_IOU
     box = box if agrees else mask_box
     return _Checked(box, run_lengths, bool(crowd), area > 0 and not _is_empty(box), agrees)
 
@@ -373,14 +374,6 @@ def _clipped_box(box: object, height: int, width: int) -> Box:
 
 def _is_empty(box: Box) -> bool:
     return box[2] <= box[0] or box[3] <= box[1]
-
-
-def _iou(a: Box, b: Box) -> float:
-    """Intersection over union of two boxes x1, y1, x2, y2 with an area above 0."""
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    inter = max(width, 0.0) * max(height, 0.0)
-    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inter
-    return inter / union
 
 
 def _pack(

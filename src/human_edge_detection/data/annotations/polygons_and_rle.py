@@ -73,6 +73,14 @@ def mask_area_and_box(segmentation: Segmentation, height: int, width: int) -> tu
     return int(coco_mask.area(rle)), (x, y, x + box_width, y + box_height)
 
 
+def box_iou(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes; 0 when neither has an area."""
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    inter = max(width, 0.0) * max(height, 0.0)
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inter
+    return inter / union if union else 0.0
+
+
 def compress(segmentation: Segmentation, height: int, width: int) -> dict[str, Any]:
     """A checked, non-empty segmentation as compressed RLE ``{"size": ..., "counts": string or ASCII bytes}``.
 

@@ -30,11 +30,10 @@ from human_edge_detection.data.drawn.figures import (
 from human_edge_detection.data.drawn.scenery import draw_background, draw_distractors, draw_seat
 from human_edge_detection.data.images.read import resize
 from human_edge_detection.errors import DataError
+from human_edge_detection.experiments.schema.data import DRAWN_VERSION
 
 logger = logging.getLogger(__name__)
 
-_VERSION = 1
-"""Raise it when the images change, so that data of an older version is not taken for data of this one."""
 _PARAMETERS_FILE = "sample.json"
 _CROWD = 255
 """Number of all persons of a crowd region on the canvas."""
@@ -52,7 +51,7 @@ class _Parameters:
     val_images: int
     image_size: tuple[int, int]
     seed: int
-    version: int = _VERSION
+    version: int = DRAWN_VERSION
 
 
 def write_drawn_data(

@@ -63,6 +63,32 @@ def read_shrunk(path: Path, size: tuple[int, int] | None, most: float) -> tuple[
         raise DataError(f"image {path} {error}") from None
 
 
+def image_size(path: Path) -> tuple[int, int]:
+    """(height, width) of an image file, oriented as its EXIF data says; nothing is decoded.
+
+    Raises:
+        DataError: The file is missing, empty, cut off, damaged, not an image or too large.
+    """
+    try:
+        _, header = _read_whole(path, None)
+    except DataError as error:
+        raise DataError(f"image {path} {error}") from None
+    return header.height, header.width
+
+
+def decode_grey(content: bytes) -> NDArray[np.uint8]:
+    """Decodes an image file in memory as ``(H, W)`` uint8 grey levels, as it is stored.
+
+    Raises:
+        DataError: It is damaged, not an image or too large; the message lacks its subject.
+    """
+    read_header(content)
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+    if image is None:
+        raise DataError("cannot be decoded; write it anew")
+    return np.asarray(image, np.uint8)
+
+
 def image_problem(path: Path, size: tuple[int, int]) -> str | None:
     """Why :func:`read_image` would refuse an image file, or None; decodes it at an eighth of its size, for speed.
 

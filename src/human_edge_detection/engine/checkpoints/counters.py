@@ -89,6 +89,10 @@ class TrainingProgress(Section):
             return True
         return False
 
+    def take_last_as_best(self) -> None:
+        """Makes the epoch completed last the best so far."""
+        self.best_epoch, self.best_score = self.epoch, self.scores[-1]
+
     def epochs_without_gain(self, min_delta: float) -> int:
         """Epochs since the monitored metric last rose by more than ``min_delta`` over its best until then."""
         best, since = float("-inf"), 0

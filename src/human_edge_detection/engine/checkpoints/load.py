@@ -60,7 +60,9 @@ def read_annotations_for(trained: TrainedModel, split: Split, given: SplitPaths 
         return read_annotations(given.annotations, given.images)
     try:
         own = _own_split(trained, split)
-        return read_split(own, skip=trained.checkpoint.config.data.on_bad_sample == "skip")
+        data, seed = trained.checkpoint.config.data, trained.checkpoint.config.training.seed
+        most = data.max_train_images if split == "train" else None
+        return read_split(own, skip=data.on_bad_sample == "skip", most=most, seed=seed)
     except DataError as error:
         raise DataError(
             f"{trained.path} names its data, and they cannot be used: {error}; "

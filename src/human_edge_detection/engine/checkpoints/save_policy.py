@@ -17,6 +17,7 @@ from human_edge_detection.engine.checkpoints.checkpoint import (
 from human_edge_detection.errors import CheckpointError, DamagedCheckpointError, StorageError, TrainingError
 from human_edge_detection.files.write import delete, delete_leftovers, link_atomically, set_aside
 from human_edge_detection.runs.paths import RunPaths, summary_path
+from human_edge_detection.runs.references import named_checkpoints
 
 logger = logging.getLogger(__name__)
 
@@ -31,10 +32,11 @@ class Saver:
     which :func:`mend_best` can make the best weights, then these, and only then old states are deleted.
     """
 
-    def __init__(self, paths: RunPaths, *, keep_last: int, minutes: float) -> None:
-        """``keep_last`` epochs are kept; ``minutes`` is the longest time between two saves."""
+    def __init__(self, paths: RunPaths, *, keep_last: int, keep_every: int, minutes: float) -> None:
+        """Keeps the newest ``keep_last`` epochs and each ``keep_every``-th; at most ``minutes`` between two saves."""
         self._paths = paths
         self._keep_last = keep_last
+        self._keep_every = keep_every
         self._seconds = 60.0 * minutes
         self._saved_at = time.monotonic()
         self._failures = 0
@@ -71,7 +73,7 @@ class Saver:
         """
         if self._failures:
             self._write(checkpoint, epoch_done=True)
-        prune(self._paths, self._keep_last)
+        prune(self._paths, self._keep_last, self._keep_every)
 
     def _try(self, checkpoint: Checkpoint, *, epoch_done: bool) -> None:
         try:
@@ -101,7 +103,7 @@ class Saver:
         if self._unsaved_best is not None:
             save_checkpoint(self._paths.best, self._unsaved_best)
             self._unsaved_best = None
-        prune(self._paths, self._keep_last)
+        prune(self._paths, self._keep_last, self._keep_every)
 
 
 def _copy(checkpoint: Checkpoint) -> Checkpoint:
@@ -113,11 +115,14 @@ def _publish(path: Path, latest: Path) -> None:
     link_atomically(summary_path(path), summary_path(latest))
 
 
-def prune(paths: RunPaths, keep_last: int) -> None:
-    """Deletes all but the newest ``keep_last`` epoch checkpoints."""
-    for checkpoint in paths.epoch_checkpoints()[:-keep_last]:
-        delete(summary_path(checkpoint))
-        delete(checkpoint)
+def prune(paths: RunPaths, keep_last: int, keep_every: int) -> None:
+    """Deletes epoch checkpoints but the newest ``keep_last``, each ``keep_every``-th and those that other runs name."""
+    old = [path for path in paths.epoch_checkpoints()[:-keep_last] if paths.epoch_of(path) % keep_every]
+    named = named_checkpoints(paths) if old else set()
+    for checkpoint in old:
+        if checkpoint.name not in named:
+            delete(summary_path(checkpoint))
+            delete(checkpoint)
 
 
 def newest_good_checkpoint(paths: RunPaths) -> Checkpoint | None:

@@ -38,7 +38,6 @@ def execute_run(
     paths: RunPaths,
     *,
     resume: Path | None,
-    init_from: Path | None,
     command: Sequence[str],
     sample_root: Path,
 ) -> RunResult:
@@ -48,7 +47,6 @@ def execute_run(
         config: The experiment; its dependencies (teacher, pre-trained U-Net) resolved to paths.
         paths: The run folder; made after everything that the user can get wrong has been checked.
         resume: Checkpoint of this run to continue from instead of the newest.
-        init_from: Checkpoint whose weights a new run starts from.
         command: What the user typed, for provenance.json.
         sample_root: Where the embedded sample data are, or will be made.
 
@@ -67,7 +65,6 @@ def execute_run(
             config,
             paths,
             resume=resume,
-            init_from=init_from,
             sample_root=sample_root,
             on_progress=status.running,
         )

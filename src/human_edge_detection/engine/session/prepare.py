@@ -29,6 +29,7 @@ from human_edge_detection.engine.build import (
 )
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from human_edge_detection.engine.checkpoints.counters import TrainingProgress
+from human_edge_detection.engine.checkpoints.go_back import go_back
 from human_edge_detection.engine.checkpoints.save_policy import mend_best, newest_good_checkpoint
 from human_edge_detection.engine.device import (
     Precision,
@@ -46,7 +47,9 @@ from human_edge_detection.engine.training.state import Origin, TrainingState
 from human_edge_detection.engine.training.trainer import Parts, Trainer
 from human_edge_detection.engine.training.writers import write_metrics
 from human_edge_detection.errors import CheckpointError
+from human_edge_detection.experiments.difference import compare_fields
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
+from human_edge_detection.runs.identity import identity_fields
 from human_edge_detection.runs.paths import RunPaths, scan_cache
 from human_edge_detection.structures import Batch
 
@@ -61,7 +64,6 @@ def prepare_training(
     paths: RunPaths,
     *,
     resume: Path | None,
-    init_from: Path | None,
     sample_root: Path,
     on_progress: Callable[[TrainingProgress], None] = lambda progress: None,
 ) -> Trainer:
@@ -71,7 +73,6 @@ def prepare_training(
         config: The experiment; its dependencies (teacher, pre-trained U-Net) resolved to paths.
         paths: The run folder; it need not exist.
         resume: Checkpoint to continue from; None: the newest good one of the folder, if there is any.
-        init_from: Checkpoint whose weights a new run starts from.
         sample_root: Where the embedded sample data are, or will be made.
         on_progress: Called after each step and each validation batch.
 
@@ -81,14 +82,15 @@ def prepare_training(
     device = choose_device(config.training.device)
     keep_freed_memory()
     make_deterministic(device, wanted=config.training.deterministic)
-    start = _start(paths, resume)
+    start = _start(config, paths, resume)
     teacher = _load_teacher(config, device)
-    splits, held_out = hold_out(config, read_splits(config.data, sample_root, scan_cache=scan_cache(config.data)))
+    splits = read_splits(config.data, sample_root, seed=config.training.seed, scan_cache=scan_cache(config.data))
+    splits, held_out = hold_out(config, splits)
     soft_labels = open_soft_labels(config, splits)
     distillation_loss = _distillation_loss(config, device)
     # Here, after the teacher has been built: with and without one, a student starts from the same weights.
     seed_everything(config.training.seed)
-    student = _new_student(config, fresh=start is None, init_from=init_from)
+    student = _new_student(config, fresh=start is None)
     student.to(device).to(memory_format=torch.channels_last)
     precision = _precision(config.training.precision, device, start)
     state = _new_state(config, student, precision, distillation_loss)
@@ -113,13 +115,25 @@ def prepare_training(
     return Trainer(parts, state, paths, on_progress=on_progress)
 
 
-def _start(paths: RunPaths, resume: Path | None) -> Checkpoint | None:
+def _start(config: ExperimentConfig, paths: RunPaths, resume: Path | None) -> Checkpoint | None:
     """Where the run goes on from; None: it is new."""
     if resume is None:
-        return newest_good_checkpoint(paths)
-    start, _ = read_checkpoint(resume)
-    if start.training is None:
-        raise CheckpointError(f"--resume {resume}: holds weights only; use --init_from, or resume from latest.pth")
+        start, sha256 = newest_good_checkpoint(paths), ""
+    else:
+        start, sha256 = read_checkpoint(resume)
+        if start.training is None:
+            raise CheckpointError(f"--resume {resume}: holds weights only; use --init_from, or resume from latest.pth")
+    if start is None:
+        return None
+    changed = compare_fields(identity_fields(start.config), identity_fields(config))
+    if changed:
+        path, (old, new) = next(iter(changed.items()))
+        raise CheckpointError(
+            f"{paths.config} and the config in {resume or paths.latest} differ: {path} is {new!r} and {old!r}; one of "
+            "them was edited: restore config.json, or train another run"
+        )
+    if resume is not None:
+        go_back(paths, resume, start, sha256)
     return start
 
 
@@ -128,8 +142,25 @@ def _go_on(
 ) -> None:
     state.restore(start, origin, name=config.name, source=f"resume {file}")
     if state.progress.best_epoch:
-        mend_best(paths, state.progress.best_epoch)
+        _find_best(state.progress, paths, going_back=file != paths.latest)
     logger.info("continuing after epoch %d, step %d (%s)", state.progress.epoch, state.progress.step, file)
+
+
+def _find_best(progress: TrainingProgress, paths: RunPaths, *, going_back: bool) -> None:
+    """The weights of the best epoch so far; after going back past them, those of the epoch gone back to."""
+    try:
+        mend_best(paths, progress.best_epoch)
+    except CheckpointError:
+        if not going_back:
+            raise
+        logger.warning(
+            "the weights of epoch %d, the best until epoch %d, are not kept any more; epoch %d takes its place",
+            progress.best_epoch,
+            progress.epoch,
+            progress.epoch,
+        )
+        progress.take_last_as_best()
+        mend_best(paths, progress.best_epoch)
 
 
 def _new_state(
@@ -252,14 +283,15 @@ def _load_teacher(config: ExperimentConfig, device: torch.device) -> Teacher | N
     return load_teachers(distillation.teacher_paths, device)
 
 
-def _new_student(config: ExperimentConfig, *, fresh: bool, init_from: Path | None) -> RgbPersonSegmenter:
+def _new_student(config: ExperimentConfig, *, fresh: bool) -> RgbPersonSegmenter:
     """The student with the weights that a fresh run starts from; a resumed one gets its own weights afterwards."""
     student = build_model(config.model)
     if not fresh:
         return student
-    if init_from is not None:
-        checkpoint, _ = read_checkpoint(init_from)
-        load_strictly(student, checkpoint.model, source=f"--init_from {init_from}: not the weights of {config.name}")
+    if config.model.init_from is not None:
+        given = Path(config.model.init_from)
+        checkpoint, _ = read_checkpoint(given)
+        load_strictly(student, checkpoint.model, source=f"--init_from {given}: not the weights of {config.name}")
     elif config.model.pretrained_unet is not None:
         path = Path(config.model.pretrained_unet)
         checkpoint, _ = read_checkpoint(path)

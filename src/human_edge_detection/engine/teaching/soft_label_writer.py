@@ -86,7 +86,7 @@ def write_soft_labels(config: ExperimentConfig, *, sample_root: Path) -> SoftLab
     device = choose_device(config.training.device)
     make_deterministic(device, wanted=config.training.deterministic)
     teacher = load_teachers(paths, device)
-    splits = read_splits(config.data, sample_root, scan_cache=scan_cache(config.data))
+    splits = read_splits(config.data, sample_root, seed=config.training.seed, scan_cache=scan_cache(config.data))
     folder = soft_label_folder(distillation.soft_labels, config.training.seed)
     writer = _Writer(config, folder, teacher, splits, device)
     lock = writer.folder.with_name(f".{writer.folder.name}.lock")

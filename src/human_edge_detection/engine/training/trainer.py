@@ -99,7 +99,12 @@ class Trainer:
         self.progress = state.progress
         self._first_step = state.progress.step
         self.interruption = Interruption()
-        self.saver = Saver(paths, keep_last=self.settings.keep_last, minutes=self.settings.checkpoint_minutes)
+        self.saver = Saver(
+            paths,
+            keep_last=self.settings.keep_last,
+            keep_every=self.settings.keep_every,
+            minutes=self.settings.checkpoint_minutes,
+        )
         self._on_progress = on_progress
         self._warned: set[str] = set()
         self._frozen: Sequence[nn.Module] = ()

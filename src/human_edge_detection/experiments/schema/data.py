@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from human_edge_detection.experiments.schema.base import Fraction, Section, Size
+from human_edge_detection.experiments.schema.base import BY_CONTENT, NO_EFFECT, Fraction, Section, Size
+
+DRAWN_VERSION: Final = 1
+"""Of the drawn images. Raise it when they change, so that older data are not taken for data of this version."""
 
 
 class SampleDataConfig(Section):
@@ -38,21 +41,23 @@ class AugmentationConfig(Section):
 class DataConfig(Section):
     """Where the images and their annotations are. Give ``root`` or the four paths."""
 
-    root: str | None = None
+    root: str | None = Field(None, json_schema_extra=BY_CONTENT)
     """Folder with ``annotations/`` and ``images/`` (or COCO's own layout)."""
-    train_ann: str | None = None
-    val_ann: str | None = None
-    train_images: str | None = None
-    val_images: str | None = None
+    train_ann: str | None = Field(None, json_schema_extra=BY_CONTENT)
+    val_ann: str | None = Field(None, json_schema_extra=BY_CONTENT)
+    train_images: str | None = Field(None, json_schema_extra=BY_CONTENT)
+    val_images: str | None = Field(None, json_schema_extra=BY_CONTENT)
     sample: SampleDataConfig | None = None
     """Make the embedded sample data and train on it."""
+    max_train_images: int | None = Field(None, ge=1)
+    """Train on so many images only, drawn at random with ``training.seed``; null: on all. Validation uses all."""
     max_rois_per_image: int = Field(10, ge=1, le=100)
     """Persons used of one training image, drawn anew each epoch; validation uses all."""
     augmentation: AugmentationConfig | None = AugmentationConfig()
     cache_views: int | None = Field(None, ge=1, le=9999)
     """The training images look the same again after so many epochs; null: never. A teacher's soft labels can be stored
     only for views that repeat."""
-    num_workers: int = Field(1, ge=0, le=64)
+    num_workers: int = Field(1, ge=0, le=64, json_schema_extra=NO_EFFECT)
     on_bad_sample: Literal["error", "skip"] = "error"
     """What an image that cannot be used does: stop the run before its first step, or be left out and listed."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, get_args
 
 from pydantic import Field, create_model
 
-from human_edge_detection.experiments.schema.base import Fraction, Section, Weight
+from human_edge_detection.experiments.schema.base import BY_CONTENT, Fraction, Section, Weight
 from human_edge_detection.experiments.schema.heads import BY_NAME, DISTILLED
 
 _FEATURES: Final = ("features",)
@@ -142,12 +142,12 @@ class AdaptiveAlphaConfig(Section):
 class DistillationConfig(_HeadWeights):
     """``L = alpha * L_distill + (1 - alpha) * L_base`` (Hinton et al., arXiv:1503.02531)."""
 
-    teacher_config: str | None = None
+    teacher_config: str | None = Field(None, json_schema_extra=BY_CONTENT)
     """Experiment that trains the teacher; used when ``teacher_checkpoint`` is not given."""
-    teacher_checkpoint: str | None = None
-    more_teacher_checkpoints: tuple[str, ...] = ()
+    teacher_checkpoint: str | None = Field(None, json_schema_extra=BY_CONTENT)
+    more_teacher_checkpoints: tuple[str, ...] = Field((), json_schema_extra=BY_CONTENT)
     """Further teachers; the student is taught the mean of all their probabilities."""
-    soft_labels: str | None = None
+    soft_labels: str | None = Field(None, json_schema_extra=BY_CONTENT)
     """Folder that ``hed soft-labels`` stored the soft labels in; the teacher is not run then. ``{seed}`` in it
     stands for ``training.seed``: the views, and so the soft labels, are others for each seed."""
     temperature: float = Field(4.0, gt=0.0, le=100.0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, create_model
 
-from human_edge_detection.experiments.schema.base import Section, Size
+from human_edge_detection.experiments.schema.base import BY_CONTENT, Section, Size
 from human_edge_detection.experiments.schema.heads import HEADS, OPTIONAL, Head
 
 Encoder = Literal[
@@ -43,7 +43,7 @@ class ModelConfig(_OptionalHeads):
     """The network: a U-Net over the whole image and a light head for each roi."""
 
     encoder: Encoder = "timm-efficientnet-b0"
-    encoder_weights: str = "imagenet"
+    encoder_weights: str = Field("imagenet", json_schema_extra=BY_CONTENT)
     """``imagenet`` (of the folder ``HED_ENCODER_WEIGHTS``, cached or downloaded), ``none`` (random), a file, or a
     folder that holds one file that fits the encoder."""
     image_size: Size = (256, 256)
@@ -52,10 +52,12 @@ class ModelConfig(_OptionalHeads):
     head: Literal["hierarchical", "plain", "none"] = "hierarchical"
     """``plain`` is one three-class head; ``none`` is the U-Net alone (binary person segmentation)."""
     head_channels: int = Field(32, ge=8, le=128)
-    pretrained_unet: str | None = None
+    pretrained_unet: str | None = Field(None, json_schema_extra=BY_CONTENT)
     """Checkpoint whose U-Net this one starts from."""
-    pretrained_unet_config: str | None = None
+    pretrained_unet_config: str | None = Field(None, json_schema_extra=BY_CONTENT)
     """Experiment whose best checkpoint ``pretrained_unet`` stands for when no path is given."""
+    init_from: str | None = Field(None, json_schema_extra=BY_CONTENT)
+    """Checkpoint whose weights, all of them, this model starts from."""
     freeze_unet_epochs: int = Field(0, ge=0)
     """First epochs in which only the head learns."""
 

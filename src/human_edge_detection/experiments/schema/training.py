@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from human_edge_detection.experiments.schema.base import Fraction, Section
+from human_edge_detection.experiments.schema.base import GROWTH, NO_EFFECT, Fraction, Section
 
 
 class EmaConfig(Section):
@@ -32,7 +32,11 @@ class UnfreezingConfig(Section):
 class TrainingConfig(Section):
     """The optimisation."""
 
-    epochs: int = Field(100, ge=1, description="Passes over the training data in all, also when resuming.")
+    epochs: int = Field(
+        100, ge=1, description="Passes over the training data in all, also when resuming.", json_schema_extra=GROWTH
+    )
+    segments: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(None, json_schema_extra=GROWTH)
+    """Written, not set, when a run grows: the epochs that were done whenever ``epochs`` was raised, and ``epochs``."""
     batch_size: int = Field(2, ge=1, le=4096)
     accumulation_steps: int = Field(1, ge=1, le=4096)
     learning_rate: float = Field(3e-4, gt=0.0, le=10.0)
@@ -43,14 +47,19 @@ class TrainingConfig(Section):
     final_lr_fraction: Fraction = 0.01
     gradient_clip: float | None = Field(1.0, gt=0.0, description="Largest gradient norm; null: no clipping.")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", json_schema_extra=NO_EFFECT)
     seed: int = Field(0, ge=0, lt=2**31)
     unfreezing: UnfreezingConfig | None = None
     ema: EmaConfig | None = None
     early_stopping: EarlyStoppingConfig | None = None
     deterministic: bool = False
     """Repeatable arithmetic on a GPU too, at a cost in speed; a CPU is always repeatable."""
-    keep_last: int = Field(2, ge=1, description="Epoch checkpoints kept, beside the best.")
-    checkpoint_minutes: float = Field(10.0, gt=0.0, description="Longest time between two checkpoints, minutes.")
-    visualize_images: int = Field(4, ge=0, le=64)
-    log_every_steps: int = Field(10, ge=1)
+    keep_last: int = Field(2, ge=1, description="Epoch checkpoints kept, beside the best.", json_schema_extra=NO_EFFECT)
+    keep_every: int = Field(
+        25, ge=1, description="The checkpoint of every so many epochs is kept too.", json_schema_extra=NO_EFFECT
+    )
+    checkpoint_minutes: float = Field(
+        10.0, gt=0.0, description="Longest time between two checkpoints, minutes.", json_schema_extra=NO_EFFECT
+    )
+    visualize_images: int = Field(4, ge=0, le=64, json_schema_extra=NO_EFFECT)
+    log_every_steps: int = Field(10, ge=1, json_schema_extra=NO_EFFECT)

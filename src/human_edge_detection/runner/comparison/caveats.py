@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from human_edge_detection.experiments.difference import Difference, compare_fields
+from human_edge_detection.runner.comparison.control import shared_with_control
 from human_edge_detection.runner.comparison.paired import Note
-from human_edge_detection.runner.comparison.runs_by_seed import CountedRun, Method, read_provenance
-from human_edge_detection.runner.comparison.table import without_distillation
+from human_edge_detection.runner.comparison.runs_by_seed import CountedRun, Method
+from human_edge_detection.runs.provenance import read_provenance
 
 _ENVIRONMENT: Final = ("versions", "git", "device", "precision")
 _MAX_FIELDS: Final = 4
@@ -34,7 +35,7 @@ def notes_on(methods: Sequence[Method], control: Method | None) -> list[Note]:
 def _notes_on_pair(method: Method, control: Method) -> Iterator[Note]:
     pairs = [(method.runs[seed], control.runs[seed]) for seed in sorted(method.runs.keys() & control.runs.keys())]
     kinds: tuple[tuple[Callable[[CountedRun], Mapping[str, Any]], str], ...] = (
-        (lambda run: without_distillation(run.config), "differ in more than distillation"),
+        (lambda run: shared_with_control(run.config, run.contents), "differ in more than distillation"),
         (_surroundings, "were trained in different surroundings"),
         (_training_data, "did not see the same data"),
     )

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from human_edge_detection.errors import CheckpointError, ConfigError, did_you_mean
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.runner.comparison.table import read_record
 from human_edge_detection.runs.artifacts import checkpoint_sha256
+from human_edge_detection.runs.identity import RunContents
 from human_edge_detection.runs.paths import (
     PAIRED_FOLDER,
     RunPaths,
@@ -21,6 +20,7 @@ from human_edge_detection.runs.paths import (
     run_paths_of_checkpoint,
 )
 from human_edge_detection.runs.per_image import PerImage
+from human_edge_detection.runs.provenance import read_provenance
 from human_edge_detection.runs.records import RunResult, read_section
 
 
@@ -32,6 +32,7 @@ class CountedRun:
         name: Of its folder, for messages.
         paths: The folder.
         config: What was trained.
+        contents: What lay at its paths.
         result: What came of it.
         counts: From per_image.json, made from the best checkpoint that is there now.
     """
@@ -39,6 +40,7 @@ class CountedRun:
     name: str
     paths: RunPaths
     config: ExperimentConfig
+    contents: RunContents
     result: RunResult
     counts: PerImage
 
@@ -97,15 +99,6 @@ def teacher_scores(run: CountedRun) -> Mapping[str, float | None]:
     return own.metrics if own is not None and own.data_fingerprint == result.data_fingerprint else measured
 
 
-def read_provenance(paths: RunPaths) -> dict[str, Any]:
-    """What provenance.json says; nothing when it is missing or damaged."""
-    try:
-        content = json.loads(paths.provenance.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
 def _find(given: str, output_dir: Path) -> tuple[Path, Sequence[RunPaths]]:
     for folder in (output_dir / given, Path(given)):
         if RunPaths(folder).status.is_file():
@@ -131,10 +124,10 @@ def _read(paths: RunPaths) -> CountedRun:
             f"{paths.root}: is {record.state}{reason}, and only finished runs can be compared; give its training "
             "command again, or move its folder away"
         )
-    if record.config is None or record.result is None:
+    if record.config is None or record.contents is None or record.result is None:
         missing = paths.config if record.config is None else paths.result
         raise ConfigError(f"{missing}: missing; give the training command of this run again")
-    return CountedRun(record.name, paths, record.config, record.result, _counts(paths, record.result))
+    return CountedRun(record.name, paths, record.config, record.contents, record.result, _counts(paths, record.result))
 
 
 def _counts(paths: RunPaths, result: RunResult) -> PerImage:

@@ -16,12 +16,13 @@ from human_edge_detection.errors import CheckpointError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.lock import hold
 from human_edge_detection.files.write import delete, write_atomically, write_json
+from human_edge_detection.runner.comparison.control import changes_of, shared_with_control
+from human_edge_detection.runs.identity import RunContents, read_contents
 from human_edge_detection.runs.paths import (
     COMPARISON_FILE,
     COMPARISON_JSON_FILE,
     RUNS_FILE,
     RunPaths,
-    identity,
     list_runs,
     run_paths_of_checkpoint,
 )
@@ -43,6 +44,7 @@ class Record:
         state: From status.json; ``killed`` when that says running and the process is gone.
         error: Why the run did not finish.
         config: From config.json.
+        contents: From contents.json, or as found now for a run of an older version; there when the config is.
         status: From status.json.
         result: From result.json; None for a run that has not finished.
         parity: From parity.json.
@@ -53,6 +55,7 @@ class Record:
     state: str
     error: str | None = None
     config: ExperimentConfig | None = None
+    contents: RunContents | None = None
     status: RunStatus | None = None
     result: RunResult | None = None
     parity: ParityReport | None = None
@@ -120,12 +123,14 @@ def read_record(paths: RunPaths, name: str) -> Record:
     """The run in ``paths``, called ``name``; one whose files are damaged says so in its error."""
     try:
         status = read_section(RunStatus, paths.status)
+        config = read_section(ExperimentConfig, paths.config)
         record = Record(
             name=name,
             paths=paths,
             state=_state(status),
             error=status.error if status else None,
-            config=read_section(ExperimentConfig, paths.config),
+            config=config,
+            contents=None if config is None else read_contents(paths, config),
             status=status,
             result=read_section(RunResult, paths.result),
             parity=read_section(ParityReport, paths.parity),
@@ -184,12 +189,16 @@ class _Others(NamedTuple):
                 continue
             by_folder.setdefault(record.paths.root.resolve(), record.result)
             if record.config is not None and record.config.distillation is None:
-                controls.setdefault(_shared_with_control(record.config, record.result), record.result)
+                controls.setdefault(_shared(record), record.result)
         return cls(by_folder, controls)
 
 
-def _shared_with_control(config: ExperimentConfig, result: RunResult) -> tuple[str, str]:
-    return result.data_fingerprint, json.dumps(without_distillation(config), sort_keys=True)
+def _shared(record: Record) -> tuple[str, str]:
+    assert record.config is not None
+    assert record.contents is not None
+    assert record.result is not None
+    shared = shared_with_control(record.config, record.contents)
+    return record.result.data_fingerprint, json.dumps(shared, sort_keys=True)
 
 
 def _row(record: Record, others: _Others, metrics: Sequence[str]) -> Row:
@@ -203,6 +212,7 @@ def _row(record: Record, others: _Others, metrics: Sequence[str]) -> Row:
     return {
         "experiment": config.name if config else record.name.split("/")[0].split("+")[0],
         "run": record.name,
+        "changes": None if config is None else changes_of(config),
         "seed": config.training.seed if config else None,
         "status": record.state,
         "error": record.error,
@@ -220,6 +230,7 @@ def _row(record: Record, others: _Others, metrics: Sequence[str]) -> Row:
         "compression": _ratio(teacher_parameters, reported("total_parameters")),
         "best_epoch": reported("best_epoch"),
         "epochs": reported("epochs"),
+        "segments": _segments(config),
         **{name: scores.get(name) for name in metrics},
         "teacher_miou_share": _ratio(scores.get("miou"), teacher_miou),
         "gain_over_control": _gain(record, others),
@@ -249,16 +260,15 @@ def _gain(record: Record, others: _Others) -> float | None:
     """MIoU over that of the control: the run that differs in the distillation section and in nothing else."""
     if record.result is None or record.config is None or record.config.distillation is None:
         return None
-    control = others.controls.get(_shared_with_control(record.config, record.result))
+    control = others.controls.get(_shared(record))
     own, its = record.result.metrics.get("miou"), control.metrics.get("miou") if control else None
     return None if own is None or its is None else own - its
 
 
-def without_distillation(config: ExperimentConfig) -> Row:
-    """What must be equal in a run and its control."""
-    fields = identity(config)
-    fields.pop("distillation")
-    return fields
+def _segments(config: ExperimentConfig | None) -> str | None:
+    """How a run grew: ``50 100`` was trained to 50 epochs and then on to 100."""
+    segments = None if config is None else config.training.segments
+    return None if segments is None else " ".join(map(str, segments))
 
 
 def _ratio(part: float | None, whole: float | None) -> float | None:

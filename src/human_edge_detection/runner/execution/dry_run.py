@@ -5,27 +5,36 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
+from typing import Final
 
 from human_edge_detection.experiments.difference import difference
-from human_edge_detection.runner.execution.plan import PlannedRun, train_command
+from human_edge_detection.runner.execution.plan import PlannedRun, shown_command
+
+_KINDS: Final = {"new": "new", "same": "continued, if it has begun", "grows": "grown"}
 
 
 def describe_additions(plan: Sequence[PlannedRun]) -> list[str]:
-    """One line for each run that nobody named, and for each that will be trained anew."""
+    """What the user should know before it starts: data, folders, runs that nobody named, that grow or start anew."""
+    notes = list(dict.fromkeys(note for run in plan for note in run.notes))
     added = [f"added: {run.name}, {run.reason}" for run in plan if not run.named]
-    anew = [run.paths.root for run in plan if run.restart and run.paths.root.exists()]
-    return added + [f"restart: {folder} is deleted and trained anew" for folder in anew]
+    anew = [f"restart: {run.paths.root} is deleted and trained anew" for run in plan if run.restart]
+    grow = [
+        f"{run.paths.root} grows to {run.config.training.epochs} epochs, by segments {run.config.training.segments}"
+        for run in plan
+        if run.kind == "grows"
+    ]
+    return [*notes, *added, *anew, *grow]
 
 
 def describe_plan(plan: Sequence[PlannedRun]) -> list[str]:
     """Each run's difference from its preset and its exact command."""
     lines = []
     for position, run in enumerate(plan, start=1):
-        state = " (finished earlier)" if run.finished else ""
+        state = " (finished earlier)" if run.finished else f" (would be {_KINDS[run.kind]})"
         lines.append(f"{position}. {run.name}{state}")
         changes = difference(run.config, run.preset)
         lines += [f"   {path}: {json.dumps(old)} -> {json.dumps(new)}" for path, (old, new) in changes.items()]
         if not changes:
             lines.append(f"   as registered: {run.preset.name}")
-        lines.append(f"   {shlex.join(train_command(run))}")
+        lines.append(f"   {shlex.join(shown_command(run))}")
     return lines

@@ -55,7 +55,7 @@ def check_free_space(plan: Sequence[PlannedRun], output_dir: Path, *, export_onn
         raise StorageError(
             f"--output_dir {output_dir}: the {runs} runs of this batch need about {_gigabytes(need)}, and "
             f"{_gigabytes(free)} are free on the disk of {place}; free some, choose another --output_dir, name fewer "
-            "experiments, or lower training.keep_last"
+            "experiments, lower training.keep_last, or raise training.keep_every"
         )
 
 
@@ -69,7 +69,8 @@ def batch_need(plan: Sequence[PlannedRun], *, export_onnx: bool) -> int:
 def kept_bytes(config: ExperimentConfig, *, export_onnx: bool) -> int:
     """Size of the folder of a finished run: checkpoints, pictures, logs, and the ONNX file where there is one."""
     training, weights = config.training, _weight_bytes(config.model)
-    checkpoints = training.keep_last * _checkpoint_bytes(config) + 2 * weights  # untrained and best
+    epochs = min(training.keep_last + training.epochs // training.keep_every, training.epochs)
+    checkpoints = epochs * _checkpoint_bytes(config) + 2 * weights  # untrained and best
     pictures = training.visualize_images * min(training.epochs, _DRAWN_EPOCHS) * _PICTURE_BYTES
     return checkpoints + pictures + _LOG_BYTES + (weights if export_onnx else 0)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -17,15 +17,12 @@ from human_edge_detection.files.lock import hold, holder, is_held
 from human_edge_detection.files.write import delete, delete_folder
 from human_edge_detection.runner.execution.plan import PlannedRun
 from human_edge_detection.runs.paths import RunPaths
+from human_edge_detection.runs.reservation import release, reserve, run_claim
 
 logger = logging.getLogger(__name__)
 
-# Names that no run's lock can have: those end in .lock.
+# A name that no run's lock can have: those end in .lock.
 _BATCH_LOCK: Final = ".batch_lock"
-_PLANNING_LOCK: Final = ".planning_lock"
-_PROBE_SECONDS: Final = 2.0
-"""Longest time that processes which only look whether a lock is held may keep it from us."""
-_PLANNING_SECONDS: Final = 300.0
 
 
 @contextmanager
@@ -47,41 +44,39 @@ def batch_claim(output_dir: Path, *, join: bool) -> Iterator[None]:
         yield
 
 
-def planning_claim(output_dir: Path) -> AbstractContextManager[None]:
-    """Held for the moment in which a batch is planned and folders are deleted for ``--restart``."""
-    return hold(
-        output_dir / _PLANNING_LOCK,
-        f"planning in {output_dir}",
-        advice="it takes a moment; give the command again",
-        wait=_PLANNING_SECONDS,
-    )
+def take_folders(plan: Sequence[PlannedRun]) -> None:
+    """Deletes what is to be trained anew, and reserves the folder of every run that is to be trained.
 
-
-def run_claim(paths: RunPaths, *, advice: str = "wait for it") -> AbstractContextManager[None]:
-    """The right to work on one run.
+    All or, when one to be deleted or to grow is in use, none: a batch that joins must not take the old run of a folder
+    for a finished one. A run that another process trains at the moment keeps its files as they are.
 
     Raises:
-        BusyError: Another process has it.
+        BusyError: A process works on one of the runs to be deleted or to grow.
+        StorageError: A folder cannot be deleted or written.
     """
-    return hold(paths.lock, f"run {paths.root}", advice=advice, wait=_PROBE_SECONDS)
-
-
-def delete_for_restart(plan: Sequence[PlannedRun]) -> None:
-    """Deletes the folders of all runs that are to be trained anew; all or, when one is in use, none.
-
-    At once and not one by one: a batch that joins must not take the old run of a folder for a finished one.
-
-    Raises:
-        BusyError: A process works on one of these runs.
-        StorageError: A folder cannot be deleted.
-    """
-    doomed = [run.paths for run in plan if run.restart and run.paths.root.exists()]
     with ExitStack() as stack:
-        for paths in doomed:
-            stack.enter_context(run_claim(paths, advice="wait until it has ended, or leave out --restart"))
-        for paths in doomed:
-            logger.info("restart: deleting %s", paths.root)
-            _clear(paths)
+        for run in plan:
+            if run.restart:
+                stack.enter_context(run_claim(run.paths, advice="wait until it has ended, or leave out --restart"))
+            elif run.kind == "grows":
+                stack.enter_context(run_claim(run.paths, advice="wait until it has ended; then it grows"))
+        for run in plan:
+            if run.restart and run.paths.root.exists():
+                logger.info("restart: deleting %s", run.paths.root)
+                _clear(run.paths)
+        for run in plan:
+            if not run.finished and (run.restart or run.kind == "grows" or not is_held(run.paths.lock)):
+                reserve(run.paths, run.full_config, run.contents)
+
+
+def give_up_folders(plan: Sequence[PlannedRun]) -> None:
+    """Gives up the folders of runs that never started, or failed before they had weights: their names are free again.
+
+    What such a run says of its end stays, for the comparison.
+    """
+    for run in plan:
+        if not run.finished and not is_held(run.paths.lock):
+            release(run.paths, with_status=False)
 
 
 def _clear(paths: RunPaths) -> None:

@@ -1,64 +1,52 @@
-"""From the experiments that a user names to an ordered list of runs, with what they depend on before them."""
+"""From what a user asks for to an ordered list of runs, each with its folder and after what it depends on."""
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import product
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.difference import difference
-from human_edge_detection.experiments.flags import FLAG_OF_PATH
-from human_edge_detection.experiments.overrides import (
-    NO_OVERRIDES,
-    PRETRAINED_FIELDS,
-    Change,
-    Overrides,
-    apply,
-    has_pretraining,
-    touched,
+from human_edge_detection.experiments.flags import FLAG_OF_PATH, TEACHER_CHECKPOINT
+from human_edge_detection.experiments.overrides import Overrides
+from human_edge_detection.experiments.registry import list_configs
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
+from human_edge_detection.runner.execution.request import BatchRequest, Unit, named_units, with_seed
+from human_edge_detection.runs.checks import check_data_paths, check_weight_paths, is_finished
+from human_edge_detection.runs.data_source import locate_data
+from human_edge_detection.runs.dependencies import Dependency, dependencies, dependency_config, fill
+from human_edge_detection.runs.identity import (
+    Identity,
+    RunContents,
+    StoredIdentity,
+    WeightFile,
+    find_contents,
+    identity_of,
+    of_run,
+    weight_file,
+    weight_paths,
 )
-from human_edge_detection.experiments.registry import get_config
-from human_edge_detection.experiments.schema.experiment import ExperimentConfig
-from human_edge_detection.runs.checks import check_paths, check_same_run, is_finished
-from human_edge_detection.runs.dependencies import (
-    Dependency,
-    dependencies,
-    dependency_config,
-    fill,
-    find_finished,
+from human_edge_detection.runs.paths import RunPaths
+from human_edge_detection.runs.placement import (
+    Kind,
+    Placement,
+    RunIndex,
+    Seed,
+    Wanted,
+    early_stop,
+    shown_differences,
 )
-from human_edge_detection.runs.paths import RunPaths, run_name
+from human_edge_detection.runs.records import read_section
+from human_edge_detection.runs.resume import find_resumed
+from human_edge_detection.runs.teacher_claims import check_teacher_claims
 
-
-@dataclass(frozen=True)
-class BatchRequest:
-    """What a user asks for.
-
-    Attributes:
-        names: Experiments, groups expanded.
-        output_dir: Folder of all runs.
-        overrides: What the command line changes.
-        seeds: One run of each experiment for each; None: one run, the seed of its config.
-        run_name: Folder of the run, when one experiment is named.
-        init_from: Weights that new runs of the named experiments start from.
-        restart: Train the named experiments anew.
-        grid: Each experiment is run with each of these combinations of changes, which do not reach what it depends on:
-            a teacher that is not named is trained once, for all of them.
-    """
-
-    names: tuple[str, ...]
-    output_dir: Path
-    overrides: Overrides = NO_OVERRIDES
-    seeds: tuple[int, ...] | None = None
-    run_name: str | None = None
-    init_from: Path | None = None
-    restart: bool = False
-    grid: tuple[tuple[Change, ...], ...] = ((),)
+_EPOCH_CHECKPOINT: Final = re.compile(r"checkpoint_epoch_(\d+)")
 
 
 @dataclass(frozen=True)
@@ -69,27 +57,35 @@ class PlannedRun:
         name: Folder below the output folder.
         output_dir: Folder of all runs.
         preset: The registered experiment that it comes from.
-        config: Resolved; dependencies not filled in, so its name does not depend on where they lie.
+        config: Resolved; dependencies not filled in.
+        contents: What lies at its paths.
+        kind: Whether its folder is new, holds it, or holds it with fewer epochs.
         checkpoints: The dependencies' checkpoints by field; they may be yet to be trained.
         requires: Names of the runs of this batch that must finish first.
         named: The user asked for it; False: it was added for another.
         finished: It ended well earlier and is not to be trained anew.
         reason: Why it was added; empty when named.
+        notes: What its user should know of its folder, its data and its dependencies, a line each.
         restart: The folder is deleted first.
-        extra: Further arguments of the training command.
+        resume: Checkpoint to go on from instead of the newest.
+        file: Config file that gives it its own name.
     """
 
     name: str
     output_dir: Path
     preset: ExperimentConfig
     config: ExperimentConfig
+    contents: RunContents
+    kind: Kind = "new"
     checkpoints: Mapping[str, Path] = field(default_factory=dict)
     requires: tuple[str, ...] = ()
     named: bool = True
     finished: bool = False
     reason: str = ""
+    notes: tuple[str, ...] = ()
     restart: bool = False
-    extra: tuple[str, ...] = ()
+    resume: Path | None = None
+    file: Path | None = None
 
     @property
     def paths(self) -> RunPaths:
@@ -101,9 +97,18 @@ class PlannedRun:
         """The config as the run trains it, with the checkpoints of its dependencies."""
         return fill(self.config, self.checkpoints) if self.checkpoints else self.config
 
+    @property
+    def identity(self) -> Identity:
+        """What tells it from other runs."""
+        return identity_of(self.config, self.contents)
 
-def plan(request: BatchRequest, *, finished: Callable[[RunPaths], bool] = is_finished) -> tuple[PlannedRun, ...]:
-    """The runs of a batch in the order in which they can be trained.
+
+Finished = Callable[[RunPaths], bool]
+"""Whether a run folder holds a finished run."""
+
+
+def plan(request: BatchRequest, *, finished: Finished = is_finished) -> tuple[PlannedRun, ...]:
+    """The runs of a batch in the order in which they can be trained; writes nothing.
 
     Args:
         request: What the user asks for.
@@ -111,161 +116,343 @@ def plan(request: BatchRequest, *, finished: Callable[[RunPaths], bool] = is_fin
 
     Raises:
         ConfigError: An experiment or a change is wrong, a change applies to no run, or experiments need each other.
+        DataError: The annotations that are named are not there.
+        CheckpointError: A run folder cannot be read.
     """
-    presets = [get_config(name) for name in request.names]
-    if request.run_name is not None and len(presets) != 1:
-        raise ConfigError(f"--run_name {request.run_name}: names one folder, and {len(presets)} experiments are named")
-    if request.overrides.name is not None and len(presets) != 1:
-        raise ConfigError(
-            f"'name: {request.overrides.name}' of the --config_file: {len(presets)} experiments are named"
-        )
-    targets = _targets(request, presets)
-    planned: dict[str, PlannedRun] = {}
-    for target in targets:
-        _add(target, planned, _Batch(request, targets, finished), trail=())
-    return tuple(planned.values())
+    if request.resume is not None:
+        return (_resumed(request, request.resume, finished),)
+    planner = _Planner(request, finished)
+    if request.as_it_is:
+        return planner.as_it_is()
+    return planner.plan()
 
 
 def check_plan(runs: Sequence[PlannedRun]) -> None:
-    """Refuses a plan that cannot be trained: no data, a path that does not exist, a folder of another config.
+    """Refuses a plan that cannot be trained: a path that does not exist, a teacher that would be deleted.
 
     Raises:
         ConfigError: Before anything is written.
     """
     for run in runs:
-        check_paths(run.config, run.output_dir)
-        if not run.restart:
-            check_same_run(run.paths, run.full_config)
+        check_data_paths(run.config)
+        check_weight_paths(run.config, run.output_dir, awaited=[run.output_dir / name for name in run.requires])
+        if run.restart:
+            _check_restart(run)
 
 
 def train_command(run: PlannedRun) -> list[str]:
-    """The child process that trains ``run``: its preset and every difference from it, so it resolves to the same."""
-    command = [sys.executable, "-m", "human_edge_detection", "train", "--config", run.preset.name]
-    command += [*run.extra, "--output_dir", str(run.output_dir), "--run_name", run.name]
+    """The child process that trains ``run`` in its folder, which is reserved: config.json there decides everything."""
+    command = [sys.executable, "-m", "human_edge_detection", "train", "--output_dir", str(run.output_dir)]
+    return [*command, "--resume", str(run.resume or run.paths.root)]
+
+
+def shown_command(run: PlannedRun) -> list[str]:
+    """What a user would type to train ``run`` alone: its preset and every difference from it."""
+    if run.resume is not None:
+        return ["hed", "train", "--resume", str(run.resume), "--epochs", str(run.config.training.epochs)]
+    command = ["hed", "train", "--config", run.preset.name]
+    command += [] if run.file is None else ["--config_file", str(run.file)]
+    command += ["--output_dir", str(run.output_dir), "--run_name", run.name]
     for path, (_, value) in difference(run.config, run.preset).items():
-        command += ["--set", f"{path}={json.dumps(value, ensure_ascii=False)}"]
+        if path != "training.segments":
+            command += ["--set", f"{path}={json.dumps(value, ensure_ascii=False)}"]
     for path, checkpoint in run.checkpoints.items():
         command += [FLAG_OF_PATH[path], str(checkpoint)]
     return command
 
 
-class _Target(NamedTuple):
-    """A run before its dependencies are known.
+class _Found(NamedTuple):
+    """A dependency of one run: where its checkpoint is, what is known of it, and the run that makes it, if any."""
 
-    ``overrides`` are those that its dependencies may inherit, ``combination`` those of the grid, which they do not.
-    """
-
-    name: str
-    preset: ExperimentConfig
-    config: ExperimentConfig
-    overrides: Overrides
-    combination: tuple[Change, ...] = ()
-    named: bool = True
-    reason: str = ""
+    path: Path
+    weights: WeightFile
+    run: PlannedRun | None = None
+    note: str | None = None
 
 
-class _Batch(NamedTuple):
-    """What stays the same while a batch is planned."""
+class _Planner:
+    """Plans one request. Units are placed once each, what they depend on before them."""
 
-    request: BatchRequest
-    targets: Sequence[_Target]
-    finished: Callable[[RunPaths], bool]
+    def __init__(self, request: BatchRequest, finished: Finished) -> None:
+        self.request = request
+        self.finished = finished
+        self.index = RunIndex(request.output_dir)
+        self.units = named_units(request)
+        self._runs: dict[Unit, dict[Seed, PlannedRun]] = {}
+        self._added: dict[str, Unit] = {}
+        """Units that are added for others, by what makes them the same."""
 
+    def plan(self) -> tuple[PlannedRun, ...]:
+        planned: dict[str, PlannedRun] = {}
+        placed = [run for unit in self.units for run in self._place(unit, ()).values()]
+        by_name = {run.name: run for runs in self._runs.values() for run in runs.values()}
+        for run in placed:
+            _add(run, by_name, planned)
+        return tuple(planned.values())
 
-def _targets(request: BatchRequest, presets: Sequence[ExperimentConfig]) -> list[_Target]:
-    targets = []
-    several = request.seeds is not None
-    for preset, combination, seed in product(presets, request.grid, request.seeds or (None,)):
-        swept = request.overrides.keep([*request.overrides.changes, *combination])
-        config = apply(preset, _with_seed(_scope(swept, preset, presets), seed))
-        name = run_name(config, preset, init_from=request.init_from, seed_folder=several)
-        if request.run_name is not None:
-            name = f"{request.run_name}/seed_{seed}" if several else request.run_name
-        targets.append(_Target(name, preset, config, _with_seed(request.overrides, seed), combination))
-    return targets
+    def as_it_is(self) -> tuple[PlannedRun, ...]:
+        """The runs in the plain folders of the named experiments."""
+        runs: list[PlannedRun] = []
+        for unit in self.units:
+            found = self.index.members(unit.name)
+            if not found:
+                runs += self._place(unit, ()).values()
+            for key, (paths, config, contents) in found.items():
+                if self.request.seeds is None or key in self.request.seeds:
+                    name = unit.name if key is None else f"{unit.name}/seed_{key}"
+                    done = self.finished(paths)
+                    run = PlannedRun(name, self.request.output_dir, unit.preset, config, contents, "same")
+                    runs.append(replace(run, finished=done))
+        return tuple(runs)
 
+    def _place(self, unit: Unit, trail: tuple[str, ...]) -> dict[Seed, PlannedRun]:
+        """The runs of ``unit``, each with its folder."""
+        if unit in self._runs:
+            return self._runs[unit]
+        if unit.name in trail:
+            raise ConfigError(f"experiments need each other: {' -> '.join([*trail, unit.name])}; break the circle")
+        trail = (*trail, unit.name)
+        said: dict[Seed, str | None] = {}
+        wanted: dict[Seed, Wanted] = {}
+        needed: dict[Seed, dict[str, _Found]] = {}
+        awaited: dict[Seed, list[PlannedRun]] = {}
+        for key, given in unit.configs.items():
+            located = locate_data(given, environment=os.environ, folder=Path())
+            said[key] = located.said
+            if located.config.data.root is not None:
+                check_data_paths(located.config)
+            needed[key] = {
+                dependency.field: self._find(dependency, unit, located.config, trail)
+                for dependency in dependencies(located.config)
+            }
+            weights, awaited[key] = self._weights(located.config, needed[key], trail)
+            wanted[key] = Wanted(located.config, find_contents(located.config, weights))
+        placements = self._placements(unit, wanted)
+        for key, one in wanted.items():
+            self._check_claims(unit, one.config, needed[key], awaited[key])
+        self._runs[unit] = {
+            key: self._planned(unit, placements[key], needed[key], awaited[key], said[key]) for key in unit.configs
+        }
+        return self._runs[unit]
 
-def _scope(overrides: Overrides, preset: ExperimentConfig, presets: Sequence[ExperimentConfig]) -> Overrides:
-    """The changes that hold for ``preset``, one of the named ``presets``.
+    @staticmethod
+    def _check_claims(
+        unit: Unit, config: ExperimentConfig, needed: Mapping[str, _Found], awaited: Sequence[PlannedRun]
+    ) -> None:
+        """What the user says that the teacher is must be true of it, trained or yet to be trained."""
+        found = needed.get(TEACHER_CHECKPOINT)
+        if found is None:
+            check_teacher_claims(config, unit.overrides, planned=awaited[0].config if awaited else None)
+        else:
+            planned = found.run.config if found.run is not None else None
+            check_teacher_claims(fill(config, {TEACHER_CHECKPOINT: found.path}), unit.overrides, planned=planned)
 
-    Distillation changes go to the experiments that distil. Pre-training changes go to those with a pre-trained U-Net,
-    teachers that are trained for the named ones included. When there is none, they go to all named experiments.
-    """
-    if preset.distillation is None and any(other.distillation for other in presets):
-        overrides = overrides.without("distillation")
-    if not has_pretraining(preset) and any(map(has_pretraining, [*presets, *_teachers(presets, overrides)])):
-        overrides = overrides.without(*PRETRAINED_FIELDS)
-    return overrides
+    def _placements(self, unit: Unit, wanted: Mapping[Seed, Wanted]) -> dict[Seed, Placement]:
+        request = self.request
+        may_grow = unit.named and not request.swept
+        if unit.named and request.run_name is not None:
+            return self.index.place_named(request.run_name, wanted, may_grow=may_grow)
+        return self.index.place(unit.name, wanted, may_grow=may_grow, plain=not unit.swept)
 
-
-def _teachers(presets: Sequence[ExperimentConfig], overrides: Overrides) -> list[ExperimentConfig]:
-    if touched(overrides, "distillation.teacher_checkpoint"):
-        return []
-    sections = [preset.distillation for preset in presets if preset.distillation]
-    return [get_config(section.teacher_config) for section in sections if section.teacher_config]
-
-
-def _with_seed(overrides: Overrides, seed: int | None) -> Overrides:
-    return overrides if seed is None else overrides.keep([*overrides.changes, Change("training.seed", seed, "--seeds")])
-
-
-def _add(target: _Target, planned: dict[str, PlannedRun], batch: _Batch, trail: tuple[str, ...]) -> None:
-    """Puts ``target`` into ``planned``, after what it depends on."""
-    if target.name in planned:
-        return
-    if target.name in trail:
-        raise ConfigError(f"experiments need each other: {' -> '.join([*trail, target.name])}; break the circle")
-    restart = target.named and batch.request.restart
-    done = not restart and batch.finished(RunPaths(batch.request.output_dir / target.name))
-    checkpoints: dict[str, Path] = {}
-    requires: list[str] = []
-    for dependency in dependencies(target.config):
-        needed = _find(dependency, target, batch)
-        checkpoints[dependency.field] = needed if isinstance(needed, Path) else _best(needed, batch)
+    def _planned(
+        self,
+        unit: Unit,
+        placement: Placement,
+        needed: Mapping[str, _Found],
+        awaited: Sequence[PlannedRun],
+        said: str | None,
+    ) -> PlannedRun:
+        paths = RunPaths(self.request.output_dir / placement.name)
+        restart = unit.named and self.request.restart and placement.kind != "new"
+        config, kind, notes = placement.config, placement.kind, [said, placement.note]
+        stopped = early_stop(paths) if kind == "grows" and not restart else None
+        if stopped is not None:
+            notes.append(
+                f"{paths.root} stopped early after epoch {stopped}, so it does not grow to {config.training.epochs} "
+                "epochs; --restart trains it anew"
+            )
+            config, kind = _with_epochs_of(paths, config), "same"
+        if restart:
+            kept = {"segments": None}
+            config, kind = derive(config, name=config.name, description=config.description, training=kept), "new"
+        done = kind == "same" and self.finished(paths)
         # A finished run waits for a teacher that this batch trains anew, to see whether it still is its teacher.
-        if isinstance(needed, _Target) and (needed.named or not done):
-            _add(needed, planned, batch, (*trail, target.name))
-            requires.append(needed.name)
-    planned[target.name] = PlannedRun(
-        name=target.name,
-        output_dir=batch.request.output_dir,
-        preset=target.preset,
-        config=target.config,
-        checkpoints=checkpoints,
-        requires=tuple(requires),
-        named=target.named,
-        finished=done,
-        reason=target.reason,
-        restart=restart,
-        extra=_extra(target, batch.request),
-    )
-
-
-def _find(dependency: Dependency, target: _Target, batch: _Batch) -> _Target | Path:
-    """Where a dependency comes from: a named run, a finished one on disk, or a run to add."""
-    seed = target.config.training.seed
-    named = [other for other in batch.targets if other.preset.name == dependency.experiment]
-    if named:
-        # The one with its seed and its combination; else with its seed; else the first.
-        return max(
-            named, key=lambda other: (other.config.training.seed == seed, other.combination == target.combination)
+        runs = [*(found.run for found in needed.values() if found.run is not None), *awaited]
+        requires = [run.name for run in runs if run.named or not done]
+        return PlannedRun(
+            name=placement.name,
+            output_dir=self.request.output_dir,
+            preset=unit.preset,
+            config=config,
+            contents=placement.contents,
+            kind=kind,
+            checkpoints={field: found.path for field, found in needed.items()},
+            requires=tuple(dict.fromkeys(requires)),
+            named=unit.named,
+            finished=done,
+            reason=unit.reason,
+            notes=tuple(note for note in [*notes, *(found.note for found in needed.values())] if note is not None),
+            restart=restart,
+            file=unit.file,
         )
-    seeds = batch.request.seeds
-    overrides = target.overrides if seeds is None else _with_seed(target.overrides, seeds[0])
-    config, preset = dependency_config(dependency, overrides)
-    found = find_finished(config, preset, batch.request.output_dir, batch.finished)
-    if found is not None:
-        return found.best
-    name = run_name(config, preset, seed_folder=seeds is not None)
-    return _Target(name, preset, config, overrides, named=False, reason=f"{dependency.role} of {target.preset.name}")
+
+    def _weights(
+        self, config: ExperimentConfig, needed: Mapping[str, _Found], trail: tuple[str, ...]
+    ) -> tuple[dict[str, tuple[WeightFile, ...]], list[PlannedRun]]:
+        """What is known of all checkpoints that ``config`` names or needs, and the runs here that make them."""
+        weights: dict[str, tuple[WeightFile, ...]] = {}
+        awaited = []
+        for name, paths in weight_paths(config).items():
+            files = []
+            for path in paths:
+                run = self._makes(path, trail)
+                files.append(weight_file(path) if run is None else _weights_of(run, path.stem))
+                awaited += [] if run is None else [run]
+            weights[name] = tuple(files)
+        for name, found in needed.items():
+            weights[name] = (found.weights, *weights.get(name, ()))
+        return weights, awaited
+
+    def _makes(self, path: Path, trail: tuple[str, ...]) -> PlannedRun | None:
+        """The run of this batch that will write the checkpoint ``path``; None for a file that is there to stay."""
+        root = path.absolute().parent.parent
+        for unit in self.units:
+            mine = root.name == unit.name or root.name.startswith(f"{unit.name}+") or root.parent.name == unit.name
+            if not mine or unit.name in trail:
+                continue
+            for run in self._place(unit, trail).values():
+                if run.paths.root.resolve() == root.resolve() and not run.finished:
+                    epoch = _EPOCH_CHECKPOINT.fullmatch(path.stem)
+                    if epoch is not None and path.is_file() and not run.restart:
+                        return None
+                    if epoch is not None and int(epoch[1]) > run.config.training.epochs:
+                        raise ConfigError(
+                            f"{path}: {run.name} has {run.config.training.epochs} epochs in this command, so it never "
+                            "writes that checkpoint; give more --epochs, or an earlier one"
+                        )
+                    return run
+        return None
+
+    def _find(self, dependency: Dependency, unit: Unit, config: ExperimentConfig, trail: tuple[str, ...]) -> _Found:
+        """Where a dependency comes from: a named run, a finished one on disk, or a run to add."""
+        seed = config.training.seed
+        named = [other for other in self.units if other.preset.name == dependency.experiment and other is not unit]
+        if named:
+            # The one with its combination, else the first; of it the run with its seed, else the first.
+            chosen = max(named, key=lambda other: other.combination == unit.combination)
+            runs = self._place(chosen, trail)
+            run = next((one for one in runs.values() if one.config.training.seed == seed), next(iter(runs.values())))
+            return _Found(run.paths.best, _weights_of(run, run.paths.best.stem), run)
+        return self._added_for(dependency, unit, trail)
+
+    def _added_for(self, dependency: Dependency, unit: Unit, trail: tuple[str, ...]) -> _Found:
+        """A dependency that nobody named: the identical run, else the finished plain folder, else a run to add."""
+        seeds = self.request.seeds
+        overrides = unit.overrides if seeds is None else with_seed(unit.overrides, seeds[0])
+        config, preset = dependency_config(dependency, overrides)
+        reason = f"{dependency.role} of {unit.preset.name}"
+        keys: list[Seed] = [config.training.seed, None] if seeds else [None, config.training.seed]
+        for key in keys:
+            run = self._addition(preset, config, key, overrides, reason, trail)
+            if run.finished:
+                return _Found(run.paths.best, _weights_of(run, run.paths.best.stem), note=None)
+        run = self._addition(preset, config, keys[0], overrides, reason, trail)
+        plain = self._plain(run)
+        if plain is not None:
+            paths, changed = plain
+            note = f"{dependency.role} is {paths.root} as it is ({shown_differences(changed)}); name it to train it so"
+            return _Found(paths.best, weight_file(paths.best), note=note)
+        return _Found(run.paths.best, _weights_of(run, run.paths.best.stem), run)
+
+    def _addition(
+        self,
+        preset: ExperimentConfig,
+        config: ExperimentConfig,
+        key: Seed,
+        overrides: Overrides,
+        reason: str,
+        trail: tuple[str, ...],
+    ) -> PlannedRun:
+        identifier = json.dumps([key, config.model_dump(mode="json")], sort_keys=True)
+        unit = self._added.setdefault(identifier, Unit(preset, {key: config}, overrides, named=False, reason=reason))
+        return next(iter(self._place(unit, trail).values()))
+
+    def _plain(self, wanted: PlannedRun) -> tuple[RunPaths, dict[str, tuple[object, object]]] | None:
+        """The finished run in the plain folder of ``wanted``'s experiment on the same data, and how it differs."""
+        for paths, config, contents in self.index.members(wanted.config.name).values():
+            same_data = (
+                contents.train_annotations == wanted.contents.train_annotations
+                and contents.val_annotations == wanted.contents.val_annotations
+                and config.data.sample == wanted.config.data.sample
+            )
+            if same_data and self.finished(paths):
+                changed = identity_of(config, contents).differences(wanted.identity)
+                if config.training.epochs != wanted.config.training.epochs:
+                    changed["training.epochs"] = (config.training.epochs, wanted.config.training.epochs)
+                return paths, changed
+        return None
 
 
-def _best(target: _Target, batch: _Batch) -> Path:
-    return RunPaths(batch.request.output_dir / target.name).best
+def _add(run: PlannedRun, by_name: Mapping[str, PlannedRun], planned: dict[str, PlannedRun]) -> None:
+    """Puts ``run`` into ``planned``, after what it requires."""
+    for name in run.requires:
+        _add(by_name[name], by_name, planned)
+    planned.setdefault(run.name, run)
 
 
-def _extra(target: _Target, request: BatchRequest) -> tuple[str, ...]:
-    if not target.named:
-        return ()
-    own_name = ("--config_file", str(request.overrides.file)) if request.overrides.name is not None else ()
-    return own_name if request.init_from is None else (*own_name, "--init_from", str(request.init_from))
+def _weights_of(run: PlannedRun, checkpoint: str) -> WeightFile:
+    """The weights called ``checkpoint`` of a run of this batch: by content once it has finished."""
+    file = weight_file(run.paths.checkpoints / f"{checkpoint}.pth") if run.finished else WeightFile()
+    return of_run(StoredIdentity(run.identity, run.config.training.epochs), checkpoint, sha256=file.sha256)
+
+
+def _with_epochs_of(paths: RunPaths, config: ExperimentConfig) -> ExperimentConfig:
+    stored = read_section(ExperimentConfig, paths.config)
+    assert stored is not None  # it was found by this file
+    training = stored.training.model_dump(mode="json", include={"epochs", "segments"})
+    return derive(config, name=config.name, description=config.description, training=training)
+
+
+def _check_restart(run: PlannedRun) -> None:
+    root = run.paths.root
+    if root.is_symlink() or not root.resolve().is_relative_to(run.output_dir.resolve()):
+        raise ConfigError(f"--restart: {root} is a link to {root.resolve()}; --restart deletes only below --output_dir")
+    for paths in weight_paths(run.full_config).values():
+        for path in paths:
+            if path.resolve().is_relative_to(root.resolve()):
+                raise ConfigError(
+                    f"--restart would delete {root}, where {path} lies, which this very run needs; copy it elsewhere, "
+                    "or give another --run_name"
+                )
+
+
+def _preset_of(config: ExperimentConfig) -> ExperimentConfig:
+    """The registered experiment called as ``config``; itself, when a config file gave it a name of its own."""
+    return next((preset for preset in list_configs() if preset.name == config.name), config)
+
+
+def _resumed(request: BatchRequest, given: Path, finished: Finished) -> PlannedRun:
+    """The one run of ``--resume``."""
+    if request.restart or request.seeds is not None or request.swept or request.run_name is not None:
+        raise ConfigError("--resume continues one run as it is; leave out --restart, --seeds, --sweep and --run_name")
+    if len(request.names) > 1 or len(request.files) > 1:
+        raise ConfigError(f"--resume continues one run, and {len(request.names)} experiments are named")
+    own = next(iter(request.files.values()), None)
+    overrides = request.overrides
+    if own is not None:
+        overrides = own.keep([*own.changes, *overrides.changes])
+    name = overrides.name or (request.names[0] if request.names else overrides.base)
+    run = find_resumed(given, name, overrides, request.output_dir)
+    check_teacher_claims(run.config, overrides)
+    done = run.kind == "same" and run.resume is None and finished(run.paths)
+    return PlannedRun(
+        name=run.name,
+        output_dir=run.output_dir,
+        preset=_preset_of(run.config),
+        config=run.config,
+        contents=run.contents,
+        kind=run.kind,
+        finished=done,
+        resume=run.resume,
+        file=overrides.file if overrides.name is not None else None,
+    )

@@ -13,7 +13,7 @@ from human_edge_detection.files.lock import is_held
 from human_edge_detection.runner.execution.heartbeat import last_status
 from human_edge_detection.runner.execution.launch import Ended, Hung, export_command, launch, never
 from human_edge_detection.runner.execution.outcome import CONTINUES, Outcome
-from human_edge_detection.runner.execution.ownership import Waiting, run_claim
+from human_edge_detection.runner.execution.ownership import Waiting
 from human_edge_detection.runner.execution.plan import PlannedRun
 from human_edge_detection.runner.execution.retry import Launch, Options, Pause, train
 from human_edge_detection.runner.execution.staleness import stale_teacher
@@ -21,6 +21,7 @@ from human_edge_detection.runs.artifacts import is_exported
 from human_edge_detection.runs.checks import is_finished
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import ParityReport, read_section
+from human_edge_detection.runs.reservation import run_claim
 from human_edge_detection.signals import REQUEUE, Terminated
 
 logger = logging.getLogger(__name__)

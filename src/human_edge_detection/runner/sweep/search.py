@@ -30,6 +30,7 @@ from human_edge_detection.runner.execution.free_space import check_free_space
 from human_edge_detection.runner.execution.heartbeat import last_status
 from human_edge_detection.runner.execution.launch import Ended, Hung, launch, never
 from human_edge_detection.runner.execution.outcome import Outcome
+from human_edge_detection.runner.execution.ownership import give_up_folders, take_folders
 from human_edge_detection.runner.execution.plan import PlannedRun, check_plan, plan, train_command
 from human_edge_detection.runner.execution.retry import Launch, Options, Pause
 from human_edge_detection.runner.execution.supervise import POLL_SECONDS, supervise
@@ -37,6 +38,7 @@ from human_edge_detection.runner.sweep.search_space import Axis, label
 from human_edge_detection.runner.sweep.sweep import Entry, Sweep
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import RunResult, read_history, read_section
+from human_edge_detection.runs.reservation import planning_claim
 
 logger = logging.getLogger(__name__)
 
@@ -184,16 +186,19 @@ class _Search:
             return
         logger.info("trial %d (%d in all): %s", trial.number, self.trials, values)
         try:
-            runs = plan(self.sweep.request_for(self.sweep.combination(values)))
-            check_plan(runs)
+            with planning_claim(self.sweep.request.output_dir):
+                runs = plan(self.sweep.request_for(self.sweep.combination(values)))
+                check_plan(runs)
+                check_free_space(runs, self.sweep.request.output_dir, export_onnx=False)
+                take_folders(runs)
         except ConfigError as error:
             self._fail(trial, str(error))
             return
-        check_free_space(runs, self.sweep.request.output_dir, export_onnx=False)
         named = [run for run in runs if run.named]
         trial.set_user_attr("runs", [run.name for run in named])
         watched = _Watched(trial, named, self.start)
         outcomes, self.interrupt = supervise(runs, self.options, start=watched, pause=self.pause)
+        give_up_folders(runs)
         if self.interrupt is None:
             self._settle(trial, named, {outcome.name: outcome for outcome in outcomes})
 

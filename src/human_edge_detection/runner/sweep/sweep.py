@@ -17,7 +17,8 @@ from human_edge_detection.experiments.difference import difference
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.write import write_atomically, write_json
 from human_edge_detection.runner.comparison.table import Row, to_csv
-from human_edge_detection.runner.execution.plan import BatchRequest, PlannedRun, plan
+from human_edge_detection.runner.execution.plan import PlannedRun, plan
+from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.execution.retry import Options
 from human_edge_detection.runner.sweep.search_space import Axis, Combination, combinations, label, parse_axes, probes
 from human_edge_detection.runner.sweep.tuning_split import SHARE, TuningSplit

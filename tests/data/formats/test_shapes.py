@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from human_edge_detection.data.annotations.coco import check_annotations, decode_mask
+from human_edge_detection.data.formats.shapes import ImageShapes, Shape, ShapeDataset, placed_mask, rectangle
+from human_edge_detection.errors import DataError
+
+
+def shape(kind, outline, *, category="person", where="a.txt, line 1", group=None):
+    return Shape(category, where, kind, lambda height, width: outline, group)
+
+
+def dataset(tmp_path, *shapes, size=(30, 40)):
+    file = tmp_path / "images" / "a.png"
+    file.parent.mkdir(exist_ok=True)
+    file.touch()
+    return ShapeDataset(tmp_path, {"train": [ImageShapes(file, *size, shapes)]})
+
+
+def test_what_is_written_is_what_the_checks_of_coco_take(tmp_path):
+    mask = placed_mask(np.ones((5, 4), np.uint8), 10, 20, 30, 40)
+    shapes = (
+        shape("mask", rectangle(1, 1, 11, 6)),
+        shape("mask", mask, group=1),
+        shape("mask", rectangle(30, 20, 40, 30), group=1),
+        shape("box", rectangle(12, 0, 18, 6)),
+        shape("mask", "never asked for", category="dog"),
+    )
+    split = dataset(tmp_path, *shapes).persons({"person"})["train"]
+    people = check_annotations(split)
+    assert people.images_dir == tmp_path / "images" and people.file == tmp_path
+    (image,) = people.images
+    masks = [decode_mask(person.segmentation, 30, 40) for person in (*image.persons, *image.crowds)]
+    assert [mask.sum() for mask in masks] == [50, 20 + 100, 36]
+    assert masks[1][10:15, 20:24].all() and masks[1][20:30, 30:40].all() and masks[2][0:6, 12:18].all()
+    assert people.sha256 != check_annotations(dataset(tmp_path, shapes[0]).persons({"person"})["train"]).sha256
+
+
+def test_images_of_several_folders_are_named_from_the_one_above(tmp_path):
+    files = [tmp_path / "a" / "x.png", tmp_path / "b" / "c" / ".." / "x.png"]
+    split = ShapeDataset(tmp_path, {"train": [ImageShapes(file, 9, 9, []) for file in files]}).persons([])["train"]
+    assert split.images_dir == tmp_path
+    assert [image["file_name"] for image in split.data["images"]] == ["a/x.png", "b/x.png"]
+
+
+def test_what_has_no_pixel_is_left_out_and_named(tmp_path, caplog):
+    outside = shape("mask", rectangle(50, 50, 60, 60), where="a.txt, line 7")
+    split = dataset(tmp_path, shape("mask", rectangle(1, 1, 9, 9)), outside).persons({"person"})["train"]
+    assert len(split.data["annotations"]) == 1
+    assert "1 shapes of persons have no pixel of the image, and are left out (first: a.txt, line 7)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("shapes", "size", "message"),
+    [
+        ([shape("mask", [[1, 1, 2]])], (30, 40), "a.txt, line 1: polygon 0 has 3 coordinates"),
+        ([shape("box", rectangle(0, 0, 999, 9))], (30, 40), "a.txt, line 1: polygon 0 has the coordinate 999"),
+        ([shape("box", rectangle(0, 0, 9, 9))] * 3, (30, 40), "all 3 persons have a box and no mask (first: a.txt"),
+        ([shape("mask", rectangle(0, 0, 9, 9))], (10**5, 10**5), "a.txt, line 1: size 100000 x 100000"),
+    ],
+)
+def test_what_is_malformed_is_refused_with_its_place(tmp_path, shapes, size, message):
+    with pytest.raises(DataError) as error:
+        dataset(tmp_path, *shapes, size=size).persons({"person"})
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(("top", "left"), [(-1, 0), (26, 0), (0, 37), (0, -1)])
+def test_a_mask_that_leaves_the_image_is_refused(top, left):
+    with pytest.raises(DataError, match=r"a mask of 4 x 5 at x .* does not lie in the image of 40 x 30"):
+        placed_mask(np.ones((5, 4), np.uint8), top, left, 30, 40)
