@@ -16,9 +16,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from human_edge_detection.data.annotations.annotation_set import BadSample
+from human_edge_detection.data.annotations.annotation_set import BadImage
 from human_edge_detection.data.annotations.bulk_checks import PolygonColumns, prove_boxes
-from human_edge_detection.data.annotations.columns import PackedPeople
+from human_edge_detection.data.annotations.columns import AnnotationColumns
 from human_edge_detection.data.annotations.polygons_and_rle import (
     MAX_POLYGONS,
     Box,
@@ -57,7 +57,7 @@ class Findings(NamedTuple):
         first_invisible: Annotation id of the first of these; 0 without one.
     """
 
-    malformed: tuple[BadSample, ...]
+    malformed: tuple[BadImage, ...]
     persons: int
     moved: int
     first_moved: int
@@ -149,7 +149,7 @@ def person_entries(data: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any
             yield number, entry
 
 
-def pack_people(data: Mapping[str, Any], images: Mapping[int, dict[str, Any]]) -> tuple[PackedPeople, Findings]:
+def pack_people(data: Mapping[str, Any], images: Mapping[int, dict[str, Any]]) -> tuple[AnnotationColumns, Findings]:
     """Checks and packs the person annotations of a COCO object.
 
     Args:
@@ -168,7 +168,7 @@ def pack_people(data: Mapping[str, Any], images: Mapping[int, dict[str, Any]]) -
     columns, problems = _check_all(candidates, list(images.values()), boxes, _prove(outlines, boxes))
     # 3. Pack what is well-formed and visible, and count the rest.
     names = [image["file_name"] for image in images.values()]
-    malformed = tuple(BadSample(names[owner], problem) for owner, problem in problems.items())
+    malformed = tuple(BadImage(names[owner], problem) for owner, problem in problems.items())
     packed = _pack(list(images), names, sizes, candidates, outlines, columns)
     return packed, _findings(malformed, candidates, columns)
 
@@ -383,7 +383,7 @@ def _pack(
     candidates: _Candidates,
     outlines: PolygonColumns,
     columns: _CheckedColumns,
-) -> PackedPeople:
+) -> AnnotationColumns:
     """The columns of all images and of their well-formed, visible annotations, ordered by image, persons first."""
     encoded = [name.encode() for name in names]
     kept = np.flatnonzero(columns.well_formed & columns.is_visible)
@@ -392,7 +392,7 @@ def _pack(
     owners, is_crowd = candidates.owners[kept], columns.is_crowd[kept]
     first_persons = _offsets(np.bincount(owners, minlength=len(names)))
     polygons, lengths, points = _with_traced(outlines, _trace_persons(columns, sizes[candidates.owners]))
-    return PackedPeople(
+    return AnnotationColumns(
         image_ids=np.array(image_ids, np.int64),
         sizes=sizes,
         names=np.frombuffer(b"".join(encoded), np.uint8),
@@ -451,7 +451,7 @@ def _offsets(lengths: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
 
 
-def _findings(malformed: tuple[BadSample, ...], candidates: _Candidates, columns: _CheckedColumns) -> Findings:
+def _findings(malformed: tuple[BadImage, ...], candidates: _Candidates, columns: _CheckedColumns) -> Findings:
     """Counts annotations with a wrong box and invisible ones, and finds the first of each."""
     well_formed = np.flatnonzero(columns.well_formed)
     moved = well_formed[~columns.agrees[well_formed]]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from human_edge_detection.advanced.encoder_stages import encoder_stages, open_stages
-from human_edge_detection.data.annotations.annotation_set import BadSample
+from human_edge_detection.data.annotations.annotation_set import BadImage
 from human_edge_detection.data.dataset import PersonDataset
 from human_edge_detection.data.loader import BatchLoader, batches_per_epoch, training_batches
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint
@@ -71,7 +71,7 @@ class Parts:
     validation: BatchLoader
     preview: Batch | None
     origin: Origin
-    skipped: tuple[BadSample, ...] = ()
+    skipped: tuple[BadImage, ...] = ()
 
 
 class Trainer:
