@@ -68,7 +68,7 @@ class _FirstEpoch(torch.utils.data.Dataset[Sample]):
         return self.dataset[(0, index)]
 
 
-def plain_enlargement(images: Tensor, size: tuple[int, int]) -> Tensor:
+def plain_upsampling(images: Tensor, size: tuple[int, int]) -> Tensor:
     """Bilinear, as the operator of PyTorch."""
     return functional.interpolate(images, size, mode="bilinear", align_corners=False)
 
@@ -77,7 +77,7 @@ def plain_operators() -> ExitStack:
     """While it is open, models use the operators of the libraries."""
     stack = ExitStack()
     stack.enter_context(patch(f"{RGB}.align_rois", plain_alignment))
-    stack.enter_context(patch(f"{UNET}.enlarge", plain_enlargement))
+    stack.enter_context(patch(f"{UNET}.upsample_bilinear", plain_upsampling))
     return stack
 
 

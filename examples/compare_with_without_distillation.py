@@ -2,7 +2,7 @@
 
     uv run python examples/compare_with_without_distillation.py
 
-needs no data: it draws its own pictures of people. It ends in results/distillation_comparison.png and .json; given
+needs no data: it draws its own images of people. It ends in results/distillation_comparison.png and .json; given
 again, it goes on where it stopped, or draws anew what is there. For your own images add
 ``--data_root DIR --epochs 50``, and ``--seeds 0 1 2``: one seed says little.
 """
@@ -43,8 +43,8 @@ def train(args: argparse.Namespace) -> list[dict[str, Any]]:
     output_dir = args.results / "runs"
     sets = [f"training.epochs={args.epochs}"] if args.epochs is not None else []
     if args.data_root is None:
-        pictures = 12 if args.quick else 48
-        sets += [f"data.sample={{train_images: {pictures}, val_images: {pictures // 3}}}", "model.image_size=[64, 64]"]
+        images = 12 if args.quick else 48
+        sets += [f"data.sample={{train_images: {images}, val_images: {images // 3}}}", "model.image_size=[64, 64]"]
     overrides = collect(sets=sets, flags={"--data_root": args.data_root})
     result = run_experiments(BatchRequest(tuple(EXPERIMENTS), output_dir, overrides, seeds=tuple(args.seeds)))
     if not result.good:
@@ -67,7 +67,7 @@ def summarise(rows: list[dict[str, Any]], runs: Path) -> dict[str, Any]:
             "curves": [[json.loads(line)["val/miou"] for line in curve] for curve in curves],
         }
     _, student, distilled = experiments.values()
-    # Both students of a seed start from the same weights and see the same pictures in the same order.
+    # Both students of a seed start from the same weights and see the same images in the same order.
     pairs = zip(distilled["metrics"]["miou"], student["metrics"]["miou"], strict=True)
     return {"experiments": experiments, "gain_in_miou": [with_teacher - without for with_teacher, without in pairs]}
 
@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--data_root", help="your images; default: drawn ones")
     parser.add_argument("--epochs", type=int, help="default: 8 for the teacher, 6 for the students")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--quick", action="store_true", help="so few pictures that only the machinery is tried")
+    parser.add_argument("--quick", action="store_true", help="so few images that only the machinery is tried")
     args = parser.parse_args()
     setup_logging()
     rows = train(args)

@@ -2,7 +2,7 @@
 
     uv run python examples/train_with_distillation.py
 
-needs no data: it draws its own pictures of people. Given again, it goes on where it stopped. The command line does the
+needs no data: it draws its own images of people. Given again, it goes on where it stopped. The command line does the
 same with ``train_advanced.py``; use this way when an experiment is part of a program of yours.
 """
 
@@ -34,16 +34,16 @@ def main() -> int:
     """Trains both and says what the small one is worth."""
     parser = argparse.ArgumentParser(description="Train a teacher, then a student distilled from it.")
     parser.add_argument("--results", type=Path, default=Path("results/train_with_distillation"), help="%(default)s")
-    parser.add_argument("--quick", action="store_true", help="so few pictures that only the machinery is tried")
+    parser.add_argument("--quick", action="store_true", help="so few images that only the machinery is tried")
     args = parser.parse_args()
     setup_logging()
 
     # An experiment states only its difference from a registered one. Everything is checked here, before any training.
-    pictures = 8 if args.quick else 64
+    images = 8 if args.quick else 64
     teacher = derive(
         get_config("quickstart_teacher_b3"),
         name="my_teacher",
-        data={"sample": {"train_images": pictures, "val_images": pictures // 2}, "num_workers": 0},
+        data={"sample": {"train_images": images, "val_images": images // 2}, "num_workers": 0},
         model={"image_size": [64, 64]},
         training={"epochs": 1 if args.quick else 6},
     )

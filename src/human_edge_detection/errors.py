@@ -41,7 +41,7 @@ class BusyError(HumanEdgeDetectionError):
 
 
 class ExportError(HumanEdgeDetectionError):
-    """An exported model does not answer as the trained one does."""
+    """The outputs of an exported model are not those of the trained one."""
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:

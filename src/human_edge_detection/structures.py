@@ -53,7 +53,7 @@ class Batch(NamedTuple):
 
 
 class SegmentationOutput(NamedTuple):
-    """Answer of a model for B images, N rois, mask size H x W.
+    """Output of a model for B images, N rois, mask size H x W.
 
     Attributes:
         logits: ``(N, 3, H, W)`` main logits.

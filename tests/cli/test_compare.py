@@ -67,9 +67,9 @@ def test_the_files_hold_all_of_it(folder: Path, tmp_path: Path) -> None:
     assert {"sd", "min", "max", "control_sd", "sign_p", "wins", "teacher_share"} <= row.keys()
     for name in FILES:
         if name.endswith("png"):
-            picture = cv2.imread(str(report / name))
-            assert picture is not None
-            assert picture.std() > 5.0
+            figure = cv2.imread(str(report / name))
+            assert figure is not None
+            assert figure.std() > 5.0
 
 
 def test_the_same_command_gives_the_same_report(folder: Path) -> None:

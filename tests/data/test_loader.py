@@ -80,5 +80,5 @@ def test_error_out_of_a_worker_is_the_same_one_line(write_coco, workers):
     dataset = PersonDataset(people, image_size=(32, 32), mask_size=(8, 8), augmentation=None, max_rois=None, seed=0)
     with pytest.raises(DataError) as error:
         list(validation_batches(dataset, batch_size=1, num_workers=workers))
-    assert str(error.value).startswith(f"image {people.images_dir / 'b.png'} is not a picture")
+    assert str(error.value).startswith(f"image {people.images_dir / 'b.png'} is not an image")
     assert "\n" not in str(error.value)

@@ -49,12 +49,17 @@ def test_distillation_comes_from_the_config() -> None:
     assert loss.confidence_threshold == 0.8
 
 
-@pytest.mark.parametrize("head", ["hierarchical", "plain", "none"])
-def test_the_model_has_the_sizes_of_the_config(head: str, tiny_config: ExperimentConfig) -> None:
-    config = derive(tiny_config, name="head", model={"head": head}).model
+@pytest.mark.parametrize(
+    ("head", "optional"), [("hierarchical", {}), ("hierarchical", {"distance": {}}), ("plain", {}), ("none", {})]
+)
+def test_the_model_has_the_sizes_and_the_heads_of_the_config(
+    head: str, optional: dict[str, dict[str, float]], tiny_config: ExperimentConfig
+) -> None:
+    config = derive(tiny_config, name="head", model={"head": head, **optional}).model
     output = build_model(config).eval()(torch.rand(1, 3, *config.image_size), torch.tensor([[0.0, 0.1, 0.1, 0.9, 0.9]]))
     assert output.logits.shape == (int(head != "none"), 3, *config.mask_size)
     assert ("bg_fg_logits" in output.aux) is (head == "hierarchical")
+    assert {each.key for each in config.heads} == set(output.aux) | ({"logits"} if len(output.logits) else set())
 
 
 def test_every_parameter_is_in_one_group_of_the_optimizer(tiny_config: ExperimentConfig) -> None:

@@ -1,9 +1,11 @@
 """The registered experiments."""
 
+from pathlib import Path
+
 import pytest
 
 from human_edge_detection.errors import ConfigError
-from human_edge_detection.experiments import config_manager
+from human_edge_detection.experiments import config_manager, presets
 from human_edge_detection.experiments.difference import difference
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 
@@ -76,6 +78,17 @@ def test_unknown_name_names_the_nearest() -> None:
 def test_expand_replaces_groups_and_drops_repetitions() -> None:
     names = config_manager.expand(["quickstart_student_b0", "quickstart", "baseline"])
     assert names == ["quickstart_student_b0", "quickstart_teacher_b3", "quickstart_distilled_b0_from_b3", "baseline"]
+
+
+@pytest.mark.parametrize(("source", "lacks"), [("EXPERIMENTS = ()", "PLACE"), ("PLACE = 9", "EXPERIMENTS")])
+def test_a_module_of_presets_without_what_it_needs_is_named(
+    source: str, lacks: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / f"without_{lacks.lower()}.py"
+    module.write_text(source)
+    monkeypatch.setattr(presets, "__path__", [*presets.__path__, str(tmp_path)])
+    with pytest.raises(ConfigError, match=rf"{module.name}: a module of presets needs {lacks}, a "):
+        config_manager.list_groups()
 
 
 def test_register_refuses_a_taken_name() -> None:

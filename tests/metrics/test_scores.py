@@ -4,8 +4,20 @@ import sys
 import numpy as np
 import pytest
 
-from human_edge_detection.metrics.scores import METRICS, Sums, dice_per_class, iou_per_class, mean_iou, scores
+from human_edge_detection.metrics.scores import METRICS, MetricCounts, dice_per_class, iou_per_class, mean_iou, scores
 
+PROMISED = {
+    "miou",
+    "iou_background",
+    "iou_target",
+    "iou_nontarget",
+    "target_iou_per_roi",
+    "dice_target",
+    "boundary_f1",
+    "full_image_iou",
+    "full_image_dice",
+}
+"""In the files of runs that exist; there may be more."""
 CONFUSION = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1]])
 
 
@@ -13,6 +25,10 @@ def test_hand_computed() -> None:
     assert iou_per_class(CONFUSION) == pytest.approx([1 / 2, 1 / 3, 1 / 2])
     assert dice_per_class(CONFUSION) == pytest.approx([2 / 3, 1 / 2, 2 / 3])
     assert mean_iou(CONFUSION) == pytest.approx(4 / 9)
+
+
+def test_names_that_files_have_are_kept() -> None:
+    assert set(METRICS) >= PROMISED
 
 
 def test_the_mean_leaves_out_a_class_that_nobody_has_but_not_one_that_is_only_answered() -> None:
@@ -27,14 +43,14 @@ def test_the_mean_leaves_out_a_class_that_nobody_has_but_not_one_that_is_only_an
 
 def test_many_at_once_are_each_as_alone() -> None:
     rng = np.random.default_rng(0)
-    sums = Sums(
+    sums = MetricCounts(
         rng.integers(0, 9, (4, 5, 3, 3)), rng.integers(0, 9, (4, 5, 2, 2)), rng.random((4, 5, 2)), rng.random((4, 5, 2))
     )
     sums.roi_confusion[1, 2] = 0
     together = scores(sums)
     assert tuple(together) == METRICS
     for at in np.ndindex(4, 5):
-        alone = scores(Sums(*(part[at] for part in sums)))
+        alone = scores(MetricCounts(*(part[at] for part in sums)))
         np.testing.assert_equal({name: values[at] for name, values in together.items()}, alone)
     assert np.isnan(together["miou"][1, 2])
 

@@ -5,21 +5,11 @@ import torch
 from torch import Tensor
 
 from human_edge_detection.metrics.confusion import confusion_matrices
+from human_edge_detection.metrics.scores import IMAGE_METRICS, METRICS
 from human_edge_detection.metrics.segmentation import SegmentationMetrics, target_iou
 from human_edge_detection.structures import Batch, SegmentationOutput
 
 SIZE = (24, 16)
-NAMES = {
-    "miou",
-    "iou_background",
-    "iou_target",
-    "iou_nontarget",
-    "target_iou_per_roi",
-    "dice_target",
-    "boundary_f1",
-    "full_image_iou",
-    "full_image_dice",
-}
 
 
 def make_batch(images: int, rois: int, seed: int) -> Batch:
@@ -60,7 +50,7 @@ def measure(pairs: list[tuple[SegmentationOutput, Batch]]) -> SegmentationMetric
 
 def test_a_perfect_answer_scores_one_everywhere() -> None:
     batch = make_batch(2, 5, seed=1)
-    assert measure([(perfect(batch), batch)]).compute() == dict.fromkeys(NAMES, 1.0)
+    assert measure([(perfect(batch), batch)]).compute() == dict.fromkeys(METRICS, 1.0)
 
 
 def test_counts_add_up_over_splits_and_order() -> None:
@@ -96,10 +86,10 @@ def test_what_a_model_does_not_answer_is_none() -> None:
     batch = make_batch(2, 4, seed=1)
     output = make_output(batch, seed=1)
     without_rois = measure([(SegmentationOutput(torch.zeros(0, 3, *SIZE), output.aux), batch)]).compute()
-    assert {name for name, value in without_rois.items() if value is not None} == {"full_image_iou", "full_image_dice"}
+    assert {name for name, value in without_rois.items() if value is not None} == set(IMAGE_METRICS)
     without_image = measure([(SegmentationOutput(output.logits, {}), batch)]).compute()
-    assert {name for name, value in without_image.items() if value is None} == {"full_image_iou", "full_image_dice"}
-    assert SegmentationMetrics(SIZE).compute() == dict.fromkeys(NAMES, None)
+    assert {name for name, value in without_image.items() if value is None} == set(IMAGE_METRICS)
+    assert SegmentationMetrics(SIZE).compute() == dict.fromkeys(METRICS, None)
 
 
 def one_roi(target: Tensor) -> Batch:

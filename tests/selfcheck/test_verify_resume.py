@@ -10,11 +10,11 @@ import pytest
 from human_edge_detection.errors import HumanEdgeDetectionError, TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 from human_edge_detection.runs.paths import RunPaths
-from human_edge_detection.selfcheck.verify_resume import Trial, steps_to_kill_at, verify_resume
+from human_edge_detection.selfcheck.verify_resume import ChildRun, steps_to_kill_at, verify_resume
 
 pytestmark = pytest.mark.usefixtures("small_networks")
 
-MakeTrial = Callable[[str], Trial]
+MakeRun = Callable[[str], ChildRun]
 COUNTS_ON = """
 import json, os, pathlib, time
 latest = pathlib.Path("{latest}")
@@ -33,22 +33,22 @@ SUMMARY = {"experiment": "e", "sha256": "0", "epoch": 0, "metrics": {}, "data_fi
 
 
 @pytest.fixture
-def trial(tmp_path: Path) -> MakeTrial:
-    """``trial(code)``: children that run this Python code, ``{latest}`` being the summary of their checkpoint."""
+def child_run(tmp_path: Path) -> MakeRun:
+    """``child_run(code)``: children that run this Python code, ``{latest}`` being the summary of their checkpoint."""
     run = RunPaths(tmp_path / "run")
     run.checkpoints.mkdir(parents=True)
     latest = run.latest.with_suffix(".json")
 
-    def make(code: str) -> Trial:
-        return Trial(
+    def make(code: str) -> ChildRun:
+        return ChildRun(
             run, [sys.executable, "-S", "-c", code.format(latest=latest, summary=SUMMARY)], tmp_path / "output.txt"
         )
 
     return make
 
 
-def test_a_child_is_killed_once_it_has_saved_a_step_of_its_own(trial: MakeTrial, tmp_path: Path) -> None:
-    counting = trial(COUNTS_ON)
+def test_a_child_is_killed_once_it_has_saved_a_step_of_its_own(child_run: MakeRun, tmp_path: Path) -> None:
+    counting = child_run(COUNTS_ON)
     assert counting.steps_saved() == 0
     first, second, third = (counting.kill_after(step) or 0 for step in (2, 2, 5))
     assert 2 <= first < second < third < 20
@@ -59,8 +59,8 @@ def test_a_child_is_killed_once_it_has_saved_a_step_of_its_own(trial: MakeTrial,
     assert {int(step) for step in printed[1::2]} == set(range(1, 21))
 
 
-def test_a_child_that_finishes_first_was_not_killed(trial: MakeTrial) -> None:
-    assert trial(COUNTS_ON).kill_after(99) is None
+def test_a_child_that_finishes_first_was_not_killed(child_run: MakeRun) -> None:
+    assert child_run(COUNTS_ON).kill_after(99) is None
 
 
 @pytest.mark.parametrize(
@@ -71,18 +71,18 @@ def test_a_child_that_finishes_first_was_not_killed(trial: MakeTrial) -> None:
         ("import os; os.kill(os.getpid(), 9)", r"exit code -9 \(it said nothing\)"),
     ],
 )
-def test_what_a_failed_child_said_is_told(trial: MakeTrial, code: str, message: str) -> None:
+def test_what_a_failed_child_said_is_told(child_run: MakeRun, code: str, message: str) -> None:
     with pytest.raises(TrainingError, match=message):
-        trial(code).finish()
+        child_run(code).finish()
     with pytest.raises(TrainingError, match=message):
-        trial(code).kill_after(1)
+        child_run(code).kill_after(1)
 
 
-def test_no_child_outlives_its_parents_end(trial: MakeTrial, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_child_outlives_its_parents_end(child_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(_: float) -> None:
         raise KeyboardInterrupt
 
-    counting = trial(COUNTS_ON)
+    counting = child_run(COUNTS_ON)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(time, "sleep", interrupt)
         counting.kill_after(20)

@@ -12,8 +12,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from human_edge_detection.advanced.fast_layers.batch_norm_folding import fold_normalisation
-from human_edge_detection.advanced.fast_layers.bilinear import enlarge
+from human_edge_detection.advanced.fast_layers.batch_norm_folding import fold_batch_norm
+from human_edge_detection.advanced.fast_layers.bilinear import upsample_bilinear
 from human_edge_detection.advanced.hierarchical_segmentation_unet import (
     Fuse,
     HierarchicalHead,
@@ -37,7 +37,7 @@ def deployed(head: nn.Module) -> nn.Module:
     Raises:
         ValueError: ``head`` is in training mode.
     """
-    folded = fold_normalisation(copy.deepcopy(head))
+    folded = fold_batch_norm(copy.deepcopy(head))
     for parent in list(folded.modules()):
         for name, module in list(parent.named_children()):
             if isinstance(module, Stem):
@@ -67,12 +67,12 @@ class DeployedHead(nn.Module):
         self.features = _with_weights(
             torch.cat([branch.weight for branch in features]), torch.cat([_bias(branch) for branch in features])
         )
-        self.answers = _with_weights(*_linear_logits(head))
+        self.linear_terms = _with_weights(*_linear_logits(head))
 
     def forward(self, aligned: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """``(N, C, h, w)`` -> logits ``(N, 3, H, W)``."""
         # 1. The five linear terms at the small size, then bilinear upsampling.
-        terms = enlarge(self.answers(self.features(self.trunk(aligned)).relu()), self.mask_size)
+        terms = upsample_bilinear(self.linear_terms(self.features(self.trunk(aligned)).relu()), self.mask_size)
         # 2. Subtract the softplus of the two differences.
         linear, foreground, nontarget = torch.split(terms, [3, 1, 1], dim=1)
         first = _softplus(foreground)
@@ -141,7 +141,7 @@ class _DeployedFuse(nn.Module):
         self.skip = _separable(skip_weight, skip_bias, skip_pointwise, no_bias)
 
     def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
-        deep = enlarge(deep, (2 * deep.shape[-2], 2 * deep.shape[-1]))
+        deep = upsample_bilinear(deep, (2 * deep.shape[-2], 2 * deep.shape[-1]))
         mixed: Tensor = (self.deep(deep) + self.skip(skip)).relu()
         return mixed
 

@@ -20,7 +20,7 @@ class RgbPersonSegmenter(nn.Module):
 
     Args:
         unet: The body.
-        head: `HierarchicalHead` or `PlainHead`; None for the U-Net alone, which answers for no roi.
+        head: `HierarchicalHead` or `PlainHead`; None for the U-Net alone, which has no output for rois.
         roi_size: (height, width) of an aligned roi.
         mask_size: (height, width) of a mask.
     """

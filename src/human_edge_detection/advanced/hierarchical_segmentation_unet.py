@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from human_edge_detection.advanced.fast_layers.bilinear import enlarge
+from human_edge_detection.advanced.fast_layers.bilinear import upsample_bilinear
 from human_edge_detection.experiments.schema.heads import HEADS
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -76,7 +76,7 @@ class Fuse(nn.Module):
         self.mix = _separable(channels_in + channels_skip, channels_out)
 
     def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
-        deep = enlarge(deep, (2 * deep.shape[-2], 2 * deep.shape[-1]))
+        deep = upsample_bilinear(deep, (2 * deep.shape[-2], 2 * deep.shape[-1]))
         mixed: Tensor = self.mix(torch.cat([deep, skip], dim=1))
         return mixed
 
@@ -107,7 +107,7 @@ def box_coordinates(aligned: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class RoiTrunk(nn.Module):
-    """A small U-Net over the aligned roi: sees the whole box, answers at its resolution.
+    """A small U-Net over the aligned roi: sees the whole box, outputs features at its resolution.
 
     Args:
         channels_in: Channels of the aligned roi.
@@ -158,7 +158,7 @@ class PlainHead(nn.Module):
     def forward(self, aligned: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """``(N, C, h, w)`` -> logits ``(N, 3, H, W)`` and no further heads."""
         _, logits = self.classes(self.trunk(aligned))
-        return enlarge(logits, self.mask_size), {}
+        return upsample_bilinear(logits, self.mask_size), {}
 
 
 class HierarchicalHead(nn.Module):
@@ -202,7 +202,7 @@ class HierarchicalHead(nn.Module):
         correction = self.correction(torch.cat([features for features, _ in asked.values()], dim=1))
         # The few channels of the outputs are brought to mask size, not the many of the features.
         outputs = torch.cat([correction, *(output for _, output in asked.values())], dim=1)
-        outputs = enlarge(outputs, self.mask_size)
+        outputs = upsample_bilinear(outputs, self.mask_size)
         widths = [3, *(output.shape[1] for _, output in asked.values())]
         # Losses look at one channel after the other, so each is brought together in memory.
         correction, *parts = torch.split(outputs.float().contiguous(), widths, dim=1)

@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 def _compare_runs(args: argparse.Namespace) -> int:
     from human_edge_detection.runner.comparison.caveats import notes_on
     from human_edge_detection.runner.comparison.paired import compare_methods
-    from human_edge_detection.runner.comparison.paired_pictures import draw_pictures
+    from human_edge_detection.runner.comparison.paired_figures import draw_figures
     from human_edge_detection.runner.comparison.paired_report import show_paired_report, write_report
     from human_edge_detection.runner.comparison.runs_by_seed import find_method, report_folder
 
@@ -71,7 +71,7 @@ def _compare_runs(args: argparse.Namespace) -> int:
     methods = list({method.name: method for method in found}.values())
     control = None if args.against is None else find_method(args.against, args.output_dir)
     comparison = compare_methods(methods, control, notes_on(methods, control))
-    pictures = draw_pictures(comparison, methods, control)
-    files = write_report(comparison, pictures, args.output or report_folder(methods[0]))
+    figures = draw_figures(comparison, methods, control)
+    files = write_report(comparison, figures, args.output or report_folder(methods[0]))
     show_paired_report(comparison, files)
     return 0

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exports; returns 0 when the model was written and answers as PyTorch does."""
+    """Exports; returns 0 when the model was written and its outputs are those of PyTorch."""
     checkpoint = given_checkpoint(args)
     data = given_split(args, "val")
     from human_edge_detection.export.onnx import export_checkpoint

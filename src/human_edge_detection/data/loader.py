@@ -15,6 +15,8 @@ from human_edge_detection.errors import DataError
 from human_edge_detection.signals import obey_only_parent
 from human_edge_detection.structures import Batch
 
+MIN_VALIDATION_BATCH = 4
+"""Without gradients more images fit in memory than the training batch of a small machine."""
 _ORDER_STREAM = 0x0DE5
 Key = tuple[int, int]
 """Epoch and index of a sample."""
@@ -30,7 +32,7 @@ class BatchLoader:
         """``num_workers`` processes make the batches; 0 makes them in this one."""
         self.dataset = dataset
         self._loader: DataLoader[Batch | DataError] = DataLoader(
-            _Batches(dataset),
+            _CollatingDataset(dataset),
             batch_sampler=batches,
             num_workers=num_workers,
             collate_fn=_as_is,
@@ -50,8 +52,8 @@ class BatchLoader:
             yield made._replace(image_ids=tuple(made.image_ids), annotation_ids=tuple(made.annotation_ids))
 
 
-class _Batches(Dataset[Batch]):
-    """Makes a whole batch at once. An error is an answer, because torch would wrap what a worker raises."""
+class _CollatingDataset(Dataset[Batch]):
+    """Makes a whole batch at once. An error is returned, because torch would wrap what a worker raises."""
 
     def __init__(self, samples: PersonDataset) -> None:
         self._samples = samples

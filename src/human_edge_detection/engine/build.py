@@ -61,9 +61,7 @@ def load_encoder(model: RgbPersonSegmenter, config: ModelConfig) -> None:
 
 def build_loss(config: ExperimentConfig) -> HierarchicalLoss:
     """The loss on ground truth."""
-    loss = config.loss
-    weights = loss.head_weights | {name: head.loss_weight for name, head in config.model.optional_heads.items()}
-    return HierarchicalLoss(weights, loss)
+    return HierarchicalLoss(config.loss_weights, config.loss)
 
 
 def build_distillation_loss(config: DistillationConfig) -> DistillationLoss:

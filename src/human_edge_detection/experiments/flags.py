@@ -88,7 +88,7 @@ DATA_FLAGS: Final = (
     Flag("--val_ann", "data.val_ann", str, "COCO annotations to validate on"),
     Flag("--train_images", "data.train_images", str, "folder of the training images"),
     Flag("--val_images", "data.val_images", str, "folder of the validation images"),
-    Flag("--drawn_data", "data.sample", bool, "train on drawn pictures of people, to try things out", value={}),
+    Flag("--drawn_data", "data.sample", bool, "train on drawn images of people, to try things out", value={}),
 )
 FLAGS: Final = (*TRAINING_FLAGS, *DISTILLATION_FLAGS, *DATA_FLAGS)
 FLAG_OF_PATH: Final = {flag.path: flag.name for flag in FLAGS}

@@ -7,16 +7,28 @@ from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
+from typing import Final
 
 from human_edge_detection.errors import ConfigError, did_you_mean
 from human_edge_detection.experiments import presets
 from human_edge_detection.experiments.presets.students import DEFAULT_NAME as DEFAULT_NAME
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 
+_REQUIRED: Final = {"PLACE": "a number, its place in the list of experiments", "EXPERIMENTS": "a tuple of experiments"}
+"""What a module of presets has, and what that is; ``GROUPS``, group -> names of experiments, is optional."""
+
 
 def _modules() -> Iterator[ModuleType]:
-    """The modules of presets, which are found, not listed, in the order of their ``PLACE``."""
+    """The modules of presets, which are found, not listed, in the order of their ``PLACE``.
+
+    Raises:
+        ConfigError: A module lacks what every one must have.
+    """
     modules = [import_module(f"{presets.__name__}.{found.name}") for found in iter_modules(presets.__path__)]
+    for module in modules:
+        for name, meaning in _REQUIRED.items():
+            if not hasattr(module, name):
+                raise ConfigError(f"{module.__file__}: a module of presets needs {name}, {meaning}; add it")
     yield from sorted(modules, key=lambda module: module.PLACE)
 
 

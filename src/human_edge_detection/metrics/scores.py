@@ -24,8 +24,8 @@ METRICS = (*ROI_METRICS, *IMAGE_METRICS)
 """All names of :func:`scores`, in its order; higher is better for each."""
 
 
-class Sums(NamedTuple):
-    """The counts, which add up over rois and images; ``...`` is any shape, the same for all.
+class MetricCounts(NamedTuple):
+    """What all metrics follow from: counts that add up over rois and images; ``...`` is any shape, the same for all.
 
     Attributes:
         roi_confusion: ``(..., 3, 3)`` pixels of rois; rows are true classes, columns predicted ones.
@@ -40,19 +40,19 @@ class Sums(NamedTuple):
     boundary_f1: Counts
 
 
-def scores(sums: Sums) -> dict[str, Scores]:
+def scores(counts: MetricCounts) -> dict[str, Scores]:
     """Every metric in [0, 1] by name, ``(...)`` float64; NaN where nothing was counted."""
-    background, target, nontarget = np.moveaxis(iou_per_class(sums.roi_confusion), -1, 0)
+    background, target, nontarget = np.moveaxis(iou_per_class(counts.roi_confusion), -1, 0)
     values = (
-        mean_iou(sums.roi_confusion),
+        mean_iou(counts.roi_confusion),
         background,
         target,
         nontarget,
-        _ratio(sums.target_iou[..., 0], sums.target_iou[..., 1]),
-        dice_per_class(sums.roi_confusion)[..., 1],
-        _ratio(sums.boundary_f1[..., 0], sums.boundary_f1[..., 1]),
-        iou_per_class(sums.image_confusion)[..., 1],
-        dice_per_class(sums.image_confusion)[..., 1],
+        _ratio(counts.target_iou[..., 0], counts.target_iou[..., 1]),
+        dice_per_class(counts.roi_confusion)[..., 1],
+        _ratio(counts.boundary_f1[..., 0], counts.boundary_f1[..., 1]),
+        iou_per_class(counts.image_confusion)[..., 1],
+        dice_per_class(counts.image_confusion)[..., 1],
     )
     return dict(zip(METRICS, values, strict=True))
 

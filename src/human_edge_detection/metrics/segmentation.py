@@ -11,7 +11,7 @@ from torch import Tensor
 
 from human_edge_detection.metrics.boundary import boundary_f1, boundary_tolerance
 from human_edge_detection.metrics.confusion import confusion_matrices
-from human_edge_detection.metrics.scores import Sums, scores
+from human_edge_detection.metrics.scores import MetricCounts, scores
 from human_edge_detection.structures import CLASS_NAMES, TARGET, Batch, SegmentationOutput
 
 
@@ -101,13 +101,13 @@ class SegmentationMetrics:
 
     def compute(self) -> dict[str, float | None]:
         """Every metric in [0, 1] by name; None for a metric without counts."""
-        sums = Sums(
+        counts = MetricCounts(
             roi_confusion=_total((score.confusion for score in self._roi_scores), len(CLASS_NAMES)),
             image_confusion=_total((score.confusion for score in self._image_scores), 2),
             target_iou=_exact_sum(score.target_iou for score in self._roi_scores),
             boundary_f1=_exact_sum(score.boundary_f1 for score in self._roi_scores),
         )
-        values = {name: float(value) for name, value in scores(sums).items()}
+        values = {name: float(value) for name, value in scores(counts).items()}
         return {name: None if math.isnan(value) else value for name, value in values.items()}
 
     @property

@@ -37,7 +37,7 @@ def self_test(folder: Path) -> str:
     """Trains, kills, resumes, compares and exports in a new folder below ``folder``, which is deleted again.
 
     Every step raises when something is not as it should be: a loss that is not finite, a checkpoint that does not
-    read back, a resumed run that ends in other weights, an exported model that answers otherwise.
+    read back, a resumed run that ends in other weights, an exported model with other outputs.
 
     Returns:
         What was done, in words.

@@ -60,10 +60,10 @@ def verify_resume(config: ExperimentConfig, folder: Path, *, kills: int = 3) -> 
     file = folder / "config.json"
     write_json(file, as_config_file(make_small(config, folder)))
     logger.info("training a few steps of %s without interruption", config.name)
-    straight = _trial(file, folder / "straight")
+    straight = _child_run(file, folder / "straight")
     straight.finish()
     steps = straight.steps_saved()
-    killed = _trial(file, folder / "killed")
+    killed = _child_run(file, folder / "killed")
     killed_after = []
     for step in steps_to_kill_at(steps, kills):
         reached = killed.kill_after(step)
@@ -90,17 +90,17 @@ def steps_to_kill_at(steps: int, kills: int) -> list[int]:
     return sorted({step for step in wanted[:kills] if 0 < step < steps}) or [1]
 
 
-def _trial(config_file: Path, folder: Path) -> Trial:
+def _child_run(config_file: Path, folder: Path) -> ChildRun:
     make_folder(folder)
     run = RunPaths(folder / "run")
     command = (
         *(sys.executable, "-m", "human_edge_detection", "train", "--config_file", str(config_file)),
         *("--output_dir", str(folder), "--run_name", run.root.name),
     )
-    return Trial(run, command, folder / "output.txt")
+    return ChildRun(run, command, folder / "output.txt")
 
 
-class Trial:
+class ChildRun:
     """A run by real child processes, each started with the same command."""
 
     def __init__(self, run: RunPaths, command: Sequence[str], output: Path) -> None:

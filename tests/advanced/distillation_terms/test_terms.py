@@ -59,7 +59,6 @@ def slope_of(term: LogitTerm, student: Tensor, teacher: Tensor, truth: HeadTarge
 
 
 def test_each_kind_of_settings_has_its_function() -> None:
-    assert list(TERM_CONFIGS) == ["kl", "dkd", "dist", "cwd", "std", "bpkd", "feat", "at"]
     assert set(TERM_CONFIGS.values()) == {*terms.LOGIT_TERMS, *terms.FEATURE_TERMS}
 
 

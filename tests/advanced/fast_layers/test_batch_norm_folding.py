@@ -7,7 +7,7 @@ import torch
 from tests.support.networks import with_statistics
 from torch import nn
 
-from human_edge_detection.advanced.fast_layers.batch_norm_folding import fold_normalisation
+from human_edge_detection.advanced.fast_layers.batch_norm_folding import fold_batch_norm
 from human_edge_detection.experiments.schema.model import Encoder, ModelConfig
 
 QUICK = {"mobilenet_v2", "resnet18", "timm-efficientnet-b0", "timm-efficientnet-b3"}
@@ -24,7 +24,7 @@ def test_every_encoder_answers_as_before(encoder: str) -> None:
     model = with_statistics(config)
     images, rois = torch.rand(2, 3, 64, 64), torch.tensor([[0.0, 0.1, 0.1, 0.6, 0.9], [1.0, 0.0, 0.0, 1.0, 1.0]])
     before = model(images, rois)
-    after = fold_normalisation(model)(images, rois)
+    after = fold_batch_norm(model)(images, rois)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
     torch.testing.assert_close(after.logits, before.logits, atol=1e-9, rtol=1e-9)
     for name, output in before.aux.items():
@@ -33,14 +33,14 @@ def test_every_encoder_answers_as_before(encoder: str) -> None:
 
 def test_statistics_of_the_batch_cannot_be_folded() -> None:
     with pytest.raises(ValueError, match="evaluation mode only"):
-        fold_normalisation(nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)).train())
+        fold_batch_norm(nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)).train())
 
 
 def test_a_normalisation_of_something_else_stays() -> None:
     model = nn.Sequential(
         nn.Conv2d(3, 4, 1), nn.ReLU(), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 1), nn.BatchNorm2d(2)
     ).eval()
-    folded = fold_normalisation(model)
+    folded = fold_batch_norm(model)
     assert [type(layer).__name__ for layer in folded.children()] == [
         "Conv2d",
         "ReLU",

@@ -6,7 +6,7 @@ from tests.support.plain_layers import assert_same, output_and_gradients
 from torch import Tensor
 from torch.nn import functional
 
-from human_edge_detection.advanced.fast_layers.bilinear import enlarge
+from human_edge_detection.advanced.fast_layers.bilinear import upsample_bilinear
 
 
 @pytest.mark.parametrize("bf16", [False, True])
@@ -16,7 +16,7 @@ def test_answer_and_gradient_are_the_same(size: tuple[int, int], bf16: bool) -> 
         return functional.interpolate(images, size, mode="bilinear", align_corners=False)
 
     def quick(images: Tensor) -> Tensor:
-        return enlarge(images, size)
+        return upsample_bilinear(images, size)
 
     images = torch.randn(2, 3, 5, 7, generator=torch.Generator().manual_seed(0))
     expected = output_and_gradients(plain, [images], bf16=False)
@@ -25,5 +25,5 @@ def test_answer_and_gradient_are_the_same(size: tuple[int, int], bf16: bool) -> 
 
 def test_the_gradient_lies_in_memory_as_the_images_do() -> None:
     images = torch.randn(2, 3, 5, 7).contiguous(memory_format=torch.channels_last).requires_grad_()
-    (gradient,) = torch.autograd.grad(enlarge(images, (10, 14)), images, torch.ones(2, 3, 10, 14))
+    (gradient,) = torch.autograd.grad(upsample_bilinear(images, (10, 14)), images, torch.ones(2, 3, 10, 14))
     assert gradient.is_contiguous(memory_format=torch.channels_last)

@@ -6,7 +6,7 @@ import pytest
 
 from human_edge_detection.data.annotations.annotation_set import (
     AnnotationSet,
-    BadSample,
+    BadImage,
     draw_images,
     refusal,
     without,
@@ -21,7 +21,7 @@ def people(write_coco) -> AnnotationSet:
 
 
 def test_the_fingerprint_follows_what_is_left_out(people):
-    second, other = BadSample("b.png", "is empty"), BadSample("b.png", "is cut off")
+    second, other = BadImage("b.png", "is empty"), BadImage("b.png", "is cut off")
     rest = without(people, [second])
     assert [image.file_name for image in rest.images] == ["a.png"]
     assert rest.skipped == (second,)
@@ -32,17 +32,17 @@ def test_the_fingerprint_follows_what_is_left_out(people):
 
 def test_leaving_out_too_much_is_refused(people):
     with pytest.raises(DataError, match="no annotated persons in 1 images"):
-        without(people, [BadSample("a.png", "is empty")])
+        without(people, [BadImage("a.png", "is empty")])
     with pytest.raises(DataError, match="2 of 2 images cannot be used, more than half"):
-        without(without(people, [BadSample("b.png", "is empty")]), [BadSample("a.png", "is empty")])
+        without(without(people, [BadImage("b.png", "is empty")]), [BadImage("a.png", "is empty")])
 
 
 def test_messages_name_the_first_and_count_the_rest(people, caplog):
-    bad = [BadSample(f"{number}.png", "is empty") for number in range(5)]
+    bad = [BadImage(f"{number}.png", "is empty") for number in range(5)]
     message = str(refusal(people, bad))
     assert "5 of 2 images cannot be used: '0.png' (is empty), '1.png' (is empty), '2.png' (is empty) and 2" in message
     with caplog.at_level(logging.WARNING):
-        without(people, [BadSample("b.png", "is empty")])
+        without(people, [BadImage("b.png", "is empty")])
     assert "1 of 2 images are left out: 'b.png' (is empty)" in caplog.text
 
 
@@ -78,7 +78,7 @@ def test_the_fingerprint_says_which_images_were_drawn(tiny_coco):
     drawn = [draw_images(people, count, seed=seed) for count in (4, 5) for seed in (0, 1)]
     assert len({people.fingerprint, *(one.fingerprint for one in drawn)}) == 5
     assert draw_images(people, 4, seed=0).fingerprint == drawn[0].fingerprint
-    bad = BadSample(drawn[0].images.file_names[0], "is empty")
+    bad = BadImage(drawn[0].images.file_names[0], "is empty")
     assert without(drawn[0], [bad]).fingerprint != drawn[0].fingerprint
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from human_edge_detection.data.annotations.bulk_checks import Outlines, prove_boxes
+from human_edge_detection.data.annotations.bulk_checks import PolygonColumns, prove_boxes
 from human_edge_detection.data.annotations.polygons_and_rle import check_segmentation, mask_area_and_box
 from human_edge_detection.errors import DataError
 
@@ -59,9 +59,9 @@ def draw(rng: np.random.Generator) -> Drawn:
     return Drawn(polygons, size, np.clip(corners, 0, [size[1], size[0]] * 2).tolist())
 
 
-def outlines_of(drawn: list[Drawn]) -> tuple[Outlines, Array]:
+def outlines_of(drawn: list[Drawn]) -> tuple[PolygonColumns, Array]:
     polygons = [polygon for one in drawn for polygon in one.polygons]
-    outlines = Outlines(
+    outlines = PolygonColumns(
         np.array([value for polygon in polygons for value in polygon], np.float64).reshape(-1, 2),
         np.array([len(polygon) // 2 for polygon in polygons], np.int64),
         np.array([len(one.polygons) for one in drawn], np.int64),

@@ -14,7 +14,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from human_edge_detection.data.annotations import coco, person_checks
-from human_edge_detection.data.annotations.annotation_set import AnnotationSet, BadSample, split_off, without
+from human_edge_detection.data.annotations.annotation_set import AnnotationSet, BadImage, split_off, without
 from human_edge_detection.data.annotations.coco import read_annotations
 from human_edge_detection.data.annotations.polygons_and_rle import check_segmentation, decode_mask, mask_area_and_box
 from human_edge_detection.data.annotations.rle_to_polygons import trace
@@ -141,7 +141,7 @@ def test_parts_are_selections_in_their_order(people: AnnotationSet) -> None:
     chosen = {record.id for record in split.images}
     assert unpacked(split) == [record for record in expected if record[0] in chosen]
     assert unpacked(rest) == [record for record in expected if record[0] not in chosen]
-    fewer = without(rest, [BadSample(rest.images[1].file_name, "is empty")])
+    fewer = without(rest, [BadImage(rest.images[1].file_name, "is empty")])
     assert unpacked(fewer) == [one for number, one in enumerate(unpacked(rest)) if number != 1]
     assert fewer.images.person_counts.tolist() == [len(record[3]) for record in unpacked(fewer)]
     assert fewer.images[-1] == rest.images[-1] == tuple(rest.images[3:])[-1]
@@ -151,7 +151,7 @@ def test_parts_are_selections_in_their_order(people: AnnotationSet) -> None:
 
 
 def derived(people: AnnotationSet) -> list[AnnotationSet]:
-    return [people, *split_off(people, 0.4), without(people, [BadSample(people.images[3].file_name, "is empty")])]
+    return [people, *split_off(people, 0.4), without(people, [BadImage(people.images[3].file_name, "is empty")])]
 
 
 def test_samples_of_a_copy_are_the_same(people: AnnotationSet) -> None:

@@ -23,7 +23,7 @@ def canvas():
 
 
 def paint(on, shape, owner=0, look=RED):
-    on.paint(shape, (point(0, 0), point(0, 1)), 10.0, look, owner)
+    on.fill_polygon(shape, (point(0, 0), point(0, 1)), 10.0, look, owner)
 
 
 def test_later_shapes_hide_earlier_ones_and_their_owners():

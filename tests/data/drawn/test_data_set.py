@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from human_edge_detection.data.annotations.coco import decode_mask, read_annotations
-from human_edge_detection.data.drawn.data_set import draw_picture, write_drawn_data
+from human_edge_detection.data.drawn.data_set import draw_image, write_drawn_data
 from human_edge_detection.errors import DataError
 from human_edge_detection.files.data_folder import find_splits
 
@@ -43,12 +43,12 @@ def test_masks_are_where_the_people_are():
     size = (120, 160)
     found = []
     for number in range(6):
-        picture, annotations = draw_picture(size, np.random.default_rng(number), people=2, crowd=False)
-        empty, none = draw_picture(size, np.random.default_rng(number), people=0, crowd=False)
+        image, annotations = draw_image(size, np.random.default_rng(number), people=2, crowd=False)
+        empty, none = draw_image(size, np.random.default_rng(number), people=0, crowd=False)
         assert none == []
         masks = [decode_mask(entry["segmentation"], *size) for entry in annotations]
         assert (np.sum(masks, axis=0) > 1).mean() < 0.01  # visible parts share no more than a rim
-        changed = cv2.GaussianBlur(np.abs(picture.astype(np.float32) - empty).max(axis=2), (5, 5), 0)
+        changed = cv2.GaussianBlur(np.abs(image.astype(np.float32) - empty).max(axis=2), (5, 5), 0)
         for mask in masks:
             inside = changed[mask > 0]
             found.append(inside.mean() - np.median(changed))
@@ -77,7 +77,7 @@ def test_interrupted_drawing_leaves_nothing(tmp_path, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("human_edge_detection.data.drawn.data_set.draw_picture", lambda *_, **__: stop())
+    monkeypatch.setattr("human_edge_detection.data.drawn.data_set.draw_image", lambda *_, **__: stop())
     with pytest.raises(KeyboardInterrupt):
         write_drawn_data(tmp_path / "people", **SMALL)
     assert list(tmp_path.iterdir()) == []

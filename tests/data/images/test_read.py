@@ -57,7 +57,7 @@ def test_damaged_images_are_named(tmp_path, jpeg):
     assert read_image(tmp_path / "whole.jpg").shape == (64, 96, 3)
     cases = {
         b"": "is empty",
-        b"<!DOCTYPE html><html></html>": "is not a picture",
+        b"<!DOCTYPE html><html></html>": "is not an image",
         jpeg[: len(jpeg) // 2]: "is cut off",
         preview[: len(jpeg) + len(jpeg) // 2]: "is cut off",
         png[: len(png) // 2]: "is cut off",

@@ -8,22 +8,22 @@ from pycocotools import mask as coco_mask
 
 from human_edge_detection.data.annotations.columns import PersonAnnotation
 from human_edge_detection.data.annotations.polygons_and_rle import decode_mask
-from human_edge_detection.data.views.rasterize import FULL, Silhouettes, for_painting, shape_of
+from human_edge_detection.data.views.rasterize import FULL, ShapeSet, for_painting, shape_of
 from human_edge_detection.data.views.warp import scaling, transform, translation
 
 SIZE = (60, 80)
 UNIT = np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]])
 
 
-def silhouettes(segmentation):
+def shape_set(segmentation):
     """Of one person on an image of ``SIZE`` whose run lengths are still to be traced."""
     polygons = segmentation if isinstance(segmentation, list) else []
     outlines = tuple(np.reshape(polygon, (-1, 2)).astype(float) for polygon in polygons)
-    return Silhouettes([shape_of(PersonAnnotation(1, (0.0, 0.0, 1.0, 1.0), segmentation, outlines, False), *SIZE)])
+    return ShapeSet([shape_of(PersonAnnotation(1, (0.0, 0.0, 1.0, 1.0), segmentation, outlines, False), *SIZE)])
 
 
 def painted(segmentation, matrix=None, size=SIZE):
-    shapes = silhouettes(segmentation)
+    shapes = shape_set(segmentation)
     return shapes.paint([0], for_painting(shapes.map(np.eye(3) if matrix is None else matrix)), size)
 
 
@@ -89,7 +89,7 @@ def test_run_lengths_at_every_border():
     mask = np.ones(SIZE, np.uint8)
     plane = painted(as_runs(mask), scaling(2, 2), (120, 160))
     assert (plane[2:-2, 2:-2] == FULL).all()
-    shapes = silhouettes(as_runs(mask))
+    shapes = shape_set(as_runs(mask))
     box = box_of(shapes, scaling(1 / 80, 1 / 60))
     np.testing.assert_allclose(box, [0, 0, 1, 1], atol=1e-12)
 
@@ -141,7 +141,7 @@ def convex_polygon_and_view(seed):
 @given(st.integers(0, 2**32))
 def test_boxes_of_polygons_are_those_of_what_is_seen(seed):
     hull, matrix = convex_polygon_and_view(seed)
-    shapes = silhouettes([hull.astype(float).ravel().tolist()])
+    shapes = shape_set([hull.astype(float).ravel().tolist()])
     points = shapes.map(matrix)
     box = box_of(shapes, matrix)
     area, seen = cv2.intersectConvexConvex(points.astype(np.float32), UNIT.astype(np.float32))
@@ -164,7 +164,7 @@ def test_boxes_of_run_lengths_are_those_of_what_is_seen(seed):
     moved = cv2.warpAffine(large, enlarged[:2], (704, 544), flags=cv2.INTER_NEAREST)  # with a rim of 32 pixels
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (21, 21))
     least, most = (mask_boxes(change(moved, disc)[None, 32:-32, 32:-32])[0] for change in (cv2.erode, cv2.dilate))
-    shapes = silhouettes(as_runs(mask))
+    shapes = shape_set(as_runs(mask))
     box = box_of(shapes, matrix)
     if box is None:
         assert not least.any()
@@ -181,21 +181,21 @@ def test_boxes_of_several_shapes_are_those_of_each():
     window = np.array([[0.1, 0.0], [1, 0.2], [0.8, 1], [0, 0.9]])
     shapes = [[[rng.uniform(-0.5, 1.5, (corners, 2))] for _ in range(parts)] for corners, parts in ((3, 1), (9, 2))]
     shapes += [[[rng.uniform(0.3, 0.6, (4, 2))]], [[rng.uniform(2, 3, (4, 2))]], [[5 * UNIT - 2]]]
-    together = Silhouettes(shapes)
+    together = ShapeSet(shapes)
     got = together.boxes(len(shapes), together.points, window)
     for box, shape in zip(got, shapes, strict=True):
-        alone = Silhouettes([shape])
+        alone = ShapeSet([shape])
         np.testing.assert_allclose(alone.boxes(1, alone.points, window)[0], box, atol=1e-12)
     assert (got[3, :2] > got[3, 2:]).all()
     np.testing.assert_allclose(got[4], [0, 0, 1, 1])
 
 
 def test_a_box_ends_where_the_window_cuts_a_corner_off():
-    shapes = Silhouettes([[[np.array([[0.5, -1.0], [2.0, 0.5], [2.0, 2.0], [-1.0, 2.0], [0.5, 0.5]])]]])
+    shapes = ShapeSet([[[np.array([[0.5, -1.0], [2.0, 0.5], [2.0, 2.0], [-1.0, 2.0], [0.5, 0.5]])]]])
     np.testing.assert_allclose(box_of(shapes, np.eye(3)), [0, 0, 1, 1])
-    outside = Silhouettes([[[np.array([[2.0, 2.0], [3.0, 2.0], [3.0, 3.0]])]]])
+    outside = ShapeSet([[[np.array([[2.0, 2.0], [3.0, 2.0], [3.0, 3.0]])]]])
     assert box_of(outside, np.eye(3)) is None
-    around = Silhouettes([[[np.array([[-1.0, -1.0], [2.0, -1.0], [2.0, 2.0], [-1.0, 2.0]])]]])
+    around = ShapeSet([[[np.array([[-1.0, -1.0], [2.0, -1.0], [2.0, 2.0], [-1.0, 2.0]])]]])
     np.testing.assert_allclose(box_of(around, np.eye(3)), [0, 0, 1, 1])
 
 

@@ -16,7 +16,7 @@ from human_edge_detection.engine.checkpoints.checkpoint import read_checkpoint
 from human_edge_detection.engine.evaluation.per_image import count_per_image
 from human_edge_detection.engine.session import execute as run_module
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
-from human_edge_detection.metrics.scores import Sums, scores
+from human_edge_detection.metrics.scores import MetricCounts, scores
 from human_edge_detection.runs.artifacts import checkpoint_sha256
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.per_image import PerImage, person_size
@@ -53,7 +53,7 @@ def metrics_of(counts: PerImage) -> dict[str, Any]:
         return np.array([sum(numbers), len(numbers)])
 
     values = scores(
-        Sums(
+        MetricCounts(
             np.array(counts.rois.confusion).reshape(-1, 3, 3).sum(0),
             np.array(counts.images.confusion).reshape(-1, 2, 2).sum(0),
             mean(counts.rois.target_iou),

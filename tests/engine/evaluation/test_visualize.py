@@ -10,9 +10,9 @@ from human_edge_detection.engine.evaluation.visualize import (
     FALSE_POSITIVE,
     WRONG_PERSON,
     Colour,
-    Picture,
+    Pixels,
     draw_comparison,
-    write_pictures,
+    write_figures,
 )
 from human_edge_detection.structures import Batch, SegmentationOutput
 
@@ -38,26 +38,26 @@ def prediction(batch: Batch, classes: torch.Tensor, *, full_image: bool = True) 
     return SegmentationOutput(logits, aux)
 
 
-def amount(picture: Picture, colour: Colour) -> int:
+def amount(figure: Pixels, colour: Colour) -> int:
     """Pixels that are near to ``colour``, the legend's swatches left out."""
-    distance = np.abs(picture[:-30].astype(int) - np.array(colour)).max(-1)
+    distance = np.abs(figure[:-30].astype(int) - np.array(colour)).max(-1)
     return int((distance < 30).sum())
 
 
-def error_colours(picture: Picture) -> dict[str, bool]:
+def error_colours(figure: Pixels) -> dict[str, bool]:
     colours = {"missed": FALSE_NEGATIVE, "invented": FALSE_POSITIVE, "wrong": WRONG_PERSON}
-    return {name: amount(picture, colour) > 200 for name, colour in colours.items()}
+    return {name: amount(figure, colour) > 200 for name, colour in colours.items()}
 
 
-def test_one_picture_an_image_with_a_panel_for_each_answer() -> None:
+def test_one_figure_an_image_with_a_panel_for_each_prediction() -> None:
     batch = make_batch()
     right = prediction(batch, batch.roi_masks)
-    pictures = draw_comparison(batch, right, right, max_images=5)
-    assert [stem for stem, _ in pictures] == ["image_000000000011", "image_000000000012"]
+    figures = draw_comparison(batch, right, right, max_images=5)
+    assert [stem for stem, _ in figures] == ["image_000000000011", "image_000000000012"]
     alone = draw_comparison(batch, right, None, max_images=1)
     assert len(alone) == 1
-    assert all(rgb.dtype == np.uint8 and rgb.shape[2] == 3 for _, rgb in pictures)
-    panel = pictures[0][1].shape[1] - alone[0][1].shape[1]
+    assert all(rgb.dtype == np.uint8 and rgb.shape[2] == 3 for _, rgb in figures)
+    panel = figures[0][1].shape[1] - alone[0][1].shape[1]
     assert panel >= 256, "the teacher's panel is large enough to read"
     without_image = draw_comparison(batch, prediction(batch, batch.roi_masks, full_image=False), None, max_images=1)
     assert without_image[0][1].shape[0] < alone[0][1].shape[0]
@@ -96,8 +96,8 @@ def test_errors_in_ignored_pixels_are_not_drawn() -> None:
 def test_persons_appear_at_their_boxes() -> None:
     batch = make_batch(rois=1)
     output = prediction(batch, torch.ones_like(batch.roi_masks) - batch.roi_masks.clamp(max=1), full_image=False)
-    picture = draw_comparison(batch, output, None, max_images=1)[0][1]
-    panels = np.array_split(picture[:-30], 4, axis=1)
+    figure = draw_comparison(batch, output, None, max_images=1)[0][1]
+    panels = np.array_split(figure[:-30], 4, axis=1)
     rows, columns = np.nonzero(np.abs(panels[3].astype(int) - FALSE_POSITIVE).max(-1) < 30)
     width = panels[3].shape[1]
     assert abs(columns.min() / width - (0.05 + 0.4 / 3)) < 0.03
@@ -115,10 +115,10 @@ def test_models_without_rois_and_batches_without_rois_are_drawn(tmp_path: Path) 
     assert draw_comparison(batch, unet, None, max_images=0) == []
 
 
-def test_written_pictures_keep_their_colours(tmp_path: Path) -> None:
+def test_written_figures_keep_their_colours(tmp_path: Path) -> None:
     rgb = np.zeros((4, 5, 3), np.uint8)
     rgb[..., 0] = 200
-    write_pictures(tmp_path / "new" / "folder", [("image_1", rgb)])
+    write_figures(tmp_path / "new" / "folder", [("image_1", rgb)])
     stored = cv2.imread(str(tmp_path / "new" / "folder" / "image_1.png"))
     assert stored is not None
     assert stored[..., ::-1].tolist() == rgb.tolist()

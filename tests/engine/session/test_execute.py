@@ -245,9 +245,9 @@ def test_an_unreadable_image_stops_a_run_before_it_starts(
     for split in ("train", "val"):
         (tmp_path / "images" / split).mkdir(parents=True)
         for image in (tiny_coco / "images" / split).iterdir():
-            (tmp_path / "images" / split / image.name).write_bytes(b"not a picture")
+            (tmp_path / "images" / split / image.name).write_bytes(b"not an image")
     config = changed(tiny_config, data={"root": str(tmp_path)})
-    words = r"8 of 8 images cannot be used: .*png.*is not a picture"
+    words = r"8 of 8 images cannot be used: .*png.*is not an image"
     fails_without_a_trace(DataError, words, train, config, tmp_path)
 
 

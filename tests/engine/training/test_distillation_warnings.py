@@ -5,6 +5,7 @@ import pytest
 from human_edge_detection.engine.training.distillation_warnings import distillation_warnings
 
 GOOD: dict[str, Any] = {
+    "unused": [],
     "soft_terms": [0.4],
     "confident_shares": [],
     "gradient_share": 0.5,
@@ -30,6 +31,7 @@ def test_nothing_is_said_about_a_good_epoch() -> None:
     [
         ({"gradient_share": 0.009}, "small share"),
         ({"gradient_share": 0.991}, "large share"),
+        ({"unused": ["temperature"]}, "unused"),
         ({"alpha": 0.0}, "alpha 0"),
         ({"soft_terms": [], "gradient_share": None}, "no term"),
         ({"soft_terms": [1e-9]}, "no difference"),
@@ -46,7 +48,7 @@ def test_with_alpha_one_the_truth_is_not_expected_to_have_a_share() -> None:
 
 
 def test_every_warning_says_what_to_change() -> None:
-    for changes in ({"gradient_share": 0.0}, {"gradient_share": 1.0}, {"soft_terms": []}):
+    for changes in ({"gradient_share": 0.0}, {"gradient_share": 1.0}, {"soft_terms": []}, {"unused": ["main"]}):
         for _, text in distillation_warnings(**(GOOD | changes | {"student_score": 0.6})):
             assert any(word in text for word in ("raise", "lower", "give", "see"))
             assert "\n" not in text

@@ -11,7 +11,7 @@ from human_edge_detection.engine.checkpoints.checkpoint import read_checkpoint
 from human_edge_detection.engine.checkpoints.counters import TrainingProgress
 from human_edge_detection.engine.evaluation.evaluate import evaluate
 from human_edge_detection.engine.teaching.distillation_schedule import Strength
-from human_edge_detection.engine.training.trainer import Trainer, _epoch_line
+from human_edge_detection.engine.training.trainer import Trainer, _epoch_line, _shown
 from human_edge_detection.errors import TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 from human_edge_detection.runs.paths import RunPaths
@@ -179,9 +179,21 @@ def test_the_progress_bar_shows_hard_and_soft_where_somebody_teaches(
     for config in (distilled_config, tiny_config):
         trainer = make_trainer(config)
         values = trainer.train_step([synthetic_batch((1,))])
-        shown.append(trainer._shown(values))
+        shown.append(_shown(values))
         assert shown[-1]["loss"] == values["total"]
-    assert [list(losses) for losses in shown] == [["loss", "hard", "soft", "ce"], ["loss", "ce"]]
+    assert [list(losses) for losses in shown] == [["loss", "hard", "soft"], ["loss"]]
+
+
+def test_a_value_of_the_distillation_that_nothing_uses_is_said_once(
+    distilled_config: ExperimentConfig, make_trainer: MakeTrainer, caplog: pytest.LogCaptureFixture
+) -> None:
+    section = {"terms": [{"kind": "at"}], "temperature": 2.0}
+    trainer = make_trainer(derive(distilled_config, name="unused", distillation=section))
+    values = trainer.train_step([synthetic_batch((1,))])
+    for _ in range(2):
+        trainer._warn(values, 0.7, None)
+    assert [record.message for record in caplog.records if "distillation.temperature: no effect" in record.message]
+    assert caplog.text.count("no effect beside these") == 1
 
 
 def test_the_line_of_an_epoch_shows_what_the_loss_is_the_sum_of() -> None:

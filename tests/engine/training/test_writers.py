@@ -42,11 +42,11 @@ def test_metrics_are_one_line_an_epoch_and_always_whole(tmp_path: Path) -> None:
     assert metrics.read_bytes() == b""
 
 
-def test_numbers_and_pictures_are_in_tensorboard(tmp_path: Path) -> None:
+def test_numbers_and_figures_are_in_tensorboard(tmp_path: Path) -> None:
     with RunWriters(tmp_path, first_step=1, resumed=False) as writers:
         writers.epoch({"epoch": 1, "miou": 0.5, "absent": None}, step=10)
         writers.scalars(11, {"loss/main": 0.25})
-        writers.picture(11, "validation/image", np.zeros((4, 5, 3), np.uint8))
+        writers.figure(11, "validation/image", np.zeros((4, 5, 3), np.uint8))
     assert points(tmp_path, "miou") == [(10, 0.5)]
     assert points(tmp_path, "loss/main") == [(11, 0.25)]
     tags = read_events(tmp_path).Tags()

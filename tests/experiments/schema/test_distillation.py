@@ -8,7 +8,7 @@ import pytest
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.config_manager import get_config, list_configs
 from human_edge_detection.experiments.overrides import collect, resolve
-from human_edge_detection.experiments.schema.distillation import TERM_CONFIGS, KlConfig
+from human_edge_detection.experiments.schema.distillation import KlConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config
 from human_edge_detection.runs.checks import check_weight_paths
 
@@ -98,6 +98,37 @@ def test_a_threshold_that_no_pixel_is_under_is_refused(
                 resolve(PRESET, overrides)
 
 
+def test_a_schedule_of_temperature_is_for_logits() -> None:
+    schedule = "distillation.temperature_schedule={end: 2.0}"
+    set_terms("[{kind: at}, {kind: kl, heads: [main]}]", schedule)
+    with pytest.raises(ConfigError, match="temperature_schedule: features have no temperature; use null, or add"):
+        set_terms("[{kind: feat}, {kind: at}]", schedule)
+
+
+@pytest.mark.parametrize(
+    ("terms", "sets", "unused"),
+    [
+        ("[{kind: at}]", ("distillation.temperature=2", "distillation.main=0.5"), ["main", "temperature"]),
+        ("[{kind: at}]", ("distillation.main=0",), []),
+        ("[{kind: at}, {kind: kl}]", ("distillation.temperature=2", "distillation.main=0.5"), []),
+        ("[{kind: kl, heads: [main]}]", ("distillation.bg_fg=1",), ["bg_fg"]),
+        ("[{kind: kl}]", ("distillation.alpha=0.4", "distillation.adaptive_alpha={}"), ["alpha"]),
+    ],
+)
+def test_plain_values_without_effect_are_named_and_no_error(
+    terms: str, sets: tuple[str, ...], unused: list[str]
+) -> None:
+    section = set_terms(terms, *sets).distillation
+    assert section is not None
+    assert list(section.unused) == unused
+
+
+def test_no_preset_has_a_value_without_effect() -> None:
+    assert not [
+        config.name for config in list_configs() if config.distillation is not None and list(config.distillation.unused)
+    ]
+
+
 def test_no_path_leads_into_the_list() -> None:
     with pytest.raises(ConfigError, match=r"'distillation.terms.weight'; distillation.terms has no fields"):
         resolve(PRESET, collect(sets=["distillation.terms.weight=1"]))
@@ -112,6 +143,12 @@ def test_the_same_kind_for_different_heads_is_fine() -> None:
 def test_a_term_of_a_head_without_weight_would_do_nothing() -> None:
     with pytest.raises(ConfigError, match=r"distillation.terms.0: distillation.bg_fg is 0, so 'kl' would do nothing"):
         set_terms("[{kind: kl, heads: [bg_fg]}]", "distillation.bg_fg=0")
+
+
+def test_a_term_of_heads_that_the_student_lacks_would_do_nothing() -> None:
+    set_terms("[{kind: kl, heads: [main, bg_fg]}]", "model.head=plain")
+    with pytest.raises(ConfigError, match=r"terms.0: the model has no bg_fg nor target_nontarget, so 'kl' would do"):
+        set_terms("[{kind: kl, heads: [bg_fg, target_nontarget]}]", "model.head=plain")
 
 
 def test_features_have_one_teacher() -> None:
@@ -146,9 +183,9 @@ def test_a_config_from_before_there_were_terms_means_plain_kl() -> None:
     assert config.distillation.more_teacher_checkpoints == ()
 
 
-def test_every_kind_has_a_preset_and_every_pair_is_there() -> None:
+def test_every_method_and_every_pair_has_a_preset() -> None:
     names = {config.name for config in list_configs()}
-    assert {f"{PRESET}_{kind}" for kind in TERM_CONFIGS if kind != "kl"} <= names
+    assert {f"{PRESET}_{method}" for method in ("dkd", "dist", "cwd", "std", "bpkd", "feat", "at")} <= names
     pairs = ("b0_from_b0", "b0_from_b3", "b0_from_b4", "b0_from_b7", "b1_from_b1", "b1_from_b3", "b1_from_b7")
     assert {f"rgb_hierarchical_unet_v2_distillation_{pair}" for pair in pairs} <= names
     itself = get_config("rgb_hierarchical_unet_v2_distillation_b0_from_b0").distillation

@@ -9,6 +9,9 @@ from human_edge_detection.experiments.schema.experiment import build_config, der
 
 FOUR = {"train_ann": "a", "val_ann": "b", "train_images": "c", "val_images": "d"}
 
+NOTHING = {"main": 0.0, "bg_fg": 0.0, "target_nontarget": 0.0, "full_image": 0.0}
+"""Weights with which no head learns."""
+
 
 @pytest.mark.parametrize(
     ("path", "fields"),
@@ -21,6 +24,13 @@ FOUR = {"train_ann": "a", "val_ann": "b", "train_images": "c", "val_images": "d"
         ("distillation", {"model": {"head": "none"}, "distillation": {"teacher_config": "t"}}),
         ("model.freeze_unet_epochs", {"model": {"freeze_unet_epochs": 1}}),
         ("loss.class_weights", {"loss": {"class_weights": [0.0, 0.0, 0.0]}}),
+        ("loss", {"loss": NOTHING}),
+        ("loss", {"loss": NOTHING, "distillation": {"teacher_config": "t", "alpha": 0.0}}),
+        ("loss", {"loss": NOTHING, "distillation": {"teacher_config": "t", **NOTHING}}),
+        ("loss", {"loss": {"main": 0.0, "full_image": 0.0}, "model": {"head": "plain"}}),
+        ("loss", {"loss": {"full_image": 0.0}, "model": {"head": "none"}}),
+        ("loss.boundary", {"loss": {"boundary": {}}, "model": {"head": "none"}}),
+        ("loss.boundary", {"loss": {"boundary": {}, "main": 0.0}}),
         ("data", {"data": {"train_ann": "a"}}),
         ("data", {"data": {"root": "a", **FOUR}}),
         ("data", {"data": {"root": "a", "sample": {}}}),
@@ -39,6 +49,23 @@ def test_each_rule_names_its_path(path: str, fields: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as caught:
         build_config({"name": "one", **fields})
     assert f" {path}: " in f" {caught.value}".replace("config:", "config: ")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"loss": NOTHING, "model": {"contour": {}}},
+        {"loss": {**NOTHING, "bg_fg": 0.1}},
+        {"loss": {"main": 0.0, "boundary": None}, "model": {"head": "plain"}},
+        {"loss": NOTHING, "distillation": {"teacher_config": "t"}},
+        {"loss": NOTHING, "distillation": {"teacher_config": "t", **NOTHING, "terms": [{"kind": "at"}]}},
+        {"loss": NOTHING, "distillation": {"teacher_config": "t", "alpha": 0.0, "alpha_schedule": {"end": 0.5}}},
+        {"loss": NOTHING, "distillation": {"teacher_config": "t", "alpha": 0.0, "adaptive_alpha": {}}},
+        {"loss": {"boundary": {}}, "model": {"head": "plain"}},
+    ],
+)
+def test_one_head_or_a_teacher_is_enough_to_learn_from(fields: dict[str, Any]) -> None:
+    build_config({"name": "one", **fields})
 
 
 def test_all_problems_are_reported_at_once_and_unknown_fields_get_a_suggestion() -> None:

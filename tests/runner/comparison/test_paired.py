@@ -52,6 +52,10 @@ def compared(output_dir: Path, *names: str, against: str | None = None) -> Compa
     return compare_methods(methods, control, notes_on(methods, control), resamples=500)
 
 
+def deviations(comparison: Comparison) -> list[str]:
+    return [str(note) for note in comparison.notes if note.deviation]
+
+
 def line_of(comparison: Comparison, metric: str = "miou", part: str = "all", method: str | None = None) -> Line:
     found = [line for line in comparison.lines if (line.metric, line.slice) == (metric, part)]
     return next(line for line in found if method in (None, line.method))
@@ -235,10 +239,21 @@ def test_only_seeds_that_both_have_are_compared_and_that_is_said(output_dir: Pat
     assert [effort.seeds for effort in comparison.efforts] == [(1, 2), (1, 2)]
     pairs = [compared(output_dir, f"run/seed_{seed}", against=f"control/seed_{seed}") for seed in (1, 2)]
     assert difference_of(comparison).mean == pytest.approx(np.mean([difference_of(pair).mean for pair in pairs]))
-    assert "seeds [0] of run have no partner in control and are left out" in comparison.notes
-    assert "seeds [5] of control have no partner in run and are left out" in comparison.notes
-    assert any("two seeds tell little" in note for note in comparison.notes)
-    assert any("one seed, so the intervals cover the choice of images only" in note for note in pairs[0].notes)
+    notes = comparison.to_json()["notes"]
+    assert "seeds [0] of run have no partner in control and are left out" in notes
+    assert "seeds [5] of control have no partner in run and are left out" in notes
+    assert any("two seeds tell little" in note for note in notes)
+    assert any("one seed, so the intervals cover the choice of images only" in note.text for note in pairs[0].notes)
+
+
+def test_a_run_is_not_compared_with_itself(output_dir: Path, add: AddRun) -> None:
+    for seed in (0, 1):
+        add(f"run/seed_{seed}", made_up_counts(seed=seed), seed=seed)
+    add("control", made_up_counts(seed=2))
+    for names, against in ((["run"], "run"), (["run"], str(output_dir / "run")), (["control", "run"], "run/seed_1")):
+        with pytest.raises(ConfigError, match=r"run/seed_[01]: would be compared with itself; leave it out of RUN, or"):
+            compared(output_dir, *names, against=against)
+    assert compared(output_dir, "run", "control").control is None
 
 
 def test_share_of_the_teacher_is_taken_from_its_own_run(output_dir: Path, add: AddRun, write_run: WriteRun) -> None:
@@ -287,7 +302,7 @@ def test_a_control_of_another_kind_is_said_loudly(deviation: str, output_dir: Pa
     changes, message = DEVIATIONS[deviation]
     add("control", made_up_counts())
     add("run", made_up_counts(), **changes)
-    (note,) = [note for note in compared(output_dir, "run", against="control").notes if "DEVIATION" in note]
+    (note,) = deviations(compared(output_dir, "run", against="control"))
     assert f"DEVIATION: control and run {message}" in note
 
 
@@ -297,10 +312,10 @@ def test_distillation_is_no_deviation_and_another_device_is_one(
     control = add("control", made_up_counts())
     config = apply(get_config(DISTILLED), collect(flags={"--teacher_checkpoint": str(control.best)}))
     run = write_counted_run(write_run, output_dir / "run", config, made_up_counts())
-    assert not [note for note in compared(output_dir, "run", against="control").notes if "DEVIATION" in note]
+    assert not deviations(compared(output_dir, "run", against="control"))
     for paths, device in ((control, "cpu"), (run, "cuda")):
         write_json(paths.provenance, {"device": device, "precision": "bf16", "command": ["train", device]})
-    (note,) = [note for note in compared(output_dir, "run", against="control").notes if "DEVIATION" in note]
+    (note,) = deviations(compared(output_dir, "run", against="control"))
     assert note == "DEVIATION: control and run were trained in different surroundings: device cpu / cuda"
 
 

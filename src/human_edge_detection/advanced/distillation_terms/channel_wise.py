@@ -1,4 +1,4 @@
-"""Channel-wise distillation (CWD): where in the picture a class is, relative to everywhere else."""
+"""Channel-wise distillation (CWD): where in the image a class is, relative to everywhere else."""
 
 from __future__ import annotations
 

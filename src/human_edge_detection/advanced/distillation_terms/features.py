@@ -32,7 +32,7 @@ def feature_distance(student: Tensor, teacher: Tensor) -> Tensor:
 
     Source: FitNets, Romero et al., arXiv:1412.6550, on the features before the last layer. We differ in dividing by the
     teacher's mean square: features have no unit, and without it a teacher with larger ones would mean a larger loss. A
-    student that answers 0 has 1.
+    student whose features are 0 has 1.
 
     Size of the gradient for one value: ``2 * (student - teacher) / (values * mean square)``.
 

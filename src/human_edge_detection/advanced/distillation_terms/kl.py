@@ -40,7 +40,7 @@ def kl_divergence(
         teacher: Logits of the same shape; no gradient flows into them.
         temperature: Above 0; 1 leaves the logits as they are.
         mask: Boolean, ``(N)`` or ``(N, H, W)``: the positions that count. None: all.
-        probabilities: ``teacher`` holds probabilities at temperature 1 (a stored answer); they are softened as
+        probabilities: ``teacher`` holds probabilities at temperature 1 (stored soft labels); they are softened as
             ``p ** (1 / temperature)``, normalised, which is what the temperature does to the logits they came from.
 
     Returns:

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 
-def fold_normalisation(model: nn.Module) -> nn.Module:
+def fold_batch_norm(model: nn.Module) -> nn.Module:
     """Folds each ``BatchNorm2d`` into the ``Conv2d`` that directly precedes it, in place, and returns ``model``.
 
     In evaluation mode both layers are affine, so the output is the same up to rounding, with one pass over the

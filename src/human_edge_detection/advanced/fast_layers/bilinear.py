@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def enlarge(images: Tensor, size: tuple[int, int]) -> Tensor:
+def upsample_bilinear(images: Tensor, size: tuple[int, int]) -> Tensor:
     """Bilinear upsampling with ``align_corners=False``.
 
     PyTorch's backward pass on a CPU is vectorised and multithreaded only for gradients in the memory format channels

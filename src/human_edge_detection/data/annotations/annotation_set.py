@@ -19,7 +19,7 @@ _MAX_NAMED = 3
 """Bad samples that a message names; it gives the number of the rest."""
 
 
-class BadSample(NamedTuple):
+class BadImage(NamedTuple):
     """An image that cannot be used, and its problem: of the image file or of its annotations."""
 
     file_name: str
@@ -43,7 +43,7 @@ class AnnotationSet:
     images_dir: Path
     images: AnnotatedImages
     sha256: str
-    skipped: tuple[BadSample, ...] = ()
+    skipped: tuple[BadImage, ...] = ()
     drawn: tuple[int, ...] | None = None
 
     @property
@@ -105,7 +105,7 @@ def draw_images(people: AnnotationSet, count: int | None, *, seed: int) -> Annot
     return drawn
 
 
-def without(people: AnnotationSet, bad: Sequence[BadSample]) -> AnnotationSet:
+def without(people: AnnotationSet, bad: Sequence[BadImage]) -> AnnotationSet:
     """``people`` without the images in ``bad``, which are added to ``skipped``; logs one warning.
 
     Raises:
@@ -129,7 +129,7 @@ def without(people: AnnotationSet, bad: Sequence[BadSample]) -> AnnotationSet:
     return rest
 
 
-def refusal(people: AnnotationSet, bad: Sequence[BadSample]) -> DataError:
+def refusal(people: AnnotationSet, bad: Sequence[BadImage]) -> DataError:
     """The error that refuses ``people`` because of ``bad``, which is not empty."""
     return DataError(
         f"{people.file}: {len(bad)} of {len(people.images)} images cannot be used: {_named(bad)}; mend or "
@@ -143,7 +143,7 @@ def _shuffled(keys: Iterable[str]) -> list[int]:
     return sorted(range(len(digests)), key=digests.__getitem__)
 
 
-def _named(bad: Sequence[BadSample]) -> str:
+def _named(bad: Sequence[BadImage]) -> str:
     """The first bad samples with their problems, and the number of the rest."""
     named = ", ".join(f"{shorten(sample.file_name)} ({sample.problem})" for sample in bad[:_MAX_NAMED])
     return named if len(bad) <= _MAX_NAMED else f"{named} and {len(bad) - _MAX_NAMED} more"

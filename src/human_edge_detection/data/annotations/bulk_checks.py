@@ -34,7 +34,7 @@ _ROUNDING: Final = 1e-6
 """Rounding error of the IoU."""
 
 
-class Outlines(NamedTuple):
+class PolygonColumns(NamedTuple):
     """The q polygons of m annotations, P points in all.
 
     Attributes:
@@ -50,7 +50,7 @@ class Outlines(NamedTuple):
     sizes: NDArray[np.int32]
 
 
-def prove_boxes(outlines: Outlines, boxes: NDArray[np.float64], *, min_iou: float) -> NDArray[np.bool_]:
+def prove_boxes(outlines: PolygonColumns, boxes: NDArray[np.float64], *, min_iou: float) -> NDArray[np.bool_]:
     """Which annotations certainly have polygons near the image, a pixel on it, and a box that agrees with the pixels.
 
     Args:
@@ -88,7 +88,7 @@ def prove_boxes(outlines: Outlines, boxes: NDArray[np.float64], *, min_iou: floa
     return proven
 
 
-def _extents(outlines: Outlines) -> NDArray[np.float64]:
+def _extents(outlines: PolygonColumns) -> NDArray[np.float64]:
     """``(4, q)`` x1, y1, x2, y2, the smallest and largest coordinates of each polygon; NaN where one of them is NaN."""
     starts = np.cumsum(outlines.lengths) - outlines.lengths
     x, y = outlines.points.T
@@ -96,7 +96,7 @@ def _extents(outlines: Outlines) -> NDArray[np.float64]:
         return np.stack([end.reduceat(axis, starts) for end in (np.minimum, np.maximum) for axis in (x, y)])
 
 
-def _are_short(outlines: Outlines, owners: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _are_short(outlines: PolygonColumns, owners: NDArray[np.int64]) -> NDArray[np.bool_]:
     """``(m,)`` whether the polygons have so few points that their length is below the limit, wherever the points lie.
 
     No edge of a polygon near the image is longer than three times the longer side of the image.
@@ -107,7 +107,7 @@ def _are_short(outlines: Outlines, owners: NDArray[np.int64]) -> NDArray[np.bool
 
 
 def _certain_pixels(
-    outlines: Outlines, owners: NDArray[np.int64], extents: NDArray[np.float64]
+    outlines: PolygonColumns, owners: NDArray[np.int64], extents: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Runs of pixels in the scanned columns that are certainly inside a polygon, by the even-odd rule.
 

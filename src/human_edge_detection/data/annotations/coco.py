@@ -15,11 +15,11 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from human_edge_detection.data.annotations.annotation_set import AnnotationSet, BadSample, refusal, without
+from human_edge_detection.data.annotations.annotation_set import AnnotationSet, BadImage, refusal, without
 from human_edge_detection.data.annotations.columns import (
     AnnotatedImage,
     AnnotatedImages,
-    PackedPeople,
+    AnnotationColumns,
     PersonAnnotation,
 )
 from human_edge_detection.data.annotations.index import Index, open_index, write_index
@@ -125,7 +125,7 @@ def _usable(people: AnnotationSet, index: Index, skip_bad: bool) -> AnnotationSe
             f"(first: {shorten(missing[0])}); give the folder that holds them"
         )
     malformed = {sample.file_name for sample in bad}
-    return without(people, [*bad, *(BadSample(name, "is missing") for name in missing if name not in malformed)])
+    return without(people, [*bad, *(BadImage(name, "is missing") for name in missing if name not in malformed)])
 
 
 def _read_packed(file: Path) -> tuple[str, Index]:
@@ -153,7 +153,7 @@ def _pack(source: Path, data: dict[str, Any]) -> Index:
         raise DataError(f"{source}: {error}") from None
 
 
-def _digest(packed: PackedPeople) -> str:
+def _digest(packed: AnnotationColumns) -> str:
     """The sha256 of packed annotations, where there is no annotation file that could be hashed."""
     digest = hashlib.sha256()
     for field in fields(packed):

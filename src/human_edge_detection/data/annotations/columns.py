@@ -60,7 +60,7 @@ class AnnotatedImage:
 
 
 @dataclass(frozen=True, eq=False)
-class PackedPeople:
+class AnnotationColumns:
     """n images with m annotations, of q polygons with P points in all. Offsets start with 0.
 
     Attributes:
@@ -127,12 +127,12 @@ class PackedPeople:
 
 
 class AnnotatedImages(Sequence[AnnotatedImage]):
-    """All or some of the images in :class:`PackedPeople`; the objects of an image are made when it is accessed.
+    """All or some of the images in :class:`AnnotationColumns`; the objects of an image are made when it is accessed.
 
     Properties give a column of all images, which is much quicker than accessing the images one after the other.
     """
 
-    def __init__(self, packed: PackedPeople, positions: range | NDArray[np.int64] | None = None) -> None:
+    def __init__(self, packed: AnnotationColumns, positions: range | NDArray[np.int64] | None = None) -> None:
         """A view of some images.
 
         Args:

@@ -30,8 +30,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from human_edge_detection.data.annotations.annotation_set import BadSample
-from human_edge_detection.data.annotations.columns import PackedPeople
+from human_edge_detection.data.annotations.annotation_set import BadImage
+from human_edge_detection.data.annotations.columns import AnnotationColumns
 from human_edge_detection.data.annotations.person_checks import Findings
 from human_edge_detection.errors import DataError, StorageError
 from human_edge_detection.files.cache import cache_folder
@@ -60,12 +60,12 @@ class Index(NamedTuple):
         findings: What their checks found.
     """
 
-    packed: PackedPeople
+    packed: AnnotationColumns
     findings: Findings
 
 
 @dataclass(frozen=True, eq=False)
-class _MappedPeople(PackedPeople):
+class _MappedColumns(AnnotationColumns):
     """Columns in a file that is mapped into memory; pickled as its path, so that other processes map it too."""
 
     path: Path
@@ -77,7 +77,7 @@ class _MappedPeople(PackedPeople):
             status = self.path.stat()
             if (status.st_dev, status.st_ino) == self.file:
                 return _map_again, (self.path,)
-        return PackedPeople, tuple(getattr(self, field.name) for field in fields(PackedPeople))
+        return AnnotationColumns, tuple(getattr(self, field.name) for field in fields(AnnotationColumns))
 
 
 def open_index(sha256: str) -> Index | None:
@@ -118,7 +118,9 @@ def _path(sha256: str) -> Path | None:
 def _as_file(sha256: str, index: Index) -> memoryview:
     """The bytes of an index file."""
     # 1. The header: names, types and shapes of the arrays.
-    arrays = {field.name: np.ascontiguousarray(getattr(index.packed, field.name)) for field in fields(PackedPeople)}
+    arrays = {
+        field.name: np.ascontiguousarray(getattr(index.packed, field.name)) for field in fields(AnnotationColumns)
+    }
     shapes = {name: (values.dtype.str, values.shape) for name, values in arrays.items()}
     head = json.dumps({"annotations": sha256, "findings": index.findings, "arrays": shapes}).encode()
     # 2. The arrays at aligned positions.
@@ -156,8 +158,8 @@ def _map(path: Path) -> Index:
         for name, place in _places(head["arrays"], end)
     }
     malformed, *counts = head["findings"]
-    packed = _MappedPeople(**arrays, path=path, file=(status.st_dev, status.st_ino))
-    return Index(packed, Findings(tuple(BadSample(*sample) for sample in malformed), *counts))
+    packed = _MappedColumns(**arrays, path=path, file=(status.st_dev, status.st_ino))
+    return Index(packed, Findings(tuple(BadImage(*sample) for sample in malformed), *counts))
 
 
 def _check(file: BufferedReader) -> None:
@@ -169,7 +171,7 @@ def _check(file: BufferedReader) -> None:
         raise ValueError("its checksum is wrong")
 
 
-def _map_again(path: Path) -> PackedPeople:
+def _map_again(path: Path) -> AnnotationColumns:
     """Maps an index again in the process that unpickles it."""
     try:
         return _map(path).packed

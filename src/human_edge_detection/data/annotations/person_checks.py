@@ -16,9 +16,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from human_edge_detection.data.annotations.annotation_set import BadSample
-from human_edge_detection.data.annotations.bulk_checks import Outlines, prove_boxes
-from human_edge_detection.data.annotations.columns import PackedPeople
+from human_edge_detection.data.annotations.annotation_set import BadImage
+from human_edge_detection.data.annotations.bulk_checks import PolygonColumns, prove_boxes
+from human_edge_detection.data.annotations.columns import AnnotationColumns
 from human_edge_detection.data.annotations.polygons_and_rle import (
     MAX_POLYGONS,
     Box,
@@ -57,7 +57,7 @@ class Findings(NamedTuple):
         first_invisible: Annotation id of the first of these; 0 without one.
     """
 
-    malformed: tuple[BadSample, ...]
+    malformed: tuple[BadImage, ...]
     persons: int
     moved: int
     first_moved: int
@@ -149,7 +149,7 @@ def person_entries(data: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any
             yield number, entry
 
 
-def pack_people(data: Mapping[str, Any], images: Mapping[int, dict[str, Any]]) -> tuple[PackedPeople, Findings]:
+def pack_people(data: Mapping[str, Any], images: Mapping[int, dict[str, Any]]) -> tuple[AnnotationColumns, Findings]:
     """Checks and packs the person annotations of a COCO object.
 
     Args:
@@ -168,7 +168,7 @@ def pack_people(data: Mapping[str, Any], images: Mapping[int, dict[str, Any]]) -
     columns, problems = _check_all(candidates, list(images.values()), boxes, _prove(outlines, boxes))
     # 3. Pack what is well-formed and visible, and count the rest.
     names = [image["file_name"] for image in images.values()]
-    malformed = tuple(BadSample(names[owner], problem) for owner, problem in problems.items())
+    malformed = tuple(BadImage(names[owner], problem) for owner, problem in problems.items())
     packed = _pack(list(images), names, sizes, candidates, outlines, columns)
     return packed, _findings(malformed, candidates, columns)
 
@@ -217,7 +217,9 @@ def _candidates(entries: Iterable[tuple[int, dict[str, Any]]], images: Mapping[i
     return _Candidates(list(annotations.values()), ids, np.asarray(owners))
 
 
-def _gather(entries: Sequence[Mapping[str, Any]], sizes: NDArray[np.int32]) -> tuple[Outlines, NDArray[np.float64]]:
+def _gather(
+    entries: Sequence[Mapping[str, Any]], sizes: NDArray[np.int32]
+) -> tuple[PolygonColumns, NDArray[np.float64]]:
     """The polygons of all annotations that are not crowd regions, and ``(m, 4)`` boxes x, y, width, height.
 
     Nothing is checked but that polygons are lists of numbers; an annotation with any other has none here. A box that is
@@ -229,7 +231,7 @@ def _gather(entries: Sequence[Mapping[str, Any]], sizes: NDArray[np.int32]) -> t
         counts.append(_add_polygons(polygons, coordinates, lengths))
         _add_box(entry.get("bbox"), boxes)
     points = np.asarray(coordinates).reshape(-1, 2)
-    return Outlines(points, np.asarray(lengths), np.asarray(counts), sizes), np.asarray(boxes).reshape(-1, 4)
+    return PolygonColumns(points, np.asarray(lengths), np.asarray(counts), sizes), np.asarray(boxes).reshape(-1, 4)
 
 
 def _add_polygons(polygons: object, coordinates: array[float], lengths: array[int]) -> int:
@@ -278,7 +280,7 @@ def _clipped_boxes(boxes: NDArray[np.float64], sizes: NDArray[np.int32]) -> NDAr
     return np.where(corners > limits, limits, corners)
 
 
-def _prove(outlines: Outlines, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _prove(outlines: PolygonColumns, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
     """:func:`prove_boxes`, a chunk at a time."""
     polygons = np.concatenate([[0], np.cumsum(outlines.counts)])
     points = np.concatenate([[0], np.cumsum(outlines.lengths)])
@@ -286,7 +288,7 @@ def _prove(outlines: Outlines, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
     for start in range(0, len(boxes), _CHUNK):
         own = slice(start, start + _CHUNK)
         first, last = polygons[start], polygons[min(own.stop, len(boxes))]
-        part = Outlines(
+        part = PolygonColumns(
             outlines.points[points[first] : points[last]],
             outlines.lengths[first:last],
             outlines.counts[own],
@@ -379,9 +381,9 @@ def _pack(
     names: list[str],
     sizes: NDArray[np.int32],
     candidates: _Candidates,
-    outlines: Outlines,
+    outlines: PolygonColumns,
     columns: _CheckedColumns,
-) -> PackedPeople:
+) -> AnnotationColumns:
     """The columns of all images and of their well-formed, visible annotations, ordered by image, persons first."""
     encoded = [name.encode() for name in names]
     kept = np.flatnonzero(columns.well_formed & columns.is_visible)
@@ -390,7 +392,7 @@ def _pack(
     owners, is_crowd = candidates.owners[kept], columns.is_crowd[kept]
     first_persons = _offsets(np.bincount(owners, minlength=len(names)))
     polygons, lengths, points = _with_traced(outlines, _trace_persons(columns, sizes[candidates.owners]))
-    return PackedPeople(
+    return AnnotationColumns(
         image_ids=np.array(image_ids, np.int64),
         sizes=sizes,
         names=np.frombuffer(b"".join(encoded), np.uint8),
@@ -424,7 +426,7 @@ def _trace_persons(columns: _CheckedColumns, sizes: NDArray[np.int32]) -> dict[i
 
 
 def _with_traced(
-    outlines: Outlines, traced: Mapping[int, list[NDArray[np.float64]]]
+    outlines: PolygonColumns, traced: Mapping[int, list[NDArray[np.float64]]]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Appends the traced polygons to those of the file.
 
@@ -449,7 +451,7 @@ def _offsets(lengths: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
 
 
-def _findings(malformed: tuple[BadSample, ...], candidates: _Candidates, columns: _CheckedColumns) -> Findings:
+def _findings(malformed: tuple[BadImage, ...], candidates: _Candidates, columns: _CheckedColumns) -> Findings:
     """Counts annotations with a wrong box and invisible ones, and finds the first of each."""
     well_formed = np.flatnonzero(columns.well_formed)
     moved = well_formed[~columns.agrees[well_formed]]

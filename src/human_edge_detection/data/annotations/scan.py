@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from human_edge_detection.data.annotations.annotation_set import AnnotationSet, BadSample
+from human_edge_detection.data.annotations.annotation_set import AnnotationSet, BadImage
 from human_edge_detection.data.images.read import image_problem
 from human_edge_detection.errors import StorageError
 from human_edge_detection.files.cache import read_cached
@@ -42,7 +42,7 @@ class _Checked(NamedTuple):
     problem: str | None
 
 
-def bad_samples(people: AnnotationSet, *, cache: Path | None = None) -> tuple[BadSample, ...]:
+def bad_samples(people: AnnotationSet, *, cache: Path | None = None) -> tuple[BadImage, ...]:
     """The images that :func:`~human_edge_detection.data.images.read.read_image` would refuse.
 
     Each is read whole and decoded at an eighth of its size: 1 to 2 ms for one of 640 x 480 pixels.
@@ -75,7 +75,7 @@ def bad_samples(people: AnnotationSet, *, cache: Path | None = None) -> tuple[Ba
     }
     if cache is not None and good != known:
         _write_cache(cache, {**key, "good": good})
-    return tuple(BadSample(result.file_name, result.problem) for result in results if result.problem is not None)
+    return tuple(BadImage(result.file_name, result.problem) for result in results if result.problem is not None)
 
 
 def _check_image(folder: Path, name: str, size: tuple[int, int], known: Mapping[str, str]) -> _Checked:

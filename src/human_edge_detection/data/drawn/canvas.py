@@ -55,7 +55,7 @@ class Canvas:
         self.grain = noise((self.height, self.width), rng, octaves=(3, 8, 24, 96))
         self.light_x = float(rng.uniform(-0.6, 0.6))
 
-    def paint(
+    def fill_polygon(
         self, outline: Points, axis: tuple[Points, Points], half_width: float, look: Material, owner: int = 0
     ) -> None:
         """Fills a polygon with a shaded, patterned surface.

@@ -133,7 +133,7 @@ def _write_split(root: Path, split: str, count: int, size: tuple[int, int], seed
         rng = np.random.default_rng((*seed, number))
         people = 0 if place_in_order < empty else int(rng.choice([1, 2, 3, 4, 5], p=[0.25, 0.28, 0.22, 0.15, 0.1]))
         crowd = empty <= place_in_order < empty + crowded
-        image, found = draw_picture(size, rng, people=people, crowd=crowd)
+        image, found = draw_image(size, rng, people=people, crowd=crowd)
         name = f"{split}_{number:05d}.jpg"
         encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
         (folder / name).write_bytes(encoded.tobytes())
@@ -151,7 +151,7 @@ def _write_split(root: Path, split: str, count: int, size: tuple[int, int], seed
     file.write_text(json.dumps(data) + "\n", encoding="utf-8")
 
 
-def draw_picture(
+def draw_image(
     size: tuple[int, int], rng: np.random.Generator, *, people: int, crowd: bool
 ) -> tuple[NDArray[np.uint8], list[dict[str, Any]]]:
     """Draws one image and annotates the visible persons.

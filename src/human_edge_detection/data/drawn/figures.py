@@ -219,7 +219,7 @@ def draw_figure(
     wide = height * looks.build
     if not headless and looks.hair_style == "long":
         back = body.head + point(0, 0.07 * height)
-        canvas.paint(
+        canvas.fill_polygon(
             ellipse(back, (0.062 * height, 0.12 * height)), (body.head, back), 0.07 * height, looks.hair, owner
         )
     _draw_arm(canvas, body, looks, height, owner, 0)
@@ -235,12 +235,14 @@ def _draw_arm(canvas: Canvas, body: Joints, looks: Looks, height: float, owner: 
     wide = height * looks.build
     shoulder, elbow, hand = body.shoulders[side], body.elbows[side], body.hands[side]
     hand_end = hand + (hand - elbow) * 0.18
-    canvas.paint(
+    canvas.fill_polygon(
         limb(hand, hand_end, 0.017 * height, 0.014 * height), (hand, hand_end), 0.02 * height, looks.skin, owner
     )
     fore = looks.top if looks.sleeves == "long" else looks.skin
-    canvas.paint(limb(elbow, hand, 0.026 * wide, 0.018 * wide), (elbow, hand), 0.027 * wide, fore, owner)
-    canvas.paint(limb(shoulder, elbow, 0.033 * wide, 0.028 * wide), (shoulder, elbow), 0.036 * wide, looks.top, owner)
+    canvas.fill_polygon(limb(elbow, hand, 0.026 * wide, 0.018 * wide), (elbow, hand), 0.027 * wide, fore, owner)
+    canvas.fill_polygon(
+        limb(shoulder, elbow, 0.033 * wide, 0.028 * wide), (shoulder, elbow), 0.036 * wide, looks.top, owner
+    )
 
 
 def _draw_leg(canvas: Canvas, body: Joints, looks: Looks, wide: float, height: float, owner: int, side: int) -> None:
@@ -248,11 +250,11 @@ def _draw_leg(canvas: Canvas, body: Joints, looks: Looks, wide: float, height: f
     toe = foot + point((0.5 if side else -0.5) + (body.knees[0][0] + body.knees[1][0] > 2 * hip[0]) * 0.3, 0.25) * (
         0.05 * height
     )
-    canvas.paint(limb(foot, toe, 0.024 * height, 0.019 * height), (foot, toe), 0.03 * height, looks.shoes, owner)
+    canvas.fill_polygon(limb(foot, toe, 0.024 * height, 0.019 * height), (foot, toe), 0.03 * height, looks.shoes, owner)
     shin = looks.bottom if looks.lower == "trousers" else looks.skin
-    canvas.paint(limb(knee, foot, 0.040 * wide, 0.024 * wide), (knee, foot), 0.042 * wide, shin, owner)
+    canvas.fill_polygon(limb(knee, foot, 0.040 * wide, 0.024 * wide), (knee, foot), 0.042 * wide, shin, owner)
     thigh = looks.skin if looks.lower == "skirt" else looks.bottom
-    canvas.paint(limb(hip, knee, 0.056 * wide, 0.042 * wide), (hip, knee), 0.058 * wide, thigh, owner)
+    canvas.fill_polygon(limb(hip, knee, 0.056 * wide, 0.042 * wide), (hip, knee), 0.058 * wide, thigh, owner)
 
 
 def _draw_torso(canvas: Canvas, body: Joints, looks: Looks, wide: float, height: float, owner: int) -> None:
@@ -266,9 +268,9 @@ def _draw_torso(canvas: Canvas, body: Joints, looks: Looks, wide: float, height:
         waist = hips - point(0, 0.04 * height)
         half = point(0.07 * wide, 0)
         skirt = np.array([waist - half, waist + half, hem + point(flare, 0), hem - point(flare, 0)])
-        canvas.paint(skirt, (hips, hem), flare, looks.bottom, owner)
+        canvas.fill_polygon(skirt, (hips, hem), flare, looks.bottom, owner)
     neck = body.chest + (body.head - body.chest) * 0.6
-    canvas.paint(
+    canvas.fill_polygon(
         limb(body.chest, neck, 0.026 * height, 0.024 * height), (body.chest, neck), 0.03 * height, looks.skin, owner
     )
     bottom = hips + (hips - body.chest) * (0.45 if looks.coat else 0.08)
@@ -282,21 +284,21 @@ def _draw_torso(canvas: Canvas, body: Joints, looks: Looks, wide: float, height:
     )
     left = [center - point(reach, 0) for center, reach in sides]
     right = [center + point(reach, 0) for center, reach in reversed(sides)]
-    canvas.paint(np.array(left + right), spine, span + 0.03 * wide, looks.top, owner)
+    canvas.fill_polygon(np.array(left + right), spine, span + 0.03 * wide, looks.top, owner)
 
 
 def _draw_head(canvas: Canvas, body: Joints, looks: Looks, height: float, owner: int) -> None:
     size, center = looks.head * height, body.head
     axis = (center - point(0, size), center + point(0, size))
-    canvas.paint(ellipse(center, (0.76 * size, size)), axis, 0.85 * size, looks.skin, owner)
+    canvas.fill_polygon(ellipse(center, (0.76 * size, size)), axis, 0.85 * size, looks.skin, owner)
     if looks.face and size > 9:
         offset = 0.25 * size * looks.turn
         dark = Material((45, 30, 28), roughness=0.0, roundness=0.0)
         for eye in (-0.3, 0.3):
             at = center + point(eye * size + offset, -0.05 * size)
-            canvas.paint(ellipse(at, (0.10 * size, 0.07 * size), corners=8), axis, size, dark, owner)
+            canvas.fill_polygon(ellipse(at, (0.10 * size, 0.07 * size), corners=8), axis, size, dark, owner)
         mouth = ellipse(center + point(offset, 0.48 * size), (0.24 * size, 0.06 * size), corners=8)
-        canvas.paint(mouth, axis, size, Material((150, 65, 65), roughness=0.0, roundness=0.0), owner)
+        canvas.fill_polygon(mouth, axis, size, Material((150, 65, 65), roughness=0.0, roundness=0.0), owner)
     _draw_hair(canvas, center, axis, looks, size, owner)
 
 
@@ -304,7 +306,7 @@ def _draw_hair(
     canvas: Canvas, center: Points, axis: tuple[Points, Points], looks: Looks, size: float, owner: int
 ) -> None:
     if not looks.face:  # seen from behind
-        canvas.paint(
+        canvas.fill_polygon(
             ellipse(center - point(0, 0.1 * size), (0.8 * size, 0.95 * size)), axis, 0.9 * size, looks.hair, owner
         )
         return
@@ -314,11 +316,11 @@ def _draw_hair(
     )
     fringe = np.array([[0.62, -0.35], [0.1, -0.55], [-0.55, -0.42]]) * size + center
     material = looks.top if looks.hair_style == "hat" else looks.hair
-    canvas.paint(np.concatenate([rim, fringe]), axis, 0.9 * size, material, owner)
+    canvas.fill_polygon(np.concatenate([rim, fringe]), axis, 0.9 * size, material, owner)
     if looks.hair_style == "hat":
         brim = ellipse(center - point(0, 0.42 * size), (1.15 * size, 0.13 * size))
-        canvas.paint(brim, (center - point(size, 0), center + point(size, 0)), 0.2 * size, material, owner)
+        canvas.fill_polygon(brim, (center - point(size, 0), center + point(size, 0)), 0.2 * size, material, owner)
     if looks.hair_style == "bun":
-        canvas.paint(
+        canvas.fill_polygon(
             ellipse(center - point(0, 1.15 * size), (0.34 * size, 0.34 * size)), axis, 0.4 * size, looks.hair, owner
         )

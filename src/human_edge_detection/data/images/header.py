@@ -52,7 +52,7 @@ def read_header(content: bytes) -> ImageHeader:
         raise DataError("is empty (0 bytes); download or copy it again")
     parse = next((parser for signature, parser in _PARSERS.items() if content.startswith(signature)), None)
     if parse is None:
-        raise DataError(f"is not a picture in JPEG, PNG, WebP or BMP (it begins with {content[:12]!r}); convert it")
+        raise DataError(f"is not an image in JPEG, PNG, WebP or BMP (it begins with {content[:12]!r}); convert it")
     try:
         height, width, orientation = parse(content)
     except struct.error:

@@ -48,7 +48,7 @@ def shape_of(annotation: PersonAnnotation, height: int, width: int) -> Shape:
     return [list(annotation.outlines) or trace(compress(annotation.segmentation, height, width))]
 
 
-class Silhouettes:
+class ShapeSet:
     """The shapes of one image, in its pixels, with all corners in one array so that they are mapped at once."""
 
     def __init__(self, shapes: Iterable[Shape]) -> None:
@@ -141,7 +141,7 @@ class Silhouettes:
 
 
 def for_painting(points: Outline) -> NDArray[np.int32]:
-    """Points in pixels of the output, ``(P, 2)``, as fixed-point numbers on the plane of :meth:`Silhouettes.paint`."""
+    """Points in pixels of the output, ``(P, 2)``, as fixed-point numbers on the plane of :meth:`ShapeSet.paint`."""
     # To OpenCV's origin, the centre of the first pixel, shifted by the margin; then rounded to fixed point.
     fixed = np.rint(points * 2.0**_FRACTION_BITS + (_MARGIN_PX - 0.5) * 2**_FRACTION_BITS)
     return np.clip(fixed, -_MAX_COORDINATE, _MAX_COORDINATE).astype(np.int32, order="C")

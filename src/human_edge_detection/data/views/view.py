@@ -19,8 +19,8 @@ from human_edge_detection.data.annotations.annotation_set import AnnotationSet
 from human_edge_detection.data.annotations.columns import AnnotatedImage
 from human_edge_detection.data.images.read import read_shrunk
 from human_edge_detection.data.views.augment import FILL_COLOR, View
-from human_edge_detection.data.views.rasterize import FULL, Outline, Silhouettes, for_painting, shape_of
-from human_edge_detection.data.views.warp import ENOUGH, Matrix, inverse, scaling, strides, warp
+from human_edge_detection.data.views.rasterize import FULL, Outline, ShapeSet, for_painting, shape_of
+from human_edge_detection.data.views.warp import MIN_SOURCE_PX, Matrix, inverse, scaling, strides, warp
 from human_edge_detection.structures import IGNORE, NON_TARGET, TARGET
 
 _FILL_BGR: Final = FILL_COLOR[::-1]
@@ -57,7 +57,7 @@ def view_images(
     # 1. From pixels of the image file to pixels of each output.
     matrices = [scaling(width, height) @ view.matrix for height, width in sizes]
     # 2. Decode at a reduced size when the largest output still has enough pixels to average.
-    most = min(min(strides(matrix)) for matrix in matrices) / ENOUGH
+    most = min(min(strides(matrix)) for matrix in matrices) / MIN_SOURCE_PX
     image, factor = read_shrunk(people.images_dir / record.file_name, full_size, most)
     # 3. Warp, then change the colours of the output, which has fewer pixels than the image file.
     return [
@@ -93,15 +93,15 @@ class PeopleInView:
         shapes = [shape_of(annotation, height, width) for annotation in annotations]
         frame = _UNIT_SQUARE * (width, height)
         self._extent = frame[2].tolist()
-        self._silhouettes = Silhouettes([*shapes, [[frame]]])
+        self._shapes = ShapeSet([*shapes, [[frame]]])
         self._persons = len(record.persons)
         self._crowds = range(self._persons, len(shapes))
         self._frame = len(shapes)
-        points = self._silhouettes.points
+        points = self._shapes.points
         self._is_inside_image = bool(
             (points.min(axis=0) >= -_TOLERANCE).all() and (points <= frame[2] + _TOLERANCE).all()
         )
-        self._points = self._silhouettes.map(matrix)
+        self._points = self._shapes.map(matrix)
         self._to_image = inverse(matrix)[:2].tolist()
 
     @cached_property
@@ -110,7 +110,7 @@ class PeopleInView:
         window = self._window()
         if window is None or not self._persons:
             return np.zeros((self._persons, 4))
-        boxes = self._silhouettes.boxes(self._persons, self._points, window)
+        boxes = self._shapes.boxes(self._persons, self._points, window)
         is_visible = ((boxes[:, 2:] - boxes[:, :2]) * self._extent >= _MIN_VISIBLE_PX).all(axis=1, keepdims=True)
         return np.where(is_visible, boxes, 0.0)
 
@@ -133,7 +133,7 @@ class PeopleInView:
         overlaps[range(len(boxes)), targets] = False
         for mask, box, target, others in zip(masks, boxes.tolist(), targets.tolist(), overlaps, strict=True):
             # 2. Coverage of the fine pixels by the target, by any person, and by the image.
-            grid = _Grid(self._silhouettes, self._points, box, size)
+            grid = _Grid(self._shapes, self._points, box, size)
             image = self._image_coverage(grid, box)
             target_fine = self._person_coverage(grid, [target], image)
             person_fine = target_fine
@@ -156,7 +156,7 @@ class PeopleInView:
 
         :func:`~human_edge_detection.data.dataset.person_mask` within a tolerance in its tests.
         """
-        grid = _Grid(self._silhouettes, self._points, _WHOLE_VIEW, size)
+        grid = _Grid(self._shapes, self._points, _WHOLE_VIEW, size)
         image = self._image_coverage(grid, _WHOLE_VIEW)
         person_fine = self._person_coverage(grid, np.flatnonzero(self.boxes[:, 2]), image)
         is_person = grid.mean(person_fine) > FULL // 2
@@ -223,11 +223,11 @@ class PeopleInView:
 class _Grid:
     """The supersampled pixels of a box, on which shapes are rasterised."""
 
-    def __init__(self, silhouettes: Silhouettes, points: Outline, box: Sequence[float], size: tuple[int, int]) -> None:
+    def __init__(self, shapes: ShapeSet, points: Outline, box: Sequence[float], size: tuple[int, int]) -> None:
         """Maps points from fractions of the view to fine pixels of the box.
 
         Args:
-            silhouettes: The shapes.
+            shapes: The shapes.
             points: Their points in fractions of the view.
             box: ``x1, y1, x2, y2`` in fractions of the view.
             size: (height, width) of the mask, in mask pixels.
@@ -237,11 +237,11 @@ class _Grid:
         self._fine = (size[0] * _SUPERSAMPLING, size[1] * _SUPERSAMPLING)
         scale = np.array([self._fine[1] / (x2 - x1), self._fine[0] / (y2 - y1)])
         self._points = for_painting((points - (x1, y1)) * scale)
-        self._silhouettes = silhouettes
+        self._shapes = shapes
 
     def paint(self, numbers: Iterable[int]) -> NDArray[np.uint8]:
         """How much of each fine pixel any of these shapes covers, 0 to :data:`FULL`."""
-        return self._silhouettes.paint(numbers, self._points, self._fine)
+        return self._shapes.paint(numbers, self._points, self._fine)
 
     def mean(self, plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The mean over the fine pixels of each mask pixel."""

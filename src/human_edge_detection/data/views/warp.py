@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-ENOUGH: Final = 3.0
+MIN_SOURCE_PX: Final = 3.0
 """Least number of source pixels along each axis of one output pixel that a reduction of the source must leave."""
 
 Matrix = NDArray[np.float64]
@@ -107,12 +107,12 @@ def _crop_to_visible(
 
 
 def _reduce(image: NDArray[np.uint8], matrix: Matrix) -> tuple[NDArray[np.uint8], Matrix]:
-    """Averages whole blocks of pixels, which is quick, and leaves :data:`ENOUGH` pixels for each output pixel.
+    """Averages whole blocks of pixels, which is quick, and leaves :data:`MIN_SOURCE_PX` pixels for each output pixel.
 
     Returns:
         The reduced image, without an incomplete last block of each axis, and the matrix from it to the output.
     """
-    x, y = (max(1, int(stride / ENOUGH)) for stride in strides(matrix))
+    x, y = (max(1, int(stride / MIN_SOURCE_PX)) for stride in strides(matrix))
     height, width = image.shape[0] // y, image.shape[1] // x
     if x == y == 1 or not height or not width:
         return image, matrix

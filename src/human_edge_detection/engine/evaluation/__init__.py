@@ -1,1 +1,1 @@
-"""How good a model is on a data set, image by image, and pictures of what it sees."""
+"""How good a model is on a data set, image by image, and figures of what it sees."""

@@ -61,12 +61,12 @@ def count_per_image(
     return PerImage(
         checkpoint_sha256=trained.sha256,
         data_fingerprint=people.fingerprint,
-        images=_photographs(metrics, people),
+        images=_images(metrics, people),
         rois=_rois(metrics.roi_scores, people),
     )
 
 
-def _photographs(metrics: SegmentationMetrics, people: AnnotationSet) -> ImageCounts:
+def _images(metrics: SegmentationMetrics, people: AnnotationSet) -> ImageCounts:
     ids = people.images.ids.tolist()
     confusion = {score.image_id: score.confusion for score in metrics.image_scores}
     return ImageCounts.model_validate(

@@ -1,6 +1,6 @@
-"""Pictures of what a model sees: image, ground truth, student, teacher and error, side by side."""
+"""Figures of what a model sees: image, ground truth, student, teacher and error, side by side."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,13 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from human_edge_detection.experiments.schema.heads import BY_NAME
 from human_edge_detection.files.write import write_atomically
 from human_edge_detection.metrics.confusion import confusion_matrices
 from human_edge_detection.metrics.paste import Value, paste_roi
 from human_edge_detection.metrics.segmentation import target_iou
 from human_edge_detection.structures import CLASS_NAMES, IGNORE, NON_TARGET, TARGET, Batch, SegmentationOutput
 
-Picture = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
+"""An image or a figure, ``(H, W, 3)`` RGB, or a map of classes ``(H, W)``."""
 Mask = NDArray[np.bool_]
 Colour = tuple[int, int, int]
 
@@ -36,6 +38,7 @@ FALSE_POSITIVE: Colour = (235, 40, 40)
 WRONG_PERSON: Colour = (255, 220, 0)
 ERRORS = (CORRECT, FALSE_NEGATIVE, FALSE_POSITIVE, WRONG_PERSON)
 """In the order of the codes 1 to 4 of an error map; where rois overlap, the highest code is shown."""
+_FULL_IMAGE = BY_NAME["full_image"].key
 LEGEND = {
     "person (own colour)": PERSONS[0],
     "non-target (hatched)": GREY,
@@ -49,122 +52,131 @@ LEGEND = {
 
 class _Panel(NamedTuple):
     title: str
-    picture: Picture
+    pixels: Pixels
+
+
+class _Model(NamedTuple):
+    """A model by the name in titles, with its output to the whole batch."""
+
+    name: str
+    output: SegmentationOutput
+    with_errors: bool
 
 
 def draw_comparison(
     batch: Batch, student: SegmentationOutput, teacher: SegmentationOutput | None, *, max_images: int
-) -> list[tuple[str, Picture]]:
-    """One picture for each of the first ``max_images`` images of a batch.
+) -> list[tuple[str, Pixels]]:
+    """One figure for each of the first ``max_images`` images of a batch.
 
     The first row shows the persons: boxes, true masks, the student's, the teacher's, the student's errors. The second
-    shows the people of the full image and the probability of a person. What a model does not answer is left out.
+    shows the people of the full image and the probability of a person. What a model has no head for is left out.
 
     Args:
         batch: What the models were given; any device.
         student: The student's output to it.
         teacher: The teacher's output to it, if there is a teacher.
-        max_images: Pictures at most.
+        max_images: Figures at most.
 
     Returns:
         ``(file stem, (height, width, 3) uint8 RGB)`` for each image.
     """
-    models = {"student": student} | ({"teacher": teacher} if teacher is not None else {})
+    models = [_Model("student", student, with_errors=True)]
+    if teacher is not None:
+        models.append(_Model("teacher", teacher, with_errors=False))
     return [
         (f"image_{image_id:012d}", _draw_image(batch, models, index))
         for index, image_id in enumerate(batch.image_ids[:max_images])
     ]
 
 
-def write_pictures(folder: Path, pictures: Iterable[tuple[str, Picture]]) -> None:
-    """Writes each picture as ``<folder>/<stem>.png``; makes the folder.
+def write_figures(folder: Path, figures: Iterable[tuple[str, Pixels]]) -> None:
+    """Writes each figure as ``<folder>/<stem>.png``; makes the folder.
 
     Raises:
-        StorageError: A picture cannot be written.
+        StorageError: A figure cannot be written.
     """
-    for stem, rgb in pictures:
+    for stem, rgb in figures:
         _, png = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
         write_atomically(folder / f"{stem}.png", png.tobytes())
 
 
-def _draw_image(batch: Batch, models: Mapping[str, SegmentationOutput], index: int) -> Picture:
-    record = _photograph(batch.images[index])
-    rows = [_person_row(record, batch, models, index)]
-    full_image = {name: output.aux.get("full_image_logits") for name, output in models.items()}
-    predicted = {name: logits[index, 0] for name, logits in full_image.items() if logits is not None}
-    if predicted:
-        rows.append(_people_row(record, batch.person_masks[index], predicted))
+def _draw_image(batch: Batch, models: Sequence[_Model], index: int) -> Pixels:
+    image = _readable(batch.images[index])
+    rows = [_person_row(image, batch, models, index)]
+    of_image = [model for model in models if _FULL_IMAGE in model.output.aux]
+    if of_image:
+        rows.append(_people_row(image, batch, of_image, index))
     return _assemble(rows)
 
 
-def _person_row(record: Picture, batch: Batch, models: Mapping[str, SegmentationOutput], index: int) -> list[_Panel]:
+def _person_row(image: Pixels, batch: Batch, models: Sequence[_Model], index: int) -> list[_Panel]:
     """Boxes, truth, each model's masks, the student's errors."""
     chosen = (batch.rois[:, 0] == index).nonzero()[:, 0]
     boxes = batch.rois[chosen, 1:].float().cpu().numpy()
     truth = batch.roi_masks[chosen]
-    true_maps = _paste_all(truth, boxes, record)
+    true_maps = _paste_all(truth, boxes, image)
     count = "1 person" if len(boxes) == 1 else f"{len(boxes)} persons"
     row = [
-        _Panel(f"image, {count}", _draw_boxes(record, boxes)),
-        _Panel("ground truth", _draw_persons(record, true_maps)),
+        _Panel(f"image, {count}", _draw_boxes(image, boxes)),
+        _Panel("ground truth", _draw_persons(image, true_maps)),
     ]
     errors = []
-    for name, output in models.items():
+    for name, output, with_errors in models:
         if len(output.logits) != len(batch.rois):
             continue
         classes = output.logits[chosen].argmax(1)
-        maps = _paste_all(classes, boxes, record)
+        maps = _paste_all(classes, boxes, image)
         iou = float(target_iou(confusion_matrices(classes, truth, len(CLASS_NAMES))).nanmean())
         title = f"{name}, mean target IoU {iou:.2f}" if iou == iou else name
-        row.append(_Panel(title, _draw_persons(record, maps)))
-        if name == "student":
-            codes = np.zeros(record.shape[:2], np.uint8)
+        row.append(_Panel(title, _draw_persons(image, maps)))
+        if with_errors:
+            codes = np.zeros(image.shape[:2], np.uint8)
             for prediction, true in zip(maps, true_maps, strict=True):
                 codes = np.maximum(codes, _error_codes(prediction, true))
-            errors.append(_Panel("student error", _draw_errors(record, codes)))
+            errors.append(_Panel(f"{name} error", _draw_errors(image, codes)))
     return row + errors
 
 
-def _people_row(record: Picture, truth: Tensor, logits: Mapping[str, Tensor]) -> list[_Panel]:
+def _people_row(image: Pixels, batch: Batch, models: Sequence[_Model], index: int) -> list[_Panel]:
     """Plain image, all people, each model's probability of a person, the student's errors."""
-    size = record.shape[:2]
-    people = truth.to(torch.uint8).cpu().numpy()
-    true_map = _resize(people, size, cv2.INTER_NEAREST)
-    row = [_Panel("photograph", record), _Panel("all people", _draw_persons(record, [true_map]))]
+    size = image.shape[:2]
+    truth = batch.person_masks[index].to(torch.uint8).cpu().numpy()
+    true_map = _resize(truth, size, cv2.INTER_NEAREST)
+    row = [_Panel("image", image), _Panel("all people", _draw_persons(image, [true_map]))]
     errors = []
-    for name, logit in logits.items():
-        probability = logit.float().sigmoid().cpu().numpy()
+    for name, output, with_errors in models:
+        probability = output.aux[_FULL_IMAGE][index, 0].float().sigmoid().cpu().numpy()
         enlarged = _resize(probability, size, cv2.INTER_LINEAR)
-        row.append(_Panel(f"{name}, person probability", _draw_probability(record, enlarged)))
-        if name == "student":
+        row.append(_Panel(f"{name}, person probability", _draw_probability(image, enlarged)))
+        if with_errors:
             # Compared before they are enlarged: interpolation would draw errors along every border.
-            codes = _error_codes((probability > 0.5).astype(np.uint8), people)
-            picture = _draw_errors(record, _resize(codes, size, cv2.INTER_NEAREST))
-            errors.append(_Panel("student error, all people", picture))
+            codes = _error_codes((probability > 0.5).astype(np.uint8), truth)
+            drawn = _draw_errors(image, _resize(codes, size, cv2.INTER_NEAREST))
+            errors.append(_Panel(f"{name} error, all people", drawn))
     return row + errors
 
 
-def _photograph(image: Tensor) -> Picture:
-    """``(3, IH, IW)`` in [0, 1] as a picture of a readable size."""
+def _readable(image: Tensor) -> Pixels:
+    """``(3, IH, IW)`` in [0, 1] as pixels of a readable size."""
     pixels = (image.detach().float().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
     height, width = pixels.shape[:2]
     panel_width = min(max(width, PANEL_WIDTHS[0]), PANEL_WIDTHS[1])
     return _resize(np.ascontiguousarray(pixels), (round(height * panel_width / width), panel_width), cv2.INTER_CUBIC)
 
 
-def _paste_all(classes: Tensor, boxes: NDArray[np.float32], record: Picture) -> list[Picture]:
+def _paste_all(classes: Tensor, boxes: NDArray[np.float32], image: Pixels) -> list[Pixels]:
     """A class map of the whole panel for each roi, background outside it."""
     maps = []
     for values, box in zip(classes.to(torch.uint8).cpu().numpy(), boxes, strict=True):
-        canvas = np.zeros(record.shape[:2], np.uint8)
+        canvas = np.zeros(image.shape[:2], np.uint8)
         where, pasted = paste_roi(values, box, (len(canvas), len(canvas[0])), linear=False)
         canvas[where] = pasted
         maps.append(canvas)
     return maps
 
 
-def _error_codes(prediction: Picture, truth: Picture) -> Picture:
-    """Codes of ``ERRORS`` where the roi's own person is answered or true, 0 elsewhere and where it is ignored."""
+def _error_codes(prediction: Pixels, truth: Pixels) -> Pixels:
+    """Codes of ``ERRORS`` where the roi's own person is predicted or true, 0 elsewhere and where it is ignored."""
     predicted, true = prediction == TARGET, truth == TARGET
     conditions = [
         truth == IGNORE,
@@ -176,56 +188,56 @@ def _error_codes(prediction: Picture, truth: Picture) -> Picture:
     return np.select(conditions, [0, 4, 3, 2, 1], 0).astype(np.uint8)
 
 
-def _draw_boxes(record: Picture, boxes: NDArray[np.float32]) -> Picture:
-    picture = record.copy()
-    height, width = picture.shape[:2]
+def _draw_boxes(image: Pixels, boxes: NDArray[np.float32]) -> Pixels:
+    canvas = image.copy()
+    height, width = canvas.shape[:2]
     for number, box in enumerate(boxes):
         x1, y1, x2, y2 = (int(side) for side in (box * [width, height, width, height]).round())
-        cv2.rectangle(picture, (x1, y1), (x2, y2), PERSONS[number % len(PERSONS)], 2)
-    return picture
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), PERSONS[number % len(PERSONS)], 2)
+    return canvas
 
 
-def _draw_persons(record: Picture, maps: Sequence[Picture]) -> Picture:
+def _draw_persons(image: Pixels, maps: Sequence[Pixels]) -> Pixels:
     """Each map's target in its own colour with an outline, small on top; hatched: people, nobody's target."""
-    picture = _faded(record)
-    stack = np.stack([np.zeros(record.shape[:2], np.uint8), *maps])
+    canvas = _faded(image)
+    stack = np.stack([np.zeros(image.shape[:2], np.uint8), *maps])
     target, others, ignored = ((stack == value).any(0) for value in (TARGET, NON_TARGET, IGNORE))
-    picture[ignored] //= 3
-    picture[others & ~target & _stripes(record.shape[:2])] = GREY
+    canvas[ignored] //= 3
+    canvas[others & ~target & _stripes(image.shape[:2])] = GREY
     for number in sorted(range(len(maps)), key=lambda number: -int((maps[number] == TARGET).sum())):
         person = maps[number] == TARGET
         colour = PERSONS[number % len(PERSONS)]
-        _tint(picture, person, colour, 0.6)
+        _tint(canvas, person, colour, 0.6)
         outlines, _ = cv2.findContours(person.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(picture, outlines, -1, colour, 2)
-    return picture
+        cv2.drawContours(canvas, outlines, -1, colour, 2)
+    return canvas
 
 
-def _draw_errors(record: Picture, codes: Picture) -> Picture:
-    picture = _faded(record)
+def _draw_errors(image: Pixels, codes: Pixels) -> Pixels:
+    canvas = _faded(image)
     for code, colour in enumerate(ERRORS, start=1):
-        _tint(picture, codes == code, colour, 0.4 if colour == CORRECT else 0.9)
-    return picture
+        _tint(canvas, codes == code, colour, 0.4 if colour == CORRECT else 0.9)
+    return canvas
 
 
-def _draw_probability(record: Picture, probability: NDArray[np.float32]) -> Picture:
+def _draw_probability(image: Pixels, probability: NDArray[np.float32]) -> Pixels:
     """Colours from dark (0) to bright (1) over a hint of the image, with the border at one half in white."""
     levels = (probability * 255).round().astype(np.uint8)
     heat = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
-    picture = cv2.addWeighted(heat, 0.75, _faded(record), 0.25, 0.0).astype(np.uint8)
+    canvas = cv2.addWeighted(heat, 0.75, _faded(image), 0.25, 0.0).astype(np.uint8)
     outlines, _ = cv2.findContours((probability > 0.5).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(picture, outlines, -1, PAPER, 1)
-    return picture
+    cv2.drawContours(canvas, outlines, -1, PAPER, 1)
+    return canvas
 
 
-def _faded(record: Picture) -> Picture:
+def _faded(image: Pixels) -> Pixels:
     """The image without colour and weaker, so that colours drawn on it stand out."""
-    grey = cv2.cvtColor(cv2.cvtColor(record, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     return (grey * 0.65 + 25).astype(np.uint8)
 
 
-def _tint(picture: Picture, where: Mask, colour: Colour, strength: float) -> None:
-    picture[where] = (picture[where] * (1 - strength) + np.array(colour) * strength).astype(np.uint8)
+def _tint(canvas: Pixels, where: Mask, colour: Colour, strength: float) -> None:
+    canvas[where] = (canvas[where] * (1 - strength) + np.array(colour) * strength).astype(np.uint8)
 
 
 def _stripes(size: tuple[int, ...]) -> Mask:
@@ -237,9 +249,9 @@ def _resize(values: NDArray[Value], size: tuple[int, ...], interpolation: int) -
     return cv2.resize(values, (size[1], size[0]), interpolation=interpolation).astype(values.dtype, copy=False)
 
 
-def _assemble(rows: Sequence[Sequence[_Panel]]) -> Picture:
+def _assemble(rows: Sequence[Sequence[_Panel]]) -> Pixels:
     """Rows of titled panels above the legend."""
-    height, width = rows[0][0].picture.shape[:2]
+    height, width = rows[0][0].pixels.shape[:2]
     page_width = GAP + max(map(len, rows)) * (width + GAP)
     page = np.full((len(rows) * (TITLE_HEIGHT + height + GAP), page_width, 3), PAPER, np.uint8)
     for row, panels in enumerate(rows):
@@ -247,11 +259,11 @@ def _assemble(rows: Sequence[Sequence[_Panel]]) -> Picture:
         for column, panel in enumerate(panels):
             left = GAP + column * (width + GAP)
             _write(page, panel.title, left, top - 8)
-            page[top : top + height, left : left + width] = panel.picture
+            page[top : top + height, left : left + width] = panel.pixels
     return np.concatenate([page, _legend(page_width)])
 
 
-def _legend(width: int) -> Picture:
+def _legend(width: int) -> Pixels:
     """Swatches and their meaning, on as many lines as the width needs."""
     lines = [np.full((LEGEND_HEIGHT, width, 3), PAPER, np.uint8)]
     left = GAP
@@ -266,5 +278,5 @@ def _legend(width: int) -> Picture:
     return np.concatenate(lines)
 
 
-def _write(picture: Picture, text: str, left: int, baseline: int) -> None:
-    cv2.putText(picture, text, (left, baseline), FONT, FONT_SCALE, INK, 1, cv2.LINE_AA)
+def _write(canvas: Pixels, text: str, left: int, baseline: int) -> None:
+    cv2.putText(canvas, text, (left, baseline), FONT, FONT_SCALE, INK, 1, cv2.LINE_AA)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import torch
 
 from human_edge_detection.data.annotations.annotation_set import AnnotationSet, split_off
-from human_edge_detection.data.loader import BatchLoader, validation_batches
+from human_edge_detection.data.loader import MIN_VALIDATION_BATCH, BatchLoader, validation_batches
 from human_edge_detection.engine.build import Splits, build_validation_set
 from human_edge_detection.engine.device import Precision
 from human_edge_detection.engine.evaluation.evaluate import evaluate
 from human_edge_detection.engine.teaching.teacher import Teacher
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.experiments.schema.model import ModelConfig
-
-_MIN_BATCH: Final = 4
-"""Without gradients more images fit in memory than the training batch of a small machine."""
 
 
 class AlphaHoldout(NamedTuple):
@@ -53,7 +50,7 @@ def measure_holdout(
     def batches(sizes: ModelConfig) -> BatchLoader:
         return validation_batches(
             build_validation_set(sizes, held_out),
-            batch_size=max(settings.batch_size, _MIN_BATCH),
+            batch_size=max(settings.batch_size, MIN_VALIDATION_BATCH),
             num_workers=config.data.num_workers,
         )
 

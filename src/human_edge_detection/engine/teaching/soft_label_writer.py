@@ -174,7 +174,7 @@ class _Writer:
         return len(content) == part_bytes(content, count, heads)
 
     def _check_space(self, missing: Sequence[tuple[int, int]], everything: int, heads: Heads) -> None:
-        """Before the first answer; an upper bound, as augmentation moves a few persons out of their pictures."""
+        """Before the teacher is run; an upper bound, as augmentation moves a few persons out of their images."""
         views = self.config.data.cache_views or 0
         of_view = largest_bytes(self.splits.train, self.config.data.max_rois_per_image, heads)
         need = of_view * views * len(missing) // everything

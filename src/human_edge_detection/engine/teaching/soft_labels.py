@@ -44,7 +44,7 @@ Heads = dict[str, tuple[int, int, int]]
 
 
 class SoftLabelKey(Section):
-    """All that a soft label depends on. A soft label to anything else would be one to another picture."""
+    """All that a soft label depends on. A soft label to anything else would be one to another image."""
 
     format_version: Literal[2] = 2
     teacher_sha256: str
@@ -300,7 +300,7 @@ def soft_label_bytes(persons: int, heads: Heads, *, images: int) -> int:
 
 
 def largest_bytes(people: AnnotationSet, max_rois: int, heads: Heads) -> int:
-    """What one view of ``people`` takes at most; less where augmentation moves somebody out of the picture."""
+    """What one view of ``people`` takes at most; less where augmentation moves somebody out of the image."""
     persons = int(np.minimum(people.images.person_counts, max_rois).sum())
     images = len(people.images)
     return 8 * images + soft_label_bytes(persons, heads, images=images)

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from human_edge_detection.advanced.fast_layers.batch_norm_folding import fold_normalisation
+from human_edge_detection.advanced.fast_layers.batch_norm_folding import fold_batch_norm
 from human_edge_detection.advanced.knowledge_distillation import AveragedTeachers, FrozenTeacher
 from human_edge_detection.advanced.weights.state_dict import load_strictly
 from human_edge_detection.data.annotations.coco import AnnotationSet
@@ -34,7 +34,7 @@ POOR_MIOU = 0.4
 
 @dataclass(frozen=True)
 class Teacher:
-    """A loaded teacher and where it came from; with ``others``, the first of several that answer as one.
+    """A loaded teacher and where it came from; with ``others``, the first of several that predict as one.
 
     Attributes:
         frozen: The model itself, which never learns.
@@ -129,7 +129,7 @@ def load_teacher(path: Path, device: torch.device) -> Teacher:
     model = build_model(config)
     load_strictly(model, checkpoint.model, source=f"teacher checkpoint {path}: not a whole {checkpoint.config.name}")
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    fold_normalisation(model.eval()).to(device).to(memory_format=torch.channels_last)
+    fold_batch_norm(model.eval()).to(device).to(memory_format=torch.channels_last)
     return Teacher(FrozenTeacher(model, image_size=config.image_size), checkpoint, path, sha256, parameters)
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 _SMALLEST_SHARE: Final = 0.01
 """Of the gradient; what has less than this, distillation or truth, might as well be left out."""
-_SAME: Final = 1e-6
+_EQUAL_BELOW: Final = 1e-6
+"""A term of less than this: student and teacher have the same logits."""
 
 
 def distillation_warnings(
     *,
+    unused: Iterable[str],
     soft_terms: Sequence[float],
     confident_shares: Sequence[float],
     gradient_share: float | None,
@@ -22,6 +24,7 @@ def distillation_warnings(
     """Warnings about one epoch, each with a name, so that a run says it once.
 
     Args:
+        unused: Fields of the distillation section that were set and have no effect.
         soft_terms: Means of the terms that the teacher gave, before weighting.
         confident_shares: Share of each head's positions that the confidence threshold keeps; empty without one.
         gradient_share: Share of these terms in the gradient, in [0, 1]; None: not measured.
@@ -36,10 +39,15 @@ def distillation_warnings(
             "no term",
             "no head is distilled, the teacher is never asked; see distillation.terms and the heads' weights",
         )
-    elif all(abs(value) < _SAME for value in soft_terms):
+    elif all(abs(value) < _EQUAL_BELOW for value in soft_terms):
         yield (
             "no difference",
-            "student and teacher answer the same: is it the student itself? give another teacher",
+            "student and teacher have the same logits: is it the student itself? give another teacher",
+        )
+    if names := ", ".join(f"distillation.{name}" for name in unused):
+        yield (
+            "unused",
+            f"{names}: no effect beside these distillation.terms and distillation.adaptive_alpha; give the default",
         )
     if confident_shares and max(confident_shares) < _SMALLEST_SHARE:
         yield (

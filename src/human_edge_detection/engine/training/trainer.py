@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from human_edge_detection.advanced.encoder_stages import encoder_stages, open_stages
-from human_edge_detection.data.annotations.annotation_set import BadSample
+from human_edge_detection.data.annotations.annotation_set import BadImage
 from human_edge_detection.data.dataset import PersonDataset
 from human_edge_detection.data.loader import BatchLoader, batches_per_epoch, training_batches
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint
@@ -23,7 +23,7 @@ from human_edge_detection.engine.checkpoints.counters import TrainingProgress
 from human_edge_detection.engine.checkpoints.save_policy import Saver
 from human_edge_detection.engine.device import autocast, seed_everything
 from human_edge_detection.engine.evaluation.evaluate import Metrics, evaluate, predictor
-from human_edge_detection.engine.evaluation.visualize import draw_comparison, write_pictures
+from human_edge_detection.engine.evaluation.visualize import draw_comparison, write_figures
 from human_edge_detection.engine.teaching.distillation_schedule import TEACHER_TUNING_SCORE, TUNING_SCORE, Strength
 from human_edge_detection.engine.teaching.distiller import Distiller
 from human_edge_detection.engine.training.distillation_warnings import distillation_warnings
@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 _GRADIENT_SHARE: Final = "gradient_share/"
 _DRAWN_EPOCHS: Final = 20
-"""Epochs of a run that are drawn, evenly spread: a picture is a megabyte, and a run may have hundreds of epochs."""
+"""Epochs of a run that are drawn, evenly spread: a figure is a megabyte, and a run may have hundreds of epochs."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Parts:
     validation: BatchLoader
     preview: Batch | None
     origin: Origin
-    skipped: tuple[BadSample, ...] = ()
+    skipped: tuple[BadImage, ...] = ()
 
 
 class Trainer:
@@ -159,7 +159,7 @@ class Trainer:
             self.progress.images += sum(len(batch.images) for batch in group)
             self.progress.batch += len(group)
             self.progress.add(values)
-            display.step(self.progress.epoch + 1, self.settings.epochs, self._shown(values))
+            display.step(self.progress.epoch + 1, self.settings.epochs, _shown(values))
             if self.progress.step % self.settings.log_every_steps == 0:
                 writers.scalars(self.progress.step, {f"step/{name}": value for name, value in values.items()})
             self._on_progress(self.progress)
@@ -349,8 +349,9 @@ class Trainer:
     def _warn(self, training: Mapping[str, float], alpha: float, score: float | None) -> None:
         if self.parts.distiller is None or self.progress.step == self._first_step:
             return  # a process that resumed for the validation alone has seen no term
-        shares = {name: value for name, value in training.items() if name.startswith(_GRADIENT_SHARE)}
+        shares = self.progress.gradient_shares
         found = distillation_warnings(
+            unused=self.parts.distiller.config.unused,
             soft_terms=[training[name] for name in self._taught if name in training],
             confident_shares=[training[name] for name in self._confident if name in training],
             gradient_share=sum(shares.get(_GRADIENT_SHARE + name, 0.0) for name in self._taught) if shares else None,
@@ -396,20 +397,19 @@ class Trainer:
             size = parts.config.model.mask_size
             asked = parts.distiller.teacher if parts.distiller is not None else None
             teacher = asked.predict_batch(batch, mask_size=size) if asked is not None else None
-        pictures = draw_comparison(batch, student, teacher, max_images=len(batch.images))
-        write_pictures(self.paths.visualizations(self.progress.epoch), pictures)
-        for name, picture in pictures:
-            writers.picture(self.progress.step, name, picture)
-
-    def _shown(self, values: Mapping[str, float]) -> dict[str, float]:
-        """The few losses that fit beside a progress bar."""
-        shown = {"loss": values["total"]}
-        names = {"hard": "hard", "soft": "soft", "ce": "main/ce"} if "soft" in values else {"ce": "main/ce"}
-        return shown | {short: values[name] for short, name in names.items() if name in values}
+        figures = draw_comparison(batch, student, teacher, max_images=len(batch.images))
+        write_figures(self.paths.visualizations(self.progress.epoch), figures)
+        for name, figure in figures:
+            writers.figure(self.progress.step, name, figure)
 
     def _out_of_patience(self) -> bool:
         rule = self.settings.early_stopping
         return rule is not None and self.progress.epochs_without_gain(rule.min_delta) >= rule.patience
+
+
+def _shown(values: Mapping[str, float]) -> dict[str, float]:
+    """The losses that fit beside a progress bar: the total and, where somebody teaches, the parts that add up to it."""
+    return {"loss": values["total"]} | ({name: values[name] for name in ("hard", "soft")} if "soft" in values else {})
 
 
 def _part_of(source: Source, terms: Sequence[LossTerm], values: Sequence[float]) -> float:

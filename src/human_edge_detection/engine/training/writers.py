@@ -67,8 +67,8 @@ class RunWriters:
         self._send(lambda board: None)  # opens it again when it had failed
         self.scalars(step, numbers)
 
-    def picture(self, step: int, name: str, rgb: NDArray[np.uint8]) -> None:
-        """Sends an ``(H, W, 3)`` RGB picture to TensorBoard."""
+    def figure(self, step: int, name: str, rgb: NDArray[np.uint8]) -> None:
+        """Sends a figure, ``(H, W, 3)`` RGB, to TensorBoard."""
         if self._board is not None:
             self._send(lambda board: board.add_image(name, rgb, step, dataformats="HWC"))
 

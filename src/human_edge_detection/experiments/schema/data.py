@@ -14,7 +14,7 @@ DRAWN_VERSION: Final = 1
 
 
 class SampleDataConfig(Section):
-    """The embedded sample data: pictures of people drawn by this package, the same for the same seed."""
+    """The embedded sample data: images of people drawn by this package, the same for the same seed."""
 
     train_images: int = Field(96, ge=4, le=10_000)
     val_images: int = Field(32, ge=2, le=10_000)

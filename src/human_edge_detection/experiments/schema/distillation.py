@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, get_args
 
@@ -173,8 +173,50 @@ class DistillationConfig(_HeadWeights):
         first = () if self.teacher_checkpoint is None else (self.teacher_checkpoint,)
         return [Path(path) for path in (*first, *self.more_teacher_checkpoints)]
 
-    def disagreements(self) -> Iterator[str]:
-        """Every rule that concerns more than one field, as ``path: problem``."""
+    def teaches(self, heads: Collection[str]) -> bool:
+        """Whether a student that has ``heads`` learns anything from its teacher."""
+        return self._largest_alpha > 0.0 and any(self._compares(term, heads) for term in self.terms)
+
+    @property
+    def _of_logits(self) -> bool:
+        """Whether there is a term of logits."""
+        return any(_heads_of(term) != _FEATURES for term in self.terms)
+
+    @property
+    def _largest_alpha(self) -> float:
+        """Alpha of the epoch in which it is largest."""
+        if self.adaptive_alpha is not None:
+            return self.adaptive_alpha.high
+        if self.alpha_schedule is not None and self.alpha_schedule.curve != "constant":
+            return max(self.alpha, self.alpha_schedule.end)
+        return self.alpha
+
+    def _compares(self, term: TermSettings, heads: Collection[str]) -> bool:
+        """Whether ``term`` compares the features or a head with a weight that is one of ``heads``."""
+        compared = _heads_of(term)
+        return compared == _FEATURES or any(head in heads and head in self.head_weights for head in compared)
+
+    @property
+    def unused(self) -> Iterator[str]:
+        """Fields with another value than their default that take part in nothing, given the other fields.
+
+        They are no disagreement: a preset that is varied, or a sweep, may well have them.
+        """
+        compared = {head for term in self.terms for head in _heads_of(term)}
+        without = {name for name in _NAMES if name not in compared and getattr(self, name) > 0.0}
+        if not self._of_logits:
+            without.add("temperature")
+        if self.adaptive_alpha is not None:
+            without.add("alpha")
+        fields = type(self).model_fields
+        yield from (f for f in fields if f in without and getattr(self, f) != fields[f].default)
+
+    def disagreements(self, student: Collection[str]) -> Iterator[str]:
+        """Every rule that concerns more than one field, as ``path: problem``.
+
+        Args:
+            student: The heads that the student has.
+        """
         if not (self.teacher_config or self.teacher_checkpoint or self.soft_labels):
             yield "distillation: no teacher; give distillation.teacher_checkpoint or distillation.teacher_config"
         for field, paths in (
@@ -190,9 +232,11 @@ class DistillationConfig(_HeadWeights):
         if self.soft_labels is not None and self.adaptive_alpha is not None:
             yield "distillation.adaptive_alpha: runs the teacher itself, which distillation.soft_labels saves; give one"
         yield from self._schedule_disagreements()
-        yield from self._term_disagreements()
+        yield from self._term_disagreements(student)
 
     def _schedule_disagreements(self) -> Iterator[str]:
+        if self.temperature_schedule is not None and self.terms and not self._of_logits:
+            yield "distillation.temperature_schedule: features have no temperature; use null, or add a term of logits"
         curve, adaptive = self.alpha_schedule, self.adaptive_alpha
         if curve is not None and adaptive is not None:
             yield "distillation.adaptive_alpha: alpha_schedule sets alpha too; give one of them"
@@ -201,7 +245,7 @@ class DistillationConfig(_HeadWeights):
         if adaptive is not None and adaptive.low > adaptive.high:
             yield f"distillation.adaptive_alpha.low: above high, {adaptive.low} and {adaptive.high}"
 
-    def _term_disagreements(self) -> Iterator[str]:
+    def _term_disagreements(self, student: Collection[str]) -> Iterator[str]:
         if not self.terms:
             yield "distillation.terms: none; give one or more, such as [{kind: kl}], or turn distillation off with null"
         elif self.confidence_threshold is not None:
@@ -225,9 +269,11 @@ class DistillationConfig(_HeadWeights):
                     yield f"{path}: {term.kind!r} needs one teacher; the features of several have no mean"
             elif self.terms != (KlConfig(),) and not any(head in self.head_weights for head in heads):
                 yield f"{path}: distillation.{heads[0]} is 0, so {term.kind!r} would do nothing; give it a weight"
+            elif not any(head in student for head in heads):
+                yield f"{path}: the model has no {' nor '.join(heads)}, so {term.kind!r} would do nothing; leave it out"
 
     def _threshold_disagreements(self, threshold: float) -> Iterator[str]:
-        if all(_heads_of(term) == _FEATURES for term in self.terms):
+        if not self._of_logits:
             yield "distillation.confidence_threshold: features have no confidence; use null, or add a term of logits"
             return
         compared = {head for term in self.terms for head in _heads_of(term)} & self.head_weights.keys()

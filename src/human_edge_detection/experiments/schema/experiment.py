@@ -12,6 +12,7 @@ from human_edge_detection.errors import ConfigError, did_you_mean
 from human_edge_detection.experiments.schema.base import Section
 from human_edge_detection.experiments.schema.data import DataConfig
 from human_edge_detection.experiments.schema.distillation import TERM_CONFIGS, DistillationConfig
+from human_edge_detection.experiments.schema.heads import HEADS
 from human_edge_detection.experiments.schema.loss import LossConfig
 from human_edge_detection.experiments.schema.model import ModelConfig
 from human_edge_detection.experiments.schema.training import TrainingConfig
@@ -36,6 +37,13 @@ class ExperimentConfig(Section):
     distillation: DistillationConfig | None = None
     training: TrainingConfig = TrainingConfig()
 
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """Weight of the loss on ground truth of each head that the model has, by name; 0: it is not learnt."""
+        optional = {name: head.loss_weight for name, head in self.model.optional_heads.items()}
+        weights = self.loss.head_weights | optional
+        return {head.name: weights[head.name] for head in self.model.heads}
+
     @model_validator(mode="after")
     def _fields_agree(self) -> Self:
         problems = list(_disagreements(self))
@@ -49,16 +57,31 @@ def _disagreements(config: ExperimentConfig) -> Iterator[str]:
     yield from config.model.disagreements()
     yield from config.data.disagreements()
     yield from config.loss.disagreements()
+    yield from _loss_disagreements(config)
     distillation = config.distillation
     if distillation is None:
         return
     if config.model.head == "none":
         yield "distillation: model.head 'none' has no roi logits to distil; use null"
-    yield from distillation.disagreements()
+        return
+    yield from distillation.disagreements(config.loss_weights)
     if distillation.soft_labels is not None and config.data.cache_views is None:
         yield "data.cache_views: soft labels need views that repeat; give a number, such as 8"
     if distillation.teacher_config == config.name:
         yield f"distillation.teacher_config: {config.name!r} cannot be its own teacher"
+
+
+def _loss_disagreements(config: ExperimentConfig) -> Iterator[str]:
+    """Whether anything is learnt, and whether the sections of the loss are of heads that learn from it."""
+    weights, distillation = config.loss_weights, config.distillation
+    if not any(weights.values()) and not (distillation is not None and distillation.teaches(weights)):
+        teacher = "" if distillation is None else " and the distillation has no effect"
+        names = ", ".join(weights)
+        yield f"loss: the weights of all heads ({names}) are 0{teacher}, so nothing would be learnt; raise one"
+    if config.loss.boundary is not None:
+        for head in (head for head in HEADS if head.labels == "classes" and not weights.get(head.name)):
+            lack = f"loss.{head.name} is 0" if head.name in weights else f"model.head is {config.model.head!r}"
+            yield f"loss.boundary: is for the head {head.name!r}, and {lack}; use null"
 
 
 def build_config(fields: Mapping[str, Any], *, source: str = "config") -> ExperimentConfig:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, create_model
 
 from human_edge_detection.experiments.schema.base import BY_CONTENT, Section, Size
-from human_edge_detection.experiments.schema.heads import OPTIONAL
+from human_edge_detection.experiments.schema.heads import HEADS, OPTIONAL, Head
 
 Encoder = Literal[
     "timm-efficientnet-b0",
@@ -66,6 +66,18 @@ class ModelConfig(_OptionalHeads):
         """The optional heads that are on, by name."""
         sections = {head.name: getattr(self, head.name) for head in OPTIONAL}
         return {name: section for name, section in sections.items() if section is not None}
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """The heads that the network has."""
+        return tuple(head for head in HEADS if self._has(head))
+
+    def _has(self, head: Head) -> bool:
+        if head.optional and head.name not in self.optional_heads:
+            return False
+        if head.over == "images":
+            return True
+        return self.head == "hierarchical" or (self.head == "plain" and not head.branch)
 
     @property
     def monitored_metric(self) -> str:

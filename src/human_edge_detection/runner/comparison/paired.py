@@ -96,6 +96,22 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Note:
+    """What the reader of a comparison has to know; ``str`` of it is one line.
+
+    Attributes:
+        text: The line, without its level.
+        deviation: The sides differ in more than what is compared, so the difference may be due to that.
+    """
+
+    text: str
+    deviation: bool = False
+
+    def __str__(self) -> str:
+        return f"DEVIATION: {self.text}" if self.deviation else self.text
+
+
+@dataclass(frozen=True)
 class Comparison:
     """All that a report holds; ``gains`` are mIoU of each image, control's and method's, mean over seeds."""
 
@@ -103,18 +119,19 @@ class Comparison:
     images: int
     resamples: int
     confidence: float
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     efforts: tuple[Effort, ...]
     lines: tuple[Line, ...]
     gains: Mapping[str, tuple[Numbers, Numbers]]
 
     def to_json(self) -> dict[str, Any]:
         """As plain data, without the images' gains."""
-        return {name: value for name, value in asdict(self).items() if name != "gains"}
+        fields = asdict(self) | {"notes": [str(note) for note in self.notes]}
+        return {name: value for name, value in fields.items() if name != "gains"}
 
 
 def compare_methods(
-    methods: Sequence[Method], control: Method | None, notes: Sequence[str], *, resamples: int = RESAMPLES
+    methods: Sequence[Method], control: Method | None, notes: Sequence[Note], *, resamples: int = RESAMPLES
 ) -> Comparison:
     """Compares each of ``methods`` with ``control``, on the seeds that both have.
 
@@ -125,8 +142,10 @@ def compare_methods(
         resamples: Of the images.
 
     Raises:
-        ConfigError: They were validated on different data, or a method has no seed in common with the control.
+        ConfigError: They were validated on different data, a method has no seed in common with the control, or shares
+            a run with it.
     """
+    _check_other_runs(methods, control)
     everyone = [*methods, *([control] if control else [])]
     table = _Table(everyone, resamples=resamples if control else 0)
     pairs = [(method, _seeds(method, control)) for method in methods]
@@ -176,6 +195,16 @@ class _Table:
         return {name: np.mean([scores[name] for scores in each], axis=0) for name in part.metrics}
 
 
+def _check_other_runs(methods: Sequence[Method], control: Method | None) -> None:
+    own = {run.paths.root.resolve() for run in control.runs.values()} if control is not None else set()
+    for method in methods:
+        for run in method.runs.values():
+            if run.paths.root.resolve() in own:
+                raise ConfigError(
+                    f"{run.name}: would be compared with itself; leave it out of RUN, or give another --against CONTROL"
+                )
+
+
 def _check_same_data(runs: Sequence[CountedRun]) -> None:
     first = runs[0]
     for run in runs[1:]:
@@ -213,7 +242,7 @@ def _lines(table: _Table, method: Method, control: Method | None, seeds: tuple[i
         differences = _differences(table, part, runs, others) if others else {}
         for name in part.metrics:
             if not np.isfinite(own[name]).all():
-                continue  # no such answer, or nobody in this slice
+                continue  # the model has no such head, or nobody is in this slice
             share = _teacher_share(part, name, own[name], [runs, others])
             yield Line(method.name, part.name, name, _spread(own[name]), share, differences.get(name))
 
@@ -223,13 +252,13 @@ def _differences(
 ) -> dict[str, Difference]:
     first, second = table.observed(part, runs), table.observed(part, others)
     drawn, drawn_others = table.resampled(part, runs), table.resampled(part, others)
-    pictures, other_pictures = table.of_images(part, runs), table.of_images(part, others)
+    of_images, other_images = table.of_images(part, runs), table.of_images(part, others)
     found = {}
     for name in part.metrics:
         if not np.isfinite(first[name] - second[name]).all():
             continue
         interval = difference_interval(first[name] - second[name], drawn[name] - drawn_others[name])
-        signs = sign_test(pictures[name], other_pictures[name])
+        signs = sign_test(of_images[name], other_images[name])
         count = signs.wins + signs.losses + signs.ties
         spread = _spread(first[name] - second[name])
         found[name] = Difference(

@@ -21,17 +21,17 @@ from human_edge_detection.runner.comparison.table import Row, to_csv
 
 WIDTH: Final = 130
 """Columns when the output is no terminal."""
-PICTURES: Final = ("bars.png", "curves.png", "gains.png")
+FIGURES: Final = ("bars.png", "curves.png", "gains.png")
 _SHOWN_OF_SLICES: Final = ("miou", "iou_target")
 _STYLES: Final = {"better": "green", "worse": "red"}
 
 
-def write_report(comparison: Comparison, pictures: Mapping[str, bytes], folder: Path) -> list[Path]:
-    """Writes comparison.json, comparison.csv and the pictures into ``folder``, in place of an earlier report.
+def write_report(comparison: Comparison, figures: Mapping[str, bytes], folder: Path) -> list[Path]:
+    """Writes comparison.json, comparison.csv and the figures into ``folder``, in place of an earlier report.
 
     Args:
         comparison: What to report.
-        pictures: PNG by file name, of ``PICTURES``.
+        figures: PNG by file name, of ``FIGURES``.
         folder: Made when it is not there.
 
     Returns:
@@ -40,12 +40,12 @@ def write_report(comparison: Comparison, pictures: Mapping[str, bytes], folder: 
     Raises:
         StorageError: They cannot be written.
     """
-    files = [folder / name for name in ("comparison.json", "comparison.csv", *pictures)]
+    files = [folder / name for name in ("comparison.json", "comparison.csv", *figures)]
     write_json(files[0], comparison.to_json())
     write_atomically(files[1], to_csv([_row(line) for line in comparison.lines]).encode())
-    for name in PICTURES:
-        if name in pictures:
-            write_atomically(folder / name, pictures[name])
+    for name in FIGURES:
+        if name in figures:
+            write_atomically(folder / name, figures[name])
         else:
             delete(folder / name)  # of an earlier report
     return files
@@ -58,8 +58,7 @@ def show_paired_report(comparison: Comparison, files: Sequence[Path]) -> None:
     for method in dict.fromkeys(line.method for line in comparison.lines):
         console.print(score_table(comparison, method))
     for note in comparison.notes:
-        style = "bold red" if note.startswith("DEVIATION") else "yellow"
-        console.print(Text(note, style=style), soft_wrap=True)
+        console.print(Text(str(note), style="bold red" if note.deviation else "yellow"), soft_wrap=True)
     for file in files:
         console.print(Text(f"written: {file}"), soft_wrap=True)
 

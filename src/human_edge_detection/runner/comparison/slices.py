@@ -7,15 +7,15 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from human_edge_detection.metrics.scores import METRICS, ROI_METRICS, Scores, Sums, scores
+from human_edge_detection.metrics.scores import METRICS, ROI_METRICS, MetricCounts, Scores, scores
 from human_edge_detection.runs.per_image import PerImage, PersonSize
 
 Columns = NDArray[np.float64]
 
 _SIZES: Final[tuple[PersonSize, ...]] = ("small", "medium", "large")
 _CROWDING: Final = ("nobody", "1 person", "2-3 persons", "4+ persons")
-_MOST: Final = (0, 1, 3)
-"""Most persons on an image of each group of ``_CROWDING`` but the last."""
+_MAX_PERSONS: Final = (0, 1, 3)
+"""On an image of each group of ``_CROWDING`` but the last."""
 _ROI_COLUMNS: Final = 9 + 2 + 2
 """Of each size: confusion, then sum and number of target IoU and of boundary F1."""
 COLUMNS: Final = len(_SIZES) * _ROI_COLUMNS + 4
@@ -70,7 +70,7 @@ def columns_of(counts: PerImage) -> Columns:
 def crowding_of(counts: PerImage) -> NDArray[np.intp]:
     """``(images,)`` the group of each image, sorted by id: nobody, 1, 2-3, or 4 and more persons."""
     persons = np.array(counts.images.persons, np.intp)[np.argsort(counts.images.id)]
-    return np.searchsorted(_MOST, persons)
+    return np.searchsorted(_MAX_PERSONS, persons)
 
 
 def group_sums(columns: Columns, crowding: NDArray[np.intp]) -> Columns:
@@ -84,7 +84,7 @@ def scores_of(part: Slice, sums: NDArray[Any]) -> dict[str, Scores]:
     rois = pooled[..., :-4].reshape(*pooled.shape[:-1], len(_SIZES), _ROI_COLUMNS)
     rois = rois[..., list(part.sizes), :].sum(axis=-2)
     values = scores(
-        Sums(
+        MetricCounts(
             roi_confusion=rois[..., :9].reshape(*rois.shape[:-1], 3, 3),
             image_confusion=pooled[..., -4:].reshape(*pooled.shape[:-1], 2, 2),
             target_iou=rois[..., 9:11],

@@ -43,8 +43,8 @@ from human_edge_detection.runs.reservation import planning_claim
 logger = logging.getLogger(__name__)
 
 _LOCK_SECONDS: Final = 60.0
-_HOPELESS: Final = 3
-"""So many failures one after the other are no bad luck."""
+_MAX_FAILURES_IN_A_ROW: Final = 3
+"""Of trials, after which the search ends: so many one after the other are no bad luck."""
 _WARMUP_SHARE: Final = 0.25
 """Share of the epochs before which no run is stopped."""
 _REPEATS: Final = "repeats"
@@ -242,8 +242,8 @@ class _Search:
         self.failures += 1
         if self.fail_fast:
             self.problem = f"--fail_fast: trial {trial.number} failed: {error}"
-        elif self.failures == _HOPELESS:
-            self.problem = f"{_HOPELESS} trials failed one after the other, the last with: {error}"
+        elif self.failures == _MAX_FAILURES_IN_A_ROW:
+            self.problem = f"{_MAX_FAILURES_IN_A_ROW} trials failed one after the other, the last with: {error}"
 
 
 class _Watched:

@@ -97,7 +97,7 @@ def parse_axes(texts: Sequence[str], overrides: Overrides, *, searched: bool) ->
                 raise ConfigError(f"{FLAG} {axis.path} and {FLAG} {other.path} change the same field; give one")
         for change in overrides.changes:
             # Values of a --config_file are there to be overridden, as --set does.
-            if not change.source.startswith("--config_file") and _overlap(axis.path, change.path):
+            if not change.from_file and _overlap(axis.path, change.path):
                 raise ConfigError(f"{FLAG} {axis.path}: {change.source} sets it, too ({change.path}); give one")
     return axes
 

@@ -17,9 +17,9 @@ from human_edge_detection.selfcheck.machine.finding import Finding, ok, problem,
 from human_edge_detection.selfcheck.machine.processor import check_threads, usable_cores
 from human_edge_detection.wording import GIB, gib
 
-_LITTLE: Final = 2 * GIB
+_ADVISED_GPU_MEMORY: Final = 2 * GIB
 _DRIVER_FOLDER: Final = Path("/proc/driver/nvidia/gpus")
-_SECONDS: Final = 20
+_CHILD_TIMEOUT_SECONDS: Final = 20
 
 
 class Gpu(NamedTuple):
@@ -60,7 +60,7 @@ def nvidia_gpus() -> list[str]:
                 [command, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"],
                 capture_output=True,
                 text=True,
-                timeout=_SECONDS,
+                timeout=_CHILD_TIMEOUT_SECONDS,
                 check=True,
             )
             return output.stdout.splitlines()
@@ -107,7 +107,7 @@ def check_gpu(gpu: Gpu, architectures: Collection[str]) -> Finding:
     if not any(_runs_on(architecture, gpu.capability) for architecture in architectures):
         advice = "install a torch build that supports it, or train with --device cpu"
         return problem(gpu.name, f"{text}; PyTorch has kernels for {', '.join(architectures)} only", advice)
-    if gpu.free < _LITTLE:
+    if gpu.free < _ADVISED_GPU_MEMORY:
         return warning(gpu.name, text, "end what else uses it (nvidia-smi shows it)")
     return ok(gpu.name, text)
 

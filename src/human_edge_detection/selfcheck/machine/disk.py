@@ -14,8 +14,9 @@ from human_edge_detection.files.write import existing_folder, write_atomically
 from human_edge_detection.selfcheck.machine.finding import Finding, ok, problem, warning
 from human_edge_detection.wording import GIB, gib
 
-_TOO_LITTLE: Final = GIB
-_LITTLE: Final = 10 * GIB
+# Less than what is needed is a problem, less than what is advised a warning.
+_NEEDED_DISK: Final = GIB
+_ADVISED_DISK: Final = 10 * GIB
 _NETWORK: Final = frozenset(
     (
         *("9p", "afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.s3fs", "fuse.sshfs", "gfs2", "glusterfs"),
@@ -70,9 +71,9 @@ def try_operations(folder: Path) -> Mapping[str, str | None]:
 def check_free_space(total: int, free: int) -> Finding:
     """Whether checkpoints fit: a B3 teacher's run takes about 0.6 GiB, a B0 student's half of that."""
     name, text = "free disk", f"{gib(free)} of {gib(total)}"
-    if free < _TOO_LITTLE:
+    if free < _NEEDED_DISK:
         return problem(name, text, "free some space, or give --output_dir on another disk")
-    if free < _LITTLE:
+    if free < _ADVISED_DISK:
         return warning(name, text, "free some space before a batch of many runs")
     return ok(name, text)
 

@@ -16,10 +16,11 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-_TOO_LITTLE: Final = 2 * GIB
-_LITTLE: Final = 4 * GIB
-_LITTLE_SHARED: Final = GIB // 4
-_FEW_FILES: Final = 1024
+# Less than what is needed is a problem, less than what is advised a warning.
+_NEEDED_MEMORY: Final = 2 * GIB
+_ADVISED_MEMORY: Final = 4 * GIB
+_ADVISED_SHARED_MEMORY: Final = GIB // 4
+_ADVISED_OPEN_FILES: Final = 1024
 _SHARED: Final = Path("/dev/shm")  # noqa: S108
 
 
@@ -62,9 +63,11 @@ def check_memory(total: int, available: int, limit: int | None, used: int | None
     if limit is not None and limit < total:
         text += f", limited to {gib(limit)} (cgroup)"
         available = min(available, limit - (used or 0))
-    if available < _TOO_LITTLE:
-        return problem(name, text, f"end other programs or raise the limit; training needs {gib(_TOO_LITTLE)} or more")
-    if available < _LITTLE:
+    if available < _NEEDED_MEMORY:
+        return problem(
+            name, text, f"end other programs or raise the limit; training needs {gib(_NEEDED_MEMORY)} or more"
+        )
+    if available < _ADVISED_MEMORY:
         return warning(name, text, "keep --batch_size and --num_workers small")
     return ok(name, text)
 
@@ -72,7 +75,7 @@ def check_memory(total: int, available: int, limit: int | None, used: int | None
 def check_shared_memory(total: int, available: int) -> Finding:
     """Whether data workers can hand their batches over; containers often have 64 MiB for it."""
     name, text = str(_SHARED), f"{gib(available)} of {gib(total)} available"
-    if available < _LITTLE_SHARED:
+    if available < _ADVISED_SHARED_MEMORY:
         advice = "start the container with --shm-size=2g (or --ipc=host), or train with --num_workers 0"
         return warning(name, f"{text}; data workers hand batches over through it", advice)
     return ok(name, text)
@@ -81,6 +84,6 @@ def check_shared_memory(total: int, available: int) -> Finding:
 def check_open_files(limit: int) -> Finding:
     """Whether enough files can be open; ``limit`` is -1 where there is none."""
     name = "open files"
-    if 0 <= limit < _FEW_FILES:
-        return warning(name, f"at most {limit}", f"ulimit -n {4 * _FEW_FILES}; data workers need many")
+    if 0 <= limit < _ADVISED_OPEN_FILES:
+        return warning(name, f"at most {limit}", f"ulimit -n {4 * _ADVISED_OPEN_FILES}; data workers need many")
     return ok(name, "no limit" if limit < 0 else f"at most {limit}")

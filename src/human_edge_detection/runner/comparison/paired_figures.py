@@ -1,4 +1,4 @@
-"""Pictures of a paired comparison: bars with intervals, learning curves, gains of single images."""
+"""Figures of a paired comparison: bars with intervals, learning curves, gains of single images."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _PANELS: Final = 3
 """Scatter plots beside each other."""
 
 
-def draw_pictures(comparison: Comparison, methods: Sequence[Method], control: Method | None) -> dict[str, bytes]:
-    """The pictures as PNG by file name; curves are left out when no run has a metrics.jsonl.
+def draw_figures(comparison: Comparison, methods: Sequence[Method], control: Method | None) -> dict[str, bytes]:
+    """The figures as PNG by file name; curves are left out when no run has a metrics.jsonl.
 
     Raises:
         CheckpointError: metrics.jsonl of a run is damaged.
