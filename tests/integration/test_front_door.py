@@ -140,7 +140,7 @@ def test_killed_between_reservation_and_first_step_the_same_command_goes_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(execute_module, "execute_run", die)
-        patch.setattr("human_edge_detection.runs.reservation.release", die)
+        patch.setattr("human_edge_detection.runs.lookup.reservation.release", die)
         with pytest.raises(Killed):
             train()
     assert {path.name for path in run().root.iterdir()} == {"config.json", "contents.json"}

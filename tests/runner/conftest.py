@@ -167,6 +167,6 @@ class Workshop:
 def workshop(tmp_path: Path, write_run: Callable[..., RunPaths], monkeypatch: pytest.MonkeyPatch) -> Workshop:
     monkeypatch.setattr("human_edge_detection.runner.execution.launch.POLL_SECONDS", 0.1)
     monkeypatch.setattr("human_edge_detection.runner.execution.launch.STOP_SECONDS", 0.5)
-    monkeypatch.setattr("human_edge_detection.runs.reservation._PROBE_SECONDS", 0.2)
+    monkeypatch.setattr("human_edge_detection.runs.lookup.reservation._PROBE_SECONDS", 0.2)
     template = write_run(tmp_path / "template", get_config("quickstart_student_b0"))
     return Workshop(tmp_path / "experiments", template.result)

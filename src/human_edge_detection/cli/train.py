@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from human_edge_detection.runner.execution.dry_run import describe_additions
     from human_edge_detection.runner.execution.one_run import take_run
     from human_edge_detection.runs.checks import is_finished
-    from human_edge_detection.runs.reservation import release, run_claim
+    from human_edge_detection.runs.lookup.reservation import release, run_claim
 
     request = run_request(args, resume=None if args.resume == "auto" else Path(args.resume))
     run = take_run(request)

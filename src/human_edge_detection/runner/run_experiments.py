@@ -28,7 +28,7 @@ from human_edge_detection.runner.execution.supervise import supervise
 from human_edge_detection.runner.sweep.sweep import Entry, Sweep, SweepRequest, read_sweep
 from human_edge_detection.runner.sweep.sweep_report import report_grid, report_search
 from human_edge_detection.runs.checks import check_run_name
-from human_edge_detection.runs.reservation import planning_claim
+from human_edge_detection.runs.lookup.reservation import planning_claim
 
 logger = logging.getLogger(__name__)
 

@@ -59,10 +59,18 @@ def check_weight_paths(config: ExperimentConfig, output_dir: Path, *, awaited: S
     coming = [folder.resolve() for folder in awaited]
     for field, paths in weights.items():
         for path in paths:
-            if path is None or Path(path).resolve().parent.parent not in coming:
+            if path is None or _run_folder(Path(path)) not in coming:
                 _check(field, path, kind="file", output_dir=output_dir)
     if config.model.encoder_weights not in ("imagenet", "none"):
         _check("model.encoder_weights", config.model.encoder_weights, kind="file or folder")
+
+
+def _run_folder(checkpoint: Path) -> Path | None:
+    """The folder of the run that ``checkpoint`` would be in; None for a link that leads in a circle."""
+    try:
+        return checkpoint.resolve().parent.parent
+    except (OSError, RuntimeError):
+        return None
 
 
 def existing_checkpoints(output_dir: Path) -> str:

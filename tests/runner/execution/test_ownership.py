@@ -17,8 +17,8 @@ from human_edge_detection.runner.execution.ownership import batch_claim, take_fo
 from human_edge_detection.runner.execution.plan import plan
 from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.execution.supervise import BatchEnd
+from human_edge_detection.runs.lookup.reservation import run_claim
 from human_edge_detection.runs.paths import RunPaths
-from human_edge_detection.runs.reservation import run_claim
 
 WriteRun = Callable[..., RunPaths]
 TEACHER, STUDENT, DISTILLED = ALL = expand(["quickstart"])

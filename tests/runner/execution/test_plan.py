@@ -14,8 +14,8 @@ from human_edge_detection.experiments.schema.experiment import derive
 from human_edge_detection.files.write import write_json
 from human_edge_detection.runner.execution.plan import PlannedRun, check_plan, plan, shown_command, train_command
 from human_edge_detection.runner.execution.request import BatchRequest
+from human_edge_detection.runs.lookup.reservation import reserve
 from human_edge_detection.runs.paths import RunPaths, summary_path
-from human_edge_detection.runs.reservation import reserve
 
 WriteRun = Callable[..., RunPaths]
 TEACHER, STUDENT, DISTILLED = expand(["quickstart"])

@@ -13,8 +13,8 @@ from human_edge_detection.runner.execution.plan import plan
 from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.execution.staleness import check_teachers, stale_teacher
 from human_edge_detection.runs.artifacts import checkpoint_sha256
+from human_edge_detection.runs.lookup.reservation import reserve
 from human_edge_detection.runs.paths import RunPaths
-from human_edge_detection.runs.reservation import reserve
 
 WriteRun = Callable[..., RunPaths]
 TEACHER, STUDENT, DISTILLED = expand(["quickstart"])

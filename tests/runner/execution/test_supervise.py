@@ -17,9 +17,9 @@ from human_edge_detection.runner.execution.plan import plan
 from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.execution.retry import Options
 from human_edge_detection.runner.execution.supervise import BatchEnd, supervise
+from human_edge_detection.runs.lookup.reservation import reserve
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import RunStatus, read_section
-from human_edge_detection.runs.reservation import reserve
 from human_edge_detection.signals import Terminated
 
 WriteRun = Callable[..., RunPaths]

@@ -10,9 +10,9 @@ from pathlib import Path
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint
 from human_edge_detection.errors import CheckpointError, StorageError
 from human_edge_detection.files.write import link_atomically, make_folder, write_atomically, write_json
+from human_edge_detection.runs.lookup.resume import ResumeRecord
 from human_edge_detection.runs.paths import RunPaths, summary_path
 from human_edge_detection.runs.records import CheckpointSummary, read_section
-from human_edge_detection.runs.resume import ResumeRecord
 
 logger = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from human_edge_detection.engine.checkpoints.checkpoint import (
 )
 from human_edge_detection.errors import CheckpointError, DamagedCheckpointError, StorageError, TrainingError
 from human_edge_detection.files.write import delete, delete_leftovers, link_atomically, set_aside
+from human_edge_detection.runs.lookup.references import named_checkpoints
 from human_edge_detection.runs.paths import RunPaths, summary_path
-from human_edge_detection.runs.references import named_checkpoints
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from human_edge_detection.advanced.knowledge_distillation import DistillationLos
 from human_edge_detection.advanced.weights.state_dict import load_strictly
 from human_edge_detection.data.annotations.annotation_set import AnnotationSet
 from human_edge_detection.data.dataset import PersonDataset, collate
-from human_edge_detection.data.loader import validation_batches
+from human_edge_detection.data.loader import MIN_VALIDATION_BATCH, validation_batches
 from human_edge_detection.engine.build import (
     Splits,
     build_distillation_loss,
@@ -49,14 +49,11 @@ from human_edge_detection.engine.training.writers import write_metrics
 from human_edge_detection.errors import CheckpointError
 from human_edge_detection.experiments.difference import compare_fields
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
-from human_edge_detection.runs.identity import identity_fields
+from human_edge_detection.runs.lookup.identity import identity_fields
 from human_edge_detection.runs.paths import RunPaths, scan_cache
 from human_edge_detection.structures import Batch
 
 logger = logging.getLogger(__name__)
-
-_MIN_VALIDATION_BATCH = 4
-"""Without gradients more images fit in memory than the training batch of a small machine."""
 
 
 def prepare_training(
@@ -219,7 +216,7 @@ def _distiller(
             splits.val,
             device=device,
             precision=precision,
-            batch_size=max(config.training.batch_size, _MIN_VALIDATION_BATCH),
+            batch_size=max(config.training.batch_size, MIN_VALIDATION_BATCH),
             num_workers=config.data.num_workers,
         )
         record = teacher_record(teacher, metrics, splits.val.fingerprint)
@@ -257,7 +254,7 @@ def _parts(
         training_set=training_set,
         validation=validation_batches(
             validation_set,
-            batch_size=max(settings.batch_size, _MIN_VALIDATION_BATCH),
+            batch_size=max(settings.batch_size, MIN_VALIDATION_BATCH),
             num_workers=config.data.num_workers,
         ),
         preview=_preview(preview_set, settings.visualize_images),

@@ -9,7 +9,7 @@ from human_edge_detection.experiments.difference import compare_fields
 from human_edge_detection.experiments.flags import TEACHER_CHECKPOINT
 from human_edge_detection.experiments.registry import list_configs
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
-from human_edge_detection.runs.identity import RunContents, identity_fields, weights_names
+from human_edge_detection.runs.lookup.identity import RunContents, identity_fields, weights_names
 
 
 def shared_with_control(config: ExperimentConfig, contents: RunContents) -> dict[str, Any]:

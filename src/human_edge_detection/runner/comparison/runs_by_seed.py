@@ -11,7 +11,7 @@ from human_edge_detection.errors import CheckpointError, ConfigError, did_you_me
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.runner.comparison.table import read_record
 from human_edge_detection.runs.artifacts import checkpoint_sha256
-from human_edge_detection.runs.identity import RunContents
+from human_edge_detection.runs.lookup.identity import RunContents
 from human_edge_detection.runs.paths import (
     PAIRED_FOLDER,
     RunPaths,

@@ -17,7 +17,7 @@ from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.lock import hold
 from human_edge_detection.files.write import delete, write_atomically, write_json
 from human_edge_detection.runner.comparison.control import changes_of, shared_with_control
-from human_edge_detection.runs.identity import RunContents, read_contents
+from human_edge_detection.runs.lookup.identity import RunContents, read_contents
 from human_edge_detection.runs.paths import (
     COMPARISON_FILE,
     COMPARISON_JSON_FILE,

@@ -8,7 +8,7 @@ from human_edge_detection.runner.execution.ownership import take_folders
 from human_edge_detection.runner.execution.plan import PlannedRun, check_plan, plan
 from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runs.checks import check_run_name, existing_checkpoints
-from human_edge_detection.runs.reservation import planning_claim
+from human_edge_detection.runs.lookup.reservation import planning_claim
 
 
 def find_run(request: BatchRequest) -> PlannedRun:

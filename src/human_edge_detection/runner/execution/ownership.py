@@ -16,8 +16,8 @@ from human_edge_detection.errors import BusyError
 from human_edge_detection.files.lock import hold, holder, is_held
 from human_edge_detection.files.write import delete, delete_folder
 from human_edge_detection.runner.execution.plan import PlannedRun
+from human_edge_detection.runs.lookup.reservation import release, reserve, run_claim
 from human_edge_detection.runs.paths import RunPaths
-from human_edge_detection.runs.reservation import release, reserve, run_claim
 
 logger = logging.getLogger(__name__)
 

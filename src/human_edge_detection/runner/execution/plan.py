@@ -21,7 +21,7 @@ from human_edge_detection.runner.execution.request import BatchRequest, Unit, na
 from human_edge_detection.runs.checks import check_data_paths, check_weight_paths, is_finished
 from human_edge_detection.runs.data_source import locate_data
 from human_edge_detection.runs.dependencies import Dependency, dependencies, dependency_config, fill
-from human_edge_detection.runs.identity import (
+from human_edge_detection.runs.lookup.identity import (
     Identity,
     RunContents,
     StoredIdentity,
@@ -32,8 +32,7 @@ from human_edge_detection.runs.identity import (
     weight_file,
     weight_paths,
 )
-from human_edge_detection.runs.paths import RunPaths
-from human_edge_detection.runs.placement import (
+from human_edge_detection.runs.lookup.placement import (
     Kind,
     Placement,
     RunIndex,
@@ -42,8 +41,9 @@ from human_edge_detection.runs.placement import (
     early_stop,
     shown_differences,
 )
+from human_edge_detection.runs.lookup.resume import find_resumed
+from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import read_section
-from human_edge_detection.runs.resume import find_resumed
 from human_edge_detection.runs.teacher_claims import check_teacher_claims
 
 _EPOCH_CHECKPOINT: Final = re.compile(r"checkpoint_epoch_(\d+)")

@@ -20,7 +20,7 @@ from human_edge_detection.experiments.overrides import (
 )
 from human_edge_detection.experiments.registry import DEFAULT_NAME, get_config
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
-from human_edge_detection.runs.placement import Seed
+from human_edge_detection.runs.lookup.placement import Seed
 
 
 @dataclass(frozen=True)

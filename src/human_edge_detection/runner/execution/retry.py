@@ -14,9 +14,9 @@ from human_edge_detection.runner.execution.heartbeat import Heartbeat, last_stat
 from human_edge_detection.runner.execution.launch import Ended, Hung
 from human_edge_detection.runner.execution.outcome import Outcome, is_own, judge
 from human_edge_detection.runner.execution.plan import PlannedRun, train_command
+from human_edge_detection.runs.lookup.reservation import run_claim
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import RunStatus
-from human_edge_detection.runs.reservation import run_claim
 
 logger = logging.getLogger(__name__)
 

@@ -19,9 +19,9 @@ from human_edge_detection.runner.execution.retry import Launch, Options, Pause, 
 from human_edge_detection.runner.execution.staleness import stale_teacher
 from human_edge_detection.runs.artifacts import is_exported
 from human_edge_detection.runs.checks import is_finished
+from human_edge_detection.runs.lookup.reservation import run_claim
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import ParityReport, read_section
-from human_edge_detection.runs.reservation import run_claim
 from human_edge_detection.signals import REQUEUE, Terminated
 
 logger = logging.getLogger(__name__)

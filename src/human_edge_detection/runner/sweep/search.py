@@ -36,9 +36,9 @@ from human_edge_detection.runner.execution.retry import Launch, Options, Pause
 from human_edge_detection.runner.execution.supervise import POLL_SECONDS, supervise
 from human_edge_detection.runner.sweep.search_space import Axis, label
 from human_edge_detection.runner.sweep.sweep import Entry, Sweep
+from human_edge_detection.runs.lookup.reservation import planning_claim
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import RunResult, read_history, read_section
-from human_edge_detection.runs.reservation import planning_claim
 
 logger = logging.getLogger(__name__)
 

@@ -10,10 +10,10 @@ from human_edge_detection.experiments.overrides import apply, collect
 from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.write import write_json
-from human_edge_detection.runs.identity import find_contents
+from human_edge_detection.runs.lookup.identity import find_contents
+from human_edge_detection.runs.lookup.placement import Placement, RunIndex, Wanted, grown
+from human_edge_detection.runs.lookup.reservation import release, reserve
 from human_edge_detection.runs.paths import RunPaths, summary_path
-from human_edge_detection.runs.placement import Placement, RunIndex, Wanted, grown
-from human_edge_detection.runs.reservation import release, reserve
 
 WriteRun = Callable[..., RunPaths]
 NAME = "quickstart_student_b0"

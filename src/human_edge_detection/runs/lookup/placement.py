@@ -17,7 +17,7 @@ from typing import Final, Literal, NamedTuple
 from human_edge_detection.errors import CheckpointError, ConfigError
 from human_edge_detection.experiments.difference import Difference
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
-from human_edge_detection.runs.identity import Identity, RunContents, digest_of, identity_of, read_contents
+from human_edge_detection.runs.lookup.identity import Identity, RunContents, digest_of, identity_of, read_contents
 from human_edge_detection.runs.paths import RunPaths, summary_path
 from human_edge_detection.runs.records import CheckpointSummary, RunResult, read_section
 

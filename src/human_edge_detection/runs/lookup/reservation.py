@@ -13,7 +13,7 @@ from typing import Final
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.lock import hold
 from human_edge_detection.files.write import delete, make_folder, write_json
-from human_edge_detection.runs.identity import RunContents, write_contents
+from human_edge_detection.runs.lookup.identity import RunContents, write_contents
 from human_edge_detection.runs.paths import RunPaths
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from human_edge_detection.experiments.schema.experiment import ExperimentConfig,
 from human_edge_detection.runs.artifacts import checkpoint_sha256
 from human_edge_detection.runs.checks import check_data_paths, check_weight_paths, existing_checkpoints
 from human_edge_detection.runs.dependencies import fill
-from human_edge_detection.runs.identity import (
+from human_edge_detection.runs.lookup.identity import (
     PLACES,
     RunContents,
     find_contents,
@@ -20,8 +20,8 @@ from human_edge_detection.runs.identity import (
     read_contents,
     weight_paths,
 )
+from human_edge_detection.runs.lookup.placement import Kind, early_stop, epochs_done, grown, shown_differences
 from human_edge_detection.runs.paths import RunPaths, output_dir_of, run_paths_of_checkpoint
-from human_edge_detection.runs.placement import Kind, early_stop, epochs_done, grown, shown_differences
 from human_edge_detection.runs.records import read_section
 
 

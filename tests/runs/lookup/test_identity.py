@@ -12,9 +12,9 @@ from human_edge_detection.experiments.overrides import apply, collect
 from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.write import write_json
-from human_edge_detection.runs.identity import Identity, find_contents, identity_of, read_identity, weight_file
+from human_edge_detection.runs.lookup.identity import Identity, find_contents, identity_of, read_identity, weight_file
+from human_edge_detection.runs.lookup.reservation import reserve
 from human_edge_detection.runs.paths import RunPaths
-from human_edge_detection.runs.reservation import reserve
 
 WriteRun = Callable[..., RunPaths]
 STUDENT, TEACHER = "quickstart_student_b0", "quickstart_teacher_b3"

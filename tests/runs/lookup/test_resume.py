@@ -12,8 +12,8 @@ from human_edge_detection.experiments.overrides import apply, collect
 from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.write import write_json
+from human_edge_detection.runs.lookup.resume import ResumedRun, ResumeRecord, find_resumed
 from human_edge_detection.runs.paths import RunPaths, summary_path
-from human_edge_detection.runs.resume import ResumedRun, ResumeRecord, find_resumed
 
 WriteRun = Callable[..., RunPaths]
 STUDENT, TEACHER, DISTILLED = "quickstart_student_b0", "quickstart_teacher_b3", "quickstart_distilled_b0_from_b3"

@@ -1,0 +1,1 @@
+"""Which folder a run lies in, what tells it from others, and what it goes on from."""
