@@ -122,7 +122,8 @@ def _check_options(request: BatchRequest, options: Options) -> None:
 
 def _checked_plan(request: BatchRequest, options: Options) -> tuple[PlannedRun, ...]:
     runs = plan(request)
-    check_plan(runs)
+    if not request.as_it_is:
+        check_plan(runs)
     check_teachers(runs)
     if not options.skip_training:
         check_free_space(runs, request.output_dir, export_onnx=options.export_onnx)

@@ -195,8 +195,10 @@ class _Planner:
         runs: list[PlannedRun] = []
         for unit in self.units:
             found = self.index.members(unit.name)
-            if not found:
-                runs += self._place(unit, ()).values()
+            if not found:  # it will be reported as not trained
+                config = next(iter(unit.configs.values()))
+                contents = RunContents(encoder_weights=config.model.encoder_weights)
+                runs.append(PlannedRun(unit.name, self.request.output_dir, unit.preset, config, contents))
             for key, (paths, config, contents) in found.items():
                 if self.request.seeds is None or key in self.request.seeds:
                     name = unit.name if key is None else f"{unit.name}/seed_{key}"

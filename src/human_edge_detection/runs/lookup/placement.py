@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -33,7 +34,8 @@ _LEFTOVERS: Final = frozenset({"status.json", "contents.json", "logs", "visualiz
 """What a run that ended before its first checkpoint may leave in its folder."""
 
 
-class Wanted(NamedTuple):
+@dataclass(frozen=True)
+class Wanted:
     """A run to be placed.
 
     Attributes:
@@ -44,7 +46,7 @@ class Wanted(NamedTuple):
     config: ExperimentConfig
     contents: RunContents
 
-    @property
+    @cached_property
     def identity(self) -> Identity:
         """What tells it from others."""
         return identity_of(self.config, self.contents)
@@ -266,7 +268,7 @@ def _fit(members: _Folder, wanted: Mapping[Seed, Wanted]) -> Kind | None:
         if one is None:  # another seed of the group, which would be left behind
             if member.epochs != epochs or member.identity.differences(first.identity, seeds=False):
                 return None
-        elif member.epochs > epochs or member.identity.differences(one.identity):
+        elif member.epochs > epochs or not member.identity.is_same(one.identity):
             return None
     return "same" if _least_epochs(own, wanted) == epochs else "grows"
 
