@@ -19,7 +19,7 @@ def describe_additions(plan: Sequence[PlannedRun]) -> list[str]:
     added = [f"added: {run.name}, {run.reason}" for run in plan if not run.named]
     anew = [f"restart: {run.paths.root} is deleted and trained anew" for run in plan if run.restart]
     grow = [
-        f"{run.paths.root} grows to {run.config.training.epochs} epochs, by segments {run.config.training.segments}"
+        f"{run.paths.root} grows: {' -> '.join(map(str, run.config.training.segments or ()))} epochs"
         for run in plan
         if run.kind == "grows"
     ]

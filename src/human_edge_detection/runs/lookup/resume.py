@@ -72,7 +72,9 @@ def find_resumed(given: Path, name: str | None, overrides: Overrides, output_dir
     """
     if not given.exists():
         raise ConfigError(f"--resume: no such run folder or checkpoint: {given}; {existing_checkpoints(output_dir)}")
-    paths = RunPaths(given) if given.is_dir() else run_paths_of_checkpoint(given)
+    paths = RunPaths(given if given.is_dir() else given.parent.parent)
+    if not paths.config.is_file() and not given.is_dir():  # a link, or a path from within the run folder
+        paths = run_paths_of_checkpoint(given)
     stored = read_section(ExperimentConfig, paths.config)
     if stored is None:
         raise ConfigError(
