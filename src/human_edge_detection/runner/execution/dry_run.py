@@ -21,7 +21,7 @@ def describe_additions(plan: Sequence[PlannedRun]) -> list[str]:
     grow = [
         f"{run.paths.root} grows: {' -> '.join(map(str, run.config.training.segments or ()))} epochs"
         for run in plan
-        if run.kind == "grows"
+        if run.kind == "grows" and run.config.training.segments is not None
     ]
     return [*notes, *added, *anew, *grow]
 
