@@ -96,6 +96,13 @@ class RunPaths:
     def training_log(self) -> Path:
         return self.logs / "training_log.txt"
 
+    @property
+    def own(self) -> tuple[Path, ...]:
+        """All that a run writes into its folder, the checkpoints first; other files there are the user's."""
+        files = (self.config, self.contents, self.provenance, self.status, self.result, self.metrics)
+        further = (self.per_image, self.parity, self.resumed_from, self.logs, self.root / "visualizations")
+        return (self.checkpoints, *files, *further)
+
     def epoch_checkpoint(self, epoch: int) -> Path:
         return self.checkpoints / f"checkpoint_epoch_{epoch:04d}.pth"
 

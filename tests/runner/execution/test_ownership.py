@@ -161,3 +161,15 @@ def test_restart_leaves_runs_of_other_seeds_alone(workshop: Any, write_run: Writ
         assert is_held(other.lock)
     assert not own.best.exists()
     assert other.best.exists()
+
+
+def test_restart_leaves_what_is_the_users(workshop: Any, write_run: WriteRun) -> None:
+    paths = write_run(workshop.output_dir / STUDENT, get_config(STUDENT))
+    (paths.root / "notes.txt").write_text("mine")
+    left = workshop.output_dir / ".trash_1"
+    left.mkdir()
+    (left / "0").touch()
+    take_folders(plan(BatchRequest(names=(STUDENT,), output_dir=workshop.output_dir, restart=True)))
+    assert (paths.root / "notes.txt").read_text() == "mine"
+    assert not paths.best.exists()
+    assert not list(workshop.output_dir.glob(".trash_*"))

@@ -7,6 +7,7 @@ batch for a moment to delete a folder, and for an export or a pause before anoth
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,15 +15,16 @@ from typing import Final
 
 from human_edge_detection.errors import BusyError
 from human_edge_detection.files.lock import hold, holder, is_held
-from human_edge_detection.files.write import delete, delete_folder
+from human_edge_detection.files.write import delete_folder, make_folder
 from human_edge_detection.runner.execution.plan import PlannedRun
 from human_edge_detection.runs.lookup.reservation import release, reserve, run_claim
-from human_edge_detection.runs.paths import RunPaths
 
 logger = logging.getLogger(__name__)
 
 # A name that no run's lock can have: those end in .lock.
 _BATCH_LOCK: Final = ".batch_lock"
+_TRASH: Final = ".trash_"
+"""Folder in which files lie for the moment between their last and their end."""
 
 
 @contextmanager
@@ -61,9 +63,10 @@ def take_folders(plan: Sequence[PlannedRun]) -> None:
             elif run.kind == "grows":
                 stack.enter_context(run_claim(run.paths, advice="wait until it has ended; then it grows"))
         for run in plan:
+            _delete_trash(run.output_dir)
             if run.restart and run.paths.root.exists():
                 logger.info("restart: deleting %s", run.paths.root)
-                _clear(run.paths)
+                _clear(run)
         for run in plan:
             if not run.finished and (run.restart or run.kind == "grows" or not is_held(run.paths.lock)):
                 reserve(run.paths, run.full_config, run.contents)
@@ -79,16 +82,23 @@ def give_up_folders(plan: Sequence[PlannedRun]) -> None:
             release(run.paths, with_status=False)
 
 
-def _clear(paths: RunPaths) -> None:
-    # The checkpoints first: should this be killed here, nothing is left that a run could continue from.
-    delete_folder(paths.checkpoints)
-    for entry in paths.root.iterdir():
-        if entry.name.startswith("seed_") or entry.suffix == ".lock":
-            continue  # another run of the same experiment, or its lock
-        if entry.is_dir() and not entry.is_symlink():
-            delete_folder(entry)
-        else:
-            delete(entry)
+def _clear(run: PlannedRun) -> None:
+    """Deletes what the run itself has written; it leaves its folder at once, and the disk as it can.
+
+    Renamed first: should this be killed in between, nothing half deleted is left that a run could continue from.
+    """
+    trash = run.output_dir / f"{_TRASH}{os.getpid()}"
+    make_folder(trash)
+    for number, path in enumerate(run.paths.own):
+        if os.path.lexists(path):
+            path.replace(trash / str(number))
+    delete_folder(trash)
+
+
+def _delete_trash(output_dir: Path) -> None:
+    """What a process that was killed while it deleted has left; only for the holder of the planning lock."""
+    for trash in output_dir.glob(f"{_TRASH}*"):
+        delete_folder(trash)
 
 
 class Waiting:
