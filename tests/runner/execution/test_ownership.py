@@ -17,6 +17,7 @@ from human_edge_detection.runner.execution.ownership import batch_claim, take_fo
 from human_edge_detection.runner.execution.plan import plan
 from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.execution.supervise import BatchEnd
+from human_edge_detection.runs.checks import is_finished
 from human_edge_detection.runs.lookup.reservation import run_claim
 from human_edge_detection.runs.paths import RunPaths
 
@@ -161,6 +162,17 @@ def test_restart_leaves_runs_of_other_seeds_alone(workshop: Any, write_run: Writ
         assert is_held(other.lock)
     assert not own.best.exists()
     assert other.best.exists()
+
+
+def test_a_finished_run_that_goes_back_is_not_finished_any_more(workshop: Any, write_run: WriteRun) -> None:
+    paths = write_run(workshop.output_dir / STUDENT, get_config(STUDENT))
+    early = paths.epoch_checkpoint(1)
+    early.touch()
+    request = BatchRequest(names=(STUDENT,), output_dir=workshop.output_dir, resume=early)
+    (run,) = plan(request)
+    assert (run.finished, run.resume) == (False, early)
+    take_folders([run])
+    assert not is_finished(paths)
 
 
 def test_restart_leaves_what_is_the_users(workshop: Any, write_run: WriteRun) -> None:

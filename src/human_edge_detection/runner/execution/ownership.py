@@ -17,7 +17,7 @@ from human_edge_detection.errors import BusyError
 from human_edge_detection.files.lock import hold, holder, is_held
 from human_edge_detection.files.write import delete_folder, make_folder
 from human_edge_detection.runner.execution.plan import PlannedRun
-from human_edge_detection.runs.lookup.reservation import release, reserve, run_claim
+from human_edge_detection.runs.lookup.reservation import mark_unfinished, release, reserve, run_claim
 
 logger = logging.getLogger(__name__)
 
@@ -60,16 +60,19 @@ def take_folders(plan: Sequence[PlannedRun]) -> None:
         for run in plan:
             if run.restart:
                 stack.enter_context(run_claim(run.paths, advice="wait until it has ended, or leave out --restart"))
-            elif run.kind == "grows":
-                stack.enter_context(run_claim(run.paths, advice="wait until it has ended; then it grows"))
+            elif run.kind == "grows" or run.resume is not None:
+                stack.enter_context(run_claim(run.paths, advice="wait until it has ended; then give the command again"))
         for run in plan:
             _delete_trash(run.output_dir)
             if run.restart and run.paths.root.exists():
                 logger.info("restart: deleting %s", run.paths.root)
                 _clear(run)
         for run in plan:
-            if not run.finished and (run.restart or run.kind == "grows" or not is_held(run.paths.lock)):
+            claimed = run.restart or run.kind == "grows" or run.resume is not None
+            if not run.finished and (claimed or not is_held(run.paths.lock)):
                 reserve(run.paths, run.full_config, run.contents)
+                if run.resume is not None:
+                    mark_unfinished(run.paths)
 
 
 def give_up_folders(plan: Sequence[PlannedRun]) -> None:

@@ -15,6 +15,7 @@ from human_edge_detection.files.lock import hold
 from human_edge_detection.files.write import delete, make_folder, write_json
 from human_edge_detection.runs.lookup.identity import RunContents, write_contents
 from human_edge_detection.runs.paths import RunPaths
+from human_edge_detection.runs.records import RunStatus, read_section
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,18 @@ def reserve(paths: RunPaths, config: ExperimentConfig, contents: RunContents) ->
     make_folder(paths.root)
     write_contents(paths, contents)
     write_json(paths.config, config.model_dump(mode="json"))
+
+
+def mark_unfinished(paths: RunPaths) -> None:
+    """Says of a finished run that goes back to an earlier checkpoint that it is not finished any more.
+
+    Raises:
+        CheckpointError: status.json is damaged.
+        StorageError: It cannot be written.
+    """
+    status = read_section(RunStatus, paths.status)
+    if status is not None and status.state == "finished":
+        write_json(paths.status, status.model_copy(update={"state": "interrupted"}).model_dump(mode="json"))
 
 
 def release(paths: RunPaths, *, with_status: bool) -> None:
