@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("printed")
     for name in SCRIPTS:
         (folder / name).symlink_to(REPOSITORY / name)
-    write_drawn_data(folder / "data", train_images=4, val_images=2, image_size=(96, 96))
+    write_drawn_data(folder / "data", train_images=2, val_images=2, image_size=(96, 96))
     _write_encoder_weights(folder / "weights")
     (folder / "keep_teacher.yaml").write_text(f"base: {TEACHER}\ntraining: {{keep_every: 1}}\n")
     (folder / "keep_student.yaml").write_text(f"base: {STUDENT}\ntraining: {{keep_every: 1}}\n")
