@@ -36,10 +36,10 @@ MAY_IMPORT: Mapping[str, tuple[int, set[str]]] = {
     "metrics": (2, set()),
     "data": (2, {"experiments"}),
     "engine": (3, {"experiments", "runs", "advanced", "losses", "metrics", "data"}),
-    "export": (3, {"experiments", "runs", "advanced", "data", "engine"}),
+    "exporters": (3, {"experiments", "runs", "advanced", "data", "engine"}),
     "runner": (4, {"experiments", "runs", "metrics", "data"}),
     "selfcheck": (4, {"experiments", "runs", "data", "engine", "runner"}),
-    "cli": (5, {"experiments", "runs", "advanced", "data", "engine", "export", "runner", "selfcheck"}),
+    "cli": (5, {"experiments", "runs", "advanced", "data", "engine", "exporters", "runner", "selfcheck"}),
 }
 """Part -> its layer, and the parts that it may import beside itself and the foundation."""
 SETTINGS = {f"experiments.schema.{name}" for name in ("heads", "base", "data", "loss", "distillation")}

@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     """Exports; returns 0 when the model was written and its outputs are those of PyTorch."""
     checkpoint = given_checkpoint(args)
     data = given_split(args, "val")
-    from human_edge_detection.export.onnx import export_checkpoint
+    from human_edge_detection.exporters.onnx import export_checkpoint
 
     destination, report = export_checkpoint(checkpoint, output=args.output, data=data)
     sys.stdout.write(
