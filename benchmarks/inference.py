@@ -21,7 +21,7 @@ from measuring import machine, take_turns
 from human_edge_detection.engine.build import build_model
 from human_edge_detection.engine.model_cost import describe_model
 from human_edge_detection.experiments.schema.model import ModelConfig
-from human_edge_detection.export.onnx import ExportableStudent, to_onnx
+from human_edge_detection.exporters.onnx import ExportableStudent, to_onnx
 
 _FEW, _MANY = 1, 11
 

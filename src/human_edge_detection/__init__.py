@@ -1,3 +1,83 @@
-"""Distil a large person-segmentation U-Net into a small one, and prove that the small one is good."""
+"""Distil a large person-segmentation U-Net into a small one, and prove that the small one is good.
+
+``import human_edge_detection as hed`` is the front door for Python. Its names are imported when they are asked for, so
+that the import itself takes no time::
+
+    import human_edge_detection as hed
+
+    if __name__ == "__main__":  # data are loaded by processes that import this script
+        batch = hed.run_experiments("quickstart")
+        (evaluation,) = hed.evaluate("quickstart_distilled_b0_from_b3")
+        print(evaluation.metrics["miou"], evaluation.metrics["AP"])
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from human_edge_detection.advanced.classifier_distillation import ClassifierDistillationLoss
+    from human_edge_detection.api.data import prepare_data
+    from human_edge_detection.api.experiments import derive, describe, get_config, list_configs, register
+    from human_edge_detection.api.results import compare, comparison_table, evaluate, export, load_model, load_run
+    from human_edge_detection.api.training import (
+        preview_experiments,
+        run_experiments,
+        soft_labels,
+        train,
+        verify_resume,
+    )
+    from human_edge_detection.errors import HumanEdgeDetectionError
+    from human_edge_detection.experiments.schema.experiment import ExperimentConfig
+    from human_edge_detection.log import setup_logging
+
+__all__ = [
+    "ClassifierDistillationLoss",
+    "ExperimentConfig",
+    "HumanEdgeDetectionError",
+    "__version__",
+    "compare",
+    "comparison_table",
+    "derive",
+    "describe",
+    "evaluate",
+    "export",
+    "get_config",
+    "list_configs",
+    "load_model",
+    "load_run",
+    "prepare_data",
+    "preview_experiments",
+    "register",
+    "run_experiments",
+    "setup_logging",
+    "soft_labels",
+    "train",
+    "verify_resume",
+]
+
+_MODULES: Final = {
+    "advanced.classifier_distillation": ("ClassifierDistillationLoss",),
+    "api.data": ("prepare_data",),
+    "api.experiments": ("derive", "describe", "get_config", "list_configs", "register"),
+    "api.results": ("compare", "comparison_table", "evaluate", "export", "load_model", "load_run"),
+    "api.training": ("preview_experiments", "run_experiments", "soft_labels", "train", "verify_resume"),
+    "errors": ("HumanEdgeDetectionError",),
+    "experiments.schema.experiment": ("ExperimentConfig",),
+    "log": ("setup_logging",),
+}
+"""Module -> those of its names that are offered here."""
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _MODULES.items():
+        if name in names:
+            value = getattr(import_module(f"{__name__}.{module}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import logging
+import sys
 import threading
+from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -25,15 +27,49 @@ def terminal() -> Console:
 
 
 def setup_logging(*, level: int = logging.INFO) -> None:
-    """Sends the package's log to the terminal."""
-    from rich.logging import RichHandler
+    """Sends the package's log to stderr, and shows progress bars there where that is a terminal.
 
+    Args:
+        level: Of the :mod:`logging` module; ``logging.WARNING`` leaves out what goes well.
+
+    Example:
+        hed.setup_logging()
+    """
     logger = logging.getLogger(LOGGER_NAME)
     logger.setLevel(level)
     logger.propagate = False
     if not logger.handlers:
-        logger.addHandler(RichHandler(console=terminal(), show_path=False, log_time_format="[%X]"))
+        logger.addHandler(_terminal_log() if terminal().is_terminal else _PlainLog())
     threading.excepthook = _log_thread_error
+
+
+def _terminal_log() -> logging.Handler:
+    from rich.logging import RichHandler
+
+    return RichHandler(console=terminal(), show_path=False, log_time_format="[%X]")
+
+
+class _PlainLog(logging.Handler):
+    """A line stays a line, for files and pipes; goes to what stderr is at the moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter("[%(asctime)s] %(levelname)-8s %(message)s", "%X"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes one line; one that cannot be written is lost, and nothing else."""
+        with suppress(OSError, ValueError):  # ValueError: closed
+            sys.stderr.write(f"{self.format(record)}\n")
+            sys.stderr.flush()
+
+
+def shows_progress() -> bool:
+    """Whether progress bars are shown: where the log goes to the terminal, and that is one.
+
+    A program that only calls functions of this package has not asked for either.
+    """
+    handlers = logging.getLogger(LOGGER_NAME).handlers
+    return any(getattr(handler, "console", None) is terminal() for handler in handlers) and terminal().is_terminal
 
 
 def _log_thread_error(error: threading.ExceptHookArgs) -> None:

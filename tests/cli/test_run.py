@@ -120,7 +120,7 @@ def test_restart_trains_anew_and_says_so_first(
     (output_dir / STUDENT / "old").touch()
     capsys.readouterr()
     assert run(output_dir, "--restart") == 0
-    assert f"restart: {output_dir / STUDENT} is deleted and trained anew" in capsys.readouterr().out
+    assert f"restart: {output_dir / STUDENT} is deleted and trained anew" in capsys.readouterr().err
     assert not (output_dir / STUDENT / "old").exists()
 
 

@@ -16,7 +16,7 @@ from human_edge_detection.engine.teaching.soft_labels import (
 from human_edge_detection.experiments.schema.data import AugmentationConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 
-STUDENT = ("--config", "quickstart_distilled_b0_from_b3", "--cache_views", "4")
+STUDENT = ("--config", "quickstart_distilled_b0_from_b3")
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_the_flags_of_a_training(
     asked: list[tuple[ExperimentConfig, Path]], teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ["--teacher_checkpoint", str(teacher), "--soft_labels", "labels", "--seed", "7", "--output_dir"]
-    assert main(["soft-labels", *STUDENT, *flags, str(tmp_path / "runs")]) == 0
+    assert main(["soft-labels", *STUDENT, "--cache_views", "4", *flags, str(tmp_path / "runs")]) == 0
     ((config, sample_root),) = asked
     assert config.distillation is not None
     assert (config.distillation.soft_labels, config.data.cache_views, config.training.seed) == ("labels", 4, 7)
@@ -80,7 +80,7 @@ def test_the_flags_of_a_training(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--soft_labels", "labels"], "needs the teacher quickstart_teacher_b3, and no finished run of it is at "),
+        (["--soft_labels", "labels", "--cache_views", "4"], "needs the teacher quickstart_teacher_b3, and no finished run of it is at "),
         (["--teacher_checkpoint", "gone.pth"], "--teacher_checkpoint (distillation.teacher_checkpoint): no such file"),
         (
             ["--soft_labels", "labels", "--cache_views", "0"],

@@ -13,7 +13,7 @@ from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.selfcheck import verify_resume as engine
 from human_edge_detection.selfcheck.verify_resume import Verification
 
-SAME = Verification(RunPaths(Path("run")), 8, (2, 6), 99, None, "cpu")
+SAME = Verification(RunPaths(Path("run")), 8, (2, 6), 99, None, "cpu", deterministic=False, folder=Path("folder"))
 OTHER = SAME._replace(difference="latest.pth: model/x differs in 1 of 4 elements, by 1e-07 at most")
 SAMPLE = ("--config", "quickstart_student_b0")
 
@@ -50,7 +50,7 @@ def test_identical_is_0_and_leaves_nothing(
 def test_different_is_1_and_keeps_the_runs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(engine, "verify_resume", lambda *_, **__: OTHER)
+    monkeypatch.setattr(engine, "verify_resume", lambda config, folder: OTHER._replace(folder=folder))
     assert call(*SAMPLE, output_dir=tmp_path) == 1
     (kept,) = tmp_path.iterdir()
     shown = capsys.readouterr().out
@@ -95,13 +95,13 @@ def test_what_train_refuses_is_refused_in_the_same_words(
 
 
 @pytest.mark.parametrize(
-    ("verification", "deterministic", "expected"),
+    ("verification", "expected"),
     [
-        (SAME, False, "identical: 99 tensors"),
-        (OTHER, False, "this must not happen; please report"),
-        (OTHER._replace(device="cuda"), False, "only with --deterministic; try again with it"),
-        (OTHER._replace(device="cuda"), True, "this must not happen; please report"),
+        (SAME, "identical: 99 tensors"),
+        (OTHER, "this must not happen; please report"),
+        (OTHER._replace(device="cuda"), "only with --deterministic; try again with it"),
+        (OTHER._replace(device="cuda", deterministic=True), "this must not happen; please report"),
     ],
 )
-def test_what_a_difference_may_mean(verification: Verification, deterministic: bool, expected: str) -> None:
-    assert expected in verdict(verification, deterministic=deterministic)
+def test_what_a_difference_may_mean(verification: Verification, expected: str) -> None:
+    assert expected in verdict(verification)

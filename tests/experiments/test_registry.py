@@ -93,7 +93,8 @@ def test_a_module_of_presets_without_what_it_needs_is_named(
 
 def test_register_refuses_a_taken_name() -> None:
     baseline = config_manager.get_config("baseline")
+    assert config_manager.register(baseline) is baseline
     with pytest.raises(ConfigError, match="taken"):
-        config_manager.register(baseline)
+        config_manager.register(derive(baseline, name="baseline"))
     with pytest.raises(ConfigError, match="taken"):
         config_manager.register(derive(baseline, name="quickstart"))

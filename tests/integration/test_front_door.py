@@ -63,11 +63,11 @@ def test_data_in_the_folder_are_used_and_the_same_data_elsewhere_are_the_same_ru
     assert folders() == ["tiny"]
     for spelled in ("./data", "data/", str(folder / "data")):
         assert train("--data_root", spelled) == 0
-        assert "finished earlier" in capsys.readouterr().out
+        assert "finished earlier" in capsys.readouterr().err
     (folder / "data").rename(folder / "moved")
     monkeypatch.setenv("HED_DATA_ROOT", "moved")
     assert train() == 0
-    assert "finished earlier" in capsys.readouterr().out
+    assert "finished earlier" in capsys.readouterr().err
     assert folders() == ["tiny"]
 
 
@@ -87,7 +87,7 @@ def test_another_setting_is_another_run(train: Hed, folder: Path, capsys: pytest
     assert train("--epochs", "1") == 0
     assert train("--epochs", "1", "--batch_size", "1") == 0
     assert train("--epochs", "1", "--num_workers", "2") == 0
-    assert "finished earlier" in capsys.readouterr().out
+    assert "finished earlier" in capsys.readouterr().err
     assert len(folders()) == 2
 
 

@@ -172,7 +172,9 @@ def test_its_soft_labels_are_all_there_and_whole(capfd: pytest.CaptureFixture[st
 )
 def test_its_command_finds_it_finished(command: str, run: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(COMMANDS[command]) == 0
-    assert capfd.readouterr().out == f"finished earlier: experiments/{run}\n"
+    said = capfd.readouterr()
+    assert said.out.startswith(f"finished: experiments/{run} (best epoch ")
+    assert f"finished earlier: experiments/{run}" in said.err
 
 
 @pytest.mark.usefixtures("folder")

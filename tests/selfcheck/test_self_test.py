@@ -12,7 +12,8 @@ from human_edge_detection.selfcheck.verify_resume import Verification
 
 
 def test_a_resumed_run_that_differs_fails_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    different = Verification(RunPaths(tmp_path / "run"), 8, (2,), 99, "latest.pth: model/x differs", "cpu")
+    run = RunPaths(tmp_path / "run")
+    different = Verification(run, 8, (2,), 99, "latest.pth: model/x differs", "cpu", False, tmp_path)
     monkeypatch.setattr(engine, "verify_resume", lambda *_, **__: different)
     with pytest.raises(HumanEdgeDetectionError, match=r"a resumed run is not identical: latest\.pth: model/x differs"):
         self_test(tmp_path)
@@ -20,7 +21,7 @@ def test_a_resumed_run_that_differs_fails_it(monkeypatch: pytest.MonkeyPatch, tm
 
 
 def test_an_export_that_fails_fails_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    same = Verification(RunPaths(tmp_path / "run"), 8, (2,), 99, None, "cpu")
+    same = Verification(RunPaths(tmp_path / "run"), 8, (2,), 99, None, "cpu", False, tmp_path)
     monkeypatch.setattr(engine, "verify_resume", lambda *_, **__: same)
     message = r"the export ended with exit code 2 \(error: .*best_model\.pth: No such file"
     with pytest.raises(HumanEdgeDetectionError, match=message):

@@ -47,31 +47,16 @@ def run(args: argparse.Namespace) -> int:
     for flag in ("against", "output"):
         if getattr(args, flag) is not None:
             raise ConfigError(f"--{flag} {getattr(args, flag)}: compare what? name at least one RUN")
-    from human_edge_detection.runner.comparison.table import write_comparison
+    from human_edge_detection.api.results import comparison_table
     from human_edge_detection.runner.execution.report import show_report
-    from human_edge_detection.runs.paths import list_runs
 
-    if not args.output_dir.is_dir():
-        raise ConfigError(f"--output_dir: no such folder: {args.output_dir}")
-    if not list_runs(args.output_dir):
-        raise ConfigError(f"--output_dir {args.output_dir}: holds no runs; train some with run_experiments.py")
-    rows, files = write_comparison(args.output_dir)
-    show_report(rows, files, args.output_dir)
+    show_report(*comparison_table(args.output_dir), args.output_dir)
     return 0
 
 
 def _compare_runs(args: argparse.Namespace) -> int:
-    from human_edge_detection.runner.comparison.caveats import notes_on
-    from human_edge_detection.runner.comparison.paired import compare_methods
-    from human_edge_detection.runner.comparison.paired_figures import draw_figures
-    from human_edge_detection.runner.comparison.paired_report import show_paired_report, write_report
-    from human_edge_detection.runner.comparison.runs_by_seed import find_method, report_folder
+    from human_edge_detection.api.results import compare
+    from human_edge_detection.runner.comparison.paired_report import show_paired_report
 
-    found = (find_method(given, args.output_dir) for given in args.runs)
-    methods = list({method.name: method for method in found}.values())
-    control = None if args.against is None else find_method(args.against, args.output_dir)
-    comparison = compare_methods(methods, control, notes_on(methods, control))
-    figures = draw_figures(comparison, methods, control)
-    files = write_report(comparison, figures, args.output or report_folder(methods[0]))
-    show_paired_report(comparison, files)
+    show_paired_report(*compare(args.runs, against=args.against, output_dir=args.output_dir, output=args.output))
     return 0

@@ -6,18 +6,14 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from human_edge_detection.cli.arguments.experiment import path_argument
-from human_edge_detection.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from human_edge_detection.engine.model_cost import Shape
-    from human_edge_detection.experiments.overrides import Overrides
-    from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 
 _OPERATIONS = "convolutions and matrix products, a multiply-add counted as 2"
 
@@ -39,53 +35,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Describes; returns 0."""
-    from human_edge_detection.experiments.config_file import split_configs
-    from human_edge_detection.experiments.overrides import collect, resolve
+    from human_edge_detection.api.experiments import describe
+    from human_edge_detection.experiments.overrides import collect
 
-    if args.config is None and args.config_file is None:
-        raise ConfigError("no experiment: give the name of one; hed train --list_configs shows them")
-    names, file = split_configs([] if args.config is None else [args.config], args.config_file)
-    overrides = collect(config_file=file, sets=args.sets)
-    config, _ = resolve(names[0] if names else None, overrides)
-    description = _describe(config, _teacher_config(config, overrides))
+    described = describe(args.config, changes=collect(config_file=args.config_file, sets=args.sets))
+    description = {**described.to_json(), "gflops_count": _OPERATIONS}
     if args.json:
         sys.stdout.write(json.dumps(description, indent=2) + "\n")
     else:
         _show(description)
     return 0
-
-
-def _teacher_config(config: ExperimentConfig, overrides: Overrides) -> ExperimentConfig | None:
-    """The teacher that a run of ``config`` would have: its checkpoint's, or the experiment that trains it."""
-    if config.distillation is None:
-        return None
-    if config.distillation.teacher_checkpoint is not None:
-        from human_edge_detection.engine.checkpoints.checkpoint import read_checkpoint
-
-        return read_checkpoint(Path(config.distillation.teacher_checkpoint))[0].config
-    from human_edge_detection.experiments.flags import TEACHER_CHECKPOINT
-    from human_edge_detection.runs.dependencies import dependencies, dependency_config
-
-    dependency = next(needed for needed in dependencies(config) if needed.field == TEACHER_CHECKPOINT)
-    return dependency_config(dependency, overrides)[0]
-
-
-def _describe(config: ExperimentConfig, teacher: ExperimentConfig | None) -> dict[str, Any]:
-    from human_edge_detection.engine.model_cost import compression, describe_model
-
-    model = describe_model(config.model)
-    description: dict[str, Any] = {
-        "config": config.model_dump(mode="json"),
-        "gflops_count": _OPERATIONS,
-        "model": model.to_json(),
-        "teacher": None,
-        "compression": None,
-    }
-    if teacher is not None:
-        large = describe_model(teacher.model)
-        description["teacher"] = {"experiment": teacher.name, **large.to_json()}
-        description["compression"] = compression(model, large).to_json()
-    return description
 
 
 def _show(description: Mapping[str, Any]) -> None:

@@ -1,13 +1,12 @@
-"""``hed evaluate``: every metric of a checkpoint, COCO mask AP included."""
+"""``hed evaluate``: every metric of trained models, COCO mask AP included."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING
 
-from human_edge_detection.cli.arguments.checkpoint import add_checkpoint_arguments, given_checkpoint, given_split
+from human_edge_detection.cli.arguments.checkpoint import add_checkpoint_arguments, given_models, given_split
 from human_edge_detection.cli.arguments.experiment import output_file
-from human_edge_detection.errors import ConfigError
 
 if TYPE_CHECKING:
     from human_edge_detection.engine.evaluation.evaluate_checkpoint import Evaluation
@@ -23,41 +22,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto", help="arithmetic (default: auto)"
     )
-    parser.add_argument("--json", type=output_file, metavar="OUT", help="also write everything to this JSON file")
+    parser.add_argument(
+        "--json", type=output_file, metavar="OUT", help="also write everything to this JSON file; of a RUN a list"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluates; returns 0."""
-    _check(args)
-    checkpoint = given_checkpoint(args)
-    data = given_split(args, args.split)
-    from human_edge_detection.engine.checkpoints.load import load_trained, read_annotations_for
-    from human_edge_detection.engine.device import choose_device, choose_precision
-    from human_edge_detection.engine.evaluation.evaluate_checkpoint import evaluate_checkpoint
+    models, data = given_models(args), given_split(args, args.split)
+    from human_edge_detection.api.results import evaluate
     from human_edge_detection.files.write import write_json
 
-    device = choose_device(args.device)
-    trained = load_trained(checkpoint)
-    people = read_annotations_for(trained, args.split, data)
-    evaluation = evaluate_checkpoint(
-        trained,
-        people,
+    evaluations = evaluate(
+        models,
+        split=args.split,
+        data=data,
         batch_size=args.batch_size,
-        device=device,
-        precision=choose_precision(args.precision, device),  # measured the first time, so mistakes are found before
         num_workers=args.num_workers,
+        device=args.device,
+        precision=args.precision,
+        output_dir=args.output_dir,
     )
-    _show(evaluation)
+    for evaluation in evaluations:
+        _show(evaluation)
     if args.json is not None:
-        write_json(args.json, evaluation.to_json())
+        content = [evaluation.to_json() for evaluation in evaluations]
+        write_json(args.json, content if args.checkpoint is None else content[0])
     return 0
-
-
-def _check(args: argparse.Namespace) -> None:
-    if args.batch_size < 1:
-        raise ConfigError(f"--batch_size: expected at least 1, got {args.batch_size}")
-    if not 0 <= args.num_workers <= 64:
-        raise ConfigError(f"--num_workers: expected 0 to 64, got {args.num_workers}")
 
 
 def _show(evaluation: Evaluation) -> None:
@@ -71,8 +62,8 @@ def _show(evaluation: Evaluation) -> None:
     console = Console()
     console.print(table)
     console.print(
-        f"{evaluation.images} images, {evaluation.persons} persons of {evaluation.annotations}; "
-        f"{evaluation.device}, {evaluation.precision}; AP is of masks in the true boxes",
+        f"{evaluation.checkpoint}: {evaluation.images} images, {evaluation.persons} persons of "
+        f"{evaluation.annotations}; {evaluation.device}, {evaluation.precision}; AP is of masks in the true boxes",
         soft_wrap=True,
         highlight=False,
     )

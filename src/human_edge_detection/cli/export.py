@@ -1,11 +1,11 @@
-"""``hed export``: a checkpoint to ONNX, checked against PyTorch."""
+"""``hed export``: trained models to ONNX, checked against PyTorch."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from human_edge_detection.cli.arguments.checkpoint import add_checkpoint_arguments, given_checkpoint, given_split
+from human_edge_detection.cli.arguments.checkpoint import add_checkpoint_arguments, given_models, given_split
 from human_edge_detection.cli.arguments.experiment import output_file
 
 
@@ -18,15 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exports; returns 0 when the model was written and its outputs are those of PyTorch."""
-    checkpoint = given_checkpoint(args)
-    data = given_split(args, "val")
-    from human_edge_detection.export.onnx import export_checkpoint
+    """Exports; returns 0 when every model was written and its outputs are those of PyTorch."""
+    models, data = given_models(args), given_split(args, "val")
+    from human_edge_detection.api.results import export
 
-    destination, report = export_checkpoint(checkpoint, output=args.output, data=data)
-    sys.stdout.write(
-        f"exported: {destination.onnx} ({report.size_bytes / 2**20:.1f} MiB, opset {report.opset})\n"
-        f"parity with PyTorch: largest difference {report.max_difference:.2g} (allowed {report.tolerance:.0e}), "
-        f"mask IoU {report.mask_iou:.6f}, {len(report.cases)} cases; {destination.parity}\n"
-    )
+    for destination, report in export(models, output=args.output, data=data, output_dir=args.output_dir):
+        sys.stdout.write(
+            f"exported: {destination.onnx} ({report.size_bytes / 2**20:.1f} MiB, opset {report.opset})\n"
+            f"parity with PyTorch: largest difference {report.max_difference:.2g} (allowed {report.tolerance:.0e}), "
+            f"mask IoU {report.mask_iou:.6f}, {len(report.cases)} cases; {destination.parity}\n"
+        )
     return 0

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from human_edge_detection.api.data import AUTO, VAL_FRACTION
 from human_edge_detection.data.formats import FORMATS
-from human_edge_detection.errors import ConfigError
 
 if TYPE_CHECKING:
-    from human_edge_detection.data.annotations.coco import AnnotatedImage, CocoSplit
-    from human_edge_detection.data.formats.recognise import Recognised
     from human_edge_detection.data.prepare import Prepared
-    from human_edge_detection.files.data_folder import SplitPaths
 
 _NEEDED = ("train", "val")
-_AUTO = "auto"
-_VAL_FRACTION = 0.2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data_root", type=Path, metavar="DIR", help="folder with annotations and images")
     parser.add_argument(
         "--format",
-        choices=(_AUTO, *FORMATS),
-        default=_AUTO,
+        choices=(AUTO, *FORMATS),
+        default=AUTO,
         help="what --data_root is; auto: seen from its files (%(default)s)",
     )
     for split in _NEEDED:
@@ -42,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--val_fraction",
         type=float,
         metavar="X",
-        help=f"share of the images that becomes val where there is no val yet; 0: none (--data_root: {_VAL_FRACTION})",
+        help=f"share of the images that becomes val where there is no val yet; 0: none (--data_root: {VAL_FRACTION})",
     )
     parser.add_argument("--output", type=Path, metavar="DIR", required=True, help="folder to make")
     parser.add_argument(
@@ -58,91 +52,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the data set and shows its statistics; returns 0."""
-    for flag, smallest in (("max_images", 1), ("max_side", 16), ("seed", 0)):
-        value = getattr(args, flag)
-        if value is not None and value < smallest:
-            raise ConfigError(f"--{flag}: must be at least {smallest}, got {value}")
-    if args.val_fraction is not None and not 0 <= args.val_fraction < 1:
-        raise ConfigError(f"--val_fraction: must be from 0 to below 1, got {args.val_fraction}")
+    from human_edge_detection.api.data import prepare_data
 
-    from human_edge_detection.data.prepare import Preparation, prepare
-
-    preparation = Preparation(args.crowds, args.max_images, args.max_side, args.seed)
-    _show(prepare(_splits(args), args.output, preparation, _track), args.output)
-    return 0
-
-
-def _splits(args: argparse.Namespace) -> dict[str, CocoSplit]:
-    """Reads what was given, and says what it is and which of it are persons."""
-    from human_edge_detection.data.formats.categories import choose_categories
-    from human_edge_detection.data.formats.splits import SPLITS
-
-    found = _recognised(args)
-    persons = choose_categories(found.dataset.categories, args.category, str(found.file))
-    _say(found.description(persons))
-    splits = _with_validation(found.dataset.persons(persons), args)
-    return {name: splits[name] for name in SPLITS if name in splits}
-
-
-def _recognised(args: argparse.Namespace) -> Recognised:
-    from human_edge_detection.data.formats.recognise import given_files, recognise
-
-    paths = _given_paths(args)
-    if args.data_root is not None and paths:
-        raise ConfigError("--data_root: give it alone, or --train_ann, --train_images, --val_ann, --val_images")
-    if args.data_root is not None:
-        return recognise(args.data_root, None if args.format == _AUTO else args.format)
-    if not paths:
-        raise ConfigError("no data given; give --data_root, or --train_ann and --train_images, or the same for val")
-    if args.format not in (_AUTO, "coco"):
-        raise ConfigError(f"--format {args.format}: --train_ann and --val_ann are COCO files; give --data_root instead")
-    return given_files(paths)
-
-
-def _given_paths(args: argparse.Namespace) -> dict[str, SplitPaths]:
-    from human_edge_detection.files.data_folder import SplitPaths
-
-    given = {split: (getattr(args, f"{split}_ann"), getattr(args, f"{split}_images")) for split in _NEEDED}
-    for split, paths in given.items():
-        if (paths[0] is None) != (paths[1] is None) and args.data_root is None:
-            raise ConfigError(f"--{split}_ann and --{split}_images: give both or none")
-    return {split: SplitPaths(*paths) for split, paths in given.items() if any(paths)}
-
-
-def _with_validation(splits: dict[str, CocoSplit], args: argparse.Namespace) -> dict[str, CocoSplit]:
-    """``splits`` with a validation split: the one that they have, or a part of ``train``."""
-    from human_edge_detection.data.formats.splits import split_off_validation
-
-    fraction = args.val_fraction
-    if "val" in splits or "train" not in splits:
-        if fraction:
-            has = "has a validation split" if "val" in splits else "has no training split"
-            raise ConfigError(f"--val_fraction {fraction}: the data set {has}; leave the flag out")
-        return splits
-    if fraction is None and args.data_root is not None:
-        fraction = _VAL_FRACTION
-    if not fraction:
-        return splits
-    train, val = split_off_validation(splits["train"], fraction, args.seed)
-    _say(
-        f"no validation split in it: {len(val.data['images'])} of {len(splits['train'].data['images'])} images are val "
-        f"now, drawn with seed {args.seed}; --val_fraction {fraction}"
+    prepared = prepare_data(
+        args.data_root,
+        output=args.output,
+        train=(args.train_ann, args.train_images),
+        val=(args.val_ann, args.val_images),
+        format=args.format,
+        category=args.category,
+        val_fraction=args.val_fraction,
+        crowds=args.crowds,
+        max_images=args.max_images,
+        max_side=args.max_side,
+        seed=args.seed,
     )
-    return {**splits, "train": train, "val": val}
-
-
-def _say(*lines: str) -> None:
-    from rich.console import Console
-
-    for line in lines:
-        Console().print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _track(records: Iterable[AnnotatedImage], split: str, count: int) -> Iterable[AnnotatedImage]:
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(records, description=split, total=count, console=Console(stderr=True))
+    _show(prepared, args.output)
+    return 0
 
 
 def _show(prepared: Prepared, output: Path) -> None:
@@ -172,8 +98,10 @@ def _show(prepared: Prepared, output: Path) -> None:
     Console().print(table)
     weights = ",".join(f"{weight:g}" for weight in prepared.class_weights)
     usage = f"; use it with --data_root {output}" if {*_NEEDED} <= prepared.statistics.keys() else ""
-    _say(
+    lines = (
         f"Class weights for {next(iter(prepared.statistics))} (inverse square root of the roi pixel share, mean 1):",
         f"  --set loss.class_weights=[{weights}]",
         f"Written to {output}{usage}",
     )
+    for line in lines:
+        Console().print(line, markup=False, highlight=False, soft_wrap=True)

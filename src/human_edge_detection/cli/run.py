@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
-from human_edge_detection.cli.arguments.experiment import (
-    add_experiment_arguments,
-    given_overrides,
-    named_experiments,
-    show_configs,
-)
-from human_edge_detection.cli.arguments.sweep import add_sweep_arguments, sweep_request
-from human_edge_detection.errors import ConfigError
+from human_edge_detection.cli.arguments.experiment import add_experiment_arguments, given_overrides, show_configs
+from human_edge_detection.cli.arguments.sweep import add_sweep_arguments
 
 if TYPE_CHECKING:
-    from human_edge_detection.runner.execution.request import BatchRequest
-    from human_edge_detection.runner.execution.retry import Options
+    from pathlib import Path
+
+    from human_edge_detection.api.training import BatchArguments
+    from human_edge_detection.runner.run_experiments import BatchResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,45 +68,41 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.list_configs:
         return show_configs()
+    from human_edge_detection.api.training import preview_experiments, run_experiments
     from human_edge_detection.runner.execution.report import show_lines
-    from human_edge_detection.runner.run_experiments import preview_experiments, run_experiments
 
-    request, options, sweep = _request(args), _options(args), sweep_request(args)
+    arguments = _arguments(args)
     if args.dry_run:
-        show_lines(preview_experiments(request, options, sweep=sweep))
+        show_lines(preview_experiments(args.configs, **arguments))
         return 0
-    return 0 if run_experiments(request, options, sweep=sweep).good else 1
+    result = run_experiments(args.configs, report=partial(_show, output_dir=args.output_dir), **arguments)
+    return 0 if result.good else 1
 
 
-def _request(args: argparse.Namespace) -> BatchRequest:
-    from human_edge_detection.runner.execution.request import BatchRequest
+def _arguments(args: argparse.Namespace) -> BatchArguments:
+    return {
+        "changes": given_overrides(args),
+        "seeds": args.seeds,
+        "output_dir": args.output_dir,
+        "run_name": args.run_name,
+        "resume": None if args.resume == "auto" else args.resume,
+        "restart": args.restart,
+        "export_onnx": args.export_onnx,
+        "skip_training": args.skip_training,
+        "fail_fast": args.fail_fast,
+        "retries": args.retries,
+        "hang_minutes": args.hang_minutes,
+        "join": args.join,
+        "sweep": args.sweeps,
+        "trials": args.trials,
+        "tuning_split": args.tuning_split,
+    }
 
-    overrides = given_overrides(args)
-    named = named_experiments(args.configs, overrides)
-    resume = None if args.resume == "auto" else Path(args.resume)
-    if not named.names and resume is None:
-        raise ConfigError("no experiment named; give --configs NAME ... (--list_configs shows all)")
-    changed = overrides.changes or named.files or overrides.file or args.run_name or resume
-    return BatchRequest(
-        **named._asdict(),
-        output_dir=args.output_dir,
-        overrides=overrides,
-        seeds=None if args.seeds is None else tuple(dict.fromkeys(args.seeds)),
-        run_name=args.run_name,
-        resume=resume,
-        restart=args.restart,
-        as_it_is=args.skip_training and not changed,
-    )
 
+def _show(result: BatchResult, output_dir: Path) -> None:
+    from human_edge_detection.runner.execution.report import show_report
+    from human_edge_detection.runner.sweep.sweep_report import show_sweep
 
-def _options(args: argparse.Namespace) -> Options:
-    from human_edge_detection.runner.execution.retry import Options
-
-    return Options(
-        export_onnx=args.export_onnx,
-        skip_training=args.skip_training,
-        fail_fast=args.fail_fast,
-        retries=args.retries,
-        hang_minutes=args.hang_minutes,
-        join=args.join,
-    )
+    show_report(result.rows, result.files, output_dir)
+    if result.sweep is not None:
+        show_sweep(result.sweep)

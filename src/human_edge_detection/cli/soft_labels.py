@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from human_edge_detection.cli.arguments.experiment import add_run_arguments, run_request, show_configs
+from human_edge_detection.cli.arguments.experiment import add_run_arguments, one_run, show_configs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,14 +23,9 @@ def run(args: argparse.Namespace) -> int:
     """Stores the soft labels; returns 0 when all are there and whole."""
     if args.list_configs:
         return show_configs()
-    from human_edge_detection.runner.execution.one_run import find_run
+    from human_edge_detection.api.training import soft_labels
 
-    run = find_run(run_request(args))
-    config = run.full_config
-    from human_edge_detection.engine.teaching.soft_label_writer import write_soft_labels  # slow: mistakes come before
-    from human_edge_detection.runs.paths import sample_data_dir
-
-    stored = write_soft_labels(config, sample_root=sample_data_dir(run.output_dir, config.data))
+    stored = soft_labels(**one_run(args))
     parts = stored.metadata.parts or ()
     sys.stdout.write(
         f"soft labels: {stored.folder} ({stored.metadata.key.cache_views} views of {stored.metadata.photographs} "

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from human_edge_detection.cli.arguments.experiment import add_run_arguments, run_request, show_configs
-from human_edge_detection.errors import StorageError
+from human_edge_detection.cli.arguments.experiment import add_run_arguments, one_run, show_configs
 
 if TYPE_CHECKING:
     from human_edge_detection.selfcheck.verify_resume import Verification
@@ -29,27 +26,17 @@ def run(args: argparse.Namespace) -> int:
     """Trains a little, straight and killed; returns 0 when the results are identical, 1 when they differ."""
     if args.list_configs:
         return show_configs()
-    from human_edge_detection.runner.execution.one_run import find_run
+    from human_edge_detection.api.training import verify_resume
 
-    config = find_run(run_request(args)).full_config
-    from human_edge_detection.files.write import delete_folder
-    from human_edge_detection.selfcheck.verify_resume import verify_resume
-
-    folder = _new_folder(args.output_dir)
-    keep = False
-    try:
-        verification = verify_resume(config, folder)
-        keep = verification.difference is not None
-    finally:
-        if not keep:
-            delete_folder(folder)
-    sys.stdout.write(verdict(verification, deterministic=config.training.deterministic))
-    if keep:
-        sys.stdout.write(f"both runs are kept in {folder}\n")
-    return int(keep)
+    verification = verify_resume(**one_run(args))
+    sys.stdout.write(verdict(verification))
+    differs = verification.difference is not None
+    if differs:
+        sys.stdout.write(f"both runs are kept in {verification.folder}\n")
+    return int(differs)
 
 
-def verdict(verification: Verification, *, deterministic: bool) -> str:
+def verdict(verification: Verification) -> str:
     """What came out, in words, and what a difference may mean."""
     killed = ", ".join(map(str, verification.killed_after))
     tried = f"killed after steps {killed} of {verification.steps}, on {verification.device}"
@@ -58,18 +45,7 @@ def verdict(verification: Verification, *, deterministic: bool) -> str:
     on_gpu = verification.device != "cpu"
     cause = (
         "a GPU repeats its arithmetic only with --deterministic; try again with it"
-        if on_gpu and not deterministic
+        if on_gpu and not verification.deterministic
         else "this must not happen; please report it with the output of hed doctor"
     )
     return f"not identical: {verification.difference}; {tried}\n{cause}\n"
-
-
-def _new_folder(output_dir: Path) -> Path:
-    """Below the output folder, so that its disk is what is tried."""
-    from human_edge_detection.files.write import make_folder
-
-    make_folder(output_dir)
-    try:
-        return Path(tempfile.mkdtemp(prefix="verify_resume_", dir=output_dir))
-    except OSError as error:
-        raise StorageError(f"{output_dir} cannot be written ({error.strerror}); give another --output_dir") from error

@@ -15,6 +15,8 @@ NAMES_TEACHER: Final = (
     "distillation.soft_labels",
 )
 """Changes that turn distillation on."""
+PYTHON_ARGUMENT: Final = "changes"
+"""Where a Python program gives its changes."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Change:
     Attributes:
         path: Dotted path of a field or section.
         value: Plain value; None turns an optional section off.
-        source: What set it, for messages: ``--epochs``, ``--set``, ``--config_file FILE``.
+        source: What set it, for messages: ``--epochs``, ``--set``, ``--config_file FILE``, ``changes['data.root']``.
     """
 
     path: str
@@ -35,6 +37,11 @@ class Change:
     def from_file(self) -> bool:
         """Whether a config file says it, which every flag may override."""
         return self.source.startswith("--config_file")
+
+    @property
+    def from_python(self) -> bool:
+        """Whether a Python program says it, in which there are no flags."""
+        return self.source.startswith(f"{PYTHON_ARGUMENT}[")
 
     def is_below(self, prefixes: Iterable[str]) -> bool:
         """Whether it is of one of these fields, or of a field below one."""

@@ -5,6 +5,7 @@ Every source becomes :class:`Change` s, a dotted path and its value, which are l
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from typing import Any
 import yaml
 
 from human_edge_detection.errors import ConfigError, did_you_mean
-from human_edge_detection.experiments.change import NAMES_TEACHER
+from human_edge_detection.experiments.change import NAMES_TEACHER, PYTHON_ARGUMENT
 from human_edge_detection.experiments.change import Change as Change
 from human_edge_detection.experiments.config_file import read_config_file
 from human_edge_detection.experiments.flags import FLAGS
@@ -31,7 +32,7 @@ _REPLACES = {
     for place in _DATA_PLACES
     for path in place
 }
-"""A data flag says where the data is, so it clears what said so before."""
+"""A data flag, or argument, says where the data is, so it clears what said so before."""
 PRETRAINED_FIELDS = ("model.pretrained_unet", "model.pretrained_unet_config", "model.freeze_unet_epochs")
 _FOR_DEPENDENCIES = (
     "data",
@@ -126,6 +127,25 @@ def collect(*, config_file: Path | None = None, sets: Sequence[str] = (), flags:
     return Overrides((*from_file, *from_sets, *from_flags), base, name, config_file)
 
 
+def collect_changes(fields: Mapping[str, Any]) -> Overrides:
+    """The overrides of a Python program.
+
+    Args:
+        fields: Dotted path of a field or section (``training.epochs``) to a plain value or a path; sections may also
+            be nested mappings. None turns an optional section off, ``{}`` turns it on.
+
+    Raises:
+        ConfigError: A path is unknown, or two entries say where the data are.
+    """
+    plain = {path: os.fspath(value) if isinstance(value, Path) else value for path, value in _leaves(fields)}
+    changes = [Change(path, value, f"{PYTHON_ARGUMENT}[{path!r}]") for path, value in plain.items()]
+    for change in changes:
+        _check_path(change, older_words=True)
+    check_older_words(changes)
+    _check_one_place(changes)
+    return Overrides(tuple(changes))
+
+
 def apply(preset: ExperimentConfig, overrides: Overrides) -> ExperimentConfig:
     """``preset`` with the changes laid over.
 
@@ -140,7 +160,7 @@ def apply(preset: ExperimentConfig, overrides: Overrides) -> ExperimentConfig:
     if not turned_off:
         _check_distils(preset, overrides)
     for change in changes:
-        if change.source in _FLAG_NAMES:
+        if change.source in _FLAG_NAMES or change.from_python:
             for path in _REPLACES.get(change.path, ()):
                 _set(fields, path, None)
         _set(fields, change.path, change.value)
@@ -219,9 +239,9 @@ def parse_change(text: str, source: str, *, older_words: bool = False) -> Change
 _FLAG_NAMES = frozenset(flag.name for flag in FLAGS)
 
 
-def _check_one_place(from_flags: Sequence[Change]) -> None:
-    """Of the flags that say where the data is, two do not go together."""
-    given = {change.path: change.source for change in from_flags}
+def _check_one_place(changes: Sequence[Change]) -> None:
+    """Of the flags, or arguments, that say where the data is, two do not go together."""
+    given = {change.path: change.source for change in changes}
     places = [next(given[path] for path in place if path in given) for place in _DATA_PLACES if {*place} & given.keys()]
     if len(places) > 1:
         raise ConfigError(f"{places[0]} and {places[1]} both say where the data is; give one")

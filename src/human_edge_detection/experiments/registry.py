@@ -48,13 +48,19 @@ def _add(configs: dict[str, ExperimentConfig], config: ExperimentConfig) -> None
 
 
 def register(config: ExperimentConfig) -> ExperimentConfig:
-    """Adds an experiment for this process and returns it.
+    """Adds an experiment for this process and returns it; the same one again changes nothing.
 
     Raises:
-        ConfigError: The name is taken, by an experiment or a group.
+        ConfigError: The name is taken, by another experiment or a group.
     """
-    _add(_registered(), config)
+    if _registered().get(config.name) != config:
+        _add(_registered(), config)
     return config
+
+
+def is_shipped(config: ExperimentConfig) -> bool:
+    """Whether every process knows ``config`` by its name, not only one that has registered or derived it."""
+    return any(config == one for module in _modules() for one in module.EXPERIMENTS)
 
 
 def get_config(name: str) -> ExperimentConfig:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,14 +19,13 @@ from human_edge_detection.runner.execution.free_space import check_free_space
 from human_edge_detection.runner.execution.outcome import Outcome
 from human_edge_detection.runner.execution.ownership import batch_claim, give_up_folders, take_folders
 from human_edge_detection.runner.execution.plan import PlannedRun, check_plan, plan
-from human_edge_detection.runner.execution.report import show_lines, show_report
 from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.execution.retry import DEFAULT_OPTIONS, Options
 from human_edge_detection.runner.execution.sample_data import make_sample_data
 from human_edge_detection.runner.execution.staleness import check_teachers
 from human_edge_detection.runner.execution.supervise import supervise
 from human_edge_detection.runner.sweep.sweep import Entry, Sweep, SweepRequest, read_sweep
-from human_edge_detection.runner.sweep.sweep_report import report_grid, report_search
+from human_edge_detection.runner.sweep.sweep_report import SweepReport, report_grid, report_search
 from human_edge_detection.runs.checks import check_run_name
 from human_edge_detection.runs.lookup.reservation import planning_claim
 
@@ -42,27 +41,41 @@ class BatchResult:
         outcomes: One for each run, in the order of the plan; none for a search.
         rows: The comparison of all runs below the output folder, earlier ones included.
         files: Where the comparison was written.
-        entries: One for each combination of a sweep, or each trial of a search; none without.
+        sweep: How its combinations, or the trials of its search, compare; None without.
     """
 
     good: bool
     outcomes: tuple[Outcome, ...]
     rows: tuple[Row, ...]
     files: tuple[Path, ...]
-    entries: tuple[Entry, ...] = ()
+    sweep: SweepReport | None = None
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """One for each combination of a sweep, or each trial of a search; none without."""
+        return () if self.sweep is None else self.sweep.entries
+
+
+Report = Callable[[BatchResult], object]
+"""Is called with what came of a batch, before an interruption is raised."""
 
 
 def run_experiments(
-    request: BatchRequest, options: Options = DEFAULT_OPTIONS, *, sweep: SweepRequest | None = None
+    request: BatchRequest,
+    options: Options = DEFAULT_OPTIONS,
+    *,
+    sweep: SweepRequest | None = None,
+    report: Report = lambda result: None,
 ) -> BatchResult:
     """Trains what ``request`` names and all that it depends on, one child process a run, and compares the runs.
 
-    The same request again goes on where this one stopped. Progress and the report go to the standard output.
+    The same request again goes on where this one stopped.
 
     Args:
         request: Which experiments, with which changes, seeds and output folder.
         options: How they are run.
         sweep: Fields that take several values; None: every experiment is run as it is.
+        report: Called with the result, also when the batch was interrupted.
 
     Raises:
         ConfigError: The request is wrong or contradictory; nothing has been written.
@@ -79,10 +92,11 @@ def run_experiments(
             additions = describe_additions(runs)
             if not options.skip_training and (planned is None or planned.trials is None):
                 take_folders(runs)
-        show_lines(additions)
+        for line in additions:
+            logger.info("%s", line)
         if planned is not None and planned.trials is not None:
-            return _search(planned, options)
-        return _train(runs, request, options, planned)
+            return _search(planned, options, report)
+        return _train(runs, request, options, planned, report)
 
 
 def preview_experiments(
@@ -137,7 +151,9 @@ def _describe_sweep(sweep: Sweep | None) -> list[str]:
     return lines if sweep.trials is None else [*lines, f"one of {sweep.trials} trials could be:"]
 
 
-def _train(runs: Sequence[PlannedRun], request: BatchRequest, options: Options, sweep: Sweep | None) -> BatchResult:
+def _train(
+    runs: Sequence[PlannedRun], request: BatchRequest, options: Options, sweep: Sweep | None, report: Report
+) -> BatchResult:
     if not options.skip_training:
         make_sample_data(runs, request.output_dir)
     outcomes, interrupt = supervise(runs, options)
@@ -145,28 +161,29 @@ def _train(runs: Sequence[PlannedRun], request: BatchRequest, options: Options, 
         give_up_folders(runs)
     unknown = {outcome.name: (outcome.state, outcome.error) for outcome in outcomes if not outcome.good}
     rows, files = write_comparison(request.output_dir, extra=unknown)
-    show_report(rows, files, request.output_dir)
-    entries = () if sweep is None else report_grid(sweep, runs, rows)
+    swept = None if sweep is None else report_grid(sweep, runs, rows)
+    good = all(outcome.good for outcome in outcomes)
+    result = BatchResult(good, outcomes, tuple(rows), tuple(files), swept)
+    report(result)
     if interrupt is not None:
         if request.restart:
             logger.warning("to continue, leave out --restart: it would delete what was trained now")
         raise interrupt  # the report is out; the caller says how to continue
-    good = all(outcome.good for outcome in outcomes)
-    return BatchResult(good, outcomes, tuple(rows), tuple(files), entries)
+    return result
 
 
-def _search(sweep: Sweep, options: Options) -> BatchResult:
+def _search(sweep: Sweep, options: Options, report: Report) -> BatchResult:
     from human_edge_detection.runner.sweep.search import pruned_runs, search  # Optuna is an extra
 
     output_dir = sweep.request.output_dir
     entries, problem, interrupt = search(sweep, options)
     pruned = dict.fromkeys(pruned_runs(entries, output_dir), ("pruned", None))
     rows, files = write_comparison(output_dir, extra=pruned)
-    show_report(rows, files, output_dir)
-    report_search(sweep, entries)
+    good = problem is None and any(entry.score is not None for entry in entries)
+    result = BatchResult(good, (), tuple(rows), tuple(files), report_search(sweep, entries))
+    report(result)
     if interrupt is not None:
         raise interrupt
     if problem is not None:
         logger.error("the search stopped: %s; the same command goes on with it", problem)
-    good = problem is None and any(entry.score is not None for entry in entries)
-    return BatchResult(good, (), tuple(rows), tuple(files), entries)
+    return result

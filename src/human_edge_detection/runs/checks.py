@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from human_edge_detection.errors import ConfigError
+from human_edge_detection.errors import ConfigError, TrainingError
 from human_edge_detection.experiments.flags import FLAG_OF_PATH
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.runs.paths import RunPaths, list_checkpoints
@@ -14,6 +15,19 @@ from human_edge_detection.runs.records import RunResult, RunStatus, read_section
 
 _LISTED = 8
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,119}(/seed_\d+)?")
+
+
+def check_platform() -> None:
+    """Refuses to train on Windows: locks, signals and exact resume are those of POSIX. Call it before all else.
+
+    Raises:
+        TrainingError: This is Windows.
+    """
+    if sys.platform == "win32":
+        raise TrainingError(
+            "training works on Linux (macOS: best effort) and not on Windows; train there, or in WSL 2; describe, "
+            "evaluate and exported models work here"
+        )
 
 
 def check_run_name(name: str | None) -> None:

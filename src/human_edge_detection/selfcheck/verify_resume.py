@@ -36,6 +36,8 @@ class Verification(NamedTuple):
         tensors: Tensors compared.
         difference: The first one; None when the runs are identical.
         device: Where they ran: ``cpu`` or ``cuda``.
+        deterministic: Repeatable arithmetic was asked for, which a CPU always has.
+        folder: Where both runs lie.
     """
 
     run: RunPaths
@@ -44,6 +46,8 @@ class Verification(NamedTuple):
     tensors: int
     difference: str | None
     device: str
+    deterministic: bool
+    folder: Path
 
 
 def verify_resume(config: ExperimentConfig, folder: Path, *, kills: int = 3) -> Verification:
@@ -80,6 +84,8 @@ def verify_resume(config: ExperimentConfig, folder: Path, *, kills: int = 3) -> 
         tensors=count_tensors(straight.run),
         difference=first_difference(straight.run, killed.run),
         device=str(json.loads(straight.run.provenance.read_bytes())["device"]),
+        deterministic=config.training.deterministic,
+        folder=folder,
     )
 
 

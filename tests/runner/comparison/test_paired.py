@@ -360,7 +360,7 @@ BAD: dict[str, tuple[Callable[[RunPaths], object], str]] = {
     "not JSON": (lambda run: run.per_image.write_text("{"), "not a valid PerImage"),
     "no config": (lambda run: run.config.unlink(), "config.json: missing"),
     "no result": (lambda run: run.result.unlink(), "result.json: missing"),
-    "no status": (lambda run: run.status.unlink(), "no run 'run'|holds no run"),
+    "no status": (lambda run: run.status.unlink(), "is unknown, and only finished runs"),
     "damaged result": (lambda run: run.result.write_text("{}"), "is unreadable .*RunResult"),
 }
 

@@ -17,7 +17,7 @@ from human_edge_detection.runner.execution.plan import PlannedRun, plan
 from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.sweep.search_space import parse_axes
 from human_edge_detection.runner.sweep.sweep import Sweep, best, grid_entries, grid_rows, make_sweep, write_best
-from human_edge_detection.runner.sweep.sweep_report import report_grid
+from human_edge_detection.runner.sweep.sweep_report import report_grid, show_sweep
 from human_edge_detection.runs.paths import RunPaths
 
 TEACHER, STUDENT, DISTILLED = expand(["quickstart"])
@@ -118,7 +118,7 @@ def test_seeds_are_taken_together_and_a_combination_with_a_missing_seed_has_no_s
 def test_the_files_say_which_values_a_run_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sweep = sweep_of(tmp_path, "model.image_size=[96,96],[64,64]", f"{ALPHA}=0.3")
     runs = plan(sweep.competing)
-    report_grid(sweep, runs, scores(named(runs), [0.4, 0.6]))
+    report = report_grid(sweep, runs, scores(named(runs), [0.4, 0.6]))
     content = json.loads((sweep.folder / "sweep.json").read_text())
     assert [(row["model.image_size"], row[ALPHA], row["score"]) for row in content["rows"]] == [
         ([96, 96], 0.3, 0.4),
@@ -126,6 +126,7 @@ def test_the_files_say_which_values_a_run_has(tmp_path: Path, capsys: pytest.Cap
     ]
     with (sweep.folder / "sweep.csv").open(newline="") as file:
         assert [row["model.image_size"] for row in csv.DictReader(file)] == ["[96, 96]", "[64, 64]"]
+    show_sweep(report)
     shown = capsys.readouterr().out
     assert shown.index("[64, 64]") < shown.index("[96, 96]", shown.index("score"))  # best first
     assert "the validation data" in shown and "--tuning_split" in shown

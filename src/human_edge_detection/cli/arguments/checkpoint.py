@@ -1,4 +1,4 @@
-"""The flags of commands that judge a checkpoint: which one, and on which data."""
+"""The arguments of commands that take trained models: which ones, and on which data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from human_edge_detection.cli.arguments.experiment import path_argument
+from human_edge_detection.cli.arguments.experiment import path_argument, text_argument
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.flags import DATA_FLAGS
 
@@ -19,22 +19,39 @@ _FOUR = ("train_ann", "val_ann", "train_images", "val_images")
 
 
 def add_checkpoint_arguments(parser: argparse.ArgumentParser, splits: Sequence[Split]) -> None:
-    """``--checkpoint``, ``--data_root``, and annotations and images of each of ``splits``."""
-    parser.add_argument("--checkpoint", type=path_argument, required=True, metavar="PATH", help="a .pth of a run")
-    group = parser.add_argument_group("data (default: those that the checkpoint was trained on)")
+    """``RUN``, ``--checkpoint``, ``--data_root``, and annotations and images of each of ``splits``."""
+    parser.add_argument(
+        "run",
+        nargs="?",
+        type=text_argument,
+        metavar="RUN",
+        help="a run folder, or its name below --output_dir: the best checkpoint of each of its seeds",
+    )
+    parser.add_argument("--checkpoint", type=path_argument, metavar="PATH", help="one .pth of a run instead")
+    parser.add_argument(
+        "--output_dir", type=path_argument, default=Path("experiments"), metavar="DIR", help="default: %(default)s"
+    )
+    group = parser.add_argument_group("data (default: those that the model was trained on)")
     wanted = ("--data_root", *(f"--{split}_{kind}" for split in splits for kind in ("ann", "images")))
     for flag in DATA_FLAGS:
         if flag.name in wanted:
             group.add_argument(flag.name, type=path_argument, metavar="PATH", help=flag.help)
 
 
-def given_checkpoint(args: argparse.Namespace) -> Path:
-    """The file that ``--checkpoint`` names.
+def given_models(args: argparse.Namespace) -> str | Path:
+    """The run that is named, or the file of ``--checkpoint``.
 
     Raises:
-        ConfigError: There is no such file, or it is a folder or a pipe.
+        ConfigError: Both are given or none is, there is no such file, or it is a folder or a pipe.
     """
-    path: Path = args.checkpoint
+    name: str | None = args.run
+    path: Path | None = args.checkpoint
+    if (name is None) == (path is None):
+        both = "both say which model" if name is not None else "neither is given"
+        raise ConfigError(f"RUN and --checkpoint PATH: {both}; give one")
+    if path is None:
+        assert name is not None
+        return name
     if not path.is_file():
         problem = "Not a file" if path.exists() else "No such file"
         raise ConfigError(f"--checkpoint {path}: {problem}; give the path of a .pth file")

@@ -6,16 +6,15 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypedDict
 
 from human_edge_detection.errors import ConfigError, did_you_mean
 from human_edge_detection.experiments.flags import DATA_FLAGS, DISTILLATION_FLAGS, FLAGS, TRAINING_FLAGS, Flag
 
 if TYPE_CHECKING:
     from human_edge_detection.experiments.overrides import Overrides
-    from human_edge_detection.runner.execution.request import BatchRequest
 
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -127,64 +126,27 @@ def given_overrides(args: argparse.Namespace) -> Overrides:
     return collect(config_file=args.config_file, sets=args.sets, flags=flags)
 
 
-def run_request(args: argparse.Namespace, *, resume: Path | None = None) -> BatchRequest:
-    """The one run that the flags of :func:`add_run_arguments` ask for.
+class OneRun(TypedDict):
+    """What the functions that take one experiment are called with."""
+
+    config: str | None
+    changes: Overrides
+    output_dir: Path
+    run_name: str | None
+
+
+def one_run(args: argparse.Namespace) -> OneRun:
+    """What the flags of :func:`add_run_arguments` ask for.
 
     Raises:
         ConfigError: As :func:`given_overrides`.
     """
-    from human_edge_detection.experiments.registry import DEFAULT_NAME
-    from human_edge_detection.runner.execution.request import BatchRequest
-
-    overrides = given_overrides(args)
-    named = [args.config] if args.config is not None else []
-    if not named and overrides.base is None and resume is None:
-        named = [DEFAULT_NAME]
-    return BatchRequest(
-        **named_experiments(named, overrides)._asdict(),
-        output_dir=args.output_dir,
-        overrides=overrides,
-        run_name=args.run_name,
-        resume=resume,
-    )
-
-
-class NamedExperiments(NamedTuple):
-    """The experiments of a command line, and what those do that are config files."""
-
-    names: tuple[str, ...]
-    files: Mapping[str, Overrides]
-
-
-def named_experiments(given: Sequence[str], overrides: Overrides) -> NamedExperiments:
-    """Experiments, groups and config files in the order given; the ``--config_file``'s base when none is given.
-
-    Raises:
-        ConfigError: A name is unknown, a file cannot be used, or two of them have one name.
-    """
-    from human_edge_detection.experiments.config_file import split_config
-    from human_edge_detection.experiments.overrides import collect, experiment_names
-    from human_edge_detection.experiments.registry import DEFAULT_NAME
-
-    names: list[str] = []
-    files: dict[str, Overrides] = {}
-    for text in given:
-        name, file = split_config(text)
-        if name is not None:
-            names += experiment_names([name], overrides)
-        if file is None:
-            continue
-        if overrides.file is not None:
-            raise ConfigError(f"{file} and {overrides.file}: two config files may contradict each other; give one")
-        own = collect(config_file=file)
-        called = own.name or own.base or DEFAULT_NAME
-        if called in files or called in names:
-            raise ConfigError(f"{file}: {called!r} is named twice; give it a name of its own with 'name:'")
-        files[called] = own
-        names.append(called)
-    if not names and overrides.base is not None:
-        names += experiment_names([], overrides)
-    return NamedExperiments(tuple(dict.fromkeys(names)), files)
+    return {
+        "config": args.config,
+        "changes": given_overrides(args),
+        "output_dir": args.output_dir,
+        "run_name": args.run_name,
+    }
 
 
 def show_configs() -> int:

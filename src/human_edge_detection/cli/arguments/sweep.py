@@ -1,14 +1,10 @@
-"""The flags of a sweep, and the sweep that they ask for."""
+"""The flags of a sweep."""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from human_edge_detection.cli.arguments.experiment import text_argument
-
-if TYPE_CHECKING:
-    from human_edge_detection.runner.sweep.sweep import SweepRequest
 
 
 def add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,12 +32,3 @@ def add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="hold out a fifth of the training images and score a grid on it, not on the validation data",
     )
-
-
-def sweep_request(args: argparse.Namespace) -> SweepRequest | None:
-    """The sweep that ``args`` ask for; None when they ask for none."""
-    from human_edge_detection.runner.sweep.sweep import SweepRequest
-
-    if not args.sweeps and args.trials is None and not args.tuning_split:
-        return None
-    return SweepRequest(tuple(args.sweeps), trials=args.trials, tuning_split=args.tuning_split)

@@ -14,7 +14,7 @@ from human_edge_detection.engine.build import build_validation_set
 from human_edge_detection.engine.checkpoints.load import TrainedModel
 from human_edge_detection.engine.device import Precision
 from human_edge_detection.engine.evaluation.evaluate import Metrics, evaluate, predictor
-from human_edge_detection.log import terminal
+from human_edge_detection.log import shows_progress, terminal
 from human_edge_detection.metrics.coco_ap import METRICS as COCO_METRICS
 from human_edge_detection.metrics.coco_ap import CocoMaskAp
 
@@ -88,8 +88,7 @@ def evaluate_checkpoint(
     )
     coco_ap = CocoMaskAp(people.file) if trained.model.head is not None else None
     trained.model.to(device).to(memory_format=torch.channels_last)
-    console = terminal()
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+    with Progress(console=terminal(), transient=True, disable=not shows_progress()) as bars:
         task = bars.add_task(f"evaluating {config.name}", total=len(batches))
         metrics = evaluate(
             predictor(trained.model),

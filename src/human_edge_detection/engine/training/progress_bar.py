@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from human_edge_detection.log import terminal
+from human_edge_detection.log import shows_progress, terminal
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,5 @@ def training_display(name: str, *, total_steps: int, done: int) -> Iterator[Trai
         TimeRemainingColumn(),
         TextColumn("{task.fields[losses]}"),
     )
-    console = terminal()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+    with Progress(*columns, console=terminal(), transient=True, disable=not shows_progress()) as bars:
         yield TrainingDisplay(bars, name, total_steps, done)

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from human_edge_detection.errors import CheckpointError, ConfigError, did_you_mean
+from human_edge_detection.errors import CheckpointError, ConfigError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.runner.comparison.table import read_record
 from human_edge_detection.runs.artifacts import checkpoint_sha256
+from human_edge_detection.runs.lookup.find import find_runs
 from human_edge_detection.runs.lookup.identity import RunContents
-from human_edge_detection.runs.paths import (
-    PAIRED_FOLDER,
-    RunPaths,
-    list_runs,
-    output_dir_of,
-    run_paths_of_checkpoint,
-)
+from human_edge_detection.runs.paths import PAIRED_FOLDER, RunPaths, output_dir_of, run_paths_of_checkpoint
 from human_edge_detection.runs.per_image import PerImage
 from human_edge_detection.runs.provenance import read_provenance
 from human_edge_detection.runs.records import RunResult, read_section
@@ -53,7 +48,7 @@ class Method:
     runs: Mapping[int, CountedRun]
 
 
-def find_method(given: str, output_dir: Path) -> Method:
+def find_method(given: str | Path, output_dir: Path) -> Method:
     """The runs that ``given`` stands for.
 
     Args:
@@ -63,17 +58,19 @@ def find_method(given: str, output_dir: Path) -> Method:
     Raises:
         ConfigError: There is no such run, or one that is not finished or has no counts for each image.
     """
-    folder, found = _find(given, output_dir)
+    folder, found = find_runs(given, output_dir)
     inside = folder.resolve().is_relative_to(output_dir.resolve())
     name = folder.resolve().relative_to(output_dir.resolve()) if inside else Path(given)
     runs: dict[int, CountedRun] = {}
     for paths in found:
         run = _read(paths)
-        other = runs.setdefault(run.config.training.seed, run)
-        if other is not run:
+        other = runs.get(run.config.training.seed)
+        # The run of the folder itself is alike but for the seed; where that has a folder of its own, it is a double.
+        if other is not None and other.paths.root != folder:
             raise ConfigError(
                 f"{given}: {other.name} and {run.name} both have seed {run.config.training.seed}; give one of them"
             )
+        runs[run.config.training.seed] = run
     return Method(name.as_posix(), runs)
 
 
@@ -97,23 +94,6 @@ def teacher_scores(run: CountedRun) -> Mapping[str, float | None]:
     except (CheckpointError, OSError):
         return measured
     return own.metrics if own is not None and own.data_fingerprint == result.data_fingerprint else measured
-
-
-def _find(given: str, output_dir: Path) -> tuple[Path, Sequence[RunPaths]]:
-    for folder in (output_dir / given, Path(given)):
-        if RunPaths(folder).status.is_file():
-            return folder, [RunPaths(folder)]
-        seeds = [RunPaths(status.parent) for status in folder.glob("seed_*/status.json")]
-        if seeds:
-            return folder, sorted(seeds, key=lambda run: (len(run.root.name), run.root.name))
-    if Path(given).is_dir() or (output_dir / given).is_dir():
-        raise ConfigError(f"{given}: holds no run (no status.json, no seed_*/status.json); give the folder of a run")
-    known = [run.root.relative_to(output_dir).as_posix() for run in list_runs(output_dir)]
-    known += [name.partition("/")[0] for name in known]
-    raise ConfigError(
-        f"no run {given!r}{did_you_mean(given, known)}; give the folder of a run, or its name below --output_dir "
-        f"{output_dir}"
-    )
 
 
 def _read(paths: RunPaths) -> CountedRun:

@@ -35,6 +35,6 @@ def describe_plan(plan: Sequence[PlannedRun]) -> list[str]:
         changes = difference(run.config, run.preset)
         lines += [f"   {path}: {json.dumps(old)} -> {json.dumps(new)}" for path, (old, new) in changes.items()]
         if not changes:
-            lines.append(f"   as registered: {run.preset.name}")
+            lines.append(f"   as it is declared: {run.preset.name}")
         lines.append(f"   {shlex.join(shown_command(run))}")
     return lines

@@ -15,7 +15,7 @@ from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.difference import difference
 from human_edge_detection.experiments.flags import FLAG_OF_PATH, TEACHER_CHECKPOINT
 from human_edge_detection.experiments.overrides import Overrides
-from human_edge_detection.experiments.registry import list_configs
+from human_edge_detection.experiments.registry import is_shipped, list_configs
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 from human_edge_detection.runner.execution.request import BatchRequest, Unit, named_units, with_seed
 from human_edge_detection.runs.checks import check_data_paths, check_weight_paths, is_finished
@@ -56,7 +56,7 @@ class PlannedRun:
     Attributes:
         name: Folder below the output folder.
         output_dir: Folder of all runs.
-        preset: The registered experiment that it comes from.
+        preset: The experiment that it comes from: a registered one, or a config of a Python program.
         config: Resolved; dependencies not filled in.
         contents: What lies at its paths.
         kind: Whether its folder is new, holds it, or holds it with fewer epochs.
@@ -147,9 +147,13 @@ def train_command(run: PlannedRun) -> list[str]:
 
 
 def shown_command(run: PlannedRun) -> list[str]:
-    """What a user would type to train ``run`` alone: its preset and every difference from it."""
-    if run.resume is not None:
-        return ["hed", "train", "--resume", str(run.resume), "--epochs", str(run.config.training.epochs)]
+    """What a user would type to train ``run`` alone: its preset and every difference from it.
+
+    What only a Python program knows by name can be continued by its folder, once that is there.
+    """
+    if run.resume is not None or not is_shipped(run.preset):
+        place = str(run.resume or run.paths.root)
+        return ["hed", "train", "--resume", place, "--epochs", str(run.config.training.epochs)]
     command = ["hed", "train", "--config", run.preset.name]
     command += [] if run.file is None else ["--config_file", str(run.file)]
     command += ["--output_dir", str(run.output_dir), "--run_name", run.name]

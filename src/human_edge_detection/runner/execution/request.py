@@ -32,6 +32,7 @@ class BatchRequest:
         output_dir: Folder of all runs.
         overrides: What the command line changes.
         files: By name, what a config file among the experiments changes.
+        configs: By name, experiments that are given as they are; every other name is a registered one.
         seeds: One run of each experiment for each; None: one run, the seed of its config.
         run_name: Folder of the run, when one experiment is named.
         resume: Run folder or checkpoint to continue: that run decides, and what else is given must agree with it.
@@ -45,6 +46,7 @@ class BatchRequest:
     output_dir: Path
     overrides: Overrides = NO_OVERRIDES
     files: Mapping[str, Overrides] = field(default_factory=dict)
+    configs: Mapping[str, ExperimentConfig] = field(default_factory=dict)
     seeds: tuple[int, ...] | None = None
     run_name: str | None = None
     resume: Path | None = None
@@ -63,7 +65,7 @@ class Unit:
     """An experiment with one combination of changes, in all its seeds, before it is known what it depends on.
 
     Attributes:
-        preset: The registered experiment that it comes from.
+        preset: The experiment that it comes from.
         configs: Resolved, by seed; under None for a run without seed folder.
         overrides: Those that its dependencies may inherit.
         combination: Those of the grid, which they do not.
@@ -127,7 +129,7 @@ def with_seed(overrides: Overrides, seed: Seed) -> Overrides:
 def _named(name: str, request: BatchRequest) -> _Named:
     own = request.files.get(name)
     if own is None:
-        preset = get_config(name)
+        preset = request.configs.get(name) or get_config(name)
         return _Named(preset, preset, request.overrides)
     preset = get_config(own.base or DEFAULT_NAME)
     together = own.keep([*own.changes, *request.overrides.changes])
@@ -141,15 +143,17 @@ def _scope(one: _Named, overrides: Overrides, named: Sequence[_Named]) -> Overri
     teachers that are trained for the named ones included. When there is none, they go to all named experiments.
     """
     shapes = [other.shape for other in named]
-    if not has_pretraining(one.shape) and any(map(has_pretraining, [*shapes, *_teachers(shapes, overrides)])):
+    if not has_pretraining(one.shape) and any(map(has_pretraining, [*shapes, *_teachers(named, overrides)])):
         overrides = overrides.without(*PRETRAINED_FIELDS)
     if one.shape.distillation is None and any(shape.distillation for shape in shapes):
         overrides = overrides.without("distillation")
     return overrides
 
 
-def _teachers(shapes: Sequence[ExperimentConfig], overrides: Overrides) -> list[ExperimentConfig]:
+def _teachers(named: Sequence[_Named], overrides: Overrides) -> list[ExperimentConfig]:
     if touched(overrides, "distillation.teacher_checkpoint"):
         return []
-    sections = [shape.distillation for shape in shapes if shape.distillation]
-    return [get_config(section.teacher_config) for section in sections if section.teacher_config]
+    presets = {one.preset.name: one.preset for one in named}
+    sections = [one.shape.distillation for one in named if one.shape.distillation]
+    teachers = [section.teacher_config for section in sections if section.teacher_config]
+    return [presets.get(name) or get_config(name) for name in teachers]

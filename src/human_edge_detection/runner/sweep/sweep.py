@@ -14,6 +14,7 @@ from typing import Any, Final
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.config_file import config_file_text
 from human_edge_detection.experiments.difference import difference
+from human_edge_detection.experiments.registry import DEFAULT_NAME, get_config, is_shipped
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.write import write_atomically, write_json
 from human_edge_detection.runner.comparison.table import Row, to_csv
@@ -254,10 +255,11 @@ def write_best(sweep: Sweep, experiment: str, values: Mapping[str, Any]) -> Path
 
 
 def _config_file(run: PlannedRun, request: BatchRequest) -> dict[str, Any]:
-    fields: dict[str, Any] = {"base": run.preset.name}
-    if request.overrides.name is not None:
-        fields["name"] = request.overrides.name
-    for path, (_, value) in difference(run.config, run.preset).items():
+    preset = run.preset if is_shipped(run.preset) else get_config(DEFAULT_NAME)
+    fields: dict[str, Any] = {"base": preset.name}
+    if run.config.name != preset.name:
+        fields["name"] = run.config.name
+    for path, (_, value) in difference(run.config, preset).items():
         if path == "training.seed" and request.seeds is not None:
             continue
         *above, last = path.split(".")

@@ -1,9 +1,10 @@
-"""The table of a sweep in the terminal, best first, and what to do with it."""
+"""How a sweep came out: its files, and its table in the terminal, best first, with what to do with it."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.box import SIMPLE
@@ -18,16 +19,30 @@ from human_edge_detection.runner.sweep.search_space import label
 from human_edge_detection.runner.sweep.sweep import Entry, Sweep, best, grid_entries, grid_rows, write_best, write_sweep
 
 
-def report_grid(sweep: Sweep, runs: Sequence[PlannedRun], compared: Sequence[Row]) -> tuple[Entry, ...]:
-    """Writes and shows how the runs of a grid compare and, where they were scored on a tuning split, the best config.
+@dataclass(frozen=True)
+class SweepReport:
+    """How the combinations of a sweep compare.
+
+    Attributes:
+        sweep: What was swept, and what the scores were measured on.
+        entries: One for each combination, or each trial of a search.
+        files: Where that was written.
+        best_files: Config files of the best; none for a grid that was scored on the validation data.
+    """
+
+    sweep: Sweep
+    entries: tuple[Entry, ...]
+    files: tuple[Path, ...]
+    best_files: tuple[Path, ...]
+
+
+def report_grid(sweep: Sweep, runs: Sequence[PlannedRun], compared: Sequence[Row]) -> SweepReport:
+    """Writes how the runs of a grid compare and, where they were scored on a tuning split, the best config.
 
     Args:
         sweep: The grid.
         runs: Its runs.
         compared: The rows of the comparison.
-
-    Returns:
-        One entry for each combination.
 
     Raises:
         StorageError: The files cannot be written.
@@ -40,12 +55,11 @@ def report_grid(sweep: Sweep, runs: Sequence[PlannedRun], compared: Sequence[Row
         chosen = best([entry for entry in entries if entry.title == experiment])
         if chosen is not None:
             best_files.append(write_best(sweep, experiment, chosen.values))
-    show_sweep(sweep, entries, files, best_files)
-    return tuple(entries)
+    return SweepReport(sweep, tuple(entries), tuple(files), tuple(best_files))
 
 
-def report_search(sweep: Sweep, entries: Sequence[Entry]) -> None:
-    """Writes and shows the trials of a search, and its best config.
+def report_search(sweep: Sweep, entries: Sequence[Entry]) -> SweepReport:
+    """Writes the trials of a search, and its best config.
 
     Raises:
         StorageError: The files cannot be written.
@@ -63,22 +77,23 @@ def report_search(sweep: Sweep, entries: Sequence[Entry]) -> None:
     ]
     files, chosen = write_sweep(sweep, rows), best(entries)
     best_files = [] if chosen is None else [write_best(sweep, sweep.request.names[0], chosen.values)]
-    show_sweep(sweep, entries, files, best_files)
+    return SweepReport(sweep, tuple(entries), tuple(files), tuple(best_files))
 
 
-def show_sweep(sweep: Sweep, entries: Sequence[Entry], files: Sequence[Path], best_files: Sequence[Path]) -> None:
-    """Writes the table, what the scores were measured on, the paths, and how to train the best."""
+def show_sweep(report: SweepReport) -> None:
+    """Writes the table, what the scores were measured on, the paths, and how to train the best to stdout."""
+    sweep = report.sweep
     console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     console.print(
         Text(f"sweep of {', '.join(map(str, sweep.axes))}; scores are from {sweep.scored_on}"), soft_wrap=True
     )
-    console.print(sweep_table(sweep, entries))
-    for entry in entries:
+    console.print(sweep_table(sweep, report.entries))
+    for entry in report.entries:
         if entry.error:
             console.print(Text(f"{entry.title}: {entry.error}", style="red"), soft_wrap=True)
-    for file in (*files, *best_files):
+    for file in (*report.files, *report.best_files):
         console.print(Text(f"written: {file.resolve()}"), soft_wrap=True)
-    for file in best_files:
+    for file in report.best_files:
         console.print(Text(f"train the best on all data: run_experiments.py --config_file {file}"), soft_wrap=True)
     if sweep.split is None:
         console.print(

@@ -20,8 +20,8 @@ from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPerso
 from human_edge_detection.engine.build import build_validation_set
 from human_edge_detection.engine.checkpoints.load import TrainedModel, load_trained, read_annotations_for
 from human_edge_detection.errors import ConfigError, ExportError
-from human_edge_detection.export.graph import resize_by_factors
-from human_edge_detection.export.parity import Inputs, compare, parity_inputs, require_passed, summarise
+from human_edge_detection.exporters.graph import resize_by_factors
+from human_edge_detection.exporters.parity import Inputs, compare, parity_inputs, require_passed, summarise
 from human_edge_detection.files.data_folder import SplitPaths
 from human_edge_detection.files.write import write_atomically, write_json
 from human_edge_detection.runs.paths import run_paths_of_checkpoint

@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from human_edge_detection.export.graph import resize_by_factors
+from human_edge_detection.exporters.graph import resize_by_factors
 
 
 def resizing(channels: int, height: int, width: int) -> onnx.ModelProto:

@@ -18,8 +18,8 @@ from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, save_
 from human_edge_detection.engine.checkpoints.load import load_trained
 from human_edge_detection.errors import ConfigError, DataError, ExportError
 from human_edge_detection.experiments.schema.experiment import build_config
-from human_edge_detection.export import onnx as export_module
-from human_edge_detection.export.onnx import Export, destination_of, export_checkpoint
+from human_edge_detection.exporters import onnx as export_module
+from human_edge_detection.exporters.onnx import Export, destination_of, export_checkpoint
 from human_edge_detection.files.data_folder import find_split
 from human_edge_detection.runs.paths import RunPaths
 

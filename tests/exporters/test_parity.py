@@ -7,7 +7,7 @@ import torch
 from human_edge_detection.data.annotations.coco import read_annotations
 from human_edge_detection.data.dataset import PersonDataset
 from human_edge_detection.errors import ExportError
-from human_edge_detection.export.parity import (
+from human_edge_detection.exporters.parity import (
     agreement,
     max_difference,
     parity_inputs,

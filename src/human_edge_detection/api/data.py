@@ -1,0 +1,140 @@
+"""Data sets of other formats, made ready for training."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from human_edge_detection.api.request import check_choice
+from human_edge_detection.errors import ConfigError
+from human_edge_detection.log import shows_progress, terminal
+
+if TYPE_CHECKING:
+    from human_edge_detection.data.annotations.coco import AnnotatedImage, CocoSplit
+    from human_edge_detection.data.formats.recognise import Recognised
+    from human_edge_detection.data.prepare import Prepared
+    from human_edge_detection.files.data_folder import SplitPaths
+
+logger = logging.getLogger(__name__)
+
+Files = tuple[str | Path | None, str | Path | None]
+"""COCO annotations of a split, and the folder of its images."""
+AUTO: Final = "auto"
+VAL_FRACTION: Final = 0.2
+"""Of a data root without a validation split."""
+
+
+def prepare_data(
+    data_root: str | Path | None = None,
+    *,
+    output: str | Path,
+    train: Files | None = None,
+    val: Files | None = None,
+    format: str = AUTO,
+    category: str | None = None,
+    val_fraction: float | None = None,
+    crowds: Literal["ignore", "remove"] = "ignore",
+    max_images: int | None = None,
+    max_side: int | None = None,
+    seed: int = 0,
+) -> Prepared:
+    """Makes a data folder of persons out of COCO, YOLO, LabelMe, Roboflow or CVAT data: checked, shrunk, counted.
+
+    Args:
+        data_root: The data set; what it is is logged.
+        output: Folder to make; one that this function made before is replaced.
+        train: Instead of ``data_root``: annotations and folder of images, in COCO's format.
+        val: Alike.
+        format: ``auto``, or what ``data_root`` is.
+        category: Categories that are persons, joined by commas, in upper or lower case; None: ``person``.
+        val_fraction: Share of the images that become a validation split where there is none; None: 0.2 of a
+            ``data_root``; 0: none.
+        crowds: Keep crowd regions, which training ignores, or remove them: background then.
+        max_images: Most images of a split, chosen at random.
+        max_side: Longest side in pixels; larger images are shrunk.
+        seed: Of subset and validation split.
+
+    Raises:
+        ConfigError: The arguments contradict each other or are out of range.
+        DataError: Data are missing or malformed, or ``output`` holds something else.
+
+    Example:
+        prepared = hed.prepare_data("downloads/people_yolo", output="data", max_side=640)
+        print(prepared.statistics["train"].persons, prepared.class_weights)
+    """
+    for name, value, smallest in (("max_images", max_images, 1), ("max_side", max_side, 16), ("seed", seed, 0)):
+        if value is not None and value < smallest:
+            raise ConfigError(f"--{name}: must be at least {smallest}, got {value}")
+    if val_fraction is not None and not 0 <= val_fraction < 1:
+        raise ConfigError(f"--val_fraction: must be from 0 to below 1, got {val_fraction}")
+    check_choice("crowds", crowds, ("ignore", "remove"))
+
+    from human_edge_detection.data.formats.categories import choose_categories
+    from human_edge_detection.data.formats.splits import SPLITS
+    from human_edge_detection.data.prepare import Preparation, prepare
+
+    found = _read(data_root, {"train": train, "val": val}, format)
+    persons = choose_categories(found.dataset.categories, category, str(found.file))
+    logger.info("%s", found.description(persons))
+    fraction = VAL_FRACTION if val_fraction is None and data_root is not None else val_fraction
+    splits = _with_validation(found.dataset.persons(persons), fraction, seed, asked=val_fraction is not None)
+    ordered: dict[str, CocoSplit] = {name: splits[name] for name in SPLITS if name in splits}
+    return prepare(ordered, Path(output), Preparation(crowds, max_images, max_side, seed), _track)
+
+
+def _read(data_root: str | Path | None, files: dict[str, Files | None], format_: str) -> Recognised:
+    from human_edge_detection.data.formats import FORMATS
+    from human_edge_detection.data.formats.recognise import given_files, recognise
+
+    check_choice("format", format_, (AUTO, *FORMATS))
+    given = {split: pair for split, pair in files.items() if pair is not None and any(pair)}
+    if data_root is not None:
+        if given:
+            raise ConfigError("--data_root: give it alone, or --train_ann, --train_images, --val_ann, --val_images")
+        return recognise(Path(data_root), None if format_ == AUTO else format_)
+    paths = {split: _both(split, *pair) for split, pair in given.items()}
+    if not paths:
+        raise ConfigError("no data given; give --data_root, or --train_ann and --train_images, or the same for val")
+    if format_ not in (AUTO, "coco"):
+        raise ConfigError(f"--format {format_}: --train_ann and --val_ann are COCO files; give --data_root instead")
+    return given_files(paths)
+
+
+def _both(split: str, annotations: str | Path | None, images: str | Path | None) -> SplitPaths:
+    from human_edge_detection.files.data_folder import SplitPaths
+
+    if annotations is None or images is None:
+        raise ConfigError(f"--{split}_ann and --{split}_images: give both or none")
+    return SplitPaths(Path(annotations), Path(images))
+
+
+def _with_validation(
+    splits: dict[str, CocoSplit], fraction: float | None, seed: int, *, asked: bool
+) -> dict[str, CocoSplit]:
+    """``splits`` with a validation split: the one that they have, or a part of ``train``."""
+    from human_edge_detection.data.formats.splits import split_off_validation
+
+    if "val" in splits or "train" not in splits:
+        if fraction and asked:
+            has = "has a validation split" if "val" in splits else "has no training split"
+            raise ConfigError(f"--val_fraction {fraction}: the data set {has}; leave the flag out")
+        return splits
+    if not fraction:
+        return splits
+    train, val = split_off_validation(splits["train"], fraction, seed)
+    logger.info(
+        "no validation split in it: %d of %d images are val now, drawn with seed %d; --val_fraction %s",
+        len(val.data["images"]),
+        len(splits["train"].data["images"]),
+        seed,
+        fraction,
+    )
+    return {**splits, "train": train, "val": val}
+
+
+def _track(records: Iterable[AnnotatedImage], split: str, count: int) -> Iterable[AnnotatedImage]:
+    from rich.progress import track
+
+    return track(records, description=split, total=count, console=terminal(), disable=not shows_progress())

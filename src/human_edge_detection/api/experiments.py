@@ -1,0 +1,154 @@
+"""Experiments: which there are, what one consists of, how to make one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from human_edge_detection.api.request import overrides_of
+
+if TYPE_CHECKING:
+    from human_edge_detection.engine.model_cost import Compression, ModelDescription
+    from human_edge_detection.experiments.named import Given
+    from human_edge_detection.experiments.overrides import Overrides
+    from human_edge_detection.experiments.schema.experiment import ExperimentConfig
+
+
+def list_configs() -> tuple[ExperimentConfig, ...]:
+    """All experiments: those that come with this package, then those that this program has registered.
+
+    Example:
+        for config in hed.list_configs():
+            print(config.name, config.description)
+    """
+    from human_edge_detection.experiments import registry
+
+    return registry.list_configs()
+
+
+def get_config(config: str | Path) -> ExperimentConfig:
+    """The experiment of a name, or of a YAML or JSON file that is based on one. It is frozen; see :func:`derive`.
+
+    Raises:
+        ConfigError: There is no such experiment or file (names the nearest), or the file is wrong.
+
+    Example:
+        config = hed.get_config("quickstart_student_b0")
+        print(config.training.epochs, config.model.encoder)
+    """
+    from human_edge_detection.experiments.named import resolve_given
+
+    return resolve_given(config)
+
+
+def derive(parent: Given, *, name: str, description: str = "", **changes: Any) -> ExperimentConfig:
+    """A new experiment that states only its difference from ``parent``; every mistake is found here.
+
+    Args:
+        parent: Name of an experiment, path of a config file, or a config.
+        name: Of the new one: letters, digits and ``_ . + -``.
+        description: In a sentence.
+        **changes: Sections with the fields that differ; None turns an optional section off, ``{}`` turns it on.
+
+    Raises:
+        ConfigError: Names each wrong field, and the nearest known one.
+
+    Example:
+        mine = hed.derive("quickstart_student_b0", name="mine", training={"epochs": 3, "learning_rate": 5e-4})
+    """
+    from human_edge_detection.experiments.named import resolve_given
+    from human_edge_detection.experiments.schema import experiment
+
+    return experiment.derive(resolve_given(parent), name=name, description=description, **changes)
+
+
+def register(config: ExperimentConfig) -> ExperimentConfig:
+    """Makes ``config`` known by its name in this program, so that others can name it as their teacher; returns it.
+
+    Without it a config can be trained all the same: give the config itself instead of its name.
+
+    Raises:
+        ConfigError: Another experiment has this name.
+
+    Example:
+        teacher = hed.register(hed.derive("quickstart_teacher_b3", name="my_teacher", training={"epochs": 4}))
+    """
+    from human_edge_detection.experiments import registry
+
+    return registry.register(config)
+
+
+@dataclass(frozen=True)
+class Description:
+    """An experiment in numbers.
+
+    Attributes:
+        config: Resolved, with all changes.
+        model: Parameters, GFLOPs, shapes.
+        teacher_name: Experiment that teaches; None without distillation.
+        teacher: Its network.
+        compression: How many times smaller the model is than its teacher.
+    """
+
+    config: ExperimentConfig
+    model: ModelDescription
+    teacher_name: str | None = None
+    teacher: ModelDescription | None = None
+    compression: Compression | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        teacher = None if self.teacher is None else {"experiment": self.teacher_name, **self.teacher.to_json()}
+        return {
+            "config": self.config.model_dump(mode="json"),
+            "model": self.model.to_json(),
+            "teacher": teacher,
+            "compression": None if self.compression is None else asdict(self.compression),
+        }
+
+
+def describe(config: Given | None = None, *, changes: Mapping[str, Any] | Overrides | None = None) -> Description:
+    """What an experiment resolves to and what its networks cost; nothing is trained and no weights are allocated.
+
+    Args:
+        config: Name of an experiment, path of a config file, or a config; None: that of a file among ``changes``.
+        changes: Dotted paths of fields to their values.
+
+    Raises:
+        ConfigError: Anything is unknown, out of range or contradictory.
+        CheckpointError: The teacher's checkpoint that it names cannot be read.
+
+    Example:
+        cost = hed.describe("quickstart_student_b0", changes={"model.image_size": [128, 128]})
+        print(cost.model.total_parameters, cost.model.gflops.total)
+    """
+    from human_edge_detection.experiments.named import resolve_given
+
+    overrides = overrides_of(changes)
+    resolved = resolve_given(config, overrides)
+    teacher = _teacher_of(resolved, overrides)
+
+    from human_edge_detection.engine.model_cost import compression, describe_model  # slow: mistakes come before
+
+    model = describe_model(resolved.model)
+    if teacher is None:
+        return Description(resolved, model)
+    large = describe_model(teacher.model)
+    return Description(resolved, model, teacher.name, large, compression(model, large))
+
+
+def _teacher_of(config: ExperimentConfig, overrides: Overrides) -> ExperimentConfig | None:
+    """The teacher that a run of ``config`` would have: its checkpoint's, or the experiment that trains it."""
+    if config.distillation is None:
+        return None
+    if config.distillation.teacher_checkpoint is not None:
+        from human_edge_detection.engine.checkpoints.checkpoint import read_checkpoint
+
+        return read_checkpoint(Path(config.distillation.teacher_checkpoint))[0].config
+    from human_edge_detection.experiments.flags import TEACHER_CHECKPOINT
+    from human_edge_detection.runs.dependencies import dependencies, dependency_config
+
+    dependency = next(needed for needed in dependencies(config) if needed.field == TEACHER_CHECKPOINT)
+    return dependency_config(dependency, overrides)[0]

@@ -1,0 +1,289 @@
+"""What runs left: their records, models, metrics, exports and comparisons."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from human_edge_detection.api.request import OUTPUT_DIR, check_choice
+from human_edge_detection.errors import CheckpointError, ConfigError
+
+if TYPE_CHECKING:
+    from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
+    from human_edge_detection.engine.evaluation.evaluate_checkpoint import Evaluation
+    from human_edge_detection.exporters.onnx import Export
+    from human_edge_detection.files.data_folder import SplitPaths
+    from human_edge_detection.runner.comparison.paired import Comparison
+    from human_edge_detection.runner.comparison.table import Record, Row
+
+logger = logging.getLogger(__name__)
+
+Data = str | Path | tuple[str | Path, str | Path]
+"""A data folder, or the annotations of one split and the folder of its images."""
+
+
+def load_run(run: str | Path, *, output_dir: str | Path = OUTPUT_DIR) -> tuple[Record, ...]:
+    """What a run says of itself, one record a seed: state, config, result, parity; imports no torch.
+
+    Args:
+        run: Name of a run below ``output_dir``, or a run folder; of several seeds, all.
+        output_dir: Folder of all runs.
+
+    Raises:
+        ConfigError: There is no such run; names the nearest.
+
+    Example:
+        for record in hed.load_run("quickstart_student_b0"):
+            print(record.name, record.state, record.result and record.result.metrics["miou"])
+    """
+    from human_edge_detection.runner.comparison.table import read_record
+    from human_edge_detection.runs.lookup.find import find_runs
+    from human_edge_detection.runs.paths import output_dir_of
+
+    runs = find_runs(run, Path(output_dir)).runs
+    return tuple(read_record(paths, paths.root.relative_to(output_dir_of(paths)).as_posix()) for paths in runs)
+
+
+def load_model(run: str | Path, *, seed: int | None = None, output_dir: str | Path = OUTPUT_DIR) -> RgbPersonSegmenter:
+    """The trained network, on the CPU, in float32 and evaluation mode.
+
+    ``model(images, rois)`` takes images ``(B, 3, height, width)``, RGB in [0, 1], at the config's ``image_size``, and
+    rois ``(N, 5)``: index of the image, then x1, y1, x2, y2 as fractions of it. It returns logits ``(N, 3, h, w)`` for
+    background, this person, other people.
+
+    Args:
+        run: Name of a run below ``output_dir``, a run folder, or a checkpoint (``.pth``).
+        seed: Which run, where there are several.
+        output_dir: Folder of all runs.
+
+    Raises:
+        ConfigError: There is no such run, or there are several seeds and none is chosen.
+        CheckpointError: It has no checkpoint yet, or one that is damaged.
+
+    Example:
+        model = hed.load_model("quickstart_student_b0")
+        print(sum(parameter.numel() for parameter in model.parameters()))
+    """
+    checkpoints = _checkpoints(run, Path(output_dir), seed)
+    if len(checkpoints) > 1:
+        raise ConfigError(f"{run}: {len(checkpoints)} runs of several seeds; say which with seed=N")
+
+    from human_edge_detection.engine.checkpoints.load import load_trained
+
+    return load_trained(checkpoints[0]).model
+
+
+def evaluate(
+    run: str | Path,
+    *,
+    split: Literal["train", "val"] = "val",
+    data: Data | None = None,
+    batch_size: int = 4,
+    num_workers: int = 1,
+    device: str = "auto",
+    precision: str = "auto",
+    output_dir: str | Path = OUTPUT_DIR,
+) -> tuple[Evaluation, ...]:
+    """Every metric of the best weights, COCO mask AP included; one evaluation a seed.
+
+    Args:
+        run: Name of a run below ``output_dir``, a run folder, or a checkpoint (``.pth``).
+        split: Which of its data.
+        data: Other data: a folder as for ``data.root``, or the annotations and the folder of images; None: its own.
+        batch_size: Images in a batch; no metric depends on it.
+        num_workers: Processes that load images; nor on this.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        precision: ``auto`` (the quickest, measured once), ``fp32``, ``bf16`` or ``fp16``.
+        output_dir: Folder of all runs.
+
+    Raises:
+        ConfigError: There is no such run, or an argument is out of range.
+        CheckpointError: It has no checkpoint yet, or one that is damaged.
+        DataError: The data cannot be used.
+
+    Example:
+        for evaluation in hed.evaluate("quickstart_student_b0"):
+            print(evaluation.checkpoint, evaluation.metrics["AP"])
+    """
+    if batch_size < 1:
+        raise ConfigError(f"--batch_size: expected at least 1, got {batch_size}")
+    if not 0 <= num_workers <= 64:
+        raise ConfigError(f"--num_workers: expected 0 to 64, got {num_workers}")
+    check_choice("split", split, ("train", "val"))
+    check_choice("device", device, ("auto", "cpu", "cuda"))
+    check_choice("precision", precision, ("auto", "fp32", "bf16", "fp16"))
+    checkpoints = _checkpoints(run, Path(output_dir))
+    given = _split_of(data, split)
+
+    from human_edge_detection.engine.checkpoints.load import load_trained, read_annotations_for
+    from human_edge_detection.engine.device import choose_device, choose_precision
+    from human_edge_detection.engine.evaluation.evaluate_checkpoint import evaluate_checkpoint
+
+    chosen = choose_device(device)
+    evaluations = []
+    for checkpoint in checkpoints:
+        trained = load_trained(checkpoint)
+        people = read_annotations_for(trained, split, given)
+        arithmetic = choose_precision(precision, chosen)  # measured the first time, so mistakes are found before
+        evaluations.append(
+            evaluate_checkpoint(
+                trained, people, batch_size=batch_size, device=chosen, precision=arithmetic, num_workers=num_workers
+            )
+        )
+    return tuple(evaluations)
+
+
+def export(
+    run: str | Path,
+    *,
+    output: str | Path | None = None,
+    data: Data | None = None,
+    output_dir: str | Path = OUTPUT_DIR,
+) -> tuple[Export, ...]:
+    """Exports the best weights to ONNX and compares the outputs with PyTorch's; one export a seed.
+
+    Args:
+        run: Name of a run below ``output_dir``, a run folder, or a checkpoint (``.pth``).
+        output: The file, ``*.onnx``; None: ``best_model.onnx`` beside the checkpoint.
+        data: Validation data to compare on: a folder, or annotations and folder of images; None: its own.
+        output_dir: Folder of all runs.
+
+    Raises:
+        ConfigError: There is no such run, or ``output`` is no name for such a file, or for those of several seeds.
+        CheckpointError: It has no checkpoint yet, or one that is damaged.
+        DataError: The data cannot be used.
+        ExportError: The outputs differ by more than is allowed; the file is not written.
+
+    Example:
+        for exported in hed.export("quickstart_student_b0"):
+            print(exported.destination.onnx, exported.report.max_difference)
+    """
+    checkpoints = _checkpoints(run, Path(output_dir))
+    if output is not None and len(checkpoints) > 1:
+        raise ConfigError(f"--output {output}: one file, and {run} has {len(checkpoints)} runs; name one, {run}/seed_N")
+    given = _split_of(data, "val")
+
+    from human_edge_detection.exporters.onnx import export_checkpoint
+
+    file = None if output is None else Path(output)
+    return tuple(export_checkpoint(checkpoint, output=file, data=given) for checkpoint in checkpoints)
+
+
+class PairedReport(NamedTuple):
+    """A paired comparison and where it was written."""
+
+    comparison: Comparison
+    files: tuple[Path, ...]
+
+
+def compare(
+    runs: str | Path | Iterable[str | Path],
+    *,
+    against: str | Path | None = None,
+    output_dir: str | Path = OUTPUT_DIR,
+    output: str | Path | None = None,
+) -> PairedReport:
+    """Compares runs with a control, seeds and images in pairs: differences with 95 % intervals; writes a report.
+
+    Args:
+        runs: One or several: names of runs below ``output_dir``, or run folders; of several seeds, all.
+        against: The control, named alike; None: scores and their spread only.
+        output_dir: Folder of all runs.
+        output: Folder of the report; None: ``experiment_comparison`` beside the folder of runs.
+
+    Raises:
+        ConfigError: There is no such run, it is not finished, or the runs cannot be compared.
+        StorageError: The report cannot be written.
+
+    Example:
+        report = hed.compare("quickstart_distilled_b0_from_b3", against="quickstart_student_b0")
+        for line in report.comparison.lines:
+            print(line.metric, line.slice, line.difference and line.difference.verdict)
+    """
+    from human_edge_detection.runner.comparison.caveats import notes_on
+    from human_edge_detection.runner.comparison.paired import compare_methods
+    from human_edge_detection.runner.comparison.paired_figures import draw_figures
+    from human_edge_detection.runner.comparison.paired_report import write_report
+    from human_edge_detection.runner.comparison.runs_by_seed import find_method, report_folder
+
+    folder = Path(output_dir)
+    found = (find_method(given, folder) for given in ([runs] if isinstance(runs, str | Path) else runs))
+    methods = list({method.name: method for method in found}.values())
+    control = None if against is None else find_method(against, folder)
+    comparison = compare_methods(methods, control, notes_on(methods, control))
+    figures = draw_figures(comparison, methods, control)
+    files = write_report(comparison, figures, report_folder(methods[0]) if output is None else Path(output))
+    return PairedReport(comparison, tuple(files))
+
+
+class ComparisonTable(NamedTuple):
+    """The comparison of all runs and where it was written."""
+
+    rows: tuple[Row, ...]
+    files: tuple[Path, ...]
+
+
+def comparison_table(output_dir: str | Path = OUTPUT_DIR) -> ComparisonTable:
+    """Rebuilds the comparison of all runs below ``output_dir`` from their folders: one row a run, as CSV and JSON.
+
+    Raises:
+        ConfigError: There is no such folder, or no run in it.
+        StorageError: The files cannot be written.
+
+    Example:
+        for row in hed.comparison_table().rows:
+            print(row["run"], row["miou"], row["gain_over_control"])
+    """
+    from human_edge_detection.runner.comparison.table import write_comparison
+    from human_edge_detection.runs.paths import list_runs
+
+    folder = Path(output_dir)
+    if not folder.is_dir():
+        raise ConfigError(f"--output_dir: no such folder: {folder}")
+    if not list_runs(folder):
+        raise ConfigError(f"--output_dir {folder}: holds no runs; train some with run_experiments.py")
+    rows, files = write_comparison(folder)
+    return ComparisonTable(tuple(rows), tuple(files))
+
+
+def _checkpoints(run: str | Path, output_dir: Path, seed: int | None = None) -> list[Path]:
+    """The checkpoint that ``run`` is, or the best one of each run that it names."""
+    from human_edge_detection.experiments.schema.experiment import ExperimentConfig
+    from human_edge_detection.runs.lookup.find import find_runs
+    from human_edge_detection.runs.records import RunStatus, read_section
+
+    if Path(run).is_file():
+        return [Path(run)]
+    if Path(run).suffix == ".pth":
+        raise ConfigError(f"--checkpoint {run}: No such file; give the path of a .pth file")
+    found = []
+    for paths in find_runs(run, output_dir).runs:
+        config = None if seed is None else read_section(ExperimentConfig, paths.config)
+        if config is not None and config.training.seed != seed:
+            continue
+        status = read_section(RunStatus, paths.status)
+        state = "not started" if status is None else status.state
+        if not paths.best.is_file():
+            raise CheckpointError(
+                f"{paths.root}: is {state} and has no {paths.best.name} yet; train it to the end of an epoch, or name "
+                "another run"
+            )
+        if state != "finished":
+            logger.warning("%s is %s: its best weights until now are taken", paths.root, state)
+        found.append(paths.best)
+    if not found:
+        raise ConfigError(f"{run}: no run with seed {seed}")
+    return found
+
+
+def _split_of(data: Data | None, split: Literal["train", "val"]) -> SplitPaths | None:
+    from human_edge_detection.files.data_folder import SplitPaths, find_split
+
+    if data is None:
+        return None
+    if isinstance(data, str | Path):
+        return find_split(Path(data), split)
+    annotations, images = data
+    return SplitPaths(Path(annotations), Path(images))
