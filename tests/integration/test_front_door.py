@@ -150,6 +150,23 @@ def test_killed_between_reservation_and_first_step_the_same_command_goes_on(
     assert len(folders()) == 2
 
 
+def test_a_run_that_another_process_has_just_begun_is_left_alone(
+    train: Hed, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("human_edge_detection.runs.lookup.reservation._PROBE_SECONDS", 0.1)
+
+    def meanwhile(*_: object, **__: object) -> None:
+        assert train() == 2
+        assert run().config.is_file()
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(execute_module, "execute_run", meanwhile)
+        with pytest.raises(Killed):
+            train()
+    assert "is in use by process" in capsys.readouterr().err
+
+
 def test_a_run_folder_deleted_by_hand_is_trained_anew_and_a_copy_elsewhere_continues(train: Hed, folder: Path) -> None:
     assert train("--epochs", "1") == 0
     shutil.move("experiments", "elsewhere")

@@ -87,19 +87,19 @@ def _train(run: PlannedRun, *, reserved_here: bool) -> RunResult:
     from human_edge_detection.runs.lookup.reservation import release, run_claim
     from human_edge_detection.runs.paths import sample_data_dir
 
-    try:
-        with run_claim(run.paths, advice="wait for it, or give another --run_name"):
-            if run.resume is None and is_finished(run.paths):  # by another process, meanwhile
-                return _finished_earlier(run)
+    with run_claim(run.paths, advice="wait for it, or give another --run_name"):
+        if run.resume is None and is_finished(run.paths):  # by another process, meanwhile
+            return _finished_earlier(run)
+        try:
             from human_edge_detection.engine.session.execute import execute_run
 
             config = run.full_config
             samples = sample_data_dir(run.output_dir, config.data)
             return execute_run(config, run.paths, resume=run.resume, command=sys.argv, sample_root=samples)
-    except BaseException:
-        # A run that never got to its first weights leaves nothing, unless a batch made its folder and reads its status.
-        release(run.paths, with_status=reserved_here)
-        raise
+        except BaseException:
+            # A run that never got to its first weights leaves nothing; only a batch reads what its status says.
+            release(run.paths, with_status=reserved_here)
+            raise
 
 
 class OptionArguments(TypedDict, total=False):
