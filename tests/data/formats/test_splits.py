@@ -10,8 +10,8 @@ from human_edge_detection.errors import DataError
 def coco(peopled, empty, crowded=0):
     """A split with images that have two persons, nobody, and a crowd."""
     ids = range(100, 100 + peopled + empty + crowded)
-    annotations = [{"id": i, "image_id": i, "category_id": 4} for i in ids[:peopled]]
-    annotations += [{"id": i + 1000, "image_id": i, "category_id": 4} for i in ids[:peopled]]
+    annotations = [{"id": i, "image_id": i, "category_id": 4, "segmentation": [[0]]} for i in ids[:peopled]]
+    annotations += [{"id": i + 1000, "image_id": i, "category_id": 4, "segmentation": [[0]]} for i in ids[:peopled]]
     annotations += [{"id": i, "image_id": i, "category_id": 5} for i in ids[peopled:]]
     annotations += [{"id": i + 2000, "image_id": i, "category_id": 4, "iscrowd": 1} for i in ids[peopled + empty :]]
     categories = [{"id": 4, "name": "person"}]
