@@ -67,7 +67,9 @@ def test_the_box_of_a_person_without_a_mask_is_an_ignored_region(coco, mask, isc
     expected = np.zeros((30, 40), np.uint8)
     expected[4:, 4:14] = 1
     np.testing.assert_array_equal(decode_mask(region.segmentation, 30, 40), expected)
-    assert region.box == (4.5, 4, 13.75, 30) and region.outlines == ()
+    assert region.box == (4.5, 4, 13.75, 30)
+    (outline,) = region.outlines
+    assert [*outline.min(axis=0), *outline.max(axis=0)] == [4, 4, 14, 30]
     assert (findings.unmasked, findings.first_unmasked) == (1, "annotation 1 on 'a.png'")
     assert findings.invisible == 0
 

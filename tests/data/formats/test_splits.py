@@ -46,6 +46,16 @@ def test_a_single_image_with_persons_is_not_split():
         split_off_validation(coco(1, 5, 3), 0.2, 0)
 
 
+def test_images_with_boxes_alone_have_no_persons_to_learn_from():
+    split = coco(3, 0)
+    for entry in split.data["annotations"][:2]:
+        entry.update(segmentation=None, bbox=[1, 1, 9, 9])
+    for entry in split.data["annotations"][3:5]:
+        del entry["segmentation"]
+    with pytest.raises(DataError, match="1 of 3 images have persons"):
+        split_off_validation(split, 0.2, 0)
+
+
 def test_an_annotation_of_no_image_stays_to_be_refused():
     split = coco(4, 0)
     split.data["annotations"].append({"id": 1, "image_id": 7, "category_id": 4})

@@ -372,8 +372,8 @@ def _pack(
     kept = kept[np.lexsort((columns.is_crowd[kept], candidates.owners[kept]))]
     owners, is_crowd = candidates.owners[kept], columns.is_crowd[kept]
     first_persons = _offsets(np.bincount(owners, minlength=len(names)))
-    polygons, lengths, points = _with_traced(outlines, _trace_persons(columns, sizes[candidates.owners]))
-    polygons[~columns.has_mask] = 0  # polygons without a pixel; what is there of the annotation is its box
+    traced = _trace_persons(columns, sizes[candidates.owners])
+    polygons, lengths, points = _with_traced(outlines, columns.has_mask, traced)
     return AnnotationColumns(
         image_ids=np.array(list(images), np.int64),
         sizes=sizes,
@@ -393,13 +393,15 @@ def _pack(
 
 
 def _trace_persons(columns: _CheckedColumns, sizes: NDArray[np.int32]) -> dict[int, list[NDArray[np.float64]]]:
-    """Polygons around the RLE of persons, by number of annotation, until :data:`_MAX_TRACED` points are reached.
+    """Polygons around RLE, by number of annotation, until :data:`_MAX_TRACED` points are reached.
 
-    They are the same in every view, so tracing them once saves time. Crowd regions are few and have long borders.
+    They are the same in every view, so tracing them once saves time. Crowd regions are few and have long borders,
+    unlike the boxes of persons without a mask.
     """
     traced: dict[int, list[NDArray[np.float64]]] = {}
     room = _MAX_TRACED
-    for number in np.flatnonzero((columns.runs[:, 0] < columns.runs[:, 1]) & ~columns.is_crowd).tolist():
+    is_crowd = columns.is_crowd & columns.has_mask
+    for number in np.flatnonzero((columns.runs[:, 0] < columns.runs[:, 1]) & ~is_crowd).tolist():
         if room <= 0:
             break
         start, end = columns.runs[number].tolist()
@@ -409,9 +411,9 @@ def _trace_persons(columns: _CheckedColumns, sizes: NDArray[np.int32]) -> dict[i
 
 
 def _with_traced(
-    outlines: PolygonColumns, traced: Mapping[int, list[NDArray[np.float64]]]
+    outlines: PolygonColumns, has_mask: NDArray[np.bool_], traced: Mapping[int, list[NDArray[np.float64]]]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Appends the traced polygons to those of the file.
+    """Appends the traced polygons to those of the file, of which those without a pixel belong to nobody.
 
     Returns:
         ``(m, 2)`` first and end polygon of each annotation, ``(q,)`` number of points of each polygon, and ``(P, 2)``
@@ -419,6 +421,7 @@ def _with_traced(
     """
     ends = np.cumsum(outlines.counts, dtype=np.int64)
     polygons = np.stack([ends - outlines.counts, ends], axis=1)
+    polygons[~has_mask] = 0
     counts = np.array([len(around) for around in traced.values()], np.int64)
     ends = len(outlines.lengths) + np.cumsum(counts, dtype=np.int64)
     polygons[list(traced)] = np.stack([ends - counts, ends], axis=1)
