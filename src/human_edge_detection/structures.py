@@ -11,7 +11,8 @@ CLASS_NAMES = ("background", "target", "nontarget")
 DECODER_FEATURES = "decoder_features"
 """Key of ``aux`` for the features ``(B, 16, IH, IW)`` of the U-Net; there only when a model is asked for them."""
 IGNORE = 255
-"""Mask value of pixels that count for nothing: inside a crowd region, or outside the image."""
+"""Mask value of pixels that count for nothing, as nobody knows what they are: in a crowd region, in the box of a person
+without a mask, outside the image, and outside every person's box of an image that is not exhaustively labelled."""
 Source = Literal["truth", "teacher"]
 """Who gave the targets of a loss: the labels, or a teacher."""
 

@@ -94,7 +94,7 @@ YOLO: dict[str, Case] = {
     "labels elsewhere": (lambda root: (root / "labels").rename(root / "annotations"), "none of 5 images has a label"),
     "boxes only": (
         lambda root: [write(file, "0 .5 .5 .2 .2") for file in (root / "labels").glob("*/*.txt")],
-        "all 5 persons have a box and no mask",
+        "all 3 persons have a box and no mask",
     ),
     "the same person twice": data_yaml("names: {0: person, 0: person}", ", line 1: '0' is given twice"),
 }

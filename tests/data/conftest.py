@@ -26,7 +26,7 @@ def coco() -> dict[str, Any]:
     """Two images 40 wide and 30 high: the first has two persons that overlap and a crowd, the second nobody."""
     return {
         "images": [
-            {"id": 7, "file_name": "a.png", "width": 40, "height": 30, "license": 3, "exhaustive": False},
+            {"id": 7, "file_name": "a.png", "width": 40, "height": 30, "license": 3},
             {"id": 8, "file_name": "b.png", "width": 40, "height": 30},
         ],
         "annotations": [

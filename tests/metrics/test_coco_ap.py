@@ -121,6 +121,15 @@ def test_masks_in_a_crowd_do_not_count(tmp_path: Path) -> None:
     assert nowhere["AP"] < in_crowd["AP"]
 
 
+@pytest.mark.parametrize("nothing", [{"segmentation": None}, {"segmentation": []}, {}])
+def test_masks_in_the_box_of_a_person_without_a_mask_do_not_count(tmp_path: Path, nothing: dict[str, Any]) -> None:
+    unmasked = annotation(3, 5, CROWD)
+    del unmasked["segmentation"]
+    boxes, masks = [CROWD, *BOXES.values()], [FULL, triangle(), triangle()]
+    values = score(write_file(tmp_path, [*PERSONS, unmasked | nothing]), boxes, masks)
+    assert values == score(write_file(tmp_path, PERSONS), boxes[1:], masks[1:])
+
+
 def test_only_persons_in_seen_images_count(tmp_path: Path) -> None:
     dog = annotation(3, 5, (100, 60, 30, 30), category_id=8)
     elsewhere = annotation(4, 6, BOXES[2])

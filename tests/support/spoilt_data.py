@@ -321,7 +321,10 @@ ANNOTATIONS = {
     "box of 1e308": annotation("expected four finite numbers", bbox=[1e308, 1, 1e308, 4]),
     "short box": annotation("expected [x, y, width, height]", bbox=[1, 1, 4]),
     "box of true": annotation("expected four finite numbers", bbox=[True, 1, 4, 4]),
-    "no segmentation": edit(lambda data: data["annotations"][0].pop("segmentation"), "no 'segmentation'"),
+    "no segmentation": edit(
+        lambda data: [entry.pop("segmentation") for entry in data["annotations"]],
+        "all 3 persons have a box and no mask",
+    ),
     "text segmentation": annotation("segmentation is a str", segmentation="x"),
     "nested segmentation": annotation("polygon 0 has 1 coordinates", segmentation=nested(300)),
     "odd polygon": polygon("'a.jpg' (annotation 1 of image 7: polygon 0 has 7 coordinates", 1, 1, 9, 1, 9, 9, 1),

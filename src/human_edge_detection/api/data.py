@@ -36,6 +36,7 @@ def prepare_data(
     category: str | None = None,
     val_fraction: float | None = None,
     crowds: Literal["ignore", "remove"] = "ignore",
+    exhaustive: bool = True,
     max_images: int | None = None,
     max_side: int | None = None,
     seed: int = 0,
@@ -52,6 +53,7 @@ def prepare_data(
         val_fraction: Share of the images that become a validation split where there is none; None: 0.2 of a
             ``data_root``; 0: none.
         crowds: Keep crowd regions, which training ignores, or remove them: background then.
+        exhaustive: False: not all people are annotated, so what lies outside every box is unknown, not background.
         max_images: Most images of a split, chosen at random.
         max_side: Longest side in pixels; larger images are shrunk.
         seed: Of subset and validation split.
@@ -81,7 +83,7 @@ def prepare_data(
     fraction = VAL_FRACTION if val_fraction is None and data_root is not None else val_fraction
     splits = _with_validation(found.dataset.persons(persons), fraction, seed, asked=val_fraction is not None)
     ordered: dict[str, CocoSplit] = {name: splits[name] for name in SPLITS if name in splits}
-    return prepare(ordered, Path(output), Preparation(crowds, max_images, max_side, seed), _track)
+    return prepare(ordered, Path(output), Preparation(crowds, max_images, max_side, seed, exhaustive=exhaustive), _track)
 
 
 def _read(data_root: str | Path | None, files: dict[str, Files | None], format_: str) -> Recognised:

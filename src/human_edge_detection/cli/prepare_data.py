@@ -45,6 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="ignore",
         help="keep crowd regions, which training ignores, or remove them: background then (ignore)",
     )
+    parser.add_argument(
+        "--not_exhaustive",
+        action="store_true",
+        help="some persons are not annotated: outside of the boxes, nothing is taken for background",
+    )
     parser.add_argument("--max_images", type=int, metavar="N", help="most images of a split, drawn at random")
     parser.add_argument("--max_side", type=int, metavar="N", help="shrink images whose longer side exceeds N pixels")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of subset and validation split (0)")
@@ -66,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
         max_images=args.max_images,
         max_side=args.max_side,
         seed=args.seed,
+        exhaustive=not args.not_exhaustive,
     )
     _show(prepared, args.output)
     return 0
@@ -83,8 +89,9 @@ def _show(prepared: Prepared, output: Path) -> None:
     rows = {
         "images": [str(one.images) for one in counted],
         "images without persons": [str(one.images_without_persons) for one in counted],
+        "images not exhaustively labelled": [str(one.images_not_exhaustive) for one in counted],
         "persons": [str(one.persons) for one in counted],
-        "crowd regions": [str(one.crowds) for one in counted],
+        "crowd regions, boxes without a mask": [str(one.crowds) for one in counted],
         "small (below 32 x 32 pixels)": [str(one.small) for one in counted],
         "medium (below 96 x 96)": [str(one.medium) for one in counted],
         "large": [str(one.large) for one in counted],

@@ -50,7 +50,8 @@ class Scene(NamedTuple):
     Attributes:
         image: ``(H, W, 3)`` uint8 RGB.
         persons: ``(P, H, W)`` uint8, 1 where a person is; persons may overlap.
-        ignored: ``(H, W)`` uint8, 1 in a crowd region; a person wins over it.
+        ignored: ``(H, W)`` uint8, 1 in a crowd region, and on an image that is not exhaustively labelled outside every
+            person's box; a person wins over it.
     """
 
     image: NDArray[np.uint8]
@@ -204,10 +205,20 @@ def read_scene(people: AnnotationSet, record: AnnotatedImage) -> Scene:
     persons = np.zeros((len(record.persons), height, width), np.uint8)
     for mask, person in zip(persons, record.persons, strict=True):
         mask[:] = decode_mask(person.segmentation, height, width)
-    ignored = np.zeros((height, width), np.uint8)
+    ignored = _unknown(record)
     for crowd in record.crowds:
         ignored |= decode_mask(crowd.segmentation, height, width)
     return Scene(image, persons, ignored)
+
+
+def _unknown(record: AnnotatedImage) -> NDArray[np.uint8]:
+    """``(H, W)``: 1 outside of the boxes beyond which there may be persons that are not annotated."""
+    if record.known_boxes is None:
+        return np.zeros((record.height, record.width), np.uint8)
+    unknown = np.ones((record.height, record.width), np.uint8)
+    for x1, y1, x2, y2 in record.known_boxes:
+        unknown[y1:y2, x1:x2] = 0
+    return unknown
 
 
 def roi_masks(

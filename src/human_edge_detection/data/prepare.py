@@ -24,7 +24,15 @@ from human_edge_detection.data.annotations.coco import (
 )
 from human_edge_detection.data.annotations.columns import AnnotatedImages
 from human_edge_detection.data.annotations.person_checks import person_entries
-from human_edge_detection.data.annotations.polygons_and_rle import Box, Segmentation, decode_mask, mask_area_and_box
+from human_edge_detection.data.annotations.polygons_and_rle import (
+    Box,
+    Segmentation,
+    box_polygon,
+    compress,
+    decode_mask,
+    mask_area_and_box,
+    whole_pixels,
+)
 from human_edge_detection.data.annotations.statistics import Statistics, suggested_class_weights
 from human_edge_detection.data.dataset import Scene, read_scene, roi_masks
 from human_edge_detection.data.images.read import resize
@@ -49,7 +57,10 @@ class Preparation:
     """What to do.
 
     Attributes:
-        crowds: Keep crowd regions, which training ignores, or remove them: their pixels are then background.
+        crowds: Keep crowd regions, which training ignores, or remove them: their pixels are then background. The boxes
+            of persons without a mask are kept.
+        exhaustive: Every person of an image is annotated, unless ``exhaustive: false`` stands with the image; False: of
+            no image that is said.
         max_images: Most images of a split, chosen at random; None for all.
         max_side: Longest side of an image in pixels, larger ones are shrunk; None to leave them.
         seed: Seed of the choice.
@@ -59,6 +70,7 @@ class Preparation:
     max_images: int | None = None
     max_side: int | None = None
     seed: int = 0
+    exhaustive: bool = True
 
 
 @dataclass(frozen=True)
@@ -90,6 +102,8 @@ def prepare(
         DataError: Input is missing or malformed, or ``output`` holds something else.
     """
     _check_output(output, splits)
+    if not preparation.exhaustive:
+        splits = {name: _not_exhaustive(split) for name, split in splits.items()}
     people = {name: check_annotations(split) for name, split in splits.items()}
     output.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".tmp", dir=output.parent))
@@ -113,6 +127,12 @@ def prepare(
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return Prepared(statistics, weights)
+
+
+def _not_exhaustive(split: CocoSplit) -> CocoSplit:
+    """The split with persons that may not be annotated on each of its images."""
+    images = [{**image, "exhaustive": False} for image in split.data["images"]]
+    return split._replace(data={**split.data, "images": images})
 
 
 def _check_output(output: Path, splits: Mapping[str, CocoSplit]) -> None:
@@ -153,20 +173,26 @@ def _write_split(
 ) -> Statistics:
     entries = {entry["id"]: entry for entry in data["images"]}
     # As they stand in the data: packed, integers are fractions and run lengths compressed.
-    segmentations = {entry["id"]: entry["segmentation"] for _, entry in person_entries(data)}
+    segmentations, crowd_ids = {}, set()
+    for _, entry in person_entries(data):
+        segmentations[entry["id"]] = entry.get("segmentation") or []
+        if entry.get("iscrowd"):
+            crowd_ids.add(entry["id"])
     chosen = _choose(people.images, preparation)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     statistics = Statistics()
     for record in track(chosen, split, len(chosen)):
         if preparation.crowds == "remove":
-            record = replace(record, crowds=())
+            record = replace(record, crowds=tuple(region for region in record.crowds if region.id not in crowd_ids))
         scene = read_scene(people, record)
         size = _shrunk_size(record, preparation.max_side)
         _place(people, record, scene.image, size, root / "images" / split / record.file_name)
-        persons = _annotations(record.persons, record, size, segmentations)
-        crowds = _annotations(record.crowds, record, size, segmentations)
-        statistics.add([entry["area"] for entry in persons], len(crowds), _roi_masks(scene, record))
+        written = _annotations((*record.persons, *record.crowds), record, size, segmentations)
+        persons = [entry for entry in written if not entry["iscrowd"]]
+        crowds = [entry for entry in written if entry["iscrowd"]]
+        areas = [entry["area"] for entry in persons]
+        statistics.add(areas, len(crowds), _roi_masks(scene, record), exhaustive=record.exhaustive)
         images.append({**entries[record.id], "height": size[0], "width": size[1]})
         annotations += persons + crowds
     if not statistics.persons:
@@ -233,29 +259,44 @@ def _annotations(
     size: tuple[int, int],
     segmentations: Mapping[int, Segmentation],
 ) -> list[dict[str, Any]]:
-    """COCO annotations in an image of ``size`` (height, width), without those that shrinking leaves no pixel of."""
+    """COCO annotations in an image of ``size`` (height, width).
+
+    The box of a person without a mask is written as a crowd region, also when it is shrinking that leaves no pixel.
+    """
     entries = []
     for person in people:
         segmentation, box = segmentations[person.id], person.box
+        if person.is_crowd and not mask_area_and_box(segmentation, record.height, record.width)[0]:
+            segmentation = person.segmentation  # the box of a person without a mask
         if size != (record.height, record.width):
             segmentation, box = _scaled(person, record, size)
         area, _ = mask_area_and_box(segmentation, *size)
-        if not area:
-            logger.warning("annotation %d of %s has no pixel left after shrinking", person.id, record.file_name)
-            continue
         x1, y1, x2, y2 = box
+        is_region = person.is_crowd or not area
+        if not area:
+            logger.warning(
+                "annotation %d of %s has no pixel left after shrinking; its box is ignored", person.id, record.file_name
+            )
+            segmentation = _box_region(box, size)
+            area, _ = mask_area_and_box(segmentation, *size)
         entries.append(
             {
                 "id": person.id,
                 "image_id": record.id,
                 "category_id": 1,
-                "iscrowd": int(person.is_crowd),
+                "iscrowd": int(is_region),
                 "area": float(area),
                 "bbox": [round(value, 3) for value in (x1, y1, x2 - x1, y2 - y1)],
                 "segmentation": segmentation,
             }
         )
     return entries
+
+
+def _box_region(box: Box, size: tuple[int, int]) -> Segmentation:
+    """The RLE of a box in an image of ``size`` (height, width)."""
+    packed = compress([box_polygon(whole_pixels(box))], *size)
+    return {"size": list(size), "counts": packed["counts"].decode()}
 
 
 def _scaled(person: PersonAnnotation, record: AnnotatedImage, size: tuple[int, int]) -> tuple[Segmentation, Box]:

@@ -37,7 +37,8 @@ class CocoMaskAp:
 
     Args:
         annotation_file: COCO ``instances`` JSON, for the sizes of the images and the true masks. Only persons count.
-            Crowd regions count as in COCO: a mask inside one is neither a true nor a false positive.
+            Crowd regions count as in COCO: a mask inside one is neither a true nor a false positive. So do the boxes of
+            persons without a mask.
 
     Raises:
         DataError: The file cannot be read, is not COCO ``instances``, or has no category ``person``.
@@ -116,7 +117,7 @@ def _load_persons(file: Path) -> tuple[int, COCO]:
         if len(persons) != 1:
             raise DataError(f"{file}: {len(persons)} categories are named 'person', expected 1")
         person_id = int(persons[0]["id"])
-        annotations = [entry for entry in content["annotations"] if entry["category_id"] == person_id]
+        annotations = [_with_mask(entry) for entry in content["annotations"] if entry["category_id"] == person_id]
         truth = _index({"images": content["images"], "categories": persons, "annotations": annotations})
         for entry in annotations:
             entry.setdefault("iscrowd", 0)
@@ -127,6 +128,15 @@ def _load_persons(file: Path) -> tuple[int, COCO]:
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file}: not COCO instances JSON ({error!r}); see `hed prepare-data`") from error
     return person_id, truth
+
+
+def _with_mask(entry: dict[str, Any]) -> dict[str, Any]:
+    """An annotation; one with a box and no mask as a crowd region, since nobody knows which pixels are the person's."""
+    if entry.get("segmentation"):
+        return entry
+    x, y, width, height = entry.get("bbox") or [0, 0, 0, 0]
+    corners = [x, y, x + width, y, x + width, y + height, x, y + height]
+    return {**entry, "segmentation": [corners], "iscrowd": 1, "area": width * height}
 
 
 def _index(dataset: Mapping[str, Any]) -> COCO:

@@ -35,7 +35,7 @@ def test_box_comes_from_the_mask_when_there_is_none_and_when_it_is_far_off(write
         first = read_annotations(*write_coco(edit)).images[0]
     assert first.persons[0].box == (4, 4, 14, 14)
     assert first.persons[1].box == (10, 8, 20, 18)
-    assert "1 annotations (first: 2) have a bbox far from their mask" in caplog.text
+    assert "1 annotations (first: 2) have a bbox that is empty or far from their mask" in caplog.text
 
 
 def test_box_is_clipped_to_the_image(write_coco):
@@ -45,15 +45,37 @@ def test_box_is_clipped_to_the_image(write_coco):
     assert read_annotations(*write_coco(edit)).images[0].persons[0].box == (0, 0, 14.5, 15)
 
 
-@pytest.mark.parametrize("field", ["segmentation", "bbox"])
-def test_annotation_without_a_pixel_is_left_out_and_counted(write_coco, caplog, field):
-    def edit(data):
-        data["annotations"][0][field] = [] if field == "segmentation" else [4, 4, 0, 10]
-
+def test_an_annotation_without_mask_and_box_is_left_out_and_counted(write_coco, caplog):
     with caplog.at_level(logging.WARNING):
-        people = read_annotations(*write_coco(edit))
+        people = read_annotations(*write_coco(lambda data: data["annotations"][0].update(segmentation=[], bbox=[])))
     assert [person.id for person in people.images[0].persons] == [2]
-    assert "1 of 3 person annotations have an empty mask or box" in caplog.text
+    assert "1 of 3 person annotations have neither a mask nor a box and are left out (first: 1)" in caplog.text
+
+
+def test_boxes_without_any_mask_are_refused_in_one_line(write_coco, caplog):
+    def edit(data):
+        for entry in data["annotations"]:
+            entry.update(segmentation=None, iscrowd=0, bbox=[4, 4, 10, 10])
+
+    with pytest.raises(DataError, match=r"all 3 persons have a box and no mask \(first: annotation 1 on 'a.png'\)"):
+        read_annotations(*write_coco(edit))
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("value", ["no", 2, [], {}])
+def test_exhaustive_is_true_or_false(write_coco, value):
+    with pytest.raises(DataError, match=r"image 7: exhaustive is .*, expected true or false"):
+        read_annotations(*write_coco(lambda data: data["images"][0].update(exhaustive=value)))
+
+
+def test_images_that_are_not_exhaustive_are_counted_and_told_by_the_fingerprint(write_coco, caplog):
+    plain = read_annotations(*write_coco(lambda data: data["images"][0].update(exhaustive=True)))
+    assert plain.images.exhaustive.all() and plain.fingerprint == plain.sha256 and not caplog.records
+    with caplog.at_level(logging.INFO):
+        other = read_annotations(*write_coco(lambda data: data["images"][0].update(exhaustive=False)))
+    assert other.images.exhaustive.tolist() == [False, True]
+    assert "1 of 2 images are not exhaustively labelled" in caplog.text
+    assert len({plain.fingerprint, other.sha256, other.fingerprint}) == 3
 
 
 def _bad_polygon(data):
@@ -141,13 +163,13 @@ def test_the_first_invisible_person_is_that_of_the_first_image(write_coco, caplo
         person = data["annotations"][0]
         data["annotations"][:2] = [
             {**person, "image_id": 8},
-            {**person, "id": 11, "bbox": [4, 4, 0, 10]},
-            {**person, "id": 12, "bbox": [4, 4, 0, 10], "image_id": 8},
+            {**person, "id": 11, "bbox": [4, 4, 0, 10], "segmentation": []},
+            {**person, "id": 12, "bbox": [4, 4, 0, 10], "segmentation": None, "image_id": 8},
         ]
 
     with caplog.at_level(logging.WARNING):
         read_annotations(*write_coco(edit))
-    assert "2 of 4 person annotations have an empty mask or box and are left out (first: 12)" in caplog.text
+    assert "2 of 4 person annotations have neither a mask nor a box and are left out (first: 12)" in caplog.text
 
 
 def test_missing_images_are_counted(write_coco):

@@ -124,7 +124,7 @@ def test_what_is_no_index_is_not_used(write_coco, cache: Path, packings: list[Pa
                 "empty": b"",
                 "cut off": content[:-1],
                 "longer": content + b"\0",
-                "other version": content.replace(b"people 0002", b"people 0000"),
+                "other version": content.replace(b"people 0003", b"people 0000"),
                 "zeros": content[:32] + bytes(len(content) - 32),
                 "of others": content,
             }[damage]
@@ -174,15 +174,18 @@ def test_many_at_once_read_the_same(write_coco, cache: Path) -> None:
 def test_what_is_said_of_the_annotations_is_said_each_time(write_coco, caplog, packings: list[Path]) -> None:
     def edit(data: dict[str, Any]) -> None:
         data["annotations"][0]["bbox"] = [30, 20, 5, 5]
-        data["annotations"][1]["bbox"] = [4, 4, 0, 10]
+        data["annotations"].append({**data["annotations"][1], "id": 11, "bbox": [4, 4, 0, 10]})
+        data["annotations"].append({**data["annotations"][1], "id": 12, "segmentation": None})
+        data["annotations"].append({**data["annotations"][1], "id": 13, "segmentation": None, "bbox": None})
+        data["images"][1]["exhaustive"] = False
 
     paths, said = write_coco(edit), []
     for _ in range(2):
         caplog.clear()
-        with caplog.at_level(logging.WARNING):
+        with caplog.at_level(logging.INFO):
             read_annotations(*paths)
-        said.append(caplog.messages)
-    assert len(said[0]) == 2
+        said.append([record.getMessage() for record in caplog.records if "read in" not in record.getMessage()])
+    assert len(said[0]) == 4
     assert said[0] == said[1]
     assert len(packings) == 1
 
@@ -196,7 +199,7 @@ def test_malformed_annotations_are_refused_and_skipped_from_an_index_too(write_c
         with pytest.raises(DataError) as error:
             read_annotations(*paths)
         errors.append(str(error.value))
-    assert "'b.png' (annotation 9 of image 8: segmentation is a NoneType" in errors[0]
+    assert "'b.png' (annotation 9 of image 8: bbox is 'not read'" in errors[0]
     assert errors[0] == errors[1]
     people = read_annotations(*paths, skip_bad=True)
     assert people.images.file_names == ["a.png"]

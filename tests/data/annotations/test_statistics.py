@@ -11,8 +11,8 @@ from human_edge_detection.data.annotations.statistics import Statistics, suggest
 def filled():
     statistics = Statistics()
     roi_masks = np.array([[[0, 1], [2, 255]], [[0, 0], [1, 255]]], np.uint8)
-    statistics.add([32**2 - 1, 32**2, 96**2 - 1, 96**2], crowds=1, roi_masks=roi_masks)
-    statistics.add([], crowds=0, roi_masks=np.zeros((0, 2, 2), np.uint8))
+    statistics.add([32**2 - 1, 32**2, 96**2 - 1, 96**2], crowds=1, roi_masks=roi_masks, exhaustive=True)
+    statistics.add([], crowds=0, roi_masks=np.zeros((0, 2, 2), np.uint8), exhaustive=False)
     return statistics
 
 
@@ -23,7 +23,7 @@ def test_sizes_have_the_limits_of_coco():
 
 def test_images_persons_and_crowd_regions_are_counted():
     statistics = filled()
-    assert (statistics.images, statistics.images_without_persons) == (2, 1)
+    assert (statistics.images, statistics.images_without_persons, statistics.images_not_exhaustive) == (2, 1, 1)
     assert (statistics.persons, statistics.crowds, statistics.most_persons) == (4, 1, 4)
 
 

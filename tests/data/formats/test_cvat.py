@@ -86,7 +86,7 @@ def test_a_box_is_ignored_and_what_has_no_area_is_left_out(tmp_path, caplog):
     truth = np.zeros_like(ignored)
     truth[20:100, 90:134] = True
     assert len(persons) == 1 and iou(ignored, truth) > 0.97
-    assert "1 shapes of persons have a box and no mask" in caplog.text and "annotations.xml, line 11)" in caplog.text
+    assert "person annotations have a box and no mask" in caplog.text and "annotations.xml, line 11)" in caplog.text
     assert "2 shapes of persons are points, lines or something else" in caplog.text
 
 

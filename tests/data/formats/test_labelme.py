@@ -87,7 +87,7 @@ def test_a_lone_rectangle_is_ignored_and_points_are_left_out(tmp_path, caplog):
     truth = np.zeros_like(ignored)
     truth[20:100, 90:134] = True
     assert len(persons) == 1 and iou(ignored, truth) > 0.97
-    assert "1 shapes of persons have a box and no mask" in caplog.text and "p1.json, shape 1)" in caplog.text
+    assert "person annotations have a box and no mask" in caplog.text and "p1.json, shape 1)" in caplog.text
     assert "1 shapes of persons are points, lines or something else" in caplog.text
 
 

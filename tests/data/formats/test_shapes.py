@@ -36,6 +36,12 @@ def test_what_is_written_is_what_the_checks_of_coco_take(tmp_path):
     assert people.sha256 != check_annotations(dataset(tmp_path, shapes[0]).persons({"person"})["train"]).sha256
 
 
+def test_boxes_alone_are_refused_with_the_place_of_the_first(tmp_path):
+    split = dataset(tmp_path, *[shape("box", rectangle(0, 0, 9, 9))] * 3).persons({"person"})["train"]
+    with pytest.raises(DataError, match=r"all 3 persons have a box and no mask \(first: a.txt, line 1\)"):
+        check_annotations(split)
+
+
 def test_images_of_several_folders_are_named_from_the_one_above(tmp_path):
     files = [tmp_path / "a" / "x.png", tmp_path / "b" / "c" / ".." / "x.png"]
     split = ShapeDataset(tmp_path, {"train": [ImageShapes(file, 9, 9, []) for file in files]}).persons([])["train"]
@@ -55,7 +61,6 @@ def test_what_has_no_pixel_is_left_out_and_named(tmp_path, caplog):
     [
         ([shape("mask", [[1, 1, 2]])], (30, 40), "a.txt, line 1: polygon 0 has 3 coordinates"),
         ([shape("box", rectangle(0, 0, 999, 9))], (30, 40), "a.txt, line 1: polygon 0 has the coordinate 999"),
-        ([shape("box", rectangle(0, 0, 9, 9))] * 3, (30, 40), "all 3 persons have a box and no mask (first: a.txt"),
         ([shape("mask", rectangle(0, 0, 9, 9))], (10**5, 10**5), "a.txt, line 1: size 100000 x 100000"),
     ],
 )

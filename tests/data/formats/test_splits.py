@@ -10,8 +10,8 @@ from human_edge_detection.errors import DataError
 def coco(peopled, empty, crowded=0):
     """A split with images that have two persons, nobody, and a crowd."""
     ids = range(100, 100 + peopled + empty + crowded)
-    annotations = [{"id": i, "image_id": i, "category_id": 4} for i in ids[:peopled]]
-    annotations += [{"id": i + 1000, "image_id": i, "category_id": 4} for i in ids[:peopled]]
+    annotations = [{"id": i, "image_id": i, "category_id": 4, "segmentation": [[0]]} for i in ids[:peopled]]
+    annotations += [{"id": i + 1000, "image_id": i, "category_id": 4, "segmentation": [[0]]} for i in ids[:peopled]]
     annotations += [{"id": i, "image_id": i, "category_id": 5} for i in ids[peopled:]]
     annotations += [{"id": i + 2000, "image_id": i, "category_id": 4, "iscrowd": 1} for i in ids[peopled + empty :]]
     categories = [{"id": 4, "name": "person"}]
@@ -44,6 +44,16 @@ def test_neither_part_is_without_persons(fraction, count):
 def test_a_single_image_with_persons_is_not_split():
     with pytest.raises(DataError, match=r"x\.json: 1 of 9 images have persons, at least 2 .* --val_fraction 0"):
         split_off_validation(coco(1, 5, 3), 0.2, 0)
+
+
+def test_images_with_boxes_alone_have_no_persons_to_learn_from():
+    split = coco(3, 0)
+    for entry in split.data["annotations"][:2]:
+        entry.update(segmentation=None, bbox=[1, 1, 9, 9])
+    for entry in split.data["annotations"][3:5]:
+        del entry["segmentation"]
+    with pytest.raises(DataError, match="1 of 3 images have persons"):
+        split_off_validation(split, 0.2, 0)
 
 
 def test_an_annotation_of_no_image_stays_to_be_refused():

@@ -75,7 +75,7 @@ def test_a_person_with_a_box_only_is_ignored_not_background(tmp_path, caplog):
     truth = np.zeros_like(ignored)
     truth[24:100, 90:134] = True
     assert iou(ignored, truth) > 0.97
-    assert "1 shapes of persons have a box and no mask" in caplog.text
+    assert "person annotations have a box and no mask" in caplog.text
     assert f"(first: {root}/labels/train/p0.txt, line 2)" in caplog.text
 
 

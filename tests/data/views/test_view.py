@@ -175,9 +175,41 @@ def test_a_pixel_half_of_a_person_and_half_beyond_the_image_is_the_persons(write
     assert (roi > 0).all()
 
 
+def not_exhaustive(data):
+    for image in data["images"]:
+        image["exhaustive"] = False
+
+
+def test_outside_of_every_box_an_image_that_is_not_exhaustive_is_ignored_in_any_view(write_coco):
+    """The boxes are 4 to 14 and 10 to 20, 8 to 18; each person fills a box, and a crowd covers columns 12 to 23."""
+    record = read_annotations(*write_coco(not_exhaustive)).images[0]
+    known = np.zeros((30, 40), bool)
+    known[4:14, 4:14] = known[8:18, 10:20] = True
+    shown = PeopleInView(record, scaling(1 / 40, 1 / 30))
+    np.testing.assert_array_equal(shown.person_mask((30, 40)), np.where(known, 1, 255))
+    flip = scaling(1 / 40, 1 / 30) @ translation(40, 0) @ scaling(-1, 1)
+    np.testing.assert_array_equal(PeopleInView(record, flip).person_mask((30, 40)), np.where(known, 1, 255)[:, ::-1])
+    roi = shown.roi_masks(np.array([[0.0, 0.0, 1.0, 1.0]]), np.array([0]), (30, 40))[0]
+    np.testing.assert_array_equal(roi == 255, ~known)
+
+
+def test_what_is_in_a_box_beside_the_person_is_background_where_an_image_is_not_exhaustive(write_coco):
+    def edit(data):
+        not_exhaustive(data)
+        data["annotations"] = [{**data["annotations"][0], "bbox": [3.5, 2, 13.5, 16]}]  # to 17, 18
+
+    record = read_annotations(*write_coco(edit)).images[0]
+    mask = PeopleInView(record, scaling(1 / 40, 1 / 30)).person_mask((30, 40))
+    expected = np.full((30, 40), 255, np.uint8)
+    expected[2:18, 3:17], expected[4:14, 4:14] = 0, 1
+    np.testing.assert_array_equal(mask, expected)
+
+
 @pytest.mark.parametrize("index", [0, 1])
-def test_the_identity_is_the_exact_path_where_pixels_are_whole(small, index):
+@pytest.mark.parametrize("edit", [lambda data: None, not_exhaustive])
+def test_the_identity_is_the_exact_path_where_pixels_are_whole(write_coco, index, edit):
     """Squares of whole pixels, a crowd as run lengths, and an image without anybody."""
+    small = read_annotations(*write_coco(edit))
     record = small.images[index]
     scene = read_scene(small, record)
     shown = PeopleInView(record, scaling(1 / 40, 1 / 30))

@@ -36,6 +36,8 @@ class AnnotationSet:
         images: The images that can be used.
         sha256: Of the bytes of the annotation file, or of the packed annotations where there is none.
         skipped: The images that were left out.
+        has_unknown: Whether the file has what older versions of this tool took for background: images that are not
+            exhaustively labelled, and persons with an empty mask or box.
         drawn: The ids of ``images`` where these were drawn at random from the file; None: all of it is used.
     """
 
@@ -44,16 +46,21 @@ class AnnotationSet:
     images: AnnotatedImages
     sha256: str
     skipped: tuple[BadImage, ...] = ()
+    has_unknown: bool = False
     drawn: tuple[int, ...] | None = None
 
     @property
     def fingerprint(self) -> str:
-        """Equal for equal data: ``sha256``, or a digest of it and of which images were drawn and left out."""
-        if not self.skipped and self.drawn is None:
+        """Equal for equal data: ``sha256``, or a digest of it, of which images were drawn and left out, and a word.
+
+        The word tells scores on data with something unknown from those of versions that took it for background.
+        """
+        if not self.skipped and self.drawn is None and not self.has_unknown:
             return self.sha256
         drawn = [] if self.drawn is None else [f"drawn {' '.join(map(str, sorted(self.drawn)))}"]
         names = sorted(sample.file_name for sample in self.skipped)
-        return hashlib.sha256("\n".join([self.sha256, *drawn, *names]).encode()).hexdigest()
+        word = ["unknown is ignored"] if self.has_unknown else []
+        return hashlib.sha256("\n".join([self.sha256, *word, *drawn, *names]).encode()).hexdigest()
 
 
 def split_off(people: AnnotationSet, share: float) -> tuple[AnnotationSet, AnnotationSet]:

@@ -75,7 +75,8 @@ class CocoSplit(NamedTuple):
 def read_annotations(annotation_file: Path, images_dir: Path, *, skip_bad: bool = False) -> AnnotationSet:
     """Reads the person annotations of a COCO instances file; categories other than ``person`` are ignored.
 
-    Annotations without a visible pixel are left out, with one warning that counts them.
+    A person with a mask and no box has the mask's box; the box of a person without a mask becomes a region that is
+    ignored; what has neither is left out. One warning for each of these counts them.
 
     Args:
         annotation_file: COCO ``instances`` JSON.
@@ -87,7 +88,9 @@ def read_annotations(annotation_file: Path, images_dir: Path, *, skip_bad: bool 
             With ``skip_bad``, only for a mistake of the file as a whole or when more than half of its images are bad.
     """
     sha256, index = _read_packed(annotation_file)
-    return _usable(AnnotationSet(annotation_file, images_dir, AnnotatedImages(index.packed), sha256), index, skip_bad)
+    images = AnnotatedImages(index.packed)
+    people = AnnotationSet(annotation_file, images_dir, images, sha256, has_unknown=_has_unknown(index))
+    return _usable(people, index, skip_bad)
 
 
 def check_annotations(split: CocoSplit) -> AnnotationSet:
@@ -112,9 +115,28 @@ def read_split(annotation_file: Path, images_dir: Path) -> CocoSplit:
         return CocoSplit(annotation_file, images_dir, read_json(annotation_file, content))
 
 
+def _has_unknown(index: Index) -> bool:
+    """Whether there is something that was background once and is ignored, or a person, since."""
+    return bool(index.findings.unmasked or index.findings.boxless or not index.packed.exhaustive.all())
+
+
 def _usable(people: AnnotationSet, index: Index, skip_bad: bool) -> AnnotationSet:
     """``people`` after warnings for the findings in ``index``; what cannot be used is refused or left out."""
+    if index.findings.unmasked and not people.images.person_counts.any():
+        raise DataError(
+            f"{people.file}: all {index.findings.unmasked} persons have a box and no mask (first: "
+            f"{index.findings.first_unmasked}); this tool needs masks, so export polygons or masks"
+        )
     index.findings.warn(people.file)
+    count = int((~people.images.exhaustive).sum())
+    if count:
+        logger.info(
+            "%s: %d of %d images are not exhaustively labelled; on these, what lies outside every person's box is "
+            "ignored",
+            people.file,
+            count,
+            len(people.images),
+        )
     bad = index.findings.malformed
     if bad and not skip_bad:
         raise refusal(people, bad)
@@ -244,6 +266,9 @@ def _images_by_id(data: dict[str, Any]) -> dict[int, dict[str, Any]]:
         if image_id in images:
             raise DataError(f"{where}: this id is given to two images; ids must differ")
         check_image_size(integer(image, "height", where), integer(image, "width", where), where)
+        exhaustive = image.get("exhaustive")
+        if exhaustive not in (None, True, False):
+            raise DataError(f"{where}: exhaustive is {shorten(exhaustive)}, expected true or false")
         name = _file_name(image, where)
         other = names.setdefault(name, image_id)
         if other != image_id:

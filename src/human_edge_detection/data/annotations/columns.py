@@ -15,7 +15,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from human_edge_detection.data.annotations.polygons_and_rle import Box, Segmentation
+from human_edge_detection.data.annotations.polygons_and_rle import Box, Segmentation, whole_pixels
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class AnnotatedImage:
         width: Pixels.
         height: Pixels.
         persons: Annotations of single persons.
-        crowds: Annotations of crowd regions.
+        crowds: Annotations of crowd regions, and of persons with a box and no mask: their boxes as regions.
+        exhaustive: Whether every person is annotated; else there may be others outside the boxes of ``persons``.
     """
 
     id: int
@@ -57,6 +58,12 @@ class AnnotatedImage:
     height: int
     persons: tuple[PersonAnnotation, ...]
     crowds: tuple[PersonAnnotation, ...]
+    exhaustive: bool
+
+    @property
+    def known_boxes(self) -> tuple[tuple[int, int, int, int], ...] | None:
+        """Boxes of whole pixels outside of which nobody knows what is there; None: all of the image is known."""
+        return None if self.exhaustive else tuple(whole_pixels(person.box) for person in self.persons)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +73,7 @@ class AnnotationColumns:
     Attributes:
         image_ids: ``(n,)`` int64.
         sizes: ``(n, 2)`` int32, height and width in pixels.
+        exhaustive: ``(n,)`` bool, see :class:`AnnotatedImage`.
         names: File names in UTF-8, one after the other; uint8.
         name_offsets: ``(n + 1,)`` int64, into ``names``.
         first_persons: ``(n + 1,)`` int64: the annotations of image i are those from ``first_persons[i]`` on,
@@ -83,6 +91,7 @@ class AnnotationColumns:
 
     image_ids: NDArray[np.int64]
     sizes: NDArray[np.int32]
+    exhaustive: NDArray[np.bool_]
     names: NDArray[np.uint8]
     name_offsets: NDArray[np.int64]
     first_persons: NDArray[np.int64]
@@ -103,7 +112,10 @@ class AnnotationColumns:
         annotations = [self._annotation(i, height, width, is_crowd=i >= first_crowd) for i in range(start, end)]
         persons, crowds = annotations[: first_crowd - start], annotations[first_crowd - start :]
         name = self.file_name(number)
-        return AnnotatedImage(int(self.image_ids[number]), name, width, height, tuple(persons), tuple(crowds))
+        exhaustive = bool(self.exhaustive[number])
+        return AnnotatedImage(
+            int(self.image_ids[number]), name, width, height, tuple(persons), tuple(crowds), exhaustive
+        )
 
     def file_name(self, number: int) -> str:
         """The file name of image ``number``, relative to the folder of image files."""
@@ -175,6 +187,11 @@ class AnnotatedImages(Sequence[AnnotatedImage]):
     def sizes(self) -> NDArray[np.int32]:
         """``(n, 2)`` int32 heights and widths in pixels."""
         return self._packed.sizes[self._rows]
+
+    @property
+    def exhaustive(self) -> NDArray[np.bool_]:
+        """``(n,)`` whether every person on an image is annotated."""
+        return self._packed.exhaustive[self._rows]
 
     @property
     def person_counts(self) -> NDArray[np.int64]:

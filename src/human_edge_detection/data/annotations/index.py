@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from human_edge_detection.data.annotations.annotation_set import BadImage
 from human_edge_detection.data.annotations.columns import AnnotationColumns
-from human_edge_detection.data.annotations.person_checks import Findings
+from human_edge_detection.data.annotations.findings import Findings
 from human_edge_detection.errors import DataError, StorageError
 from human_edge_detection.files.cache import cache_folder
 from human_edge_detection.files.read import open_regular_file
@@ -40,7 +40,7 @@ from human_edge_detection.files.write import delete, write_atomically
 
 logger = logging.getLogger(__name__)
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 """Raise it when annotations are checked or packed in another way, so that older indexes are not used."""
 _MAGIC: Final = b"human-edge-detection people %04d" % _VERSION
 _DIGEST_BYTES: Final = hashlib.sha256().digest_size

@@ -7,10 +7,8 @@ same as if it were called for each.
 
 from __future__ import annotations
 
-import logging
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -19,20 +17,22 @@ from numpy.typing import NDArray
 from human_edge_detection.data.annotations.annotation_set import BadImage
 from human_edge_detection.data.annotations.bulk_checks import PolygonColumns, prove_boxes
 from human_edge_detection.data.annotations.columns import AnnotationColumns
+from human_edge_detection.data.annotations.findings import Findings
 from human_edge_detection.data.annotations.polygons_and_rle import (
     MAX_POLYGONS,
     Box,
+    Segmentation,
     box_iou,
+    box_polygon,
     check_segmentation,
     compress,
     is_plain,
     mask_area_and_box,
     shorten,
+    whole_pixels,
 )
 from human_edge_detection.data.annotations.rle_to_polygons import trace
 from human_edge_detection.errors import DataError
-
-logger = logging.getLogger(__name__)
 
 _MIN_BOX_IOU: Final = 0.25
 """Least IoU of an annotation's ``bbox`` and the bounding box of its mask; below it, the ``bbox`` is not used."""
@@ -45,42 +45,8 @@ _MAX_TRACED: Final = 2**24
 _NO_BOX: Final = [float("nan")] * 4
 
 
-class Findings(NamedTuple):
-    """What the checks found; it is repeated each time the annotations are read.
-
-    Attributes:
-        malformed: Images with a malformed annotation, and what is wrong with the first one of each.
-        persons: Number of well-formed person annotations, crowd regions too.
-        moved: Number of those whose ``bbox`` is far from their mask.
-        first_moved: Annotation id of the first of these; 0 without one.
-        invisible: Number of those with an empty mask or box, which are left out.
-        first_invisible: Annotation id of the first of these; 0 without one.
-    """
-
-    malformed: tuple[BadImage, ...]
-    persons: int
-    moved: int
-    first_moved: int
-    invisible: int
-    first_invisible: int
-
-    def warn(self, file: Path) -> None:
-        """Logs a warning for boxes that are not used and one for annotations of ``file`` that are left out."""
-        if self.moved:
-            logger.warning(
-                "%d annotations (first: %d) have a bbox far from their mask; the mask's box is used. bbox is x, y, "
-                "width, height",
-                self.moved,
-                self.first_moved,
-            )
-        if self.invisible:
-            logger.warning(
-                "%s: %d of %d person annotations have an empty mask or box and are left out (first: %d)",
-                file,
-                self.invisible,
-                self.persons,
-                self.first_invisible,
-            )
+class Place(str):
+    """Where an annotation stands, in files that are not COCO: its ``where``, which messages name."""
 
 
 class _Candidates(NamedTuple):
@@ -102,16 +68,18 @@ class _Checked(NamedTuple):
 
     Attributes:
         box: ``x1, y1, x2, y2`` in pixels, clipped to the image: that of the file, or that of the mask.
-        run_lengths: COCO's compressed RLE string; empty for polygons.
-        is_crowd: Whether it is a crowd region.
-        is_visible: Whether mask and box have an area above 0.
+        run_lengths: COCO's compressed RLE string; empty for polygons. Without a mask it is that of the box.
+        is_crowd: Whether it is a region that is ignored: of a crowd, or of a person without a mask.
+        has_mask: Whether the mask has an area above 0.
+        has_box: Whether the file's box has one, or there is none in it.
         agrees: Whether the file's box agrees with the mask.
     """
 
     box: Box
     run_lengths: bytes
     is_crowd: bool
-    is_visible: bool
+    has_mask: bool
+    has_box: bool
     agrees: bool
 
 
@@ -123,7 +91,8 @@ class _CheckedColumns(NamedTuple):
         runs: ``(m, 2)`` start and end of an annotation's RLE in ``run_lengths``; equal for polygons.
         run_lengths: All RLE strings, one after the other.
         is_crowd: ``(m,)``.
-        is_visible: ``(m,)``.
+        has_mask: ``(m,)``.
+        has_box: ``(m,)``.
         agrees: ``(m,)``.
         well_formed: ``(m,)``; where it is False, the other columns mean nothing.
     """
@@ -132,9 +101,15 @@ class _CheckedColumns(NamedTuple):
     runs: NDArray[np.int64]
     run_lengths: bytearray
     is_crowd: NDArray[np.bool_]
-    is_visible: NDArray[np.bool_]
+    has_mask: NDArray[np.bool_]
+    has_box: NDArray[np.bool_]
     agrees: NDArray[np.bool_]
     well_formed: NDArray[np.bool_]
+
+    @property
+    def is_visible(self) -> NDArray[np.bool_]:
+        """``(m,)``: there is something of the annotation to be seen."""
+        return self.has_mask | self.has_box
 
 
 def person_entries(data: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -169,8 +144,8 @@ def pack_people(data: Mapping[str, Any], images: Mapping[int, dict[str, Any]]) -
     # 3. Pack what is well-formed and visible, and count the rest.
     names = [image["file_name"] for image in images.values()]
     malformed = tuple(BadImage(names[owner], problem) for owner, problem in problems.items())
-    packed = _pack(list(images), names, sizes, candidates, outlines, columns)
-    return packed, _findings(malformed, candidates, columns)
+    packed = _pack(images, names, sizes, candidates, outlines, columns)
+    return packed, _findings(malformed, names, candidates, columns)
 
 
 def integer(entry: Mapping[str, Any], key: str, where: str) -> int:
@@ -305,13 +280,14 @@ def _check_all(
     proven: NDArray[np.bool_],
 ) -> tuple[_CheckedColumns, dict[int, str]]:
     """The columns of all annotations, and the first problem of each image that has one, by the image's position."""
-    # What is proven: polygons, not a crowd region, visible, and the box of the file agrees.
+    # What is proven: polygons with a pixel, not a crowd region, and the box of the file agrees.
     columns = _CheckedColumns(
         boxes=boxes,
         runs=np.zeros((len(boxes), 2), np.int64),
         run_lengths=bytearray(),
         is_crowd=np.zeros(len(boxes), bool),
-        is_visible=np.ones(len(boxes), bool),
+        has_mask=np.ones(len(boxes), bool),
+        has_box=np.ones(len(boxes), bool),
         agrees=np.ones(len(boxes), bool),
         well_formed=np.ones(len(boxes), bool),
     )
@@ -330,7 +306,8 @@ def _check_all(
         columns.runs[number] = len(columns.run_lengths), len(columns.run_lengths) + len(checked.run_lengths)
         columns.run_lengths.extend(checked.run_lengths)
         columns.is_crowd[number] = checked.is_crowd
-        columns.is_visible[number] = checked.is_visible
+        columns.has_mask[number] = checked.has_mask
+        columns.has_box[number] = checked.has_box
         columns.agrees[number] = checked.agrees
     return columns, problems
 
@@ -341,25 +318,29 @@ def _check_annotation(entry: Mapping[str, Any], height: int, width: int) -> _Che
     Raises:
         DataError: It is malformed. The caller puts the annotation's id before the message.
     """
-    if "segmentation" not in entry:
-        raise DataError("no 'segmentation'; this tool needs instance masks, boxes alone are not enough")
     crowd = entry.get("iscrowd", 0)
     if crowd not in (0, 1):
         raise DataError(f"iscrowd is {shorten(crowd)}, expected 0 or 1")
-    segmentation = check_segmentation(entry["segmentation"], height, width)
-    if crowd and isinstance(segmentation, list):
+    given = entry.get("segmentation")
+    segmentation = check_segmentation([] if given is None else given, height, width)
+    if crowd and segmentation and isinstance(segmentation, list):
         raise DataError("a crowd (iscrowd 1) has polygons, expected run lengths (RLE); write RLE, or iscrowd 0")
-    run_lengths = b""
-    if isinstance(segmentation, dict):
-        segmentation = compress(segmentation, height, width)
-        counts = segmentation["counts"]
-        run_lengths = counts.encode("ascii") if isinstance(counts, str) else counts
     area, mask_box = mask_area_and_box(segmentation, height, width)
     given = entry.get("bbox")
-    box = mask_box if given is None else _clipped_box(given, height, width)
-    agrees = area == 0 or _is_empty(box) or box_iou(box, mask_box) >= _MIN_BOX_IOU
-    box = box if agrees else mask_box
-    return _Checked(box, run_lengths, bool(crowd), area > 0 and not _is_empty(box), agrees)
+    box = mask_box if given in (None, []) else _clipped_box(given, height, width)
+    has_box = not _is_empty(box)
+    if not area:  # a person with a box is there, but nobody knows which pixels of the box are the person's
+        region = _run_lengths([box_polygon(whole_pixels(box))], height, width) if has_box else b""
+        return _Checked(box, region, is_crowd=True, has_mask=False, has_box=has_box, agrees=True)
+    run_lengths = b"" if isinstance(segmentation, list) else _run_lengths(segmentation, height, width)
+    agrees = box_iou(box, mask_box) >= _MIN_BOX_IOU
+    return _Checked(box if agrees else mask_box, run_lengths, bool(crowd), True, has_box, agrees)
+
+
+def _run_lengths(segmentation: Segmentation, height: int, width: int) -> bytes:
+    """The string of a segmentation's compressed RLE."""
+    counts = compress(segmentation, height, width)["counts"]
+    return counts.encode("ascii") if isinstance(counts, str) else bytes(counts)
 
 
 def _clipped_box(box: object, height: int, width: int) -> Box:
@@ -377,7 +358,7 @@ def _is_empty(box: Box) -> bool:
 
 
 def _pack(
-    image_ids: list[int],
+    images: Mapping[int, Mapping[str, Any]],
     names: list[str],
     sizes: NDArray[np.int32],
     candidates: _Candidates,
@@ -391,10 +372,12 @@ def _pack(
     kept = kept[np.lexsort((columns.is_crowd[kept], candidates.owners[kept]))]
     owners, is_crowd = candidates.owners[kept], columns.is_crowd[kept]
     first_persons = _offsets(np.bincount(owners, minlength=len(names)))
-    polygons, lengths, points = _with_traced(outlines, _trace_persons(columns, sizes[candidates.owners]))
+    traced = _trace_persons(columns, sizes[candidates.owners])
+    polygons, lengths, points = _with_traced(outlines, columns.has_mask, traced)
     return AnnotationColumns(
-        image_ids=np.array(image_ids, np.int64),
+        image_ids=np.array(list(images), np.int64),
         sizes=sizes,
+        exhaustive=np.array([image.get("exhaustive") in (None, True) for image in images.values()], bool),
         names=np.frombuffer(b"".join(encoded), np.uint8),
         name_offsets=_offsets([len(name) for name in encoded]),
         first_persons=first_persons,
@@ -410,13 +393,15 @@ def _pack(
 
 
 def _trace_persons(columns: _CheckedColumns, sizes: NDArray[np.int32]) -> dict[int, list[NDArray[np.float64]]]:
-    """Polygons around the RLE of persons, by number of annotation, until :data:`_MAX_TRACED` points are reached.
+    """Polygons around RLE, by number of annotation, until :data:`_MAX_TRACED` points are reached.
 
-    They are the same in every view, so tracing them once saves time. Crowd regions are few and have long borders.
+    They are the same in every view, so tracing them once saves time. Crowd regions are few and have long borders,
+    unlike the boxes of persons without a mask.
     """
     traced: dict[int, list[NDArray[np.float64]]] = {}
     room = _MAX_TRACED
-    for number in np.flatnonzero((columns.runs[:, 0] < columns.runs[:, 1]) & ~columns.is_crowd).tolist():
+    is_crowd = columns.is_crowd & columns.has_mask
+    for number in np.flatnonzero((columns.runs[:, 0] < columns.runs[:, 1]) & ~is_crowd).tolist():
         if room <= 0:
             break
         start, end = columns.runs[number].tolist()
@@ -426,9 +411,9 @@ def _trace_persons(columns: _CheckedColumns, sizes: NDArray[np.int32]) -> dict[i
 
 
 def _with_traced(
-    outlines: PolygonColumns, traced: Mapping[int, list[NDArray[np.float64]]]
+    outlines: PolygonColumns, has_mask: NDArray[np.bool_], traced: Mapping[int, list[NDArray[np.float64]]]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Appends the traced polygons to those of the file.
+    """Appends the traced polygons to those of the file, of which those without a pixel belong to nobody.
 
     Returns:
         ``(m, 2)`` first and end polygon of each annotation, ``(q,)`` number of points of each polygon, and ``(P, 2)``
@@ -436,6 +421,7 @@ def _with_traced(
     """
     ends = np.cumsum(outlines.counts, dtype=np.int64)
     polygons = np.stack([ends - outlines.counts, ends], axis=1)
+    polygons[~has_mask] = 0
     counts = np.array([len(around) for around in traced.values()], np.int64)
     ends = len(outlines.lengths) + np.cumsum(counts, dtype=np.int64)
     polygons[list(traced)] = np.stack([ends - counts, ends], axis=1)
@@ -451,14 +437,17 @@ def _offsets(lengths: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
 
 
-def _findings(malformed: tuple[BadImage, ...], candidates: _Candidates, columns: _CheckedColumns) -> Findings:
-    """Counts annotations with a wrong box and invisible ones, and finds the first of each."""
+def _findings(
+    malformed: tuple[BadImage, ...], names: list[str], candidates: _Candidates, columns: _CheckedColumns
+) -> Findings:
+    """Counts annotations with a wrong box, invisible ones and those without a mask, and finds the first of each."""
     well_formed = np.flatnonzero(columns.well_formed)
     moved = well_formed[~columns.agrees[well_formed]]
     # The first invisible one is that of the first image with one; images in the order of their first annotation.
     _, first, image = np.unique(candidates.owners[well_formed], return_index=True, return_inverse=True)
     by_image = well_formed[np.argsort(first[image], kind="stable")]
     invisible = by_image[~columns.is_visible[by_image]]
+    unmasked = by_image[columns.has_box[by_image] & ~columns.has_mask[by_image]]
     return Findings(
         malformed=malformed,
         persons=len(well_formed),
@@ -466,4 +455,15 @@ def _findings(malformed: tuple[BadImage, ...], candidates: _Candidates, columns:
         first_moved=int(candidates.ids[moved[0]]) if len(moved) else 0,
         invisible=len(invisible),
         first_invisible=int(candidates.ids[invisible[0]]) if len(invisible) else 0,
+        boxless=int((~columns.has_box[moved]).sum()),
+        unmasked=len(unmasked),
+        first_unmasked=_place(unmasked[0], names, candidates) if len(unmasked) else "",
     )
+
+
+def _place(number: int, names: Sequence[str], candidates: _Candidates) -> str:
+    """Where annotation ``number`` of the candidates stands."""
+    where = candidates.entries[number].get("where")
+    if isinstance(where, Place):
+        return where
+    return f"annotation {candidates.ids[number]} on {shorten(names[candidates.owners[number]])}"

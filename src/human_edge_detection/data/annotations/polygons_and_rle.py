@@ -81,6 +81,17 @@ def box_iou(a: Box, b: Box) -> float:
     return inter / union if union else 0.0
 
 
+def whole_pixels(box: Box) -> tuple[int, int, int, int]:
+    """The smallest box of whole pixels around a box."""
+    return math.floor(box[0]), math.floor(box[1]), math.ceil(box[2]), math.ceil(box[3])
+
+
+def box_polygon(box: Box) -> list[float]:
+    """The four corners of a box, clockwise on a screen."""
+    x1, y1, x2, y2 = box
+    return [x1, y1, x2, y1, x2, y2, x1, y2]
+
+
 def compress(segmentation: Segmentation, height: int, width: int) -> dict[str, Any]:
     """A checked, non-empty segmentation as compressed RLE ``{"size": ..., "counts": string or ASCII bytes}``.
 

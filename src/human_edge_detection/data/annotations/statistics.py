@@ -20,8 +20,9 @@ class Statistics:
     Attributes:
         images: Images.
         images_without_persons: Images without an annotated person.
+        images_not_exhaustive: Images with persons that may not be annotated.
         persons: Annotated persons, crowd regions not counted.
-        crowds: Crowd regions.
+        crowds: Crowd regions, and boxes of persons without a mask.
         small: Persons below 32 x 32 pixels of mask.
         medium: Persons below 96 x 96.
         large: The other persons.
@@ -31,6 +32,7 @@ class Statistics:
 
     images: int = 0
     images_without_persons: int = 0
+    images_not_exhaustive: int = 0
     persons: int = 0
     crowds: int = 0
     small: int = 0
@@ -39,16 +41,18 @@ class Statistics:
     most_persons: int = 0
     class_pixels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(CLASS_NAMES), np.int64))
 
-    def add(self, areas: Sequence[float], crowds: int, roi_masks: NDArray[np.uint8]) -> None:
+    def add(self, areas: Sequence[float], crowds: int, roi_masks: NDArray[np.uint8], *, exhaustive: bool) -> None:
         """Counts one image.
 
         Args:
             areas: Mask pixels of each person.
             crowds: Number of crowd regions.
             roi_masks: ``(n, H, W)`` classes; 255 is ignored.
+            exhaustive: Whether all its persons are annotated.
         """
         self.images += 1
         self.images_without_persons += not areas
+        self.images_not_exhaustive += not exhaustive
         self.persons += len(areas)
         self.crowds += crowds
         self.small += sum(area < _MAX_SMALL_PX for area in areas)
@@ -67,6 +71,7 @@ class Statistics:
         return {
             "images": self.images,
             "images_without_persons": self.images_without_persons,
+            "images_not_exhaustive": self.images_not_exhaustive,
             "persons": self.persons,
             "crowds": self.crowds,
             "persons_by_size": {"small": self.small, "medium": self.medium, "large": self.large},

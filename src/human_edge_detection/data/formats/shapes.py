@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from human_edge_detection.data.annotations.coco import CocoSplit, check_image_size
+from human_edge_detection.data.annotations.person_checks import Place
 from human_edge_detection.data.annotations.polygons_and_rle import (
     Segmentation,
     box_iou,
@@ -68,14 +69,12 @@ class ImageShapes(NamedTuple):
 class _Notes:
     """Where shapes were found that are no mask of a person."""
 
-    boxes: list[str] = field(default_factory=list)
     without_area: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
 
     def warn(self, source: Path) -> None:
         """One line for each kind, with the number and the first."""
         for places, what in (
-            (self.boxes, "have a box and no mask; what is in these boxes is ignored, as in crowd regions"),
             (self.without_area, "are points, lines or something else without an area, and are left out"),
             (self.empty, "have no pixel of the image, and are left out"),
         ):
@@ -106,18 +105,13 @@ class ShapeDataset:
         return dict(Counter(s.category for images in self.splits.values() for image in images for s in image.shapes))
 
     def persons(self, categories: Collection[str]) -> dict[str, CocoSplit]:
-        """The splits as COCO. A person with a box and no mask is a crowd region, which training ignores.
+        """The splits as COCO. A person with a box and no mask has just that there.
 
         Raises:
-            DataError: A shape is malformed, or no person has a mask.
+            DataError: A shape is malformed.
         """
         chosen, notes = frozenset(categories), _Notes()
         splits = {split: _coco_split(self.source, images, chosen, notes) for split, images in self.splits.items()}
-        if notes.boxes and not any(not e["iscrowd"] for split in splits.values() for e in split.data["annotations"]):
-            raise DataError(
-                f"{self.source}: all {len(notes.boxes)} persons have a box and no mask (first: {notes.boxes[0]}); this "
-                "tool needs masks, so export polygons or masks"
-            )
         notes.warn(self.source)
         return splits
 
@@ -137,7 +131,7 @@ def _coco_split(source: Path, images: Iterable[ImageShapes], chosen: frozenset[s
 
 
 def _persons(image: ImageShapes, chosen: frozenset[str], notes: _Notes) -> list[dict[str, Any]]:
-    """``iscrowd`` and ``segmentation`` of each person of an image."""
+    """``where`` and ``segmentation``, or else ``bbox``, of each person of an image."""
     # 1. Shapes by group; one without a group is alone.
     groups: defaultdict[tuple[str, object], list[Shape]] = defaultdict(list)
     for number, shape in enumerate(image.shapes):
@@ -148,21 +142,19 @@ def _persons(image: ImageShapes, chosen: frozenset[str], notes: _Notes) -> list[
         else:
             key = ("alone", number) if shape.group is None else ("group", shape.group)
             groups[key].append(shape)
-    # 2. Each group is a person, or an ignored region when it has boxes only.
+    # 2. Each group is a person; one that has boxes only has no mask.
     persons: list[dict[str, Any]] = []
     for shapes in groups.values():
         check_image_size(image.height, image.width, shapes[0].where)
         masks = [_outline(shape, image) for shape in shapes if shape.kind == "mask"]
         boxes = [_outline(shape, image) for shape in shapes if shape.kind == "box"]
         whole = _join([*masks, *_parts(boxes, masks, image)] if masks else boxes, image)
-        area, _ = mask_area_and_box(whole, image.height, image.width)
+        area, (x1, y1, x2, y2) = mask_area_and_box(whole, image.height, image.width)
         if not area:
             notes.empty.append(shapes[0].where)
             continue
-        if not masks:
-            notes.boxes.append(shapes[0].where)
-            whole = _as_rle(whole, image)
-        persons.append({"iscrowd": int(not masks), "segmentation": whole})
+        drawn = {"segmentation": whole} if masks else {"bbox": [x1, y1, x2 - x1, y2 - y1]}
+        persons.append({**drawn, "where": Place(shapes[0].where)})
     return persons
 
 
@@ -188,10 +180,6 @@ def _join(segmentations: Sequence[Segmentation], image: ImageShapes) -> Segmenta
     if len(polygons) == len(segmentations):
         return [polygon for one in polygons for polygon in one]
     return _text_rle(coco_mask.merge([compress(one, image.height, image.width) for one in segmentations]))
-
-
-def _as_rle(segmentation: Segmentation, image: ImageShapes) -> Segmentation:
-    return _text_rle(compress(segmentation, image.height, image.width))
 
 
 def _text_rle(rle: Mapping[str, Any]) -> Segmentation:

@@ -49,7 +49,10 @@ def split_off_validation(train: CocoSplit, fraction: float, seed: int) -> tuple[
         owners = [integer(entry, "image_id", f"annotations[{number}]") for number, entry in enumerate(entries)]
     except DataError as error:
         raise DataError(f"{train.source}: {error}") from None
-    is_person = [entry["category_id"] == person and not entry.get("iscrowd") for entry in entries]
+    is_person = [
+        entry["category_id"] == person and not entry.get("iscrowd") and bool(entry.get("segmentation"))
+        for entry in entries
+    ]
     has_person = np.isin(ids, [owner for owner, counts in zip(owners, is_person, strict=True) if counts])
     if has_person.sum() < 2:
         raise DataError(

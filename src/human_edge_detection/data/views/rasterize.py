@@ -55,7 +55,8 @@ class ShapeSet:
         """Joins the corners of all shapes into ``points``, ``(P, 2)``.
 
         Args:
-            shapes: At least one, each with at least one point; they are numbered in this order.
+            shapes: At least one that has a point; they are numbered in this order. Those that :meth:`boxes` is asked of
+                have one each.
         """
         shapes = list(shapes)
         outlines = [outline for shape in shapes for part in shape for outline in part]

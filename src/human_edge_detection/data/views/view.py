@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from human_edge_detection.data.annotations.annotation_set import AnnotationSet
 from human_edge_detection.data.annotations.columns import AnnotatedImage
+from human_edge_detection.data.annotations.polygons_and_rle import box_polygon
 from human_edge_detection.data.images.read import read_shrunk
 from human_edge_detection.data.views.augment import FILL_COLOR, View
-from human_edge_detection.data.views.rasterize import FULL, Outline, ShapeSet, for_painting, shape_of
+from human_edge_detection.data.views.rasterize import FULL, Outline, Shape, ShapeSet, for_painting, shape_of
 from human_edge_detection.data.views.warp import MIN_SOURCE_PX, Matrix, inverse, scaling, strides, warp
 from human_edge_detection.structures import IGNORE, NON_TARGET, TARGET
 
@@ -78,7 +79,7 @@ def _to_rgb_augmented(image: NDArray[np.uint8], view: View, full_size: tuple[int
 
 
 class PeopleInView:
-    """The persons and crowd regions of an image under a view. Boxes are ``x1, y1, x2, y2`` in fractions of the view."""
+    """The persons and ignored regions of an image in a view. Boxes are ``x1, y1, x2, y2`` in fractions of the view."""
 
     def __init__(self, record: AnnotatedImage, matrix: Matrix) -> None:
         """Maps the outlines of all annotations to the view.
@@ -89,14 +90,15 @@ class PeopleInView:
         """
         height, width = record.height, record.width
         annotations = (*record.persons, *record.crowds)
-        # Shapes are numbered: persons, then crowd regions, then the frame of the image.
+        # Shapes are numbered: persons, crowd regions, all that is known, and last the frame of the image.
         shapes = [shape_of(annotation, height, width) for annotation in annotations]
         frame = _UNIT_SQUARE * (width, height)
         self._extent = frame[2].tolist()
-        self._shapes = ShapeSet([*shapes, [[frame]]])
+        self._shapes = ShapeSet([*shapes, _known(record), [[frame]]])
         self._persons = len(record.persons)
         self._crowds = range(self._persons, len(shapes))
-        self._frame = len(shapes)
+        self._known = None if record.exhaustive else len(shapes)
+        self._frame = len(shapes) + 1
         points = self._shapes.points
         self._is_inside_image = bool(
             (points.min(axis=0) >= -_TOLERANCE).all() and (points <= frame[2] + _TOLERANCE).all()
@@ -145,7 +147,7 @@ class PeopleInView:
             is_person = person_mean > FULL // 2
             is_target = target_mean >= person_mean - target_mean
             np.add(_label(is_person & is_target, TARGET), _label(is_person & ~is_target, NON_TARGET), out=mask)
-            # 5. Of the other pixels, those mostly in a crowd region or outside of the image are ignored.
+            # 5. Of the other pixels, those of which mostly nobody knows what they are are ignored.
             is_ignored = self._is_ignored(grid, person_fine, image)
             if is_ignored is not None:
                 mask += _label(is_ignored & ~is_person, IGNORE)
@@ -194,10 +196,16 @@ class PeopleInView:
     def _is_ignored(
         self, grid: _Grid, person_fine: NDArray[np.uint8], image: NDArray[np.uint8] | None
     ) -> NDArray[np.bool_] | None:
-        """Which mask pixels lie mostly in a crowd region or outside of the image and not on a person; None: none."""
-        if not self._crowds:
+        """Which mask pixels lie mostly where nobody knows what is there and not on a person; None: none.
+
+        That is in a crowd region, outside of the image, and outside of the boxes of an image that is not exhaustively
+        labelled.
+        """
+        if not self._crowds and self._known is None:
             return None if image is None else grid.mean(image) <= FULL // 2
         ignored = grid.paint(self._crowds)
+        if self._known is not None:
+            np.maximum(ignored, FULL - grid.paint([self._known]), out=ignored)
         if image is not None:
             np.maximum(ignored, FULL - image, out=ignored)
         return grid.mean(np.minimum(ignored, FULL - person_fine, out=ignored)) > FULL // 2
@@ -218,6 +226,11 @@ class PeopleInView:
         corners = np.asarray(window[:, 0], np.float64)
         # A mirrored view turns the order of the corners round.
         return corners if cv2.contourArea(np.asarray(window), oriented=True) > 0 else corners[::-1]
+
+
+def _known(record: AnnotatedImage) -> Shape:
+    """The boxes beyond which there may be persons that are not annotated, in pixels; empty where all is known."""
+    return [[np.array(box_polygon(box), np.float64).reshape(-1, 2)] for box in record.known_boxes or ()]
 
 
 class _Grid:
