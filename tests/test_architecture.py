@@ -42,8 +42,8 @@ MAY_IMPORT: Mapping[str, tuple[int, set[str]]] = {
     "cli": (5, {"experiments", "runs", "advanced", "data", "engine", "export", "runner", "selfcheck"}),
 }
 """Part -> its layer, and the parts that it may import beside itself and the foundation."""
-SETTINGS = {f"experiments.schema.{name}" for name in ("heads", "base", "data", "loss", "distillation")}
-"""What the parts of layer 2 take: the table of heads, and sections of the schema; never a whole experiment."""
+SETTINGS = {f"experiments.schema.{name}" for name in ("heads", "encoders", "base", "data", "loss", "distillation")}
+"""What the parts of layer 2 take: the tables of heads and encoders, and sections of the schema; never an experiment."""
 QUICK = ("files", "experiments", "runs", "runner", "cli")
 HEAVY = {"torch", "torchvision", "segmentation_models_pytorch", "timm", "cv2", "onnx", "onnxruntime"}
 
