@@ -1,16 +1,14 @@
 """The file that encoder weights come from, and that training takes the same."""
 
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import segmentation_models_pytorch as smp
-import torch
 from safetensors.torch import save_file
 
 from human_edge_detection.advanced.weights.encoder_weights import load_encoder_weights
-from human_edge_detection.experiments.schema.model import Encoder, ModelConfig
-from human_edge_detection.runs.encoder_weights import ENCODER_BYTES, encoder_weights_file
+from human_edge_detection.experiments.schema.model import ModelConfig
+from human_edge_detection.runs.encoder_weights import encoder_weights_file
 
 SMALL = "mobilenet_v2"
 
@@ -52,14 +50,3 @@ def test_of_two_files_that_fit_none_is_taken(folder: Path, tmp_path: Path) -> No
     for name in ("one", "two"):
         (tmp_path / f"{name}.safetensors").symlink_to(folder / f"of_{SMALL}.safetensors")
     assert found(tmp_path) is None
-
-
-@pytest.mark.parametrize(
-    "encoder",
-    [name if name in (SMALL, "resnet18") else pytest.param(name, marks=pytest.mark.slow) for name in get_args(Encoder)],
-)
-def test_the_table_has_the_size_of_every_encoder(encoder: Encoder) -> None:
-    with torch.device("meta"):
-        state = smp.encoders.get_encoder(encoder, weights=None).state_dict()
-    assert ENCODER_BYTES[encoder] == sum(value.numel() * value.element_size() for value in state.values())
-    assert ENCODER_BYTES.keys() == {*get_args(Encoder)}

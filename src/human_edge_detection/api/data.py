@@ -83,7 +83,9 @@ def prepare_data(
     fraction = VAL_FRACTION if val_fraction is None and data_root is not None else val_fraction
     splits = _with_validation(found.dataset.persons(persons), fraction, seed, asked=val_fraction is not None)
     ordered: dict[str, CocoSplit] = {name: splits[name] for name in SPLITS if name in splits}
-    return prepare(ordered, Path(output), Preparation(crowds, max_images, max_side, seed, exhaustive=exhaustive), _track)
+    return prepare(
+        ordered, Path(output), Preparation(crowds, max_images, max_side, seed, exhaustive=exhaustive), _track
+    )
 
 
 def _read(data_root: str | Path | None, files: dict[str, Files | None], format_: str) -> Recognised:

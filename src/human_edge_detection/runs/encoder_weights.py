@@ -4,25 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
-from human_edge_detection.experiments.schema.model import Encoder, ModelConfig
+from human_edge_detection.experiments.schema.encoders import ENCODER_SIGNATURES
+from human_edge_detection.experiments.schema.model import ModelConfig
 from human_edge_detection.files.weight_files import ENCODER_WEIGHTS_VARIABLE, weight_files_of
-
-ENCODER_BYTES: Final[Mapping[Encoder, int]] = {
-    "timm-efficientnet-b0": 16_198_648,
-    "timm-efficientnet-b1": 26_301_480,
-    "timm-efficientnet-b2": 31_074_800,
-    "timm-efficientnet-b3": 43_134_736,
-    "timm-efficientnet-b4": 70_696_032,
-    "timm-efficientnet-b5": 114_055_008,
-    "timm-efficientnet-b6": 163_841_616,
-    "timm-efficientnet-b7": 256_392_024,
-    "mobilenet_v2": 9_032_352,
-    "resnet18": 44_744_608,
-    "resnet34": 85_207_072,
-}
-"""Bytes of all weights of each encoder, by which its file in a folder is found."""
 
 
 def encoder_weights_file(config: ModelConfig, environment: Mapping[str, str]) -> Path | None:
@@ -46,5 +31,5 @@ def encoder_weights_file(config: ModelConfig, environment: Mapping[str, str]) ->
     path = Path(given)
     if not path.is_dir():
         return path if path.is_file() else None
-    fitting = weight_files_of(path, ENCODER_BYTES[config.encoder])
+    fitting = weight_files_of(path, ENCODER_SIGNATURES[config.encoder])
     return fitting[0] if len(fitting) == 1 else None

@@ -8,7 +8,8 @@ from tests.support.networks import with_statistics
 from torch import nn
 
 from human_edge_detection.advanced.fast_layers.batch_norm_folding import fold_batch_norm
-from human_edge_detection.experiments.schema.model import Encoder, ModelConfig
+from human_edge_detection.experiments.schema.encoders import Encoder
+from human_edge_detection.experiments.schema.model import ModelConfig
 
 QUICK = {"mobilenet_v2", "resnet18", "timm-efficientnet-b0", "timm-efficientnet-b3"}
 

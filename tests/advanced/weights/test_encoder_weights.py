@@ -146,8 +146,11 @@ def changed(change: Callable[[dict[str, Tensor]], object]) -> dict[str, Tensor]:
     ("weights", "words"),
     [
         (changed(lambda weights: weights.pop("2.bias")), "1 tensors missing, 0 unknown: no 2.bias"),
-        (changed(lambda weights: weights.update(extra=torch.zeros(1))), "0 tensors missing, 1 unknown: unknown extra"),
-        (changed(lambda weights: weights.update({"2.bias": torch.zeros(8).half()})), "2.bias is torch.float16"),
+        (
+            changed(lambda weights: weights.update({"2.more": torch.zeros(1)})),
+            "0 tensors missing, 1 unknown",
+        ),
+        (changed(lambda weights: weights.update({"2.bias": torch.zeros(8).int()})), "2.bias is torch.int32"),
         (changed(lambda weights: weights["2.bias"].fill_(float("nan"))), "2.bias holds values that are not finite"),
     ],
     ids=["missing", "unknown", "dtype", "nan"],

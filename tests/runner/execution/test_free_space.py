@@ -8,8 +8,9 @@ import pytest
 
 from human_edge_detection.errors import StorageError
 from human_edge_detection.experiments.registry import expand, get_config
+from human_edge_detection.experiments.schema.encoders import Encoder
 from human_edge_detection.experiments.schema.experiment import derive
-from human_edge_detection.experiments.schema.model import Encoder, ModelConfig
+from human_edge_detection.experiments.schema.model import ModelConfig
 from human_edge_detection.runner.execution.free_space import (
     UNET_PARAMETERS,
     batch_need,

@@ -6,22 +6,27 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load
 from torch import Tensor, nn
 
+from human_edge_detection.advanced.weights.fit import fit_weights
 from human_edge_detection.advanced.weights.imagenet import imagenet_weights
 from human_edge_detection.advanced.weights.state_dict import load_strictly
-from human_edge_detection.advanced.weights.torch_archive import MAX_ARCHIVE_BYTES, read_torch_archive
+from human_edge_detection.advanced.weights.weights_file import read_weights
 from human_edge_detection.errors import CheckpointError
-from human_edge_detection.files.read import read_regular_file
-from human_edge_detection.files.weight_files import ENCODER_WEIGHTS_VARIABLE, weight_files, weight_files_of
+from human_edge_detection.experiments.schema.encoders import ENCODER_SIGNATURES
+from human_edge_detection.files.weight_files import (
+    ENCODER_WEIGHTS_VARIABLE,
+    WeightsSignature,
+    flat_names,
+    prefixes_of,
+    signature_of,
+    weight_files,
+    weight_files_of,
+)
 
 logger = logging.getLogger(__name__)
-
-_MAX_WEIGHT = 1e10
-"""Largest plausible weight; one whose highest exponent bit was flipped is above it, and torch would load it."""
 
 
 def load_encoder_weights(encoder: nn.Module, encoder_name: str, weights: str) -> None:
@@ -49,8 +54,13 @@ def load_encoder_weights(encoder: nn.Module, encoder_name: str, weights: str) ->
     elif path.is_dir():
         path = _file_of_the_folder(path, encoder, encoder_name)
     source = f"{given} {path}"
-    load_strictly(encoder, _read(path, source), source=f"{source}: not the weights of {encoder_name}")
-    logger.info("encoder %s starts from %s", encoder_name, path)
+    content = read_weights(path, source)
+    fit = fit_weights(content, encoder)
+    if fit.problem:
+        problem = _other_encoder(content, encoder_name) or fit.problem
+        raise CheckpointError(f"{source}: not the weights of {encoder_name}: {problem}")
+    encoder.load_state_dict(fit.state)
+    logger.info("encoder %s starts from %s%s", encoder_name, path, f": {fit.changes}" if fit.changes else "")
 
 
 def _file_of_the_variable(encoder: nn.Module, encoder_name: str) -> Path | None:
@@ -60,19 +70,21 @@ def _file_of_the_variable(encoder: nn.Module, encoder_name: str) -> Path | None:
         return None
     if not Path(named).is_dir():
         raise CheckpointError(f"{ENCODER_WEIGHTS_VARIABLE}={named}: no such folder; mend it, or unset it")
-    fitting = weight_files_of(Path(named), _bytes(encoder))
+    fitting = weight_files_of(Path(named), _signature(encoder))
     if len(fitting) > 1:
         raise CheckpointError(_several(f"{ENCODER_WEIGHTS_VARIABLE}={named}", encoder_name, fitting))
     return fitting[0] if fitting else None
 
 
 def _file_of_the_folder(folder: Path, encoder: nn.Module, encoder_name: str) -> Path:
-    """The only weights file in ``folder`` that has as much in it as ``encoder``."""
-    fitting = weight_files_of(folder, _bytes(encoder))
+    """The only weights file in ``folder`` that holds weights of the size of ``encoder``."""
+    fitting = weight_files_of(folder, _signature(encoder))
     if len(fitting) > 1:
         raise CheckpointError(_several(f"--encoder_weights {folder}", encoder_name, fitting))
     if not fitting:
         found = _names(weight_files(folder)) or "no weights file"
+        below = sorted({path.parent for path in folder.glob("*/*") if weight_files(path.parent)})
+        found += f"; there are some in {below[0]}" if below and not weight_files(folder) else ""
         raise CheckpointError(
             f"--encoder_weights {folder}: no file fits {encoder_name} (found: {found}); give another folder or a file"
         )
@@ -89,43 +101,21 @@ def _names(files: Sequence[Path]) -> str:
     return ", ".join(path.name for path in files)
 
 
-def _bytes(encoder: nn.Module) -> int:
-    return sum(value.numel() * value.element_size() for value in encoder.state_dict().values())
+def _signature(encoder: nn.Module) -> WeightsSignature:
+    return signature_of(_sizes(encoder.state_dict()))
 
 
-def _read(path: Path, source: str) -> Mapping[str, Tensor]:
-    """The tensors of a weights file by name; refuses damaged files."""
-    try:
-        content = read_regular_file(path, max_bytes=MAX_ARCHIVE_BYTES)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{source}: no such file or folder; give a path, imagenet or none") from error
-    except OSError as error:
-        raise CheckpointError(f"{source}: cannot be read ({error.strerror}); give another file") from error
-    state = _read_safetensors(content, source) if path.suffix == ".safetensors" else _read_torch(content, source)
-    for name, value in state.items():
-        if _is_implausible(name, value):
-            raise CheckpointError(f"{source}: damaged, the values of {name} are no weights; get the file again")
-    return state
+def _sizes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in tensors.items()}
 
 
-def _read_safetensors(content: bytes, source: str) -> Mapping[str, Tensor]:
-    """The tensors of a file in the safetensors format."""
-    try:
-        return load(content)
-    except (SafetensorError, ValueError, KeyError, RuntimeError, TypeError) as error:
-        raise CheckpointError(f"{source}: not a readable weights file ({type(error).__name__})") from error
-
-
-def _read_torch(content: bytes, source: str) -> Mapping[str, Tensor]:
-    """The state dict in a file that ``torch.save`` wrote."""
-    state = read_torch_archive(content, source=source)
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise CheckpointError(f"{source}: expected a state dict of tensors, got {type(state).__name__}")
-    return state
-
-
-def _is_implausible(name: str, value: Tensor) -> bool:
-    """Whether values are too large for weights, or variances are negative: signs of flipped bits."""
-    if not value.is_floating_point():
-        return False
-    return bool((value.abs() > _MAX_WEIGHT).any() or (name.endswith("running_var") and (value < 0.0).any()))
+def _other_encoder(content: Any, encoder_name: str) -> str:
+    """Which other encoder's weights these are, told by their sizes; an empty string when it is not another's."""
+    sizes = _sizes(flat_names(content, Tensor))
+    owners = [name for name, signature in ENCODER_SIGNATURES.items() if prefixes_of(sizes, signature)]
+    if not owners or encoder_name in owners:
+        return ""
+    return (
+        f"these are {owners[0]}'s weights, and model.encoder is {encoder_name}; "
+        f"give other weights, or --set model.encoder={owners[0]}"
+    )

@@ -34,6 +34,8 @@ _MAX_SHARED_VALUES = 1000
 _MAX_DEPTH = 30
 """Most containers inside each other."""
 _ZIP_SIGNATURE = b"PK\x03\x04"
+_OLD_SIGNATURE = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+"""What files of ``torch.save`` began with before it wrote zip archives: a pickled number."""
 _STORAGES = {
     "torch DoubleStorage": 8,
     "torch FloatStorage": 4,
@@ -100,6 +102,11 @@ def read_torch_archive(content: bytes, *, source: str) -> Any:
     Raises:
         CheckpointError: The content is no such archive, is damaged, or holds anything else.
     """
+    if content.startswith(_OLD_SIGNATURE):
+        raise CheckpointError(
+            f"{source}: not a readable weights file (in the format of torch.save before 1.6); save it again: "
+            "torch.save(torch.load(FILE, weights_only=True), NEW_FILE)"
+        )
     if not content.startswith(_ZIP_SIGNATURE):
         raise CheckpointError(
             f"{source}: not a readable weights file (not a zip archive as torch.save writes since 1.6)"
@@ -110,7 +117,10 @@ def read_torch_archive(content: bytes, *, source: str) -> Any:
         copier = _PlainCopier(instructions + _MAX_SHARED_VALUES)
         return copier.copy(torch.load(archive, map_location="cpu", weights_only=True))
     except _RefusedError as error:
-        raise CheckpointError(f"{source}: refused, {error}; expected plain values and dense tensors") from error
+        raise CheckpointError(
+            f"{source}: refused, {error}; expected plain values and dense tensors, "
+            "as torch.save(model.state_dict(), FILE) writes"
+        ) from error
     except _UNREADABLE as error:
         raise CheckpointError(f"{source}: not a readable weights file, or damaged ({type(error).__name__})") from error
 

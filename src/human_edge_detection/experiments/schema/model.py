@@ -8,21 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, create_model
 
 from human_edge_detection.experiments.schema.base import BY_CONTENT, Section, Size
+from human_edge_detection.experiments.schema.encoders import Encoder
 from human_edge_detection.experiments.schema.heads import HEADS, OPTIONAL, Head
-
-Encoder = Literal[
-    "timm-efficientnet-b0",
-    "timm-efficientnet-b1",
-    "timm-efficientnet-b2",
-    "timm-efficientnet-b3",
-    "timm-efficientnet-b4",
-    "timm-efficientnet-b5",
-    "timm-efficientnet-b6",
-    "timm-efficientnet-b7",
-    "mobilenet_v2",
-    "resnet18",
-    "resnet34",
-]
 
 
 class AuxiliaryHeadConfig(Section):

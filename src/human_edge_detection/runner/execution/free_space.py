@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from human_edge_detection.errors import StorageError
+from human_edge_detection.experiments.schema.encoders import Encoder
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
-from human_edge_detection.experiments.schema.model import Encoder, ModelConfig
+from human_edge_detection.experiments.schema.model import ModelConfig
 from human_edge_detection.files.write import existing_folder
 from human_edge_detection.runner.execution.plan import PlannedRun
 
