@@ -80,7 +80,10 @@ def test_the_flags_of_a_training(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--soft_labels", "labels", "--cache_views", "4"], "needs the teacher quickstart_teacher_b3, and no finished run of it is at "),
+        (
+            ["--soft_labels", "labels", "--cache_views", "4"],
+            "needs the teacher quickstart_teacher_b3, and no finished run of it is at ",
+        ),
         (["--teacher_checkpoint", "gone.pth"], "--teacher_checkpoint (distillation.teacher_checkpoint): no such file"),
         (
             ["--soft_labels", "labels", "--cache_views", "0"],
