@@ -82,7 +82,7 @@ def test_the_flags_of_a_training(
     [
         (
             ["--soft_labels", "labels", "--cache_views", "4"],
-            "needs the teacher quickstart_teacher_b3, and no finished run of it",
+            "needs the teacher quickstart_teacher_b3, and no finished run of it is at ",
         ),
         (["--teacher_checkpoint", "gone.pth"], "--teacher_checkpoint (distillation.teacher_checkpoint): no such file"),
         (

@@ -9,7 +9,8 @@ from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.config_file import MAX_BYTES
 from human_edge_detection.experiments.difference import difference
 from human_edge_detection.experiments.flags import FLAGS
-from human_edge_detection.experiments.overrides import collect, resolve
+from human_edge_detection.experiments.overrides import apply, collect, collect_changes, resolve
+from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.experiments.schema.data import DataConfig, SampleDataConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, field_names
 
@@ -198,3 +199,10 @@ def test_dependencies_inherit_data_sizes_and_training_only() -> None:
     )
     inherited = [change.path for change in overrides.for_dependency(pretrained).changes]
     assert inherited == ["model.pretrained_unet_config", "training.epochs", "data.root"]
+
+
+def test_a_python_program_gives_dotted_paths_or_sections_and_data_take_the_place_of_the_presets() -> None:
+    config = apply(get_config(STUDENT), collect_changes({"training": {"epochs": 3}, "data.root": Path("people")}))
+    assert (config.training.epochs, config.data.root, config.data.sample) == (3, "people", None)
+    drawn = apply(config, collect_changes({"data.sample": {"train_images": 4}, "distillation": None}))
+    assert drawn.data.sample is not None and drawn.data.sample.train_images == 4

@@ -46,6 +46,7 @@ _MADE_BY = "hed prepare-data"
 _WEIGHTS_RULE = "inverse square root of the roi pixel shares of the first split, scaled to a mean of 1"
 _OUTPUT_ENTRIES = {"annotations", "images", STATISTICS_FILE}
 _ROI_SIZE = (80, 60)
+_JPEG = (".jpg", ".jpeg")
 _JPEG_QUALITY = 95
 
 Track = Callable[[Iterable[AnnotatedImage], str, int], Iterable[AnnotatedImage]]
@@ -245,7 +246,8 @@ def _link_or_copy(source: Path, target: Path) -> None:
 
 def _encode(image: NDArray[np.uint8], target: Path) -> None:
     try:
-        done, content = cv2.imencode(target.suffix, image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+        quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if target.suffix.lower() in _JPEG else []
+        done, content = cv2.imencode(target.suffix, image[..., ::-1], quality)
     except cv2.error:
         done = False
     if not done:

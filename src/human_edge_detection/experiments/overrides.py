@@ -161,7 +161,7 @@ def apply(preset: ExperimentConfig, overrides: Overrides) -> ExperimentConfig:
         _check_distils(preset, overrides)
     for change in changes:
         if change.source in _FLAG_NAMES or change.from_python:
-            for path in _REPLACES.get(change.path, ()):
+            for path in next((others for place, others in _REPLACES.items() if change.is_below([place])), ()):
                 _set(fields, path, None)
         _set(fields, change.path, change.value)
     select_terms(fields, overrides.changes)
@@ -241,8 +241,8 @@ _FLAG_NAMES = frozenset(flag.name for flag in FLAGS)
 
 def _check_one_place(changes: Sequence[Change]) -> None:
     """Of the flags, or arguments, that say where the data is, two do not go together."""
-    given = {change.path: change.source for change in changes}
-    places = [next(given[path] for path in place if path in given) for place in _DATA_PLACES if {*place} & given.keys()]
+    given = [[change.source for change in changes if change.is_below(place)] for place in _DATA_PLACES]
+    places = [sources[0] for sources in given if sources]
     if len(places) > 1:
         raise ConfigError(f"{places[0]} and {places[1]} both say where the data is; give one")
 

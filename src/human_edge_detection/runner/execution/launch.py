@@ -25,6 +25,9 @@ ECHO_SECONDS: Final = 5.0
 _INSIST: Final = 3
 """Ctrl-C so many times kills the child. The second one ends it without saving, should it still listen."""
 
+_STDERR: Final = 2
+"""Where all that a child says goes: the standard output is for what this process was asked for."""
+
 Hung = Callable[[float], bool]
 """Called again and again with the seconds since the last call; True when the child shows no sign of life any more."""
 
@@ -66,7 +69,7 @@ def launch(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
         OSError: The child cannot be started.
     """
     with _HandedOn() as signals:
-        child = subprocess.Popen(command)
+        child = subprocess.Popen(command, stdout=_STDERR)
         signals.hand_on_to(child)
         hung = _wait(child, signals, is_hung)
         return Ended(child.pid, _returncode(child), signals.interrupt, hung)
