@@ -1,6 +1,7 @@
 import json
 import logging
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -28,6 +29,12 @@ def test_the_fingerprint_follows_what_is_left_out(people):
     assert rest.fingerprint != people.fingerprint == people.sha256
     assert without(people, [other]).fingerprint == rest.fingerprint
     assert without(people, []) == people
+
+
+def test_the_fingerprint_says_that_something_is_unknown(people):
+    for part in (people, replace(people, drawn=(7,)), without(people, [BadImage("b.png", "is empty")])):
+        other = replace(part, has_unknown=True)
+        assert other.sha256 == part.sha256 and other.fingerprint != part.fingerprint
 
 
 def test_leaving_out_too_much_is_refused(people):

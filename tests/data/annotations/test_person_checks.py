@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 
+from human_edge_detection.data.annotations import person_checks
 from human_edge_detection.data.annotations.person_checks import Place, integer, pack_people, person_entries
 from human_edge_detection.data.annotations.polygons_and_rle import decode_mask
 from human_edge_detection.errors import DataError
@@ -72,6 +73,12 @@ def test_the_box_of_a_person_without_a_mask_is_an_ignored_region(coco, mask, isc
     assert [*outline.min(axis=0), *outline.max(axis=0)] == [4, 4, 14, 30]
     assert (findings.unmasked, findings.first_unmasked) == (1, "annotation 1 on 'a.png'")
     assert findings.invisible == 0
+
+
+def test_polygons_off_the_image_are_no_outline_of_the_region_also_where_nothing_is_traced(coco, monkeypatch):
+    monkeypatch.setattr(person_checks, "_MAX_TRACED", 0)
+    coco["annotations"][0]["segmentation"] = [[-30, -20, -20, -20, -20, -10]]
+    assert packed(coco)[0].image(0).crowds[0].outlines == ()
 
 
 @pytest.mark.parametrize("box", NO_BOX)
