@@ -28,6 +28,10 @@ class DamagedCheckpointError(CheckpointError):
     """A checkpoint file that is cut off or was changed after it was written."""
 
 
+class ForeignCheckpointError(CheckpointError):
+    """A file of weights that is no checkpoint of this tool: there is no config that says of which network they are."""
+
+
 class TrainingError(HumanEdgeDetectionError):
     """Training cannot go on (a loss that is not finite, a teacher worse than its record)."""
 

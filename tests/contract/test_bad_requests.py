@@ -154,7 +154,11 @@ REQUESTS: dict[str, tuple[Prepare, Sequence[str], str]] = {
     "resume not utf-8": (nothing, ("train", "--resume", NOT_UTF8), "--resume"),
     "init_from a folder": (folder_, (*TRAIN, "--init_from", "folder"), "--init_from"),
     "init_from a pipe": (pipe, (*TRAIN, "--init_from", "pipe"), "--init_from"),
-    "teacher is a folder": (folder_, (*TRAIN, "--teacher_checkpoint", "folder"), "is not a file: folder"),
+    "teacher is a folder": (
+        folder_,
+        (*TRAIN, "--teacher_checkpoint", "folder"),
+        "folder: a folder in which no run has a best checkpoint",
+    ),
     "teacher is a pipe": (pipe, (*TRAIN, "--teacher_checkpoint", "pipe"), "is not a file: pipe"),
     "pretrained_unet loops": (loop, (*TRAIN, "--pretrained_unet", "loop"), "no such file: loop"),
     "encoder_weights loops": (loop, (*TRAIN, "--encoder_weights", "loop"), "no such file or folder: loop"),

@@ -12,6 +12,7 @@ from human_edge_detection.experiments.flags import FLAG_OF_PATH
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.runs.paths import RunPaths, list_checkpoints
 from human_edge_detection.runs.records import RunResult, RunStatus, read_section
+from human_edge_detection.runs.what_to_give import instead_of
 
 _LISTED = 8
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,119}(/seed_\d+)?")
@@ -110,10 +111,13 @@ def _check(field: str, value: str | None, *, kind: str, output_dir: Path | None 
     if value is None:
         return
     path = Path(value)
-    if {"file": path.is_file(), "folder": path.is_dir()}.get(kind, path.exists()):
+    instead = instead_of(path) if output_dir is not None else None
+    if instead is None and {"file": path.is_file(), "folder": path.is_dir()}.get(kind, path.exists()):
         return
     flag = FLAG_OF_PATH.get(field)
     name = f"{flag} ({field})" if flag else field
+    if instead is not None:
+        raise ConfigError(f"{name}: {value}: {instead}")
     problem = f"is not a {kind}" if path.exists() else f"no such {kind}"
     listed = f"; {existing_checkpoints(output_dir)}" if output_dir is not None else ""
     raise ConfigError(f"{name}: {problem}: {value}{listed}")

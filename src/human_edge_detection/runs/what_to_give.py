@@ -11,7 +11,6 @@ _LISTED: Final = 3
 _OTHER_FORMATS: Final = {
     ".onnx": "an exported model, which cannot be trained or taught with",
     ".tflite": "an exported model, which cannot be trained or taught with",
-    ".safetensors": "weights without the config that says of which network they are",
     ".json": "a record and no weights",
     ".jsonl": "a record and no weights",
     ".yaml": "a config and no weights",
@@ -30,13 +29,9 @@ def instead_of(path: Path) -> str | None:
     known = _OTHER_FORMATS.get(path.suffix.lower())
     if known is None or not path.is_file():
         return None
-    if path.suffix == ".safetensors":
-        advice = "give a best_model.pth that hed wrote; weights of an encoder alone are for --encoder_weights"
-    else:
-        nearby = [path.with_suffix(".pth"), RunPaths(path.parent).best, RunPaths(path.parent.parent).best]
-        found = next((candidate for candidate in nearby if candidate.is_file()), None)
-        advice = f"give {found}" if found else "give the best_model.pth that it was made from"
-    return f"{known}; {advice}"
+    nearby = [path.with_suffix(".pth"), RunPaths(path.parent).best, RunPaths(path.parent.parent).best]
+    found = next((candidate for candidate in nearby if candidate.is_file()), None)
+    return f"{known}; " + (f"give {found}" if found else "give the best_model.pth that it was made from")
 
 
 def _instead_of_folder(folder: Path) -> str:

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import pickle
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
@@ -89,12 +91,58 @@ def test_a_flipped_bit_is_found(place: float, checkpoint: Checkpoint, tmp_path: 
     refused(path, "damaged")
 
 
-@pytest.mark.parametrize("left", [0, 1, 40, 41, 0.5, -42, -41, -1])
+@pytest.mark.parametrize("left", [0, 1, 40, 41, 0.5, -42, -40, -1])
 def test_a_truncated_file_is_found(left: float, checkpoint: Checkpoint, tmp_path: Path) -> None:
     path = _saved(tmp_path / "a.pth", checkpoint)
     content = path.read_bytes()
     path.write_bytes(content[: int(left * len(content)) if isinstance(left, float) else left])
     refused(path, "truncated")
+
+
+def _resaved(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    torch.save(change(torch.load(path, weights_only=True)), path)
+
+
+def test_a_checkpoint_that_others_saved_again_is_read_with_a_warning(
+    checkpoint: Checkpoint, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = _saved(tmp_path / "a.pth", checkpoint)
+    for change in (dict, lambda payload: {key: value for key, value in payload.items() if key != "training"}):
+        caplog.clear()
+        _resaved(path, change)
+        read, sha256 = read_checkpoint(path)
+        assert_bitwise_equal(read.model, checkpoint.model)
+        assert read.config == checkpoint.config
+        assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert "a.pth: another program saved it again" in caplog.text
+    content = bytearray(path.read_bytes())
+    tensor = next(iter(checkpoint.model.values())).numpy().tobytes()
+    content[content.index(tensor)] ^= 1  # the checksums of the archive's records find it
+    path.write_bytes(content)
+    refused(path, "damaged")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda payload: payload["model"], "weights without the config that says of which network they are"),
+        (lambda payload: {"state_dict": payload["model"]}, "give the best_model.pth that hed wrote, or start a run"),
+        (lambda payload: {"best": payload}, "inside, under 'best'; save it alone: torch.save(torch.load(FILE, weights"),
+        (lambda payload: payload | {"note": "mine"}, "(note: Extra inputs are not permitted); use the file that hed"),
+    ],
+    ids=["weights", "nested weights", "nested", "with a note"],
+)
+def test_what_else_others_make_of_a_checkpoint_is_explained(
+    change: Callable[[dict[str, Any]], Any], words: str, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    path = _saved(tmp_path / "a.pth", checkpoint)
+    _resaved(path, change)
+    refused(path, words)
+
+
+def test_safetensors_are_no_checkpoint(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    save_file(dict(checkpoint.model), tmp_path / "a.safetensors")
+    refused(tmp_path / "a.safetensors", "weights without the config")
 
 
 def test_more_bytes_at_the_end_are_found(checkpoint: Checkpoint, tmp_path: Path) -> None:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from human_edge_detection.advanced.weights.fit import fit_weights
+from human_edge_detection.advanced.weights.fit import fit_weights, other_encoder
 from human_edge_detection.advanced.weights.imagenet import imagenet_weights
 from human_edge_detection.advanced.weights.state_dict import load_strictly
 from human_edge_detection.advanced.weights.weights_file import read_weights
 from human_edge_detection.errors import CheckpointError
-from human_edge_detection.experiments.schema.encoders import ENCODER_SIGNATURES
 from human_edge_detection.files.weight_files import (
     ENCODER_WEIGHTS_VARIABLE,
     WeightsSignature,
-    flat_names,
-    prefixes_of,
     signature_of,
     weight_files,
     weight_files_of,
@@ -57,7 +53,7 @@ def load_encoder_weights(encoder: nn.Module, encoder_name: str, weights: str) ->
     content = read_weights(path, source)
     fit = fit_weights(content, encoder)
     if fit.problem:
-        problem = _other_encoder(content, encoder_name) or fit.problem
+        problem = other_encoder(content, encoder_name) or fit.problem
         raise CheckpointError(f"{source}: not the weights of {encoder_name}: {problem}")
     encoder.load_state_dict(fit.state)
     logger.info("encoder %s starts from %s%s", encoder_name, path, f": {fit.changes}" if fit.changes else "")
@@ -102,20 +98,4 @@ def _names(files: Sequence[Path]) -> str:
 
 
 def _signature(encoder: nn.Module) -> WeightsSignature:
-    return signature_of(_sizes(encoder.state_dict()))
-
-
-def _sizes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(value.shape) for name, value in tensors.items()}
-
-
-def _other_encoder(content: Any, encoder_name: str) -> str:
-    """Which other encoder's weights these are, told by their sizes; an empty string when it is not another's."""
-    sizes = _sizes(flat_names(content, Tensor))
-    owners = [name for name, signature in ENCODER_SIGNATURES.items() if prefixes_of(sizes, signature)]
-    if not owners or encoder_name in owners:
-        return ""
-    return (
-        f"these are {owners[0]}'s weights, and model.encoder is {encoder_name}; "
-        f"give other weights, or --set model.encoder={owners[0]}"
-    )
+    return signature_of({name: tuple(value.shape) for name, value in encoder.state_dict().items()})

@@ -7,6 +7,7 @@ that is told by names and shapes alone. Nothing is guessed: a tensor that differ
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final, NamedTuple
@@ -16,7 +17,11 @@ from torch import Tensor, nn
 
 from human_edge_detection.advanced.weights.state_dict import mismatch
 from human_edge_detection.advanced.weights.torch_archive import is_dense
-from human_edge_detection.files.weight_files import COUNTER, flat_names, is_counter, prefixes
+from human_edge_detection.errors import CheckpointError
+from human_edge_detection.experiments.schema.encoders import ENCODER_SIGNATURES
+from human_edge_detection.files.weight_files import COUNTER, flat_names, is_counter, prefixes, prefixes_of
+
+logger = logging.getLogger(__name__)
 
 _MAX_WEIGHT: Final = 1e10
 """Largest plausible weight; one whose highest exponent bit was flipped is above it, and torch would load it."""
@@ -49,7 +54,7 @@ def fit_weights(content: Any, module: nn.Module) -> Fit:
     needed = {name for name in expected if not is_counter(name)}
     found = _prefixes(tensors, needed)
     if not found:
-        return Fit({}, _nothing_of(content, tensors, expected), "")
+        return Fit({}, _other_names(content, tensors, expected) or mismatch(tensors, module), "")
     complete = [prefix for prefix, number in found.items() if number == len(needed)]
     best = sorted(complete or [max(found, key=lambda prefix: found[prefix])], key=_rank)
     rivals = [prefix for prefix in best[1:] if _rank(prefix) == _rank(best[0])]
@@ -69,6 +74,39 @@ def fit_weights(content: Any, module: nn.Module) -> Fit:
         f"left out {_listed(left_out)}" if left_out else "",
     ]
     return Fit(state, problem, ", ".join(filter(None, changes)))
+
+
+def other_encoder(content: Any, encoder_name: str) -> str:
+    """Which other encoder's weights these are, told by their sizes; an empty string when it is not another's."""
+    sizes = {name: tuple(value.shape) for name, value in flat_names(content, Tensor).items()}
+    owners = [name for name, signature in ENCODER_SIGNATURES.items() if prefixes_of(sizes, signature)]
+    if not owners or encoder_name in owners:
+        return ""
+    return (
+        f"these are {owners[0]}'s weights, and model.encoder is {encoder_name}; "
+        f"give other weights, or --set model.encoder={owners[0]}"
+    )
+
+
+def load_fitted(module: nn.Module, content: Any, *, source: str, network: str, encoder: str) -> None:
+    """Loads the weights of ``module`` in ``content``, all tensors or none, and warns of what had to be changed.
+
+    Args:
+        module: Changed in place.
+        content: As for :func:`fit_weights`.
+        source: Where it comes from, for messages: ``checkpoint PATH``.
+        network: What it should be, for messages: ``a whole NAME``.
+        encoder: The name of the encoder in ``module``.
+
+    Raises:
+        CheckpointError: It does not fit.
+    """
+    fit = fit_weights(content, module)
+    if fit.problem:
+        raise CheckpointError(f"{source}: not {network}: {other_encoder(content, encoder) or fit.problem}")
+    if fit.changes:
+        logger.warning("%s: saved by another program: %s", source, fit.changes)
+    module.load_state_dict(fit.state)
 
 
 def _prefixes(names: Iterable[str], needed: Collection[str]) -> Counter[str]:
@@ -131,7 +169,7 @@ def _implausible(state: Mapping[str, Tensor]) -> str:
     return ""
 
 
-def _nothing_of(content: Any, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
+def _other_names(content: Any, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
     if not tensors:
         kind = "a dict without tensors" if isinstance(content, Mapping) else type(content).__name__
         return f"expected a state dict of tensors, got {kind}"
@@ -142,7 +180,7 @@ def _nothing_of(content: Any, tensors: Mapping[str, Tensor], expected: Mapping[s
             f"the shapes fit, and the names are those of another library ({next(iter(tensors))} ..., expected "
             f"{next(iter(expected))} ...); save the weights under the names of timm or torchvision"
         )
-    return f"none of its {len(tensors)} tensors has the name of one ({next(iter(tensors))} ...)"
+    return ""
 
 
 def _listed(names: list[str]) -> str:

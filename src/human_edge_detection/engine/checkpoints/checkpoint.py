@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,18 +15,35 @@ from pydantic import ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from human_edge_detection.advanced.weights.torch_archive import MAX_ARCHIVE_BYTES, read_torch_archive
-from human_edge_detection.errors import CheckpointError, ConfigError, DamagedCheckpointError
+from human_edge_detection.errors import (
+    CheckpointError,
+    ConfigError,
+    DamagedCheckpointError,
+    ForeignCheckpointError,
+)
 from human_edge_detection.experiments.schema.base import Section
 from human_edge_detection.experiments.schema.experiment import SCHEMA_VERSION, ExperimentConfig, build_config
 from human_edge_detection.files.read import read_regular_file
+from human_edge_detection.files.weight_files import flat_names
 from human_edge_detection.files.write import write_atomically, write_json
 from human_edge_detection.runs.paths import summary_path
 from human_edge_detection.runs.records import CheckpointSummary, problem_of
+from human_edge_detection.runs.what_to_give import instead_of
+
+logger = logging.getLogger(__name__)
 
 FORMAT = "human-edge-detection"
 FORMAT_VERSION = 1
 _MARK = b"HEDSHA256"
 _FOOTER_BYTES = len(_MARK) + hashlib.sha256().digest_size
+_END_OF_ZIP, _END_OF_ZIP_BYTES = b"PK\x05\x06", 22
+"""How the last record of a zip archive begins, and how long it is; in a file of ``torch.save`` nothing follows."""
+_SAFETENSORS_BRACE = slice(8, 9)
+"""Where a safetensors file has the ``{`` that its description begins with."""
+_WEIGHTS_ONLY = (
+    "not a checkpoint of this tool: weights without the config that says of which network they are; give the "
+    "best_model.pth that hed wrote, or start a run from them: --init_from, of an encoder alone --encoder_weights"
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +84,7 @@ class _Payload(Section):
     epoch: int = Field(ge=0)
     metrics: dict[str, float | None]
     data_fingerprint: str
-    training: dict[str, Any] | None
+    training: dict[str, Any] | None = None
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> str:
@@ -115,16 +133,32 @@ def read_checkpoint(path: Path) -> tuple[Checkpoint, str]:
     The training part is checked where it is used, by
     :func:`~human_edge_detection.engine.checkpoints.resume_state.check_training_state`.
 
+    A file that another program saved again has lost its checksum: it is read with a warning.
+
     Raises:
         DamagedCheckpointError: Cut off, or changed after it was written.
+        ForeignCheckpointError: Weights, and no config that says of which network they are.
         CheckpointError: Missing, not a checkpoint, of a newer version, or not what a checkpoint should hold.
     """
     source = f"checkpoint {path}"
+    instead = instead_of(path)
+    if instead is not None:
+        raise CheckpointError(f"{source}: {instead}")
     try:
         content = read_regular_file(path, max_bytes=MAX_ARCHIVE_BYTES)
     except OSError as error:
         raise CheckpointError(f"{source}: {error.strerror}; give the path of a .pth file") from error
     body, footer = content[:-_FOOTER_BYTES], content[-_FOOTER_BYTES:]
+    if content[_SAFETENSORS_BRACE] == b"{":
+        raise ForeignCheckpointError(f"{source}: {_WEIGHTS_ONLY}")
+    if not footer.startswith(_MARK) and content[-_END_OF_ZIP_BYTES:].startswith(_END_OF_ZIP):
+        checkpoint = _from_payload(source, read_torch_archive(content, source=source))
+        logger.warning(
+            "%s: another program saved it again, so this tool's checksum is gone and only those of its records are "
+            "compared; where you can, use the file that hed wrote",
+            source,
+        )
+        return checkpoint, hashlib.sha256(content).hexdigest()
     if not footer.startswith(_MARK):
         raise DamagedCheckpointError(
             f"{source}: truncated, or not a checkpoint of this tool "
@@ -139,12 +173,14 @@ def read_checkpoint(path: Path) -> tuple[Checkpoint, str]:
 
 def _from_payload(source: str, payload: Any) -> Checkpoint:
     if not isinstance(payload, dict) or payload.get("format") != FORMAT:
-        raise CheckpointError(f"{source}: not a checkpoint of this tool")
+        raise _not_ours(source, payload)
     _check_version(source, "format", payload.get("format_version"), FORMAT_VERSION)
     try:
         content = _Payload.model_validate(payload)
     except ValidationError as error:
-        raise CheckpointError(f"{source}: not a whole checkpoint of this tool ({problem_of(error)})") from error
+        raise CheckpointError(
+            f"{source}: not a whole checkpoint of this tool ({problem_of(error)}); use the file that hed wrote"
+        ) from error
     _check_version(source, "config schema", content.config.get("schema_version"), SCHEMA_VERSION)
     try:
         config = build_config(content.config, source=source)
@@ -157,6 +193,21 @@ def _from_payload(source: str, payload: Any) -> Checkpoint:
         metrics=content.metrics,
         data_fingerprint=content.data_fingerprint,
         training=content.training,
+    )
+
+
+def _not_ours(source: str, payload: Any) -> CheckpointError:
+    """What is wrong with a file that holds something else, or a checkpoint of this tool inside something else."""
+    if not isinstance(payload, dict) or not flat_names(payload, Tensor):
+        return CheckpointError(f"{source}: not a checkpoint of this tool")
+    inside = next(
+        (key for key, value in payload.items() if isinstance(value, dict) and value.get("format") == FORMAT), None
+    )
+    if inside is None:
+        return ForeignCheckpointError(f"{source}: {_WEIGHTS_ONLY}")
+    return ForeignCheckpointError(
+        f"{source}: a checkpoint of this tool is inside, under {inside!r}; save it alone: "
+        f"torch.save(torch.load(FILE, weights_only=True)[{inside!r}], NEW_FILE)"
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
-from human_edge_detection.advanced.weights.state_dict import load_strictly
+from human_edge_detection.advanced.weights.fit import load_fitted
 from human_edge_detection.data.annotations.coco import AnnotationSet, read_annotations
 from human_edge_detection.engine.build import build_model, read_split, split_paths
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, read_checkpoint
@@ -41,7 +41,13 @@ def load_trained(path: Path) -> TrainedModel:
     """
     checkpoint, sha256 = read_checkpoint(path)
     model = build_model(checkpoint.config.model)
-    load_strictly(model, checkpoint.model, source=f"checkpoint {path}: not a whole {checkpoint.config.name}")
+    load_fitted(
+        model,
+        checkpoint.model,
+        source=f"checkpoint {path}",
+        network=f"a whole {checkpoint.config.name}",
+        encoder=checkpoint.config.model.encoder,
+    )
     return TrainedModel(model.eval(), checkpoint, path, sha256)
 
 

@@ -12,7 +12,6 @@ import torch
 
 from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
 from human_edge_detection.advanced.knowledge_distillation import DistillationLoss
-from human_edge_detection.advanced.weights.state_dict import load_strictly
 from human_edge_detection.data.annotations.annotation_set import AnnotationSet
 from human_edge_detection.data.dataset import PersonDataset, collate
 from human_edge_detection.data.loader import MIN_VALIDATION_BATCH, validation_batches
@@ -30,6 +29,7 @@ from human_edge_detection.engine.build import (
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from human_edge_detection.engine.checkpoints.counters import TrainingProgress
 from human_edge_detection.engine.checkpoints.go_back import go_back
+from human_edge_detection.engine.checkpoints.initial_weights import load_initial_weights, load_unet
 from human_edge_detection.engine.checkpoints.save_policy import mend_best, newest_good_checkpoint
 from human_edge_detection.engine.device import (
     Precision,
@@ -286,17 +286,9 @@ def _new_student(config: ExperimentConfig, *, fresh: bool) -> RgbPersonSegmenter
     if not fresh:
         return student
     if config.model.init_from is not None:
-        given = Path(config.model.init_from)
-        checkpoint, _ = read_checkpoint(given)
-        load_strictly(student, checkpoint.model, source=f"--init_from {given}: not the weights of {config.name}")
+        load_initial_weights(student, Path(config.model.init_from), config)
     elif config.model.pretrained_unet is not None:
-        path = Path(config.model.pretrained_unet)
-        checkpoint, _ = read_checkpoint(path)
-        prefix = "unet."
-        unet = {name.removeprefix(prefix): value for name, value in checkpoint.model.items() if name.startswith(prefix)}
-        source = f"--pretrained_unet {path}: not a U-Net with {config.model.encoder}"
-        load_strictly(student.unet, unet, source=source)
-        logger.info("U-Net starts from %s (%s)", path, checkpoint.config.name)
+        load_unet(student, Path(config.model.pretrained_unet), config)
     else:
         load_encoder(student, config.model)
     return student

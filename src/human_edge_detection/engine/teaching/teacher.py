@@ -13,7 +13,7 @@ from torch import Tensor
 
 from human_edge_detection.advanced.fast_layers.batch_norm_folding import fold_batch_norm
 from human_edge_detection.advanced.knowledge_distillation import AveragedTeachers, FrozenTeacher
-from human_edge_detection.advanced.weights.state_dict import load_strictly
+from human_edge_detection.advanced.weights.fit import load_fitted
 from human_edge_detection.data.annotations.coco import AnnotationSet
 from human_edge_detection.data.loader import validation_batches
 from human_edge_detection.engine.build import build_model, build_validation_set
@@ -127,7 +127,8 @@ def load_teacher(path: Path, device: torch.device) -> Teacher:
             "use it as --pretrained_unet, and a hierarchical or plain model as teacher"
         )
     model = build_model(config)
-    load_strictly(model, checkpoint.model, source=f"teacher checkpoint {path}: not a whole {checkpoint.config.name}")
+    source, network = f"teacher checkpoint {path}", f"a whole {checkpoint.config.name}"
+    load_fitted(model, checkpoint.model, source=source, network=network, encoder=config.encoder)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     fold_batch_norm(model.eval()).to(device).to(memory_format=torch.channels_last)
     return Teacher(FrozenTeacher(model, image_size=config.image_size), checkpoint, path, sha256, parameters)
