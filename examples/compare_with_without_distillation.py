@@ -18,10 +18,7 @@ import matplotlib
 matplotlib.use("Agg")  # no screen needed
 import matplotlib.pyplot as plt
 
-from human_edge_detection.experiments.overrides import collect
-from human_edge_detection.log import setup_logging
-from human_edge_detection.runner.execution.plan import BatchRequest
-from human_edge_detection.runner.run_experiments import run_experiments
+import human_edge_detection as hed
 
 # Student and distilled student differ in the distillation section alone: the gain is that of distillation.
 EXPERIMENTS = {
@@ -40,15 +37,15 @@ METRICS = {
 
 def train(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Trains the three, each in a process of its own, the teacher first; returns what their comparison says of them."""
-    output_dir = args.results / "runs"
-    sets = [f"training.epochs={args.epochs}"] if args.epochs is not None else []
+    changes: dict[str, Any] = {} if args.epochs is None else {"training.epochs": args.epochs}
     if args.data_root is None:
         images = 12 if args.quick else 48
-        sets += [f"data.sample={{train_images: {images}, val_images: {images // 3}}}", "model.image_size=[64, 64]"]
-    overrides = collect(sets=sets, flags={"--data_root": args.data_root})
-    result = run_experiments(BatchRequest(tuple(EXPERIMENTS), output_dir, overrides, seeds=tuple(args.seeds)))
+        changes |= {"data.sample": {"train_images": images, "val_images": images // 3}, "model.image_size": [64, 64]}
+    else:
+        changes["data.root"] = args.data_root
+    result = hed.run_experiments(EXPERIMENTS, changes=changes, seeds=args.seeds, output_dir=args.results / "runs")
     if not result.good:
-        raise SystemExit(1)  # the report says what went wrong
+        raise SystemExit("\n".join(f"{run.name}: {run.state}: {run.error}" for run in result.outcomes if run.error))
     names = {outcome.name for outcome in result.outcomes}
     return [row for row in result.rows if row["run"] in names]
 
@@ -110,7 +107,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--quick", action="store_true", help="so few images that only the machinery is tried")
     args = parser.parse_args()
-    setup_logging()
+    hed.setup_logging()
     rows = train(args)
     comparison = summarise(rows, args.results / "runs")
     file = args.results / "distillation_comparison.json"

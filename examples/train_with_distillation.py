@@ -1,4 +1,4 @@
-"""Distillation from Python: trains a large model, then a small one that learns from it, and shows what came out.
+"""Distillation from Python: trains a large model, then a small one that learns from it, and exports the small one.
 
     uv run python examples/train_with_distillation.py
 
@@ -7,64 +7,45 @@ same with ``train_advanced.py``; use this way when an experiment is part of a pr
 """
 
 import argparse
-import sys
 from pathlib import Path
 
-from human_edge_detection.engine.session.execute import execute_run
-from human_edge_detection.experiments.config_manager import derive, get_config
-from human_edge_detection.experiments.schema.experiment import ExperimentConfig
-from human_edge_detection.log import setup_logging
-from human_edge_detection.runs.paths import RunPaths
-from human_edge_detection.runs.records import RunResult
+import human_edge_detection as hed
 
 
-def train(config: ExperimentConfig, folder: Path) -> RunResult:
-    """One run in a folder of its own; continues what is there."""
-    return execute_run(
-        config,
-        RunPaths(folder / config.name),
-        resume=None,
-        init_from=None,
-        command=sys.argv,
-        sample_root=folder / "sample_data",
-    )
-
-
-def main() -> int:
+def main() -> None:
     """Trains both and says what the small one is worth."""
     parser = argparse.ArgumentParser(description="Train a teacher, then a student distilled from it.")
     parser.add_argument("--results", type=Path, default=Path("results/train_with_distillation"), help="%(default)s")
     parser.add_argument("--quick", action="store_true", help="so few images that only the machinery is tried")
     args = parser.parse_args()
-    setup_logging()
+    hed.setup_logging()
 
-    # An experiment states only its difference from a registered one. Everything is checked here, before any training.
+    # An experiment states only its difference from another one. Everything is checked here, before any training.
     images = 8 if args.quick else 64
-    teacher = derive(
-        get_config("quickstart_teacher_b3"),
+    teacher = hed.derive(
+        "quickstart_teacher_b3",
         name="my_teacher",
         data={"sample": {"train_images": images, "val_images": images // 2}, "num_workers": 0},
         model={"image_size": [64, 64]},
         training={"epochs": 1 if args.quick else 6},
     )
-    taught = train(teacher, args.results)
+    taught = hed.train(teacher, output_dir=args.results)
 
     # The student is the teacher with a smaller encoder, and a distillation section that names the teacher's checkpoint.
     # temperature: how soft the teacher's soft labels are; alpha: the share of the loss that they make up, 0.7 of 1.
-    student = derive(
+    student = hed.derive(
         teacher,
         name="my_student",
         model={"encoder": "timm-efficientnet-b0"},
         distillation={"teacher_checkpoint": taught.best_checkpoint, "temperature": 2.0, "alpha": 0.7},
     )
-    result = train(student, args.results)
+    result = hed.train(student, output_dir=args.results)
 
     for title, run in (("teacher", taught), ("student", result)):
         print(f"{title}: mIoU {run.metrics['miou']:.4f}, {run.total_parameters / 1e6:.1f} million parameters")
-    print(f"checkpoint of the student: {result.best_checkpoint}")
-    print(f"to ONNX: uv run hed export --checkpoint {result.best_checkpoint}")
-    return 0
+    (exported,) = hed.export("my_student", output_dir=args.results)
+    print(f"ONNX: {exported.destination.onnx}, largest difference {exported.report.max_difference:.1g}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,11 +1,14 @@
 """The examples run as a newcomer runs them, on fewer pictures."""
 
+import ast
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import human_edge_detection as hed
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -35,10 +38,23 @@ def test_comparing_with_and_without_distillation(tmp_path: Path) -> None:
 def test_training_with_distillation(tmp_path: Path) -> None:
     shown = run_example("train_with_distillation.py", tmp_path)
     (checkpoint,) = tmp_path.glob("**/my_student/checkpoints/best_model.pth")
-    assert str(checkpoint.relative_to(tmp_path)) in shown
+    assert checkpoint.with_suffix(".onnx").is_file()
+    assert str(checkpoint.with_suffix(".onnx").relative_to(tmp_path)) in shown
     assert json.loads((checkpoint.parents[1] / "result.json").read_text())["teacher_experiment"] == "my_teacher"
 
 
 def test_every_example_is_tried_here() -> None:
     tried = Path(__file__).read_text()
     assert all(f'"{example.name}"' in tried for example in EXAMPLES.glob("*.py"))
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda example: example.name)
+def test_examples_use_the_front_door_alone(example: Path) -> None:
+    for node in ast.walk(ast.parse(example.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert not (node.module or "").startswith("human_edge_detection")
+        if isinstance(node, ast.Import):
+            own = [name for name in node.names if name.name.startswith("human_edge_detection")]
+            assert [(name.name, name.asname) for name in own] in ([], [("human_edge_detection", "hed")])
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "hed":
+            assert node.attr in hed.__all__
