@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from human_edge_detection.cli.arguments.experiment import path_argument
 from human_edge_detection.errors import ConfigError
+from human_edge_detection.files.strict_json import strict_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     config, _ = resolve(names[0] if names else None, overrides)
     description = _describe(config, _teacher_config(config, overrides))
     if args.json:
-        sys.stdout.write(json.dumps(description, indent=2) + "\n")
+        sys.stdout.write(strict_json(description, indent=2) + "\n")
     else:
         _show(description)
     return 0
