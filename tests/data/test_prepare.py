@@ -3,9 +3,11 @@ import json
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from human_edge_detection.data.annotations.coco import check_annotations, decode_mask, read_annotations, read_split
 from human_edge_detection.data.annotations.statistics import suggested_class_weights
+from human_edge_detection.data.images.read import read_image
 from human_edge_detection.data.prepare import Preparation, prepare
 from human_edge_detection.errors import DataError
 from human_edge_detection.files.data_folder import find_split
@@ -95,3 +97,43 @@ def test_pixel_shares_and_class_weights(splits, tmp_path):
     assert np.mean(weights) == pytest.approx(1.0, abs=1e-3)
     assert weights[2] / weights[0] == pytest.approx(4.0, abs=0.02)
     assert suggested_class_weights(np.array([0.5, 0.5, 0.0])) == [1.0, 1.0, 1.0]
+
+
+def strict(path):
+    def refuse(word):
+        raise AssertionError(f"{path} holds {word}")
+
+    return json.loads(path.read_text(), parse_constant=refuse)
+
+
+def test_numbers_that_json_has_no_word_for_are_null_and_counted(write_coco, tmp_path, caplog):
+    def edit(data):
+        data["images"][0]["date_captured"] = float("nan")
+        data["info"] = {"year": float("inf")}
+        for entry in data["annotations"]:
+            entry["area"] = float("nan")
+
+    prepare({"val": read_split(*write_coco(edit))}, tmp_path / "out", Preparation())
+    data = strict(tmp_path / "out/annotations/instances_val_person.json")
+    assert data["images"][0]["date_captured"] is data["info"]["year"] is None
+    assert strict(tmp_path / "out/statistics.json")["made_by"] == "hed prepare-data"
+    assert "2 numbers are NaN or infinite; written as null" in caplog.text
+
+
+def test_copies_have_no_personal_metadata_and_still_lie_the_right_way(write_coco, tmp_path):
+    splits = {"val": read_split(*write_coco())}
+    source = splits["val"].images_dir / "a.png"
+    exif = Image.Exif()
+    exif[0x0112], exif[0x013B] = 6, "Jane Doe"
+    with Image.open(source) as image:
+        image.rotate(90, expand=True).save(source, exif=exif)
+    before = source.read_bytes()
+    for side, folder in ((None, "whole"), (20, "small")):
+        prepare(splits, tmp_path / folder, Preparation(max_side=side))
+        copy = tmp_path / folder / "images/val/a.png"
+        assert b"Jane" not in copy.read_bytes()
+        with Image.open(copy) as image:
+            assert image.getexif().get(0x0112) == (6 if side is None else None)
+        assert read_image(copy).shape == ((30, 40, 3) if side is None else (15, 20, 3))
+    assert source.read_bytes() == before
+    assert (tmp_path / "whole/images/val/b.png").samefile(splits["val"].images_dir / "b.png"), "nothing to take out"

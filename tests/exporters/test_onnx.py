@@ -72,6 +72,7 @@ def test_one_file_beside_the_checkpoint_and_the_report_in_the_run_folder(run: Ru
     assert {file.name for file in run.checkpoints.iterdir()} == {"best_model.pth", "best_model.json", "best_model.onnx"}
     report = json.loads(run.parity.read_text())
     assert report["passed"] is True
+    assert report["onnx"] == "checkpoints/best_model.onnx", "relative, so that a run may be renamed"
     assert report["max_difference"] <= 1e-4
     assert report["mask_iou"] > 0.99, "of a random network; a pixel where two classes are as likely may go either way"
     assert report["size_bytes"] == run.onnx.stat().st_size

@@ -1,9 +1,12 @@
 """A view made the slow way: image and masks changed at full size, which the exact functions then average."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from human_edge_detection.data.annotations.polygons_and_rle import PlacedMask
 from human_edge_detection.data.dataset import Scene
 from human_edge_detection.data.views.augment import FILL_COLOR, View
 from human_edge_detection.data.views.warp import scaling, translation
@@ -20,15 +23,16 @@ def plain_view(scene: Scene, view: View, times: int = 1) -> Scene:
     def warp(plane, flags, fill):
         return cv2.warpAffine(plane, matrix[:2], (width, height), flags=flags, borderValue=fill)
 
-    persons = [warp(mask, cv2.INTER_NEAREST, 0) for mask in scene.persons]
+    whole = slice(0, scene.ignored.shape[0]), slice(0, scene.ignored.shape[1])
+    persons = [PlacedMask(warp(mask.within(*whole), cv2.INTER_NEAREST, 0), 0, 0) for mask in scene.persons]
     return Scene(
         warp(scene.image, cv2.INTER_LINEAR, FILL_COLOR),
-        np.array(persons, np.uint8).reshape(-1, height, width),
+        tuple(persons),
         warp(scene.ignored, cv2.INTER_NEAREST, 1),
     )
 
 
-def mask_boxes(masks: NDArray[np.uint8]) -> NDArray[np.float32]:
+def mask_boxes(masks: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
     """Tight boxes ``(N, 4)`` in pixels of N masks; all zeros for an empty mask."""
     boxes = np.zeros((len(masks), 4), np.float32)
     for box, mask in zip(boxes, masks, strict=True):

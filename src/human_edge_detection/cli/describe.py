@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from human_edge_detection.cli.arguments.experiment import path_argument
+from human_edge_detection.files.strict_json import strict_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     described = describe(args.config, changes=collect(config_file=args.config_file, sets=args.sets))
     description = {**described.to_json(), "gflops_count": _OPERATIONS}
     if args.json:
-        sys.stdout.write(json.dumps(description, indent=2) + "\n")
+        sys.stdout.write(strict_json(description, indent=2) + "\n")
     else:
         _show(description)
     return 0

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from human_edge_detection.data.annotations.coco import AnnotatedImage, AnnotationSet, decode_mask
-from human_edge_detection.data.images.read import read_image, resample, resize
+from human_edge_detection.data.annotations.coco import AnnotatedImage, AnnotationSet
+from human_edge_detection.data.annotations.polygons_and_rle import PlacedMask, decode_inside_box
+from human_edge_detection.data.images.read import read_image, resampling_window, resize
 from human_edge_detection.data.views.augment import draw_view, fit_boxes, jitter_boxes, sample_seed
 from human_edge_detection.data.views.view import PeopleInView, view_images
 from human_edge_detection.experiments.schema.data import AugmentationConfig
@@ -49,13 +50,13 @@ class Scene(NamedTuple):
 
     Attributes:
         image: ``(H, W, 3)`` uint8 RGB.
-        persons: ``(P, H, W)`` uint8, 1 where a person is; persons may overlap.
+        persons: P masks inside their boxes; persons may overlap.
         ignored: ``(H, W)`` uint8, 1 in a crowd region, and on an image that is not exhaustively labelled outside every
             person's box; a person wins over it.
     """
 
     image: NDArray[np.uint8]
-    persons: NDArray[np.uint8]
+    persons: tuple[PlacedMask, ...]
     ignored: NDArray[np.uint8]
 
 
@@ -202,12 +203,10 @@ def read_scene(people: AnnotationSet, record: AnnotatedImage) -> Scene:
     """
     height, width = record.height, record.width
     image = read_image(people.images_dir / record.file_name, (height, width))
-    persons = np.zeros((len(record.persons), height, width), np.uint8)
-    for mask, person in zip(persons, record.persons, strict=True):
-        mask[:] = decode_mask(person.segmentation, height, width)
+    persons = tuple(decode_inside_box(person.segmentation, height, width) for person in record.persons)
     ignored = _unknown(record)
     for crowd in record.crowds:
-        ignored |= decode_mask(crowd.segmentation, height, width)
+        decode_inside_box(crowd.segmentation, height, width).add_to(ignored)
     return Scene(image, persons, ignored)
 
 
@@ -239,7 +238,10 @@ def roi_masks(
     masks = np.full((len(boxes), *size), BACKGROUND, np.uint8)
     anyone, ignored = _coverage(scene)
     for mask, box, number in zip(masks, boxes, targets, strict=True):
-        person, nothing, target = resample(np.stack([anyone, ignored, scene.persons[number] > 0]), box, size)
+        window = resampling_window(box, anyone.shape, size)
+        rows, columns = window.rows, window.columns
+        planes = [anyone[rows, columns], ignored[rows, columns], scene.persons[number].within(rows, columns)]
+        person, nothing, target = window.resample(np.stack(planes))
         mask[nothing >= 0.5] = IGNORE
         mask[person >= 0.5] = NON_TARGET
         mask[(person >= 0.5) & (target >= person / 2)] = TARGET
@@ -257,7 +259,9 @@ def person_mask(scene: Scene, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 def _coverage(scene: Scene) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Where anyone is, and where nobody is and the pixel does not count."""
-    anyone = np.asarray(scene.persons.any(axis=0))
+    anyone = np.zeros(scene.ignored.shape, bool)
+    for person in scene.persons:
+        person.add_to(anyone)
     return anyone, scene.ignored.astype(bool) & ~anyone
 
 

@@ -35,9 +35,11 @@ from human_edge_detection.data.annotations.polygons_and_rle import (
 )
 from human_edge_detection.data.annotations.statistics import Statistics, suggested_class_weights
 from human_edge_detection.data.dataset import Scene, read_scene, roi_masks
-from human_edge_detection.data.images.read import resize
+from human_edge_detection.data.images.metadata import without_personal_data
+from human_edge_detection.data.images.read import read_image_file, resize
 from human_edge_detection.data.views.augment import fit_boxes
 from human_edge_detection.errors import DataError
+from human_edge_detection.files.strict_json import count_not_finite, strict_json
 
 logger = logging.getLogger(__name__)
 
@@ -90,8 +92,8 @@ def prepare(
 ) -> Prepared:
     """Writes ``output/annotations``, ``output/images`` and ``output/statistics.json``; all or nothing.
 
-    Every annotation is checked and every image decoded. Images that keep their size are hard-linked, or
-    copied where that is impossible.
+    Every annotation is checked and every image decoded. No image file keeps personal metadata (GPS, EXIF, XMP,
+    comments). Those that keep their size and have none are hard-linked, or copied where that is impossible.
 
     Args:
         splits: By name of the split, for example ``train``; what is annotated as ``person`` is taken.
@@ -121,7 +123,7 @@ def prepare(
             "class_weights": weights,
             "class_weights_rule": _WEIGHTS_RULE,
         }
-        (building / STATISTICS_FILE).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        (building / STATISTICS_FILE).write_text(strict_json(report, indent=2) + "\n", encoding="utf-8")
         _put_in_place(building, output)
     except OSError as error:
         raise DataError(f"{output} cannot be written ({error}); free space or choose another folder") from error
@@ -203,7 +205,10 @@ def _write_split(
     file = root / "annotations" / f"instances_{split}_person.json"
     file.parent.mkdir(exist_ok=True)
     result: dict[str, Any] = {**kept_keys, "images": images, "annotations": annotations, "categories": category}
-    file.write_text(json.dumps(result) + "\n", encoding="utf-8")
+    not_finite = count_not_finite([result["images"], *kept_keys.values()])
+    if not_finite:
+        logger.warning("%s: %d numbers are NaN or infinite; written as null", people.file, not_finite)
+    file.write_text(strict_json(result) + "\n", encoding="utf-8")
     return statistics
 
 
@@ -231,7 +236,14 @@ def _place(
 ) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if size == (record.height, record.width):
-        _link_or_copy((people.images_dir / record.file_name).resolve(), target)
+        source = (people.images_dir / record.file_name).resolve()
+        content = read_image_file(source)
+        kept = without_personal_data(content)
+        if kept == content:
+            _link_or_copy(source, target)
+        else:
+            target.unlink(missing_ok=True)
+            target.write_bytes(kept)
     else:
         _encode(resize(image, size), target)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -101,7 +102,7 @@ def export_checkpoint(checkpoint: Path, *, output: Path | None = None, data: Spl
     logger.info("comparing with PyTorch on %s", people.images_dir)
     report = summarise(
         compare(content, student, cases),
-        onnx=destination.onnx,
+        onnx=os.path.relpath(destination.onnx, destination.parity.parent),
         checkpoint_sha256=trained.sha256,
         opset=OPSET,
         size_bytes=len(content),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -140,12 +139,12 @@ def _classes(output: Array) -> NDArray[np.int64]:
 
 
 def summarise(
-    cases: list[ParityCase], *, onnx: Path, checkpoint_sha256: str, opset: int, size_bytes: int
+    cases: list[ParityCase], *, onnx: str, checkpoint_sha256: str, opset: int, size_bytes: int
 ) -> ParityReport:
-    """The report of all cases: the largest difference and the smallest mask IoU."""
+    """The report of all cases: the largest difference and the smallest mask IoU; ``onnx`` as in the report."""
     difference = max(case.max_difference for case in cases)
     return ParityReport(
-        onnx=str(onnx),
+        onnx=onnx,
         checkpoint_sha256=checkpoint_sha256,
         opset=opset,
         size_bytes=size_bytes,

@@ -114,6 +114,7 @@ class ParityReport(Section):
     """What the export measured; parity.json."""
 
     onnx: str
+    """Relative to the folder of parity.json, so that it holds when the run is renamed."""
     checkpoint_sha256: str
     opset: int
     size_bytes: int

@@ -1,9 +1,10 @@
 """Headers of image files; damaged files are in tests/contract/test_bad_data.py."""
 
 import io
+import struct
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from human_edge_detection.data.images.header import MAX_PIXELS, ImageHeader, read_header
 from human_edge_detection.errors import DataError
@@ -68,3 +69,39 @@ def test_a_huge_image_is_refused_without_decoding_it():
     content = b"\xff\xd8\xff\xe0\x00\x02" + frame + b"\xff\xda\x00\x02" + b"\xff\xd9"
     with pytest.raises(DataError, match="expected 1 to"):
         read_header(content)
+
+
+def exif_block(order, kind, value):
+    """An EXIF block with one entry, whose value lies behind it where it takes more than four bytes."""
+    form = {3: "H", 4: "I", 5: "II", 6: "b", 7: "B", 8: "h", 9: "i", 10: "ii", 11: "f", 12: "d", 13: "I", 16: "Q"}
+    form |= {1: "B", 2: "B"}
+    numbers = (value, 1) if len(form[kind]) == 2 else (value,)
+    packed = struct.pack(order + form[kind], *numbers)
+    inline = packed.ljust(4, b"\0") if len(packed) <= 4 else struct.pack(order + "I", 26)
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IHHHI", 8, 1, ORIENTATION, kind, 1)
+    return b"Exif\0\0" + head + inline + struct.pack(order + "I", 0) + (packed if len(packed) > 4 else b"")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", [*range(1, 14), 16])
+@pytest.mark.parametrize("value", [0, 3, 6, 9])
+def test_an_orientation_of_any_type_is_read_as_pillow_reads_it(order, kind, value):
+    body = exif_block(order, kind, value)
+    content = encoded("JPEG")
+    content = content[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + content[2:]
+    with Image.open(io.BytesIO(content)) as image:
+        turned = ImageOps.exif_transpose(image)
+        orientation = image.getexif().get(ORIENTATION, 1)
+    header = read_header(content)
+    assert (header.width, header.height) == turned.size
+    if orientation in range(1, 9):
+        assert header.orientation == orientation
+    else:
+        assert header.orientation == 1
+
+
+def test_an_orientation_whose_value_lies_outside_of_the_block_is_none():
+    body = exif_block("<", 12, 6)[:-4]
+    content = encoded("JPEG")
+    content = content[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + content[2:]
+    assert read_header(content).orientation == 1

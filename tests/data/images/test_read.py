@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from human_edge_detection.data.images.read import read_image, read_shrunk, resample, resize
+from human_edge_detection.data.images.read import image_problem, read_image, read_shrunk, resample, resize
 from human_edge_detection.errors import DataError
 
 
@@ -116,3 +116,14 @@ def test_resample_of_the_whole_is_the_identity_and_growing_interpolates():
     grown = resample(planes, np.array([0, 0, 8, 6]), (24, 32))
     expected = [cv2.resize(plane, (32, 24), interpolation=cv2.INTER_LINEAR) for plane in planes]
     np.testing.assert_allclose(grown, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp"])
+@pytest.mark.parametrize("size", [(120, 4), (4, 120), (1, 1), (7, 7), (8, 8), (1, 300)])
+def test_thin_images_are_read_and_pass_the_scan_alike(tmp_path, suffix, size):
+    path = tmp_path / f"strip{suffix}"
+    cv2.imwrite(str(path), np.full((*size, 3), 90, np.uint8))
+    assert image_problem(path, size) is None
+    assert read_image(path, size).shape == (*size, 3)
+    image, factor = read_shrunk(path, size, 8.0)
+    assert image.shape[:2] == (-(-size[0] // factor), -(-size[1] // factor))

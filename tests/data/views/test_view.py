@@ -9,7 +9,7 @@ from plain_views import iou, mask_boxes, plain_view
 from pycocotools import mask as coco_mask
 
 from human_edge_detection.data.annotations.coco import read_annotations
-from human_edge_detection.data.annotations.polygons_and_rle import decode_mask
+from human_edge_detection.data.annotations.polygons_and_rle import PlacedMask, decode_mask
 from human_edge_detection.data.dataset import Scene, person_mask, read_scene, roi_masks
 from human_edge_detection.data.drawn.data_set import write_drawn_data
 from human_edge_detection.data.images.read import resize
@@ -61,7 +61,7 @@ def test_masks_and_boxes_are_as_at_full_size(drawn, augmentation, roi_iou, perso
     roi_ious, person_ious, areas, distances = [], [], [], []
     for index, seed in product(range(len(drawn.images)), range(2)):
         record, _, shown, scene = look(drawn, index, augmentation, seed)
-        expected, got = mask_boxes(scene.persons), shown.boxes * extent(record)
+        expected, got = mask_boxes([person.mask for person in scene.persons]), shown.boxes * extent(record)
         seen = expected[:, 2] > 0
         np.testing.assert_array_equal(got[:, 2] > 0, seen)
         distances += np.abs(expected - got)[seen].max(axis=1).tolist()
@@ -89,16 +89,17 @@ def test_polygons_are_followed_more_closely_than_by_masks_of_the_image(drawn, au
     for index, record in enumerate(drawn.images):
         _, view, shown, scene = look(drawn, index, augmentation)
         for number, person in enumerate(record.persons):
-            if not (isinstance(person.segmentation, list) and scene.persons[number].any()):
+            if not (isinstance(person.segmentation, list) and scene.persons[number].mask.any()):
                 continue
             polygons = [[4 * value for value in polygon] for polygon in person.segmentation]
-            large = decode_mask(polygons, 4 * record.height, 4 * record.width)[None]
-            whole = Scene(np.repeat(large[0, :, :, None], 3, axis=2), large, np.zeros_like(large[0]))
+            large = decode_mask(polygons, 4 * record.height, 4 * record.width)
+            white = np.repeat(large[:, :, None], 3, axis=2)
+            whole = Scene(white, (PlacedMask(large, 0, 0),), np.zeros_like(large))
             fine = plain_view(whole, replace(view, matrix=view.matrix @ scaling(1 / 4, 1 / 4)))
-            box = mask_boxes(fine.persons) / 4
+            box = mask_boxes([person.mask for person in fine.persons]) / 4
             distances.append(np.abs(shown.boxes[number] * extent(record) - box[0]).max())
             box = fit_boxes(box, (record.height, record.width))
-            alone, target = scene._replace(persons=scene.persons[[number]]), np.array([0])
+            alone, target = scene._replace(persons=(scene.persons[number],)), np.array([0])
             truth = roi_masks(fine, 4 * box, target, MASK)[0] == 1
             full_size.append(iou(roi_masks(alone, box, target, MASK)[0] == 1, truth))
             ours.append(iou(shown.roi_masks(box / extent(record), np.array([number]), MASK)[0] == 1, truth))
@@ -117,7 +118,10 @@ def test_people_lie_where_the_picture_shows_them(drawn):
         3,
     )
     scene = read_scene(drawn, record)
-    anyone = scene.persons.any(axis=0).astype(np.uint8) * 255
+    anyone = np.zeros_like(scene.ignored)
+    for person in scene.persons:
+        person.add_to(anyone)
+    anyone *= 255
     white = warp(anyone, scaling(*IMAGE[::-1]) @ view.matrix, IMAGE, (0,))
     assert iou(white > 127, shown.person_mask(IMAGE) == 1) > 0.96
 

@@ -8,7 +8,7 @@ go down the columns of an image (column-major order) and alternate between backg
 import math
 import reprlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,30 @@ Segmentation = list[list[float]] | dict[str, Any]
 """Polygons ``[[x, y, x, y, ...], ...]`` in pixels, or RLE ``{"size": [height, width], "counts": list or string}``."""
 Box = tuple[float, float, float, float]
 """``x1, y1, x2, y2`` in pixels."""
+
+
+class PlacedMask(NamedTuple):
+    """A mask inside a box of an image: ``mask (h, w)`` uint8, and the row and column of its first pixel."""
+
+    mask: NDArray[np.uint8]
+    top: int
+    left: int
+
+    def add_to(self, plane: NDArray[Any]) -> None:
+        """Sets what it covers in ``plane``, ``(H, W)`` of the whole image, to 1."""
+        part = plane[self.top : self.top + self.mask.shape[0], self.left : self.left + self.mask.shape[1]]
+        part[self.mask > 0] = 1
+
+    def within(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
+        """The part of the mask in these rows and columns of the image, 0 where it covers nothing."""
+        plane = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
+        top, bottom = (np.clip(y, rows.start, rows.stop) for y in (self.top, self.top + self.mask.shape[0]))
+        left, right = (np.clip(x, columns.start, columns.stop) for x in (self.left, self.left + self.mask.shape[1]))
+        plane[top - rows.start : bottom - rows.start, left - columns.start : right - columns.start] = self.mask[
+            top - self.top : bottom - self.top, left - self.left : right - self.left
+        ]
+        return plane
+
 
 MAX_OUTLINE = 2**22
 """Largest sum of the lengths of all polygons of one annotation, pixels."""
@@ -62,6 +86,24 @@ def decode_mask(segmentation: Segmentation, height: int, width: int) -> NDArray[
         return np.zeros((height, width), np.uint8)
     mask: NDArray[np.uint8] = coco_mask.decode(compress(segmentation, height, width))
     return mask
+
+
+def decode_inside_box(segmentation: Segmentation, height: int, width: int) -> PlacedMask:
+    """:func:`decode_mask` inside its bounding box: of all other pixels none is made."""
+    if not segmentation:
+        return PlacedMask(np.zeros((0, 0), np.uint8), 0, 0)
+    rle = compress(segmentation, height, width)
+    left, top, box_width, box_height = (int(value) for value in coco_mask.toBbox(rle))
+    counts = rle["counts"]
+    # 1. Where each run ends, in the order of pixels down the columns.
+    ends = np.cumsum(_decode_counts(counts if isinstance(counts, str) else counts.decode()))
+    # 2. What of it lies in the columns of the box.
+    start, stop = left * height, (left + box_width) * height
+    lengths = np.diff(np.clip(ends, start, stop), prepend=start)
+    values = (np.arange(len(ends)) % 2).astype(np.uint8)  # runs alternate, background first
+    columns = np.repeat(values, lengths).reshape(box_width, height)
+    # 3. The rows of the box.
+    return PlacedMask(np.ascontiguousarray(columns.T[top : top + box_height]), top, left)
 
 
 def mask_area_and_box(segmentation: Segmentation, height: int, width: int) -> tuple[int, Box]:

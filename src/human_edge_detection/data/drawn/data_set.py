@@ -31,6 +31,7 @@ from human_edge_detection.data.drawn.scenery import draw_background, draw_distra
 from human_edge_detection.data.images.read import resize
 from human_edge_detection.errors import DataError
 from human_edge_detection.experiments.schema.data import DRAWN_VERSION
+from human_edge_detection.files.strict_json import strict_json
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ def write_drawn_data(
     try:
         for split, (name, count) in enumerate((("train", train_images), ("val", val_images))):
             _write_split(building, name, count, image_size, (seed, split))
-        (building / _PARAMETERS_FILE).write_text(json.dumps(asdict(parameters)) + "\n", encoding="utf-8")
+        (building / _PARAMETERS_FILE).write_text(strict_json(asdict(parameters)) + "\n", encoding="utf-8")
         building.chmod(0o755)
         building.replace(root)
     except OSError as error:
@@ -148,7 +149,7 @@ def _write_split(root: Path, split: str, count: int, size: tuple[int, int], seed
     }
     file = root / "annotations" / f"instances_{split}_person.json"
     file.parent.mkdir(exist_ok=True)
-    file.write_text(json.dumps(data) + "\n", encoding="utf-8")
+    file.write_text(strict_json(data) + "\n", encoding="utf-8")
 
 
 def draw_image(

@@ -26,8 +26,13 @@ _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 """JPEG markers of a frame header (SOF), which holds the size; the three left out are no frame headers."""
 _TEMPORARY = 0x01
 """JPEG marker (TEM) that, like the start of an image, has no body."""
-_ORIENTATION_TAG, _SHORT = 0x0112, 3
-"""EXIF: number of the orientation's tag, and type code of a 16-bit integer."""
+ORIENTATION_TAG = 0x0112
+"""EXIF: number of the orientation's tag."""
+_NUMBERS = {3: "H", 4: "I", 5: "II", 6: "b", 8: "h", 9: "i", 10: "ii", 11: "f", 12: "d", 13: "I", 16: "Q"}
+"""EXIF: types of a number by their code, as `struct` calls them; those that Pillow takes an orientation from. The
+standard wants 3, a 16-bit integer; a byte (1) is no number for Pillow, and it turns no such image."""
+_INLINE_BYTES = 4
+"""EXIF: a longer value lies elsewhere in the block, and its position in its place."""
 
 
 class ImageHeader(NamedTuple):
@@ -183,13 +188,23 @@ def _orientation(tiff: bytes) -> int:
     try:
         (start,) = struct.unpack_from(order + "I", tiff, 4)
         (count,) = struct.unpack_from(order + "H", tiff, start)
-        for number in range(count):
-            tag, kind, _, value = struct.unpack_from(order + "HHIH", tiff, start + 2 + 12 * number)
-            if tag == _ORIENTATION_TAG and kind == _SHORT:
-                return value if 1 <= value <= 8 else 1
+        for entry in range(start + 2, start + 2 + 12 * count, 12):
+            tag, kind, number = struct.unpack_from(order + "HHI", tiff, entry)
+            if tag == ORIENTATION_TAG and kind in _NUMBERS and number:
+                return _orientation_number(tiff, order, kind, entry + 8, number)
     except struct.error:  # the block ends too early; viewers show such an image as it is stored
         pass
     return 1
+
+
+def _orientation_number(tiff: bytes, order: str, kind: int, position: int, number: int) -> int:
+    """The first of ``number`` values of type ``kind``, which lie or are pointed at at ``position``; 1 when unknown."""
+    form = order + _NUMBERS[kind]
+    if struct.calcsize(form) * number > _INLINE_BYTES:
+        (position,) = struct.unpack_from(order + "I", tiff, position)
+    numerator, *denominator = struct.unpack_from(form, tiff, position)
+    value = numerator / (denominator[0] or 1) if denominator else numerator
+    return int(value) if value in range(1, 9) else 1
 
 
 _PARSERS: dict[bytes, Callable[[bytes], ImageHeader]] = {

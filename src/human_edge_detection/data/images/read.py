@@ -1,7 +1,7 @@
 """Reads image files, and resizes and resamples images."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -21,6 +21,8 @@ _DECODE_MODES = {
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
 """OpenCV's decoding mode for each factor by which width and height are divided."""
+_MIN_SIDE_PX = 8
+"""Below this OpenCV makes no image at all at an eighth of the size, of formats other than JPEG."""
 
 
 def read_image(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
@@ -98,18 +100,28 @@ def image_problem(path: Path, size: tuple[int, int]) -> str | None:
     """
     try:
         content, header = _read_whole(path, size)
-        _decode(content, header, cv2.IMREAD_REDUCED_COLOR_8)
+        is_thin = min(header.height, header.width) < _MIN_SIDE_PX
+        _decode(content, header, cv2.IMREAD_COLOR if is_thin else cv2.IMREAD_REDUCED_COLOR_8)
     except DataError as error:
         return str(error)
     return None
 
 
-def _read_whole(path: Path, size: tuple[int, int] | None) -> tuple[bytes, ImageHeader]:
-    """The bytes of a complete image file and its header; refuses a size other than ``size`` (height, width)."""
+def read_image_file(path: Path) -> bytes:
+    """The bytes of an image file.
+
+    Raises:
+        DataError: It cannot be read; the message lacks its subject.
+    """
     try:
-        content = read_regular_file(path, max_bytes=_MAX_BYTES)
+        return read_regular_file(path, max_bytes=_MAX_BYTES)
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror}); put the file there") from None
+
+
+def _read_whole(path: Path, size: tuple[int, int] | None) -> tuple[bytes, ImageHeader]:
+    """The bytes of a complete image file and its header; refuses a size other than ``size`` (height, width)."""
+    content = read_image_file(path)
     header = read_header(content)
     if size is not None and (header.height, header.width) != size:
         raise DataError(
@@ -174,10 +186,29 @@ def resample(planes: NDArray[Any], box: NDArray[Any], size: tuple[int, int]) -> 
     Returns:
         ``(C, height, width)`` float32.
     """
-    rows, row_weights = _window_weights(box[1], box[3], planes.shape[1], size[0])
-    columns, column_weights = _window_weights(box[0], box[2], planes.shape[2], size[1])
-    part = planes[:, rows, columns].astype(np.float32)
-    return (row_weights @ part @ column_weights.T).astype(np.float32, copy=False)
+    window = resampling_window(box, (planes.shape[1], planes.shape[2]), size)
+    return window.resample(planes[:, window.rows, window.columns])
+
+
+class ResamplingWindow(NamedTuple):
+    """What of an image is looked at, k rows and l columns, and weights ``(height, k)`` and ``(width, l)`` of it."""
+
+    rows: slice
+    columns: slice
+    row_weights: NDArray[np.float32]
+    column_weights: NDArray[np.float32]
+
+    def resample(self, part: NDArray[Any]) -> NDArray[np.float32]:
+        """``part``, ``(C, k, l)`` of the window, as ``(C, height, width)``."""
+        resampled = self.row_weights @ part.astype(np.float32) @ self.column_weights.T
+        return resampled.astype(np.float32, copy=False)
+
+
+def resampling_window(box: NDArray[Any], full_size: tuple[int, int], size: tuple[int, int]) -> ResamplingWindow:
+    """How :func:`resample` makes ``size`` (height, width) of ``box`` in an image of ``full_size`` (height, width)."""
+    rows, row_weights = _window_weights(box[1], box[3], full_size[0], size[0])
+    columns, column_weights = _window_weights(box[0], box[2], full_size[1], size[1])
+    return ResamplingWindow(rows, columns, row_weights, column_weights)
 
 
 def _window_weights(start: float, end: float, length: int, count: int) -> tuple[slice, NDArray[np.float32]]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
+from human_edge_detection.files.strict_json import strict_json
 from human_edge_detection.files.write import delete, make_folder, write_atomically
 
 logger = logging.getLogger(__name__)
@@ -103,9 +102,5 @@ def write_metrics(metrics_file: Path, history: Iterable[Mapping[str, object]]) -
     Raises:
         StorageError: It cannot be written.
     """
-    lines = (json.dumps({name: _plain(value) for name, value in record.items()}) for record in history)
+    lines = (strict_json(dict(record)) for record in history)
     write_atomically(metrics_file, "".join(f"{line}\n" for line in lines).encode())
-
-
-def _plain(value: object) -> object:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

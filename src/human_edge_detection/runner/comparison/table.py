@@ -236,7 +236,7 @@ def _row(record: Record, others: _Others, metrics: Sequence[str]) -> Row:
         "gain_over_control": _gain(record, others),
         "seconds": reported("seconds"),
         "images_per_second": reported("images_per_second"),
-        "onnx": getattr(parity, "onnx", None),
+        "onnx": None if parity is None else str(record.paths.onnx),
         "parity_max_difference": getattr(parity, "max_difference", None),
         "parity_mask_iou": getattr(parity, "mask_iou", None),
     }

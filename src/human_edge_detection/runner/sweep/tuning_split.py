@@ -19,6 +19,7 @@ from human_edge_detection.experiments.schema.base import Section
 from human_edge_detection.experiments.schema.data import DataConfig
 from human_edge_detection.files.data_folder import SplitPaths, find_split
 from human_edge_detection.files.read import read_regular_file
+from human_edge_detection.files.strict_json import strict_json
 from human_edge_detection.files.write import write_atomically
 from human_edge_detection.runner.execution.sample_data import draw_sample_data
 from human_edge_detection.runs.paths import sample_data_dir
@@ -100,7 +101,7 @@ class TuningSplit:
             return
         kept, held_out = split(_read(annotations, content))
         for name, part in (("train", kept), ("tuning", held_out)):
-            write_atomically(self.folder / f"{name}.json", json.dumps(part).encode())
+            write_atomically(self.folder / f"{name}.json", strict_json(part).encode())
         write_atomically(made_of, _MadeOf(file=str(annotations), sha256=digest).model_dump_json().encode())
         logger.info(
             "tuning split: %d training images, %d held out to choose on",
