@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from human_edge_detection.data.annotations.columns import AnnotatedImages
+from human_edge_detection.data.annotations.findings import Finding
 from human_edge_detection.data.annotations.polygons_and_rle import shorten
 from human_edge_detection.errors import DataError
 
@@ -36,6 +37,7 @@ class AnnotationSet:
         images: The images that can be used.
         sha256: Of the bytes of the annotation file, or of the packed annotations where there is none.
         skipped: The images that were left out.
+        findings: What is suspicious in the file as a whole; each was said in a warning.
         drawn: The ids of ``images`` where these were drawn at random from the file; None: all of it is used.
     """
 
@@ -44,6 +46,7 @@ class AnnotationSet:
     images: AnnotatedImages
     sha256: str
     skipped: tuple[BadImage, ...] = ()
+    findings: tuple[Finding, ...] = ()
     drawn: tuple[int, ...] | None = None
 
     @property

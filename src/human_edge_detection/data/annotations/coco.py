@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple, TypeVar
 
@@ -22,9 +22,11 @@ from human_edge_detection.data.annotations.columns import (
     AnnotationColumns,
     PersonAnnotation,
 )
+from human_edge_detection.data.annotations.findings import settle
 from human_edge_detection.data.annotations.index import Index, open_index, write_index
-from human_edge_detection.data.annotations.person_checks import integer, pack_people
+from human_edge_detection.data.annotations.person_checks import integer, pack_people, person_entries
 from human_edge_detection.data.annotations.polygons_and_rle import decode_mask, shorten
+from human_edge_detection.data.annotations.whole_file import judge_file
 from human_edge_detection.data.images.header import MAX_PIXELS
 from human_edge_detection.errors import DataError
 from human_edge_detection.files.read import hash_regular_file, is_file, read_regular_file
@@ -114,7 +116,9 @@ def read_split(annotation_file: Path, images_dir: Path) -> CocoSplit:
 
 def _usable(people: AnnotationSet, index: Index, skip_bad: bool) -> AnnotationSet:
     """``people`` after warnings for the findings in ``index``; what cannot be used is refused or left out."""
+    settle(people.file, index.whole)
     index.findings.warn(people.file)
+    people = replace(people, findings=index.whole)
     bad = index.findings.malformed
     if bad and not skip_bad:
         raise refusal(people, bad)
@@ -148,7 +152,9 @@ def _read_packed(file: Path) -> tuple[str, Index]:
 def _pack(source: Path, data: dict[str, Any]) -> Index:
     """Checks and packs the annotations of a COCO object that comes from ``source``."""
     try:
-        return Index(*pack_people(data, _images_by_id(data)))
+        packed, findings = pack_people(data, _images_by_id(data))
+        persons = [entry for _, entry in person_entries(data)]
+        return Index(packed, findings, judge_file(data, packed, persons))
     except DataError as error:
         raise DataError(f"{source}: {error}") from None
 
