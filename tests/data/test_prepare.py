@@ -83,7 +83,7 @@ def test_own_output_is_replaced_and_other_folders_are_left_alone(splits, tmp_pat
 def test_damaged_image_leaves_nothing_behind(splits, tmp_path):
     (splits["val"].images_dir / "b.png").write_bytes(b"<html>")
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(DataError, match=r"b\.png is not an image"):
+    with pytest.raises(DataError, match=r"b\.png' \(is not an image"):
         prepare(splits, tmp_path / "out", Preparation())
     assert sorted(tmp_path.iterdir()) == before
 

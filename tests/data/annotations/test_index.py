@@ -190,14 +190,14 @@ def test_what_is_said_of_the_annotations_is_said_each_time(write_coco, caplog, p
 
 def test_malformed_annotations_are_refused_and_skipped_from_an_index_too(write_coco, packings: list[Path]) -> None:
     def edit(data: dict[str, Any]) -> None:
-        data["annotations"][3].update(id=9, category_id=4)
+        data["annotations"][3].update(id=9, category_id=4, segmentation="none")
 
     paths, errors = write_coco(edit), []
     for _ in range(2):
         with pytest.raises(DataError) as error:
             read_annotations(*paths)
         errors.append(str(error.value))
-    assert "'b.png' (annotation 9 of image 8: segmentation is a NoneType" in errors[0]
+    assert "'b.png' (annotation 9 of image 8: segmentation is a str" in errors[0]
     assert errors[0] == errors[1]
     people = read_annotations(*paths, skip_bad=True)
     assert people.images.file_names == ["a.png"]
