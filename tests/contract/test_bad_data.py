@@ -47,12 +47,12 @@ from human_edge_detection.data.annotations.coco import decode_mask, read_annotat
 from human_edge_detection.data.annotations.annotation_set import refusal
 from human_edge_detection.data.annotations.coco import read_annotations
 from human_edge_detection.data.images.read import read_image
-from human_edge_detection.data.annotations.scan import bad_samples
+from human_edge_detection.data.annotations.scan import scan_images
 from human_edge_detection.errors import DataError
 
 def use(folder):
     people = read_annotations(folder / "people.json", folder / "images")
-    bad = bad_samples(people)
+    bad = scan_images(people).bad
     for image in people.images:
         path, size = people.images_dir / image.file_name, (image.height, image.width)
         try:

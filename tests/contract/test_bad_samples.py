@@ -53,7 +53,7 @@ def test_sample_data_are_not_scanned(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def fail(*_: object, **__: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("human_edge_detection.engine.build.bad_samples", fail)
+    monkeypatch.setattr("human_edge_detection.engine.build.scan_images", fail)
     sample = SampleDataConfig(train_images=4, val_images=2, image_size=(64, 64))
     splits = read_splits(DataConfig(sample=sample), tmp_path / "sample", seed=0)
     assert len(splits.train.images) == 4

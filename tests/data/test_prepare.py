@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from human_edge_detection.data.annotations.coco import check_annotations, decode_mask, read_annotations, read_split
-from human_edge_detection.data.annotations.statistics import suggested_class_weights
 from human_edge_detection.data.images.read import read_image
 from human_edge_detection.data.prepare import Preparation, prepare
+from human_edge_detection.data.statistics import suggested_class_weights
 from human_edge_detection.errors import DataError
 from human_edge_detection.files.data_folder import find_split
 
@@ -85,7 +85,7 @@ def test_own_output_is_replaced_and_other_folders_are_left_alone(splits, tmp_pat
 def test_damaged_image_leaves_nothing_behind(splits, tmp_path):
     (splits["val"].images_dir / "b.png").write_bytes(b"<html>")
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(DataError, match=r"b\.png is not an image"):
+    with pytest.raises(DataError, match=r"b\.png' \(is not an image"):
         prepare(splits, tmp_path / "out", Preparation())
     assert sorted(tmp_path.iterdir()) == before
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypedDict, Unpack
 
 from human_edge_detection.api.request import check_choice
 from human_edge_detection.errors import ConfigError
@@ -26,6 +26,37 @@ VAL_FRACTION: Final = 0.2
 """Of a data root without a validation split."""
 
 
+_MENDING_CHOICES: Final = {
+    "boxes": ("given", "from_masks"),
+    "exif": ("shown", "stored"),
+    "outlines": ("pixels", "fractions", "percent"),
+    "duplicates": ("keep", "drop"),
+    "on_bad_sample": ("error", "skip"),
+}
+"""The default first."""
+
+
+class MendingOptions(TypedDict, total=False):
+    """What to do about data that are wrong as a whole, or not whole.
+
+    Attributes:
+        boxes: Take boxes as given, or those around the masks.
+        exif: Annotations were drawn on images as they are shown, or as they are stored, without their EXIF turn.
+        outlines: Unit of the polygons: pixels, or fractions or percent of the image's sides.
+        duplicates: Keep what is given twice, or leave out copies of persons and images, and images of train that val
+            or test have too.
+        on_bad_sample: An image that cannot be used is an error, or is left out and listed in ``prepare_report.json``.
+        only_present: Take only the images whose file is there.
+    """
+
+    boxes: Literal["given", "from_masks"]
+    exif: Literal["shown", "stored"]
+    outlines: Literal["pixels", "fractions", "percent"]
+    duplicates: Literal["keep", "drop"]
+    on_bad_sample: Literal["error", "skip"]
+    only_present: bool
+
+
 def prepare_data(
     data_root: str | Path | None = None,
     *,
@@ -35,11 +66,12 @@ def prepare_data(
     format: str = AUTO,
     category: str | None = None,
     val_fraction: float | None = None,
-    crowds: Literal["ignore", "remove"] = "ignore",
+    crowds: Literal["ignore", "remove", "person"] = "ignore",
     exhaustive: bool = True,
     max_images: int | None = None,
     max_side: int | None = None,
     seed: int = 0,
+    **mending: Unpack[MendingOptions],
 ) -> Prepared:
     """Makes a data folder of persons out of COCO, YOLO, LabelMe, Roboflow or CVAT data: checked, shrunk, counted.
 
@@ -52,11 +84,12 @@ def prepare_data(
         category: Categories that are persons, joined by commas, in upper or lower case; None: ``person``.
         val_fraction: Share of the images that become a validation split where there is none; None: 0.2 of a
             ``data_root``; 0: none.
-        crowds: Keep crowd regions, which training ignores, or remove them: background then.
+        crowds: Keep crowd regions, which training ignores, remove them: background then, or take each as one person.
         exhaustive: False: not all people are annotated, so what lies outside every box is unknown, not background.
         max_images: Most images of a split, chosen at random.
         max_side: Longest side in pixels; larger images are shrunk.
         seed: Of subset and validation split.
+        **mending: What to do about data that are wrong as a whole, or not whole: see :class:`MendingOptions`.
 
     Raises:
         ConfigError: The arguments contradict each other or are out of range.
@@ -66,15 +99,14 @@ def prepare_data(
         prepared = hed.prepare_data("downloads/people_yolo", output="data", max_side=640)
         print(prepared.statistics["train"].persons, prepared.class_weights)
     """
-    for name, value, smallest in (("max_images", max_images, 1), ("max_side", max_side, 16), ("seed", seed, 0)):
-        if value is not None and value < smallest:
-            raise ConfigError(f"--{name}: must be at least {smallest}, got {value}")
-    if val_fraction is not None and not 0 <= val_fraction < 1:
-        raise ConfigError(f"--val_fraction: must be from 0 to below 1, got {val_fraction}")
-    check_choice("crowds", crowds, ("ignore", "remove"))
+    _check_numbers(val_fraction, max_images=(max_images, 1), max_side=(max_side, 16), seed=(seed, 0))
+    check_choice("crowds", crowds, ("ignore", "remove", "person"))
+    for name, choices in _MENDING_CHOICES.items():
+        check_choice(name, str(mending.get(name, choices[0])), choices)
 
     from human_edge_detection.data.formats.categories import choose_categories
     from human_edge_detection.data.formats.splits import SPLITS
+    from human_edge_detection.data.judgement.whole_split import Mending
     from human_edge_detection.data.prepare import Preparation, prepare
 
     found = _read(data_root, {"train": train, "val": val}, format)
@@ -83,9 +115,17 @@ def prepare_data(
     fraction = VAL_FRACTION if val_fraction is None and data_root is not None else val_fraction
     splits = _with_validation(found.dataset.persons(persons), fraction, seed, asked=val_fraction is not None)
     ordered: dict[str, CocoSplit] = {name: splits[name] for name in SPLITS if name in splits}
-    return prepare(
-        ordered, Path(output), Preparation(crowds, max_images, max_side, seed, exhaustive=exhaustive), _track
-    )
+    preparation = Preparation(crowds, max_images, max_side, seed, exhaustive=exhaustive, mending=Mending(**mending))
+    return prepare(ordered, Path(output), preparation, _track)
+
+
+def _check_numbers(val_fraction: float | None, **given: tuple[int | None, int]) -> None:
+    """Refuses numbers below the smallest that makes sense, which stands with each."""
+    for name, (value, smallest) in given.items():
+        if value is not None and value < smallest:
+            raise ConfigError(f"--{name}: must be at least {smallest}, got {value}")
+    if val_fraction is not None and not 0 <= val_fraction < 1:
+        raise ConfigError(f"--val_fraction: must be from 0 to below 1, got {val_fraction}")
 
 
 def _read(data_root: str | Path | None, files: dict[str, Files | None], format_: str) -> Recognised:

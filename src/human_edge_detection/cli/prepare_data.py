@@ -41,18 +41,58 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, metavar="DIR", required=True, help="folder to make")
     parser.add_argument(
         "--crowds",
-        choices=("ignore", "remove"),
+        choices=("ignore", "remove", "person"),
         default="ignore",
-        help="keep crowd regions, which training ignores, or remove them: background then (ignore)",
+        help="crowd regions: keep them, which training ignores; remove them: background then; or take each as one "
+        "person, as CVAT writes persons that were drawn with a brush (ignore)",
     )
     parser.add_argument(
         "--not_exhaustive",
         action="store_true",
         help="some persons are not annotated: outside of the boxes, nothing is taken for background",
     )
+    _add_mending(parser)
     parser.add_argument("--max_images", type=int, metavar="N", help="most images of a split, drawn at random")
     parser.add_argument("--max_side", type=int, metavar="N", help="shrink images whose longer side exceeds N pixels")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of subset and validation split (0)")
+
+
+def _add_mending(parser: argparse.ArgumentParser) -> None:
+    """Flags for data sets that are wrong as a whole, or not whole."""
+    parser.add_argument(
+        "--boxes",
+        choices=("given", "from_masks"),
+        default="given",
+        help="take boxes as given, or those around the masks (given)",
+    )
+    parser.add_argument(
+        "--exif",
+        choices=("shown", "stored"),
+        default="shown",
+        help="annotations were drawn on images as they are shown, or as they are stored, by a tool that ignores the "
+        "EXIF orientation: they are turned then (shown)",
+    )
+    parser.add_argument(
+        "--outlines",
+        choices=("pixels", "fractions", "percent"),
+        default="pixels",
+        help="unit of polygons: pixels, or fractions or percent of the image's sides (pixels)",
+    )
+    parser.add_argument(
+        "--duplicates",
+        choices=("keep", "drop"),
+        default="keep",
+        help="drop: leave out copies of persons and images, and images of train that val or test have too (keep)",
+    )
+    parser.add_argument(
+        "--on_bad_sample",
+        choices=("error", "skip"),
+        default="error",
+        help="an image that cannot be used is an error, or is left out and listed in prepare_report.json (error)",
+    )
+    parser.add_argument(
+        "--only_present", action="store_true", help="take only the images whose file is there, as of a partial download"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -72,6 +112,12 @@ def run(args: argparse.Namespace) -> int:
         max_side=args.max_side,
         seed=args.seed,
         exhaustive=not args.not_exhaustive,
+        boxes=args.boxes,
+        exif=args.exif,
+        outlines=args.outlines,
+        duplicates=args.duplicates,
+        on_bad_sample=args.on_bad_sample,
+        only_present=args.only_present,
     )
     _show(prepared, args.output)
     return 0
@@ -100,6 +146,9 @@ def _show(prepared: Prepared, output: Path) -> None:
     }
     for number, name in enumerate(("background", "target", "non-target")):
         rows[f"roi pixels: {name}"] = [f"{one.class_shares[number]:.1%}" for one in counted]
+    rows["findings"] = [
+        ", ".join(dict.fromkeys(one.kind for one in found)) or "none" for found in prepared.findings.values()
+    ]
     for name, values in rows.items():
         table.add_row(name, *values)
     Console().print(table)

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,9 +20,9 @@ from human_edge_detection.data.annotations.coco import (
     AnnotationSet,
     CocoSplit,
     PersonAnnotation,
-    check_annotations,
 )
 from human_edge_detection.data.annotations.columns import AnnotatedImages
+from human_edge_detection.data.annotations.dataset_findings import Finding
 from human_edge_detection.data.annotations.person_checks import person_entries
 from human_edge_detection.data.annotations.polygons_and_rle import (
     Box,
@@ -33,10 +33,11 @@ from human_edge_detection.data.annotations.polygons_and_rle import (
     mask_area_and_box,
     whole_pixels,
 )
-from human_edge_detection.data.annotations.statistics import Statistics, suggested_class_weights
 from human_edge_detection.data.dataset import Scene, read_scene, roi_masks
 from human_edge_detection.data.images.metadata import without_personal_data
 from human_edge_detection.data.images.read import read_image_file, resize
+from human_edge_detection.data.judgement.whole_split import JudgedSplit, Mending, judge_all
+from human_edge_detection.data.statistics import Statistics, suggested_class_weights
 from human_edge_detection.data.views.augment import fit_boxes
 from human_edge_detection.errors import DataError
 from human_edge_detection.files.strict_json import count_not_finite, strict_json
@@ -44,9 +45,10 @@ from human_edge_detection.files.strict_json import count_not_finite, strict_json
 logger = logging.getLogger(__name__)
 
 STATISTICS_FILE = "statistics.json"
+REPORT_FILE = "prepare_report.json"
 _MADE_BY = "hed prepare-data"
 _WEIGHTS_RULE = "inverse square root of the roi pixel shares of the first split, scaled to a mean of 1"
-_OUTPUT_ENTRIES = {"annotations", "images", STATISTICS_FILE}
+_OUTPUT_ENTRIES = {"annotations", "images", STATISTICS_FILE, REPORT_FILE}
 _ROI_SIZE = (80, 60)
 _JPEG = (".jpg", ".jpeg")
 _JPEG_QUALITY = 95
@@ -60,27 +62,30 @@ class Preparation:
     """What to do.
 
     Attributes:
-        crowds: Keep crowd regions, which training ignores, or remove them: their pixels are then background. The boxes
-            of persons without a mask are kept.
+        crowds: Keep crowd regions, which training ignores, remove them: their pixels are then background, or take each
+            as a person. The boxes of persons without a mask are kept.
         exhaustive: Every person of an image is annotated, unless ``exhaustive: false`` stands with the image; False: of
             no image that is said.
         max_images: Most images of a split, chosen at random; None for all.
         max_side: Longest side of an image in pixels, larger ones are shrunk; None to leave them.
         seed: Seed of the choice.
+        mending: What is done about a data set that is wrong as a whole.
     """
 
-    crowds: Literal["ignore", "remove"] = "ignore"
+    crowds: Literal["ignore", "remove", "person"] = "ignore"
     max_images: int | None = None
     max_side: int | None = None
     seed: int = 0
     exhaustive: bool = True
+    mending: Mending = field(default_factory=Mending)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What was made: statistics by split, and the class weights that the first split suggests."""
+    """What was made: statistics and findings by split, and the class weights that the first split suggests."""
 
     statistics: Mapping[str, Statistics]
+    findings: Mapping[str, tuple[Finding, ...]]
     class_weights: list[float]
 
 
@@ -90,10 +95,11 @@ def prepare(
     preparation: Preparation,
     track: Track = lambda records, split, count: records,
 ) -> Prepared:
-    """Writes ``output/annotations``, ``output/images`` and ``output/statistics.json``; all or nothing.
+    """Writes the folder ``output``: annotations, images, ``statistics.json``, ``prepare_report.json``; all or nothing.
 
-    Every annotation is checked and every image decoded. No image file keeps personal metadata (GPS, EXIF, XMP,
-    comments). Those that keep their size and have none are hard-linked, or copied where that is impossible.
+    Every annotation is checked, each split is judged as a whole, and every image decoded. No image file keeps personal
+    metadata (GPS, EXIF, XMP, comments). Those that keep their size and have none are hard-linked, or copied where that
+    is impossible.
 
     Args:
         splits: By name of the split, for example ``train``; what is annotated as ``person`` is taken.
@@ -107,13 +113,13 @@ def prepare(
     _check_output(output, splits)
     if not preparation.exhaustive:
         splits = {name: _not_exhaustive(split) for name, split in splits.items()}
-    people = {name: check_annotations(split) for name, split in splits.items()}
+    judged = judge_all(splits, preparation.mending, crowds_are_persons=preparation.crowds == "person")
     output.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".tmp", dir=output.parent))
     try:
         statistics = {
-            name: _write_split(building, name, people[name], split.data, preparation, track)
-            for name, split in splits.items()
+            name: _write_split(building, name, one.people, one.split.data, preparation, track)
+            for name, one in judged.items()
         }
         weights = suggested_class_weights(next(iter(statistics.values())).class_shares)
         report = {
@@ -124,12 +130,29 @@ def prepare(
             "class_weights_rule": _WEIGHTS_RULE,
         }
         (building / STATISTICS_FILE).write_text(strict_json(report, indent=2) + "\n", encoding="utf-8")
+        (building / REPORT_FILE).write_text(strict_json(_report(judged), indent=2) + "\n", encoding="utf-8")
         _put_in_place(building, output)
     except OSError as error:
         raise DataError(f"{output} cannot be written ({error}); free space or choose another folder") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    return Prepared(statistics, weights)
+    return Prepared(statistics, {name: one.people.findings for name, one in judged.items()}, weights)
+
+
+def _report(judged: Mapping[str, JudgedSplit]) -> dict[str, Any]:
+    """What was found about each split, and what is not in it."""
+    return {
+        "made_by": _MADE_BY,
+        "splits": {
+            name: {
+                "source": str(one.split.source),
+                "findings": [finding._asdict() for finding in one.people.findings],
+                "left_out_images": [sample._asdict() for sample in one.people.skipped],
+                "dropped_copies": dict(one.dropped),
+            }
+            for name, one in judged.items()
+        },
+    }
 
 
 def _not_exhaustive(split: CocoSplit) -> CocoSplit:
@@ -151,7 +174,9 @@ def _check_output(output: Path, splits: Mapping[str, CocoSplit]) -> None:
 
 def _is_own(output: Path) -> bool:
     """Whether the folder holds what this module wrote, and nothing else at its top."""
-    if {entry.name for entry in output.iterdir()} != _OUTPUT_ENTRIES:
+    if _OUTPUT_ENTRIES - {entry.name for entry in output.iterdir()} - {REPORT_FILE}:
+        return False
+    if {entry.name for entry in output.iterdir()} - _OUTPUT_ENTRIES:
         return False
     try:
         report = json.loads((output / STATISTICS_FILE).read_bytes())
@@ -196,7 +221,7 @@ def _write_split(
         crowds = [entry for entry in written if entry["iscrowd"]]
         areas = [entry["area"] for entry in persons]
         statistics.add(areas, len(crowds), _roi_masks(scene, record), exhaustive=record.exhaustive)
-        images.append({**entries[record.id], "height": size[0], "width": size[1]})
+        images.append({**entries[record.id], "file_name": record.file_name, "height": size[0], "width": size[1]})
         annotations += persons + crowds
     if not statistics.persons:
         raise DataError(f"{people.file}: no persons in the {len(chosen)} images chosen; give a larger --max_images")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,9 +18,11 @@ from human_edge_detection.advanced.knowledge_distillation import DistillationLos
 from human_edge_detection.advanced.weights.encoder_weights import load_encoder_weights
 from human_edge_detection.data.annotations.annotation_set import draw_images, refusal, without
 from human_edge_detection.data.annotations.coco import AnnotationSet, read_annotations
-from human_edge_detection.data.annotations.scan import bad_samples
+from human_edge_detection.data.annotations.dataset_findings import settle
+from human_edge_detection.data.annotations.scan import Scan, scan_images
 from human_edge_detection.data.dataset import PersonDataset, SoftLabelSource
 from human_edge_detection.data.drawn.data_set import write_drawn_data
+from human_edge_detection.data.judgement.images import judge_images, judge_splits
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.schema.data import DataConfig, SampleDataConfig
 from human_edge_detection.experiments.schema.distillation import DistillationConfig
@@ -159,10 +162,11 @@ def read_splits(config: DataConfig, sample_root: Path, *, seed: int, scan_cache:
         return Splits(draw_images(read_annotations(*train), most, seed=seed), read_annotations(*val))
     cache_of = {split: scan_cache and scan_cache.with_stem(f"{scan_cache.stem}_{split}") for split in Splits._fields}
     skip = config.on_bad_sample == "skip"
-    return Splits(
-        read_split(train, cache_of["train"], skip=skip, most=most, seed=seed),
-        read_split(val, cache_of["val"], skip=skip),
-    )
+    first, first_scan = _scanned(train, cache_of["train"], skip=skip, most=most, seed=seed)
+    second, second_scan = _scanned(val, cache_of["val"], skip=skip)
+    common = judge_splits(("train", "val"), (first, second), (first_scan, second_scan))
+    settle(second.file, common)
+    return Splits(first, replace(second, findings=(*second.findings, *common)))
 
 
 def read_split(
@@ -175,11 +179,20 @@ def read_split(
     Raises:
         DataError: Data are missing or bad, and not to be skipped.
     """
+    return _scanned(paths, scan_cache, skip=skip, most=most, seed=seed)[0]
+
+
+def _scanned(
+    paths: SplitPaths, scan_cache: Path | None, *, skip: bool, most: int | None = None, seed: int = 0
+) -> tuple[AnnotationSet, Scan]:
+    """:func:`read_split`, and what is known of its images."""
     people = draw_images(read_annotations(*paths, skip_bad=skip), most, seed=seed)
-    bad = bad_samples(people, cache=scan_cache)
-    if bad and not skip:
-        raise refusal(people, bad)
-    return without(people, bad)
+    scan = scan_images(people, cache=scan_cache)
+    findings = judge_images(people, scan)
+    settle(people.file, findings)
+    if scan.bad and not skip:
+        raise refusal(people, scan.bad)
+    return replace(without(people, scan.bad), findings=(*people.findings, *findings)), scan
 
 
 def build_training_set(

@@ -7,7 +7,7 @@ import pytest
 
 from human_edge_detection.data.annotations import scan
 from human_edge_detection.data.annotations.coco import read_annotations
-from human_edge_detection.data.annotations.scan import bad_samples
+from human_edge_detection.data.annotations.scan import scan_images
 
 
 @pytest.fixture
@@ -30,11 +30,11 @@ def people(write_coco):
 
 
 def test_bad_images_are_found_in_the_order_of_the_file(people):
-    assert bad_samples(people) == ()
+    assert scan_images(people).bad == ()
     for name in ("b.png", "a.png"):
         path = people.images_dir / name
         path.write_bytes(path.read_bytes()[:-20])
-    found = bad_samples(people)
+    found = scan_images(people).bad
     assert [sample.file_name for sample in found] == ["a.png", "b.png"]
     assert all(sample.problem.startswith("is cut off after") for sample in found)
 
@@ -42,52 +42,52 @@ def test_bad_images_are_found_in_the_order_of_the_file(people):
 def test_good_images_are_read_once_and_bad_ones_again(people, tmp_path, looked_at):
     cache = tmp_path / "scan.json"
     (people.images_dir / "b.png").write_bytes(b"")
-    assert len(bad_samples(people, cache=cache)) == 1
+    assert len(scan_images(people, cache=cache).bad) == 1
     assert sorted(looked_at) == ["a.png", "b.png"]
     looked_at.clear()
-    assert len(bad_samples(people, cache=cache)) == 1
+    assert len(scan_images(people, cache=cache).bad) == 1
     assert looked_at == ["b.png"]
 
 
 def test_a_scan_of_some_images_keeps_what_is_known_of_the_others(people, tmp_path, looked_at):
     cache = tmp_path / "scan.json"
-    bad_samples(people, cache=cache)
+    scan_images(people, cache=cache)
     (people.images_dir / "b.png").write_bytes(b"")
-    bad_samples(replace(people, images=people.images.select([1])), cache=cache)
+    scan_images(replace(people, images=people.images.select([1])), cache=cache)
     looked_at.clear()
-    assert [sample.file_name for sample in bad_samples(people, cache=cache)] == ["b.png"]
+    assert [sample.file_name for sample in scan_images(people, cache=cache).bad] == ["b.png"]
     assert looked_at == ["b.png"]
 
 
 def test_a_changed_image_is_read_again(people, tmp_path, looked_at):
     cache = tmp_path / "scan.json"
-    bad_samples(people, cache=cache)
+    scan_images(people, cache=cache)
     path = people.images_dir / "b.png"
     content, before = bytearray(path.read_bytes()), path.stat()
     content[-20] ^= 255
     path.write_bytes(content)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
     looked_at.clear()
-    assert [sample.file_name for sample in bad_samples(people, cache=cache)] == ["b.png"]
+    assert [sample.file_name for sample in scan_images(people, cache=cache).bad] == ["b.png"]
     assert looked_at == ["b.png"]
 
 
 def test_other_annotations_or_another_folder_make_the_cache_void(people, tmp_path, looked_at):
     cache = tmp_path / "scan.json"
-    bad_samples(people, cache=cache)
+    scan_images(people, cache=cache)
     looked_at.clear()
     people.file.write_text(people.file.read_text() + "\n")
-    bad_samples(read_annotations(people.file, people.images_dir), cache=cache)
+    scan_images(read_annotations(people.file, people.images_dir), cache=cache)
     assert len(looked_at) == 2
     people.images_dir.rename(tmp_path / "moved")
-    bad_samples(read_annotations(people.file, tmp_path / "moved"), cache=cache)
+    scan_images(read_annotations(people.file, tmp_path / "moved"), cache=cache)
     assert len(looked_at) == 4
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", "null", "\xff", "wrong key", "good of a list", "good of numbers"])
 def test_a_damaged_cache_is_not_trusted(people, tmp_path, looked_at, content):
     cache = tmp_path / "scan.json"
-    bad_samples(people, cache=cache)
+    scan_images(people, cache=cache)
     if content == "wrong key":
         content = json.dumps(json.loads(cache.read_text()) | {"version": -1})
     elif content == "good of a list":
@@ -96,14 +96,14 @@ def test_a_damaged_cache_is_not_trusted(people, tmp_path, looked_at, content):
         content = json.dumps(json.loads(cache.read_text()) | {"good": {"a.png": 1, "b.png": True}})
     cache.write_text(content, encoding="latin-1")
     looked_at.clear()
-    assert bad_samples(people, cache=cache) == ()
+    assert scan_images(people, cache=cache).bad == ()
     assert len(looked_at) == 2
 
 
 def test_a_cache_that_cannot_be_written_or_read_costs_only_time(people, tmp_path, caplog):
     (tmp_path / "file").touch()
     with caplog.at_level(logging.WARNING):
-        assert bad_samples(people, cache=tmp_path / "file" / "scan.json") == ()
+        assert scan_images(people, cache=tmp_path / "file" / "scan.json").bad == ()
     assert "will be checked again next time" in caplog.text
     os.mkfifo(tmp_path / "pipe")
-    assert bad_samples(people, cache=tmp_path / "pipe") == ()
+    assert scan_images(people, cache=tmp_path / "pipe").bad == ()

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from human_edge_detection.data.annotations.columns import AnnotatedImages
+from human_edge_detection.data.annotations.dataset_findings import Finding
 from human_edge_detection.data.annotations.polygons_and_rle import shorten
 from human_edge_detection.errors import DataError
 
@@ -26,6 +27,17 @@ class BadImage(NamedTuple):
     problem: str
 
 
+class Advice(NamedTuple):
+    """How a command goes on without images: those that cannot be used, and those that are not there."""
+
+    skip: str
+    only_present: str
+
+
+TRAINING = Advice("train without them: --set data.on_bad_sample=skip", "hed prepare-data --only_present")
+PREPARING = Advice("go on without them: --on_bad_sample skip", "--only_present")
+
+
 @dataclass(frozen=True)
 class AnnotationSet:
     """One annotation file, read and checked.
@@ -38,6 +50,7 @@ class AnnotationSet:
         skipped: The images that were left out.
         has_unknown: Whether the file has what older versions of this tool took for background: images that are not
             exhaustively labelled, and persons with an empty mask or box.
+        findings: What is suspicious in the file as a whole; each was said in a warning.
         drawn: The ids of ``images`` where these were drawn at random from the file; None: all of it is used.
     """
 
@@ -47,6 +60,7 @@ class AnnotationSet:
     sha256: str
     skipped: tuple[BadImage, ...] = ()
     has_unknown: bool = False
+    findings: tuple[Finding, ...] = ()
     drawn: tuple[int, ...] | None = None
 
     @property
@@ -136,11 +150,28 @@ def without(people: AnnotationSet, bad: Sequence[BadImage]) -> AnnotationSet:
     return rest
 
 
-def refusal(people: AnnotationSet, bad: Sequence[BadImage]) -> DataError:
+def only_these(people: AnnotationSet, names: Collection[str]) -> AnnotationSet:
+    """``people`` with the images of these file names only; logs how many these are.
+
+    Raises:
+        DataError: None of them shows a person.
+    """
+    kept = people.images.select([index for index, name in enumerate(people.images.file_names) if name in names])
+    if not kept.person_counts.any():
+        raise DataError(
+            f"{people.file}: {len(kept)} of {len(people.images)} images are taken from {people.images_dir}, and show "
+            "no person; give the folder that holds the images"
+        )
+    if len(kept) < len(people.images):
+        logger.warning("%s: %d of %d images are taken", people.file, len(kept), len(people.images))
+    return replace(people, images=kept)
+
+
+def refusal(people: AnnotationSet, bad: Sequence[BadImage], advice: Advice = TRAINING) -> DataError:
     """The error that refuses ``people`` because of ``bad``, which is not empty."""
     return DataError(
         f"{people.file}: {len(bad)} of {len(people.images)} images cannot be used: {_named(bad)}; mend or "
-        "replace them, or train without them: --set data.on_bad_sample=skip"
+        f"replace them, or {advice.skip}"
     )
 
 

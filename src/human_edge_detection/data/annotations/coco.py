@@ -4,30 +4,41 @@ import gc
 import hashlib
 import json
 import logging
-import os
 import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from human_edge_detection.data.annotations.annotation_set import AnnotationSet, BadImage, refusal, without
+from human_edge_detection.data.annotations.annotation_set import (
+    PREPARING,
+    TRAINING,
+    Advice,
+    AnnotationSet,
+    BadImage,
+    only_these,
+    refusal,
+    without,
+)
 from human_edge_detection.data.annotations.columns import (
     AnnotatedImage,
     AnnotatedImages,
     AnnotationColumns,
     PersonAnnotation,
 )
+from human_edge_detection.data.annotations.dataset_findings import settle
+from human_edge_detection.data.annotations.image_files import with_files
 from human_edge_detection.data.annotations.index import Index, open_index, write_index
-from human_edge_detection.data.annotations.person_checks import integer, pack_people
+from human_edge_detection.data.annotations.person_checks import integer, pack_people, person_entries
 from human_edge_detection.data.annotations.polygons_and_rle import decode_mask, shorten
+from human_edge_detection.data.annotations.whole_file import judge_file
 from human_edge_detection.data.images.header import MAX_PIXELS
 from human_edge_detection.errors import DataError
-from human_edge_detection.files.read import hash_regular_file, is_file, read_regular_file
+from human_edge_detection.files.read import hash_regular_file, read_regular_file
 
 __all__ = [
     "AnnotatedImage",
@@ -54,8 +65,6 @@ _MIN_INDEXED_BYTES = 2**20
 """Smallest annotation file that gets an index; reading a smaller one again is as quick."""
 _UNUSABLE_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters and line ends, which would break messages into lines, and surrogates, which are not text."""
-_PATH_CHARACTERS = re.compile(r"[/\\:]|^\.\.$")
-"""A file name with one of these may lie outside of the folder itself, and its parts have to be checked."""
 
 
 class CocoSplit(NamedTuple):
@@ -90,18 +99,20 @@ def read_annotations(annotation_file: Path, images_dir: Path, *, skip_bad: bool 
     sha256, index = _read_packed(annotation_file)
     images = AnnotatedImages(index.packed)
     people = AnnotationSet(annotation_file, images_dir, images, sha256, has_unknown=_has_unknown(index))
-    return _usable(people, index, skip_bad)
+    return _usable(people, index, skip_bad=skip_bad, advice=TRAINING)
 
 
-def check_annotations(split: CocoSplit) -> AnnotationSet:
+def check_annotations(split: CocoSplit, *, skip_bad: bool = False, only_present: bool = False) -> AnnotationSet:
     """The person annotations of a split that is in memory; checks and warns as :func:`read_annotations` does.
+
+    With ``only_present``, images without a file are no part of the data set, however many they are.
 
     Raises:
         DataError: As :func:`read_annotations` does.
     """
     index = _pack(split.source, split.data)
     people = AnnotationSet(split.source, split.images_dir, AnnotatedImages(index.packed), _digest(index.packed))
-    return _usable(people, index, skip_bad=False)
+    return _usable(people, index, skip_bad=skip_bad, only_present=only_present, advice=PREPARING)
 
 
 def read_split(annotation_file: Path, images_dir: Path) -> CocoSplit:
@@ -120,13 +131,17 @@ def _has_unknown(index: Index) -> bool:
     return bool(index.findings.unmasked or index.findings.boxless or not index.packed.exhaustive.all())
 
 
-def _usable(people: AnnotationSet, index: Index, skip_bad: bool) -> AnnotationSet:
+def _usable(
+    people: AnnotationSet, index: Index, *, skip_bad: bool, advice: Advice, only_present: bool = False
+) -> AnnotationSet:
     """``people`` after warnings for the findings in ``index``; what cannot be used is refused or left out."""
-    if index.findings.unmasked and not people.images.person_counts.any():
+    is_wrong = any(finding.certain for finding in index.whole)  # which may be why no mask has a pixel
+    if index.findings.unmasked and not people.images.person_counts.any() and not is_wrong:
         raise DataError(
             f"{people.file}: all {index.findings.unmasked} persons have a box and no mask (first: "
             f"{index.findings.first_unmasked}); this tool needs masks, so export polygons or masks"
         )
+    settle(people.file, index.whole)
     index.findings.warn(people.file)
     count = int((~people.images.exhaustive).sum())
     if count:
@@ -137,17 +152,26 @@ def _usable(people: AnnotationSet, index: Index, skip_bad: bool) -> AnnotationSe
             count,
             len(people.images),
         )
-    bad = index.findings.malformed
-    if bad and not skip_bad:
-        raise refusal(people, bad)
-    missing = _missing_images(people)
-    if missing and not skip_bad:
+    if index.findings.malformed and not skip_bad:
+        raise refusal(people, index.findings.malformed, advice)
+    named, found = with_files(replace(people, findings=index.whole), index.packed)
+    settle(people.file, named.findings[len(index.whole) :])
+    missing = found.missing
+    if missing and not (skip_bad or only_present):
+        name, near = next(iter(missing.items()))
         raise DataError(
             f"{people.file}: {len(missing)} of {len(people.images)} images are not in {people.images_dir} "
-            f"(first: {shorten(missing[0])}); give the folder that holds them"
+            f"(first: {shorten(name)}{near and f', near to {near}'}); give the folder that holds them, or take what is "
+            f"there: {advice.only_present}"
         )
-    malformed = {sample.file_name for sample in bad}
-    return without(people, [*bad, *(BadImage(name, "is missing") for name in missing if name not in malformed)])
+    if only_present:
+        named, missing = only_these(named, {*named.images.file_names} - missing.keys()), {}
+    kept = {*named.images.file_names}
+    malformed = [BadImage(found.taken.get(name, name), problem) for name, problem in index.findings.malformed]
+    bad = {name: problem for name, problem in malformed if name in kept}
+    return without(
+        named, [BadImage(*one) for one in (bad | {n: "is missing" for n in missing if n not in bad}).items()]
+    )
 
 
 def _read_packed(file: Path) -> tuple[str, Index]:
@@ -170,7 +194,9 @@ def _read_packed(file: Path) -> tuple[str, Index]:
 def _pack(source: Path, data: dict[str, Any]) -> Index:
     """Checks and packs the annotations of a COCO object that comes from ``source``."""
     try:
-        return Index(*pack_people(data, _images_by_id(data)))
+        packed, findings = pack_people(data, _images_by_id(data))
+        persons = [entry for _, entry in person_entries(data)]
+        return Index(packed, findings, judge_file(data, packed, persons))
     except DataError as error:
         raise DataError(f"{source}: {error}") from None
 
@@ -199,7 +225,23 @@ def read_json(file: Path, content: bytes) -> dict[str, Any]:
             raise DataError(f"{file}: no list {key!r} in it, found {_first_keys(data)}; give a COCO instances file")
         if not all(isinstance(entry, dict) for entry in data[key]):
             raise DataError(f"{file}: {key!r} holds entries that are not objects; give a COCO instances file")
+    for image in data["images"]:
+        _say_integers(image, ("height", "width"))
+    for entry in data["annotations"]:
+        # What tools write that have nothing to say: no mask, and no crowd region.
+        if entry.get("segmentation", ()) is None:
+            entry["segmentation"] = []
+        if entry.get("iscrowd", 0) is None:
+            entry["iscrowd"] = 0
     return data
+
+
+def _say_integers(entry: dict[str, Any], keys: tuple[str, ...]) -> None:
+    """Turns whole floats into integers, as tools write that keep tables of numbers."""
+    for key in keys:
+        value = entry.get(key)
+        if type(value) is float and value.is_integer():
+            entry[key] = int(value)
 
 
 def read_object(file: Path, content: bytes, wanted: str) -> dict[str, Any]:
@@ -290,38 +332,13 @@ def check_image_size(height: int, width: int, where: str) -> None:
 
 
 def _file_name(image: dict[str, Any], where: str) -> str:
-    """The ``file_name`` of an image, which must be text and stay inside the folder of image files."""
+    """The ``file_name`` of an image, which must be text."""
     name = image.get("file_name")
     if not isinstance(name, str) or not name.strip():
         raise DataError(f"{where}: file_name is {shorten(name)}, expected the name of an image file")
     if _UNUSABLE_CHARACTERS.search(name):
         raise DataError(f"{where}: file_name {shorten(name)} has characters that are no text; rename the file")
-    if not _PATH_CHARACTERS.search(name):
-        return name
-    parts = PurePosixPath(name).parts + PureWindowsPath(name).parts
-    if PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor or ".." in parts:
-        raise DataError(f"{where}: file_name {shorten(name)} leads out of the images folder; use a relative path")
     return name
-
-
-def _missing_images(people: AnnotationSet) -> list[str]:
-    """File names of images that do not exist; lists each folder once and asks only for names not listed."""
-    if not people.images_dir.is_dir():
-        raise DataError(f"images folder {people.images_dir} does not exist; give the folder with the image files")
-    names = people.images.file_names
-    folders = {name.rpartition("/")[0] for name in names}
-    listed = {folder: _files_in(people.images_dir / folder) for folder in folders}
-    unlisted = [name for name in names if name.rpartition("/")[2] not in listed[name.rpartition("/")[0]]]
-    return [name for name in unlisted if not is_file(people.images_dir / name)]
-
-
-def _files_in(folder: Path) -> set[str]:
-    """Names of the files in ``folder``; empty if it cannot be listed. Ten times as fast as a check of each file."""
-    try:
-        with os.scandir(folder) as entries:
-            return {entry.name for entry in entries if entry.is_file()}
-    except OSError:
-        return set()
 
 
 def _first_keys(data: dict[str, Any]) -> str:

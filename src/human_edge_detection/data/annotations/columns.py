@@ -176,34 +176,39 @@ class AnnotatedImages(Sequence[AnnotatedImage]):
 
     def select(self, indices: Sequence[int] | NDArray[np.int64]) -> AnnotatedImages:
         """The images at ``indices``, over the same arrays."""
-        return AnnotatedImages(self._packed, self._rows[np.asarray(indices, np.int64)])
+        return AnnotatedImages(self._packed, self.positions[np.asarray(indices, np.int64)])
 
     @property
     def ids(self) -> NDArray[np.int64]:
         """``(n,)`` int64 image ids."""
-        return self._packed.image_ids[self._rows]
+        return self._packed.image_ids[self.positions]
 
     @property
     def sizes(self) -> NDArray[np.int32]:
         """``(n, 2)`` int32 heights and widths in pixels."""
-        return self._packed.sizes[self._rows]
+        return self._packed.sizes[self.positions]
 
     @property
     def exhaustive(self) -> NDArray[np.bool_]:
         """``(n,)`` whether every person on an image is annotated."""
-        return self._packed.exhaustive[self._rows]
+        return self._packed.exhaustive[self.positions]
 
     @property
     def person_counts(self) -> NDArray[np.int64]:
         """``(n,)`` int64 number of persons on each image, crowd regions not counted."""
-        return (self._packed.first_crowds - self._packed.first_persons[:-1])[self._rows]
+        return (self._packed.first_crowds - self._packed.first_persons[:-1])[self.positions]
 
     @property
     def file_names(self) -> list[str]:
         """The n file names."""
-        return [self._packed.file_name(position) for position in self._rows.tolist()]
+        return [self._packed.file_name(position) for position in self.positions.tolist()]
 
     @property
-    def _rows(self) -> NDArray[np.int64]:
-        """``(n,)`` the positions as an array, to index columns with."""
+    def columns(self) -> AnnotationColumns:
+        """The columns that these images are some of, by ``positions``."""
+        return self._packed
+
+    @property
+    def positions(self) -> NDArray[np.int64]:
+        """``(n,)`` positions of these images in ``columns``."""
         return np.asarray(self._positions, np.int64)

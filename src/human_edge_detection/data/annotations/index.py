@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from human_edge_detection.data.annotations.annotation_set import BadImage
 from human_edge_detection.data.annotations.columns import AnnotationColumns
+from human_edge_detection.data.annotations.dataset_findings import Finding
 from human_edge_detection.data.annotations.findings import Findings
 from human_edge_detection.errors import DataError, StorageError
 from human_edge_detection.files.cache import cache_folder
@@ -40,7 +41,7 @@ from human_edge_detection.files.write import delete, write_atomically
 
 logger = logging.getLogger(__name__)
 
-_VERSION: Final = 3
+_VERSION: Final = 5
 """Raise it when annotations are checked or packed in another way, so that older indexes are not used."""
 _MAGIC: Final = b"human-edge-detection people %04d" % _VERSION
 _DIGEST_BYTES: Final = hashlib.sha256().digest_size
@@ -58,10 +59,12 @@ class Index(NamedTuple):
     Attributes:
         packed: The annotations.
         findings: What their checks found.
+        whole: What was found about the file as a whole.
     """
 
     packed: AnnotationColumns
     findings: Findings
+    whole: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +125,8 @@ def _as_file(sha256: str, index: Index) -> memoryview:
         field.name: np.ascontiguousarray(getattr(index.packed, field.name)) for field in fields(AnnotationColumns)
     }
     shapes = {name: (values.dtype.str, values.shape) for name, values in arrays.items()}
-    head = json.dumps({"annotations": sha256, "findings": index.findings, "arrays": shapes}).encode()
+    found = {"findings": index.findings, "whole": index.whole}
+    head = json.dumps({"annotations": sha256, **found, "arrays": shapes}).encode()
     # 2. The arrays at aligned positions.
     places = dict(_places(shapes, _HEADER_START + len(head)))
     content = np.zeros(max(place + arrays[name].nbytes for name, place in places.items()), np.uint8)
@@ -159,7 +163,8 @@ def _map(path: Path) -> Index:
     }
     malformed, *counts = head["findings"]
     packed = _MappedColumns(**arrays, path=path, file=(status.st_dev, status.st_ino))
-    return Index(packed, Findings(tuple(BadImage(*sample) for sample in malformed), *counts))
+    findings = Findings(tuple(BadImage(*sample) for sample in malformed), *counts)
+    return Index(packed, findings, tuple(Finding(*one) for one in head["whole"]))
 
 
 def _check(file: BufferedReader) -> None:

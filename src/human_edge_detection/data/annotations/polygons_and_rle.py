@@ -115,6 +115,12 @@ def mask_area_and_box(segmentation: Segmentation, height: int, width: int) -> tu
     return int(coco_mask.area(rle)), (x, y, x + box_width, y + box_height)
 
 
+def is_rectangle(segmentation: Segmentation) -> bool:
+    """Whether a checked RLE fills the box around it."""
+    width, height = coco_mask.toBbox(segmentation)[2:]
+    return bool(coco_mask.area(segmentation) == width * height)
+
+
 def box_iou(a: Box, b: Box) -> float:
     """Intersection over union of two boxes; 0 when neither has an area."""
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])

@@ -37,7 +37,7 @@ class CocoDataset:
 
     @property
     def categories(self) -> dict[str, int]:
-        """Number of annotations by name of the category, in all splits.
+        """Number of annotations by name of the category, in all splits; ``id 7`` for one that a file does not list.
 
         Raises:
             DataError: An id of a category is no integer or given twice.
@@ -46,7 +46,7 @@ class CocoDataset:
         for split in self.splits.values():
             names = _category_names(split)
             counts.update(dict.fromkeys(names.values(), 0))
-            counts.update(names[entry["category_id"]] for entry in _annotations(split) if entry["category_id"] in names)
+            counts.update(names.get(number) or _unlisted(number) for number in _category_ids(split))
         return dict(counts)
 
     def persons(self, categories: Collection[str]) -> dict[str, CocoSplit]:
@@ -115,12 +115,15 @@ def _category_names(split: CocoSplit) -> dict[int, str]:
     return names
 
 
-def _annotations(split: CocoSplit) -> list[dict[str, Any]]:
-    """The annotations; the ``category_id`` of each is an integer."""
-    entries: list[dict[str, Any]] = split.data["annotations"]
-    for number, entry in enumerate(entries):
-        _integer(split, entry, "category_id", f"annotations[{number}]")
-    return entries
+def _unlisted(category: int) -> str:
+    """What a category is called that the file does not list."""
+    return f"id {category}"
+
+
+def _category_ids(split: CocoSplit) -> list[int]:
+    """The ``category_id`` of each annotation."""
+    entries = enumerate(split.data["annotations"])
+    return [_integer(split, entry, "category_id", f"annotations[{number}]") for number, entry in entries]
 
 
 def _integer(split: CocoSplit, entry: Mapping[str, Any], key: str, where: str) -> int:
@@ -133,14 +136,17 @@ def _integer(split: CocoSplit, entry: Mapping[str, Any], key: str, where: str) -
 def _as_persons(split: CocoSplit, categories: Collection[str]) -> CocoSplit:
     """Gives all annotations of ``categories`` the id of the first of these, which is called ``person``.
 
-    No annotation is left out, so that messages about ``annotations[7]`` are true of the file.
+    No annotation is left out, so that messages about ``annotations[7]`` are true of the file. The other categories that
+    the file lists stay under names of no meaning, so that an id that it does not list is still known as such.
     """
-    chosen = [category for category, name in _category_names(split).items() if name in categories]
-    entries = _annotations(split)
-    person = chosen[0] if chosen else 1 + max((entry["category_id"] for entry in entries), default=0)
+    listed, ids, entries = _category_names(split), _category_ids(split), split.data["annotations"]
+    names = {number: _unlisted(number) for number in ids} | listed
+    chosen = {category for category, name in names.items() if name in categories}
+    person = min(chosen & listed.keys() or chosen, default=1 + max([0, *names]))
     if len(chosen) > 1:
         entries = [{**entry, "category_id": person} if entry["category_id"] in chosen else entry for entry in entries]
-    data = {**split.data, "annotations": entries, "categories": [{"id": person, "name": "person"}]}
+    others = [{"id": number, "name": f"not person: {number}"} for number in listed if number not in chosen]
+    data = {**split.data, "annotations": entries, "categories": [{"id": person, "name": "person"}, *others]}
     return split._replace(data=data)
 
 

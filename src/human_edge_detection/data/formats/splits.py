@@ -53,6 +53,8 @@ def split_off_validation(train: CocoSplit, fraction: float, seed: int) -> tuple[
         entry["category_id"] == person and not entry.get("iscrowd") and bool(entry.get("segmentation"))
         for entry in entries
     ]
+    if not any(is_person):  # where all are crowd regions, which the checks of the whole file will say more about
+        is_person = [entry["category_id"] == person for entry in entries]
     has_person = np.isin(ids, [owner for owner, counts in zip(owners, is_person, strict=True) if counts])
     if has_person.sum() < 2:
         raise DataError(

@@ -1,5 +1,6 @@
 """Reads image files, and resizes and resamples images."""
 
+import hashlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,11 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from human_edge_detection.data.images.header import ImageHeader, read_header
+from human_edge_detection.data.images.unended_jpeg import lacks_end, with_end
 from human_edge_detection.errors import DataError
 from human_edge_detection.files.read import read_regular_file
 
 _MAX_BYTES = 2**29
 """Largest image file."""
+_DIGEST_BYTES = 12
+"""Enough that no two of a billion files are equal by chance."""
 _JPEG = b"\xff\xd8"
 _DECODE_MODES = {
     1: cv2.IMREAD_COLOR,
@@ -78,6 +82,37 @@ def image_size(path: Path) -> tuple[int, int]:
     return header.height, header.width
 
 
+class ImageFacts(NamedTuple):
+    """What a data set is judged by, of one image file.
+
+    Attributes:
+        digest: Of its bytes: equal for equal files.
+        height: Of the pixels as they are stored.
+        width: Of the pixels as they are stored.
+        orientation: EXIF orientation, 1 (upright) to 8.
+        is_ended: False for a JPEG without its end marker.
+    """
+
+    digest: str
+    height: int
+    width: int
+    orientation: int
+    is_ended: bool
+
+
+def image_facts(path: Path) -> ImageFacts | None:
+    """The facts of an image file, without decoding it; None where it cannot be read."""
+    try:
+        content = read_regular_file(path, max_bytes=_MAX_BYTES)
+        height, width, orientation = read_header(with_end(content))
+    except (OSError, DataError):
+        return None
+    if orientation > 4:
+        height, width = width, height
+    digest = hashlib.blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()
+    return ImageFacts(digest, height, width, orientation, not lacks_end(content))
+
+
 def decode_grey(content: bytes) -> NDArray[np.uint8]:
     """Decodes an image file in memory as ``(H, W)`` uint8 grey levels, as it is stored.
 
@@ -121,7 +156,7 @@ def read_image_file(path: Path) -> bytes:
 
 def _read_whole(path: Path, size: tuple[int, int] | None) -> tuple[bytes, ImageHeader]:
     """The bytes of a complete image file and its header; refuses a size other than ``size`` (height, width)."""
-    content = read_image_file(path)
+    content = with_end(read_image_file(path))
     header = read_header(content)
     if size is not None and (header.height, header.width) != size:
         raise DataError(

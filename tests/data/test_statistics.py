@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from human_edge_detection.data.annotations.statistics import Statistics, suggested_class_weights
+from human_edge_detection.data.statistics import Statistics, suggested_class_weights
 
 
 def filled():

@@ -1,0 +1,38 @@
+"""JPEG files without their end marker: the pixels of some are whole, as when a camera or a download lost two bytes."""
+
+import cv2
+import numpy as np
+
+from human_edge_detection.data.images.header import read_header
+from human_edge_detection.errors import DataError
+
+_JPEG, _SCAN, _END = b"\xff\xd8\xff", b"\xff\xda", b"\xff\xd9"
+_TAILS = (b"", b"\xaa" * 64)
+"""Two different continuations of the coded pixels; libjpeg goes on with zeros at a marker."""
+_FILLED = bytes(16)
+"""What a file ends with whose rest was never written."""
+
+
+def lacks_end(content: bytes) -> bool:
+    """Whether this is a JPEG whose last scan is not followed by an end marker; quick for files that have one."""
+    if not content.startswith(_JPEG):
+        return False
+    end = content.rfind(_END)
+    return content.find(_SCAN, max(end, 0)) >= 0
+
+
+def with_end(content: bytes) -> bytes:
+    """``content`` with the end marker that it lacks, where its pixels are whole; else unchanged.
+
+    They are whole when what follows them does not change any: then the decoder has had all that it wanted.
+    """
+    if not lacks_end(content) or content.endswith(_FILLED):
+        return content
+    try:
+        read_header(content + _END)
+    except DataError:
+        return content
+    images = [cv2.imdecode(np.frombuffer(content + tail + _END, np.uint8), cv2.IMREAD_COLOR) for tail in _TAILS]
+    if images[0] is None or images[1] is None or not np.array_equal(images[0], images[1]):
+        return content
+    return content + _END

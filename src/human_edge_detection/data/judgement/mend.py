@@ -1,0 +1,147 @@
+"""Mends what is wrong in a whole COCO file in the same way, before its annotations are checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from human_edge_detection.data.annotations.coco import CocoSplit
+from human_edge_detection.data.annotations.polygons_and_rle import (
+    check_segmentation,
+    compress,
+    decode_mask,
+    is_plain,
+    is_rectangle,
+)
+from human_edge_detection.errors import DataError
+
+Unit = Literal["pixels", "fractions", "percent"]
+_PARTS: Mapping[str, float] = {"fractions": 1.0, "percent": 100.0}
+
+_Entry = dict[str, Any]
+
+
+def boxes_from_masks(split: CocoSplit) -> CocoSplit:
+    """Without the boxes of annotations that have a mask: the box around the mask takes their place."""
+    return _changed(split, lambda entry: {**entry, "bbox": None} if entry.get("segmentation") else entry)
+
+
+def crowds_as_persons(split: CocoSplit) -> CocoSplit:
+    """With each crowd region as one person, but rectangles, which stand for persons without a mask."""
+    sizes = _sizes(split)
+
+    def change(entry: _Entry) -> _Entry:
+        segmentation, size = entry.get("segmentation"), sizes.get(_key(entry))
+        if entry.get("iscrowd") != 1:
+            return entry
+        if isinstance(segmentation, dict) and size is not None:
+            _check(entry, *size)
+            if is_rectangle(compress(segmentation, *size)):
+                return entry
+        return {**entry, "iscrowd": 0}
+
+    return _changed(split, change)
+
+
+def outlines_in_pixels(split: CocoSplit, unit: Unit) -> CocoSplit:
+    """With polygons and boxes in pixels instead of ``unit``; with fractions, only those that lie within 0 and 1.
+
+    Boxes are those around the polygons then, as no box tells its unit.
+    """
+    sizes = _sizes(split)
+
+    def change(entry: _Entry) -> _Entry:
+        polygons, size = entry.get("segmentation"), sizes.get(_key(entry))
+        if not isinstance(polygons, list) or not polygons or not all(map(is_plain, polygons)) or size is None:
+            return entry
+        if unit == "fractions" and not all(0 <= value <= 1 for polygon in polygons for value in polygon):
+            return entry
+        factors = size[1] / _PARTS[unit], size[0] / _PARTS[unit]
+        scaled = [[value * factors[number % 2] for number, value in enumerate(polygon)] for polygon in polygons]
+        return {**entry, "segmentation": scaled, "bbox": None}
+
+    return split if unit == "pixels" else _changed(split, change)
+
+
+def turned(split: CocoSplit, orientations: Mapping[int, int]) -> CocoSplit:
+    """With annotations of images as they are shown, where they were drawn on the images as they are stored.
+
+    Args:
+        split: The annotations; height and width are those of the stored pixels.
+        orientations: EXIF orientation, 2 to 8, by image id, of the images to turn.
+
+    Raises:
+        DataError: The segmentation of such an image is malformed; names the annotation.
+    """
+    sizes = _sizes(split)
+
+    def change(entry: _Entry) -> _Entry:
+        key = _key(entry)
+        if key not in orientations or key not in sizes or not entry.get("segmentation"):
+            return entry
+        return _turned_annotation(entry, sizes[key], orientations[key])
+
+    images = [
+        {**image, "height": image["width"], "width": image["height"]} if orientations.get(image["id"], 1) > 4 else image
+        for image in split.data["images"]
+    ]
+    changed = _changed(split, change)
+    return changed._replace(data={**changed.data, "images": images})
+
+
+def _turned_annotation(entry: _Entry, size: tuple[int, int], orientation: int) -> _Entry:
+    _check(entry, *size)
+    swaps = orientation > 4
+    height, width = size[::-1] if swaps else size
+    # As `images.read` turns pixels: a transposition above 4, then a flip.
+    flip = orientation - 4 if swaps else orientation
+    flips_x, flips_y = flip in (2, 3), flip in (3, 4)
+    segmentation = entry["segmentation"]
+    if isinstance(segmentation, dict):
+        mask = decode_mask(segmentation, *size)
+        mask = mask.T if swaps else mask
+        mask = mask[:: -1 if flips_y else 1, :: -1 if flips_x else 1]
+        rle = coco_mask.encode(np.asfortranarray(mask))
+        return {**entry, "segmentation": {"size": [height, width], "counts": rle["counts"].decode()}, "bbox": None}
+    polygons = []
+    for polygon in segmentation:
+        x, y = (polygon[1::2], polygon[::2]) if swaps else (polygon[::2], polygon[1::2])
+        x = [width - value for value in x] if flips_x else x
+        y = [height - value for value in y] if flips_y else y
+        polygons.append([value for point in zip(x, y, strict=True) for value in point])
+    return {**entry, "segmentation": polygons, "bbox": None}
+
+
+def without_annotations(split: CocoSplit, ids: set[int]) -> CocoSplit:
+    """Without the annotations with these ids."""
+    annotations = [entry for entry in split.data["annotations"] if entry.get("id") not in ids]
+    return split._replace(data={**split.data, "annotations": annotations})
+
+
+def _changed(split: CocoSplit, change: Callable[[_Entry], _Entry]) -> CocoSplit:
+    data = {**split.data, "annotations": [change(entry) for entry in split.data["annotations"]]}
+    return split._replace(data=data)
+
+
+def _sizes(split: CocoSplit) -> dict[int, tuple[int, int]]:
+    """(height, width) by image id, of images that have them."""
+    return {
+        image["id"]: (image["height"], image["width"])
+        for image in split.data["images"]
+        if {type(image.get(key)) for key in ("id", "height", "width")} == {int}
+    }
+
+
+def _key(entry: _Entry) -> int:
+    image = entry.get("image_id")
+    return image if type(image) is int else -1
+
+
+def _check(entry: _Entry, height: int, width: int) -> None:
+    try:
+        check_segmentation(entry["segmentation"], height, width)
+    except DataError as error:
+        raise DataError(f"annotation {entry.get('id')}: {error}") from None
