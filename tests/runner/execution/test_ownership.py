@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -166,12 +167,11 @@ def test_restart_leaves_runs_of_other_seeds_alone(workshop: Any, write_run: Writ
 
 def test_a_finished_run_that_goes_back_is_not_finished_any_more(workshop: Any, write_run: WriteRun) -> None:
     paths = write_run(workshop.output_dir / STUDENT, get_config(STUDENT))
-    early = paths.epoch_checkpoint(1)
-    early.touch()
-    request = BatchRequest(names=(STUDENT,), output_dir=workshop.output_dir, resume=early)
+    request = BatchRequest(names=(STUDENT,), output_dir=workshop.output_dir, resume=paths.root)
     (run,) = plan(request)
-    assert (run.finished, run.resume) == (False, early)
-    take_folders([run])
+    assert run.finished
+    early = paths.epoch_checkpoint(1)
+    take_folders([replace(run, finished=False, resume=early)])
     assert not is_finished(paths)
 
 

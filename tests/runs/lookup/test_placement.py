@@ -87,6 +87,18 @@ def test_a_grown_run_is_found_by_its_new_total_alone(tmp_path: Path) -> None:
     assert place(tmp_path, "training.epochs=50")[None].name != NAME
 
 
+def test_a_grown_run_keeps_its_folder_from_runs_with_the_digest_of_its_fewer_epochs(tmp_path: Path) -> None:
+    take(tmp_path, "training.epochs=2")
+    (small,) = take(tmp_path, "training.epochs=1")
+    done(tmp_path / small, 1)
+    take(tmp_path, "training.epochs=3")
+    take(tmp_path, "training.epochs=2")
+    assert RunIndex(tmp_path)._folders(NAME)[small][None].epochs == 2  # it has grown
+    (again,) = take(tmp_path, "training.epochs=1")
+    assert again != small
+    assert RunIndex(tmp_path)._folders(NAME)[small][None].epochs == 2
+
+
 def test_a_run_that_has_done_nothing_grows_without_a_segment(tmp_path: Path) -> None:
     take(tmp_path, "training.epochs=50")
     assert place(tmp_path, "training.epochs=100")[None].config.training.segments is None

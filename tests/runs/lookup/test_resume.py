@@ -1,5 +1,6 @@
 """``--resume PATH``: the run decides, and what else is given must agree."""
 
+import json
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -33,6 +34,37 @@ def checkpoint(path: Path, epoch: int, sha256: str = "") -> Path:
     fields = {"experiment": STUDENT, "sha256": sha256, "epoch": epoch, "metrics": {}, "data_fingerprint": "", "step": 9}
     write_json(summary_path(path), fields)
     return path
+
+
+@pytest.fixture(autouse=True)
+def readable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checkpoints here are empty files: what is in them is the run's config, and their sums are right."""
+
+    def config_of(path: Path) -> ExperimentConfig:
+        return ExperimentConfig.model_validate_json(RunPaths(path.parent.parent).config.read_bytes())
+
+    module = "human_edge_detection.runs.lookup.resume"
+    monkeypatch.setattr(f"{module}.config_in_checkpoint", config_of)
+    monkeypatch.setattr(f"{module}.file_sha256", lambda path: json.loads(summary_path(path).read_text())["sha256"])
+
+
+def test_a_checkpoint_that_training_cannot_go_on_from_is_refused_before_anything_changes(
+    tmp_path: Path, write_run: WriteRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = write_run(tmp_path / "run", get_config(STUDENT))
+    early = checkpoint(run.epoch_checkpoint(2), 2)
+    fields = json.loads(summary_path(early).read_text())
+    write_json(summary_path(early), fields | {"step": None})
+    with pytest.raises(ConfigError, match="holds weights only"):
+        resumed(early)
+    write_json(summary_path(early), fields)
+    with monkeypatch.context() as patch, pytest.raises(ConfigError, match="damaged"):
+        patch.setattr("human_edge_detection.runs.lookup.resume.file_sha256", lambda path: "other")
+        resumed(early)
+    other = changed(STUDENT, batch_size=3)
+    with monkeypatch.context() as patch, pytest.raises(ConfigError, match=r"differ: training\.batch_size"):
+        patch.setattr("human_edge_detection.runs.lookup.resume.config_in_checkpoint", lambda path: other)
+        resumed(early)
 
 
 @pytest.mark.parametrize("name", [None, STUDENT])

@@ -275,7 +275,7 @@ class _Planner:
         if stopped is not None:
             notes.append(
                 f"{paths.root} stopped early after epoch {stopped}, so it does not grow to {config.training.epochs} "
-                "epochs; --restart trains it anew"
+                "epochs; run_experiments.py --restart trains it anew"
             )
             config, kind = _with_epochs_of(paths, config), "same"
         if restart:

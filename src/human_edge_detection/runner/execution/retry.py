@@ -14,7 +14,7 @@ from human_edge_detection.runner.execution.heartbeat import Heartbeat, last_stat
 from human_edge_detection.runner.execution.launch import Ended, Hung
 from human_edge_detection.runner.execution.outcome import Outcome, is_own, judge
 from human_edge_detection.runner.execution.plan import PlannedRun, train_command
-from human_edge_detection.runs.lookup.reservation import run_claim
+from human_edge_detection.runs.lookup.reservation import planning_claim, reserve, run_claim
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import RunStatus
 
@@ -92,6 +92,9 @@ def train(run: PlannedRun, options: Options, *, start: Launch, pause: Pause) -> 
 def _attempt(run: PlannedRun, options: Options, start: Launch, before: RunStatus | None, attempt: int) -> Trained:
     # With its folder there, also a run that fails before its first step leaves its error in status.json.
     make_folder(run.paths.root)
+    if not run.paths.config.is_file():  # a batch beside this one has ended, and given the folder up
+        with planning_claim(run.output_dir):
+            reserve(run.paths, run.full_config, run.contents)
     heartbeat = Heartbeat(run.paths, options.hang_minutes)
     ended = start(train_command(run), is_hung=heartbeat.is_hung)
     state, error = judge(run.paths, ended, before)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from human_edge_detection.errors import BusyError, CheckpointError, HumanEdgeDetectionError, StorageError
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.lock import is_held
 from human_edge_detection.runner.execution.heartbeat import last_status
 from human_edge_detection.runner.execution.launch import Ended, Hung, export_command, launch, never
@@ -121,6 +122,10 @@ class _Batch:
     def _finished_elsewhere(self, run: PlannedRun) -> Outcome | None:
         """The outcome of a run that this batch need not, or must not, train; None when it can."""
         if is_finished(run.paths):
+            stored = read_section(ExperimentConfig, run.paths.config)
+            if stored is not None and stored.training.epochs != run.config.training.epochs:
+                epochs = f"another command has trained it to {stored.training.epochs} epochs since it was planned"
+                return Outcome(run.name, "failed", epochs)
             reason = stale_teacher(run)
             logger.info("finished: %s", run.paths.root)
             return Outcome(run.name, "stale" if reason else "finished", reason)

@@ -253,6 +253,9 @@ def read_contents(run: RunPaths, config: ExperimentConfig) -> RunContents:
             field: tuple(WeightFile(sha256=file_sha256(path)) for path in paths)
             for field, paths in weight_paths(config).items()
         }
+        taught = _teachers_then(run)
+        if len(taught) == len(weights.get(TEACHER_CHECKPOINT, ())):  # what taught it, not what lies there now
+            weights[TEACHER_CHECKPOINT] = tuple(WeightFile(sha256=sha256) for sha256 in taught)
         try:
             stored = find_contents(config, weights)
         except DataError:  # the data have moved; an unknown content is no other run's
@@ -263,14 +266,18 @@ def read_contents(run: RunPaths, config: ExperimentConfig) -> RunContents:
 def _with_teachers(contents: RunContents, run: RunPaths) -> RunContents:
     """With the sha256 of teachers that were yet to be trained when it was stored, as the started run wrote it down."""
     teachers = contents.weights.get(TEACHER_CHECKPOINT, ())
-    hashes = str(read_provenance(run).get("teacher_sha256") or "").split("+")
+    hashes = _teachers_then(run)
     if len(hashes) != len(teachers) or all(file.sha256 for file in teachers):
         return contents
     filled = tuple(
-        file.model_copy(update={"sha256": file.sha256 or sha256 or None})
-        for file, sha256 in zip(teachers, hashes, strict=True)
+        file.model_copy(update={"sha256": file.sha256 or sha256}) for file, sha256 in zip(teachers, hashes, strict=True)
     )
     return contents.model_copy(update={"weights": {**contents.weights, TEACHER_CHECKPOINT: filled}})
+
+
+def _teachers_then(run: RunPaths) -> list[str]:
+    """sha256 of the teachers of a run that has started, as it wrote them down; none for others."""
+    return [sha256 for sha256 in str(read_provenance(run).get("teacher_sha256") or "").split("+") if sha256]
 
 
 def write_contents(run: RunPaths, contents: RunContents) -> None:

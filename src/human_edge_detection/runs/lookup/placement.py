@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -119,9 +120,7 @@ class RunIndex:
             return self._put(folder, folders[folder], wanted, None)
         if plain and self._is_free(name, folders.get(name, {}), wanted):
             return self._put(name, folders.get(name, {}), wanted, None)
-        first = next(iter(wanted.values()))
-        digest = digest_of([first.identity.digest(seeds=None in wanted), first.config.training.epochs])
-        folder = f"{name}+{digest[:_DIGITS]}"
+        folder = self._free_folder(name, folders, next(iter(wanted.values())), seeds=None in wanted)
         note = self._why_not_plain(name, folders.get(name, {}), wanted, folder) if plain else None
         return self._put(folder, {}, wanted, note)
 
@@ -168,6 +167,15 @@ class RunIndex:
                     logger.warning("%s; not looked at", error)
             self._by_name[name] = {folder: members for folder, members in found.items() if members}
         return self._by_name[name]
+
+    def _free_folder(self, name: str, folders: Mapping[str, _Folder], wanted: Wanted, *, seeds: bool) -> str:
+        """``name+<digest>``, the first that nothing has: a run that has grown keeps the digest of its fewer epochs."""
+        identity, epochs = wanted.identity.digest(seeds=seeds), wanted.config.training.epochs
+        for attempt in count():
+            folder = f"{name}+{digest_of([identity, epochs, attempt])[:_DIGITS]}"
+            if folder not in folders and folder not in self._placed and _is_empty(self.output_dir / folder):
+                return folder
+        raise AssertionError("unreachable")
 
     def _is_free(self, name: str, members: _Folder, wanted: Mapping[Seed, Wanted]) -> bool:
         if name in self._placed:

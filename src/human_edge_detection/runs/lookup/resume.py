@@ -6,23 +6,27 @@ from pathlib import Path
 from typing import NamedTuple
 
 from human_edge_detection.errors import ConfigError
+from human_edge_detection.experiments.difference import compare_fields
 from human_edge_detection.experiments.overrides import Overrides, apply
 from human_edge_detection.experiments.schema.base import Section
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 from human_edge_detection.runs.artifacts import checkpoint_sha256
+from human_edge_detection.runs.checkpoint_config import config_in_checkpoint
 from human_edge_detection.runs.checks import check_data_paths, check_weight_paths, existing_checkpoints
 from human_edge_detection.runs.dependencies import fill
 from human_edge_detection.runs.lookup.identity import (
     PLACES,
     RunContents,
+    file_sha256,
     find_contents,
+    identity_fields,
     identity_of,
     read_contents,
     weight_paths,
 )
 from human_edge_detection.runs.lookup.placement import Kind, early_stop, epochs_done, grown, shown_differences
-from human_edge_detection.runs.paths import RunPaths, output_dir_of, run_paths_of_checkpoint
-from human_edge_detection.runs.records import read_section
+from human_edge_detection.runs.paths import RunPaths, output_dir_of, run_paths_of_checkpoint, summary_path
+from human_edge_detection.runs.records import CheckpointSummary, read_section
 
 
 class ResumeRecord(Section):
@@ -94,6 +98,8 @@ def find_resumed(given: Path, name: str | None, overrides: Overrides, output_dir
     contents = read_contents(paths, stored)
     _check_same(given, stored, config, contents)
     resume = None if given.is_dir() or _is_done(paths, given) else given
+    if resume is not None:
+        _check_checkpoint(resume, stored)
     epochs, done = config.training.epochs, epochs_done(resume or paths.latest)
     if epochs < stored.training.epochs:
         raise ConfigError(
@@ -103,7 +109,7 @@ def find_resumed(given: Path, name: str | None, overrides: Overrides, output_dir
     if epochs > stored.training.epochs and stopped is not None:
         raise ConfigError(
             f"--resume {given}: the run stopped early after epoch {stopped}, so it does not grow to {epochs} epochs; "
-            "--restart trains it anew"
+            "run_experiments.py --restart trains it anew"
         )
     kind: Kind = "grows" if epochs > stored.training.epochs else "same"
     training = grown(stored, epochs, done).training
@@ -128,6 +134,24 @@ def _check_same(given: Path, stored: ExperimentConfig, config: ExperimentConfig,
         raise ConfigError(
             f"--resume {given}: {shown_differences(changed)}; a run goes on with its own values: leave it out, or "
             "start another run, without --resume"
+        )
+
+
+def _check_checkpoint(given: Path, stored: ExperimentConfig) -> None:
+    """Refuses a checkpoint that training cannot go on from, before anything of the run is changed."""
+    summary = read_section(CheckpointSummary, summary_path(given))
+    if summary is not None and summary.step is None:
+        raise ConfigError(f"--resume {given}: holds weights only; use --init_from, or resume from latest.pth")
+    inside = config_in_checkpoint(given)
+    changed = compare_fields(identity_fields(stored), identity_fields(inside))
+    if changed:
+        raise ConfigError(
+            f"--resume {given}: config.json and the config in it differ: {shown_differences(changed)}; one of them was "
+            "edited: restore config.json, or train another run"
+        )
+    if summary is not None and file_sha256(given) != summary.sha256:
+        raise ConfigError(
+            f"--resume {given}: damaged, its sha256 is not that in {summary_path(given).name}; give another"
         )
 
 
