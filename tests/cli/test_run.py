@@ -117,11 +117,11 @@ def test_restart_trains_anew_and_says_so_first(
 ) -> None:
     output_dir = children()
     assert run(output_dir) == 0
-    (output_dir / STUDENT / "old").touch()
+    (output_dir / STUDENT / "checkpoints" / "old").touch()
     capsys.readouterr()
     assert run(output_dir, "--restart") == 0
     assert f"restart: {output_dir / STUDENT} is deleted and trained anew" in capsys.readouterr().err
-    assert not (output_dir / STUDENT / "old").exists()
+    assert not (output_dir / STUDENT / "checkpoints" / "old").exists()
 
 
 def test_flags_become_options(children: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ def everything_imported() -> None:
     for module in (
         "engine.session.execute",
         "engine.evaluation.evaluate_checkpoint",
-        "export.onnx",
+        "exporters.onnx",
         "runner.execution.supervise",
         "runner.execution.report",
     ):

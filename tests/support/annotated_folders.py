@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from human_edge_detection.data.annotations.coco import decode_mask, read_annotations
@@ -185,3 +186,17 @@ def assert_as_drawn(masks: Mapping[str, tuple[list[Mask], Mask]]) -> None:
         assert len(persons) == len(PERSONS[name]), name
         assert min([1.0, *map(iou, persons, (person.mask() for person in PERSONS[name]))]) > 0.97, name
         assert not ignored.any()
+
+
+class Said(str):
+    """Printed text; ``in`` does not see where its lines are folded."""
+
+    __slots__ = ()
+
+    def __contains__(self, text: object) -> bool:
+        return "".join(str(text).split()) in "".join(self.split())
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> Said:
+    """What was printed on both streams."""
+    return Said("".join(capsys.readouterr()))

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from annotated_folders import PERSONS, assert_as_drawn, coco_file, draw, prepared_masks, write
+from annotated_folders import PERSONS, assert_as_drawn, coco_file, draw, prepared_masks, said, write
 
 from human_edge_detection.cli.main import main
 from human_edge_detection.data.formats.coco import FORMAT, read_files
@@ -28,7 +28,7 @@ def test_several_categories_are_persons(tmp_path, capsys):
     assert main([*flags, "--output", str(tmp_path / "out"), "--category", "MAN, woman"]) == 0
     assert_as_drawn(prepared_masks(tmp_path / "out", "train"))
     assert not (tmp_path / "out" / "images" / "val").exists()  # what is given by split is not split
-    shown = capsys.readouterr().out
+    shown = said(capsys)
     assert f"recognised COCO ({file}): 5 train images" in shown
     assert "as person: 'man' (4 annotations), 'Woman' (4); not used: 'dog' (1 annotation)" in shown
     assert main([*flags, "--output", str(tmp_path / "out"), "--category", "woman"]) == 0

@@ -13,6 +13,7 @@ from annotated_folders import (
     element,
     iou,
     prepared_masks,
+    said,
     write,
     write_cvat,
 )
@@ -38,7 +39,7 @@ def one_image(tmp_path, *shapes):
 def test_polygons_and_masks_of_a_task(tmp_path, capsys):
     root = write_cvat(tmp_path / "cvat")
     assert_as_drawn(prepare(root, tmp_path / "out"))
-    shown = capsys.readouterr().out
+    shown = said(capsys)
     assert f"recognised CVAT ({root / 'annotations.xml'}): 5 train images; as person: 'person' (8 annotations)" in shown
     assert "1 of 5 images are val now" in shown
 
@@ -96,7 +97,7 @@ def test_its_coco_export_is_read(tmp_path, capsys):
         draw(root / "images" / "default" / name)
     write(root / "annotations" / "instances_default.json", coco_file(PERSONS, 2, [(1, "car"), (2, "Pedestrian")]))
     assert_as_drawn(prepare(root, tmp_path / "out", "--category", "pedestrian"))
-    assert "recognised CVAT" in capsys.readouterr().out
+    assert "recognised CVAT" in said(capsys)
     (root / "images" / "default").rename(root / "moved")
     (root / "images").rmdir()
     (root / "moved").rename(root / "images")

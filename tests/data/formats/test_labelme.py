@@ -12,6 +12,7 @@ from annotated_folders import (
     labelme_file,
     labelme_shape,
     prepared_masks,
+    said,
     write,
     write_labelme,
 )
@@ -40,7 +41,7 @@ def test_a_seeded_part_becomes_the_validation_split(tmp_path, capsys):
     masks = prepare(root, tmp_path / "out", "--val_fraction", "0.4")
     assert (len(masks["train"]), len(masks["val"])) == (3, 2)
     assert_as_drawn(masks["train"] | masks["val"])
-    shown = capsys.readouterr().out
+    shown = said(capsys)
     assert f"recognised LabelMe ({root / 'nobody.json'}): 5 train images" in shown
     assert "no validation split in it: 2 of 5 images are val now, drawn with seed 0; --val_fraction 0.4" in shown
     assert prepare(root, tmp_path / "again", "--val_fraction", "0.4")["val"].keys() == masks["val"].keys()

@@ -1,4 +1,4 @@
-from annotated_folders import assert_as_drawn, coco_file, draw, prepared_masks, write
+from annotated_folders import assert_as_drawn, coco_file, draw, prepared_masks, said, write
 
 from human_edge_detection.cli.main import main
 
@@ -23,7 +23,7 @@ def test_its_folders_are_splits(tmp_path, capsys):
     for split, names in (("train", SPLITS["train"]), ("val", SPLITS["valid"]), ("test", SPLITS["test"])):
         assert [*prepared_masks(out, split)] == names
         assert_as_drawn(prepared_masks(out, split))
-    shown = capsys.readouterr().out
+    shown = said(capsys)
     assert "recognised Roboflow COCO" in shown and "2 train, 1 val, 1 test images" in shown
     assert "not used" not in shown
     assert f"use it with --data_root {out}" in shown

@@ -2,7 +2,7 @@ import logging
 
 import numpy as np
 import pytest
-from annotated_folders import PERSONS, assert_as_drawn, draw, iou, prepared_masks, write, write_yolo, yolo_line
+from annotated_folders import PERSONS, assert_as_drawn, draw, iou, prepared_masks, said, write, write_yolo, yolo_line
 from PIL import Image
 
 from human_edge_detection.cli.main import main
@@ -20,7 +20,7 @@ def test_polygons_become_masks(tmp_path, capsys):
     masks = prepare(write_yolo(tmp_path / "yolo"), tmp_path / "out")
     assert (masks["train"].keys(), masks["val"].keys()) == (TRAIN, VAL)
     assert_as_drawn(masks["train"] | masks["val"])
-    shown = capsys.readouterr().out
+    shown = said(capsys)
     assert f"recognised YOLO segmentation ({tmp_path / 'yolo' / 'data.yaml'}): 3 train, 2 val images" in shown
     assert "as person: 'person' (8 annotations)" in shown
 
