@@ -209,5 +209,5 @@ def test_one_person_pastes_all_lines(folder: Path) -> None:
     with (folder / "experiment_comparison.csv").open() as file:
         rows = {row["run"]: row for row in csv.DictReader(file)}
     assert rows[other]["changes"].startswith("distillation.temperature=5.0 distillation.alpha=0.6")
-    assert rows[STUDENT]["segments"] == "1 4"
+    assert rows[STUDENT]["segments"].startswith("1 4")  # and on to the 100 of the script alone
     assert list(folder.glob("experiments/*/checkpoints/*.pth"))

@@ -63,6 +63,6 @@ def test_the_same_command_again_trains_nothing(finished: Path) -> None:
 def test_the_same_command_in_a_fresh_folder_gives_the_same_numbers(finished: Path, tmp_path: Path) -> None:
     done = run_batch(tmp_path / "fresh", STUDENT)
     assert done.returncode == 0, done.stdout + done.stderr
-    (first,) = finished.glob(f"experiments/{STUDENT}+*/metrics.jsonl")
-    (second,) = (tmp_path / "fresh").glob(f"experiments/{STUDENT}+*/metrics.jsonl")
+    (first,) = finished.glob(f"experiments/{STUDENT}/metrics.jsonl")
+    (second,) = (tmp_path / "fresh").glob(f"experiments/{STUDENT}/metrics.jsonl")
     assert first.read_bytes() == second.read_bytes()
