@@ -253,6 +253,11 @@ def nested(depth: int) -> list[Any]:
     return inner
 
 
+def person_twice(data: dict[str, Any]) -> None:
+    data["categories"].append({"id": 5, "name": "person"})
+    data["annotations"][0]["category_id"] = 5
+
+
 ZIGZAG = [value for step in range(60_000) for value in (step % 2 * WIDTH, step % HEIGHT)]
 SEGMENTATION = b'"segmentation": [[4, 4, 24, 4, 24, 24, 4, 24]]'
 ANNOTATIONS = {
@@ -311,7 +316,7 @@ ANNOTATIONS = {
     "no image id": edit(lambda data: data["annotations"][0].pop("image_id"), "annotation 1: 'image_id' is nothing"),
     "category of text": annotation("'category_id' is '4'", category_id="4"),
     "no person category": edit(lambda data: data["categories"].pop(0), "no category 'person', found 'dog'"),
-    "person category twice": edit(lambda data: data["categories"].append({"id": 5, "name": "person"}), "given twice"),
+    "person category twice": edit(person_twice, "given twice"),
     "person and dog share an id": edit(lambda data: data["categories"][1].update(id=4), "given twice"),
     "category without id": edit(lambda data: data["categories"][0].pop("id"), "categories[0]: 'id' is nothing"),
     "iscrowd of 2": annotation("iscrowd is 2", iscrowd=2),

@@ -104,16 +104,13 @@ def prepare_data(
     for name, choices in _MENDING_CHOICES.items():
         check_choice(name, str(mending.get(name, choices[0])), choices)
 
-    from human_edge_detection.data.formats.categories import choose_categories
     from human_edge_detection.data.formats.splits import SPLITS
     from human_edge_detection.data.judgement.whole_split import Mending
     from human_edge_detection.data.prepare import Preparation, prepare
 
     found = _read(data_root, {"train": train, "val": val}, format)
-    persons = choose_categories(found.dataset.categories, category, str(found.file))
-    logger.info("%s", found.description(persons))
     fraction = VAL_FRACTION if val_fraction is None and data_root is not None else val_fraction
-    splits = _with_validation(found.dataset.persons(persons), fraction, seed, asked=val_fraction is not None)
+    splits = _with_validation(_persons(found, category), fraction, seed, asked=val_fraction is not None)
     ordered: dict[str, CocoSplit] = {name: splits[name] for name in SPLITS if name in splits}
     preparation = Preparation(crowds, max_images, max_side, seed, exhaustive=exhaustive, mending=Mending(**mending))
     return prepare(ordered, Path(output), preparation, _track)
@@ -144,6 +141,17 @@ def _read(data_root: str | Path | None, files: dict[str, Files | None], format_:
     if format_ not in (AUTO, "coco"):
         raise ConfigError(f"--format {format_}: --train_ann and --val_ann are COCO files; give --data_root instead")
     return given_files(paths)
+
+
+def _persons(found: Recognised, category: str | None) -> dict[str, CocoSplit]:
+    """The splits with what is a person in them; who names the categories says so of all others, too."""
+    from human_edge_detection.data.formats.categories import choose_categories
+    from human_edge_detection.data.judgement.mend import categories_listed
+
+    persons = choose_categories(found.dataset.categories, category, str(found.file))
+    logger.info("%s", found.description(persons))
+    chosen = found.dataset.persons(persons)
+    return chosen if category is None else {name: categories_listed(split) for name, split in chosen.items()}
 
 
 def _both(split: str, annotations: str | Path | None, images: str | Path | None) -> SplitPaths:

@@ -47,6 +47,16 @@ def read_config_file(path: Path) -> dict[str, Any]:
     return dict(fields)
 
 
+def line_of_field(path: Path, field: str) -> int:
+    """The line, from 1 on, of ``field``, a dotted path, in a file that :func:`read_config_file` has read."""
+    text = read_regular_file(path, max_bytes=MAX_BYTES).decode("utf-8-sig")
+    node = yaml.compose(text, Loader=PlainLoader)
+    for part in field.split("."):
+        if isinstance(node, yaml.MappingNode):
+            node = next((value for key, value in node.value if key.value == part), node)
+    return node.start_mark.line + 1 if node is not None else 1
+
+
 class GivenConfig(NamedTuple):
     """What one ``--config`` names: an experiment or a group, or else a config file."""
 

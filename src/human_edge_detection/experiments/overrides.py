@@ -17,7 +17,7 @@ import yaml
 from human_edge_detection.errors import ConfigError, did_you_mean
 from human_edge_detection.experiments.change import NAMES_TEACHER, PYTHON_ARGUMENT
 from human_edge_detection.experiments.change import Change as Change
-from human_edge_detection.experiments.config_file import read_config_file
+from human_edge_detection.experiments.config_file import line_of_field, read_config_file
 from human_edge_detection.experiments.flags import FLAGS
 from human_edge_detection.experiments.older_words import OLDER_WORDS, check_older_words, select_terms, translate
 from human_edge_detection.experiments.registry import expand, get_config
@@ -168,7 +168,7 @@ def apply(preset: ExperimentConfig, overrides: Overrides) -> ExperimentConfig:
     try:
         return build_config(fields, source=preset.name)
     except ConfigError as error:
-        raise ConfigError(_name_flags(str(error), overrides.changes)) from error
+        raise ConfigError(_name_flags(str(error), overrides.changes, overrides.file)) from error
 
 
 def resolve(name: str | None, overrides: Overrides = NO_OVERRIDES) -> tuple[ExperimentConfig, ExperimentConfig]:
@@ -295,11 +295,13 @@ def _set(fields: dict[str, Any], path: str, value: Any) -> None:
     fields[last] = value
 
 
-def _name_flags(message: str, changes: Iterable[Change]) -> str:
-    """The schema names fields; this adds the flags that set them."""
+def _name_flags(message: str, changes: Iterable[Change], file: Path | None) -> str:
+    """The schema names fields; this adds the flags that set them, or the line of the ``--config_file``."""
     for change in changes:
+        name = rf"(?<![\w.]){re.escape(change.path)}(?=(\.\d+)?: )"
         if change.source in _FLAG_NAMES:
-            message = re.sub(
-                rf"(?<![\w.]){re.escape(change.path)}(?=: )", f"{change.source} ({change.path})", message, count=1
-            )
+            message = re.sub(name, f"{change.source} ({change.path})", message, count=1)
+        elif file is not None and change.source == f"--config_file {file}" and re.search(name, message):
+            place = f"{file}, line {line_of_field(file, change.path)}: {change.path}"
+            message = place.join(re.split(name, message, maxsplit=1)[::2])
     return message

@@ -169,9 +169,8 @@ def _usable(
     kept = {*named.images.file_names}
     malformed = [BadImage(found.taken.get(name, name), problem) for name, problem in index.findings.malformed]
     bad = {name: problem for name, problem in malformed if name in kept}
-    return without(
-        named, [BadImage(*one) for one in (bad | {n: "is missing" for n in missing if n not in bad}).items()]
-    )
+    bad |= {name: "is missing" for name in missing if name not in bad}
+    return without(named, [BadImage(*sample) for sample in bad.items()])
 
 
 def _read_packed(file: Path) -> tuple[str, Index]:

@@ -118,7 +118,7 @@ def person_entries(data: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any
     Raises:
         DataError: There is no such category or more than one, or an id of a category is not an integer.
     """
-    category = _person_category(data["categories"])
+    category = _person_category(data)
     for number, entry in enumerate(data["annotations"]):
         if integer(entry, "category_id", f"annotations[{number}]") == category:
             yield number, entry
@@ -161,16 +161,20 @@ def integer(entry: Mapping[str, Any], key: str, where: str) -> int:
     return value
 
 
-def _person_category(categories: list[dict[str, Any]]) -> int:
-    """The id of the one category named ``person``."""
+def _person_category(data: Mapping[str, Any]) -> int:
+    """The id of the one category named ``person`` in upper or lower case; one that nobody uses does not count."""
+    categories: list[dict[str, Any]] = data["categories"]
     ids = [integer(entry, "id", f"categories[{number}]") for number, entry in enumerate(categories)]
-    persons = [number for number, entry in enumerate(categories) if entry.get("name") == "person"]
+    persons = [k for k, entry in enumerate(categories) if str(entry.get("name")).strip().casefold() == "person"]
+    if len({ids[number] for number in persons}) > 1:
+        used = {entry.get("category_id") for entry in data["annotations"]}
+        persons = [number for number in persons if ids[number] in used] or persons[:1]
     if not persons:
         names = ", ".join(shorten(entry.get("name")) for entry in categories[:8]) or "none"
         raise DataError(f"no category 'person', found {names}; make one of it: hed prepare-data --category NAME")
     category = ids[persons[0]]
     if len(persons) > 1 or ids.count(category) > 1:
-        raise DataError(f"category 'person' or its id {category} is given twice; names and ids must differ")
+        raise DataError(f"category 'person' or its id {category} is given twice; make one of them: hed prepare-data")
     return category
 
 

@@ -151,7 +151,7 @@ def _categories(data: Mapping[str, Any]) -> Iterator[Finding]:
         "categories",
         text,
         certain,
-        f"list these ids in 'categories', or, if they are persons, hed prepare-data --category 'person,{flag}'",
+        f"if they are persons: hed prepare-data --category 'person,{flag}'; if not: --category person",
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from human_edge_detection.data.annotations.coco import CocoSplit, read_split
+from human_edge_detection.data.annotations.image_files import find_files
 from human_edge_detection.data.annotations.person_checks import integer
 from human_edge_detection.data.formats.folder import read_bytes
 from human_edge_detection.data.formats.format import Format
@@ -99,6 +100,9 @@ def _images_dir(split: CocoSplit, folders: Sequence[Path]) -> Path:
         return split.images_dir
     for folder in folders:
         if is_file(folder / name):
+            return folder
+    for folder in folders:
+        if folder.is_dir() and find_files([name], folder).taken:
             return folder
     tried = ", ".join(str(folder) for folder in folders)
     raise DataError(f"{split.source}: its first image {name!r} is in none of {tried}; put the images in one of them")

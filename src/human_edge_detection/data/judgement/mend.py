@@ -115,6 +115,14 @@ def _turned_annotation(entry: _Entry, size: tuple[int, int], orientation: int) -
     return {**entry, "segmentation": polygons, "bbox": None}
 
 
+def categories_listed(split: CocoSplit) -> CocoSplit:
+    """With the ids that no category has as categories that are not persons, as who chose the persons says."""
+    known = {entry.get("id") for entry in split.data["categories"]}
+    ids = {entry.get("category_id") for entry in split.data["annotations"]} - known
+    others = [{"id": number, "name": f"not person: {number}"} for number in ids]
+    return split._replace(data={**split.data, "categories": [*split.data["categories"], *others]})
+
+
 def without_annotations(split: CocoSplit, ids: set[int]) -> CocoSplit:
     """Without the annotations with these ids."""
     annotations = [entry for entry in split.data["annotations"] if entry.get("id") not in ids]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_origin
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 SCHEMA_VERSION: Final = 1
+_SIZE: Final = re.compile(r"(\d+)\s*[xX*,]\s*(\d+)")
+"""A size as people write it, width first."""
 _TERM_DEPTH: Final = 3
 """Parts of the path of a distillation term, its number included."""
 
@@ -165,4 +168,12 @@ def _describe(problem: ErrorDetails) -> str:
     if not path:
         return message
     message = message[:1].lower() + message[1:]
-    return f"{dotted}: {message}, got {problem['input']!r}"
+    return f"{dotted}: {message}{_example(problem)}, got {problem['input']!r}"
+
+
+def _example(problem: ErrorDetails) -> str:
+    """How a list is written, where something else was given."""
+    if problem["type"] not in ("tuple_type", "list_type"):
+        return ""
+    size = _SIZE.fullmatch(str(problem["input"]).strip())
+    return "" if size is None else f", height and width: [{size[2]}, {size[1]}]"
