@@ -211,7 +211,7 @@ def _near_files(names: Sequence[str], others: set[str], folder: Path) -> tuple[d
         if len(best) == 1 and best[0] != name and is_file(folder / best[0]):
             taken[name] = best[0]
         else:
-            missing[name] = _named([file for file in best or candidates if file != name])
+            missing[name] = _named(sorted({*(best or candidates)} - {name}))
     # Two images in different folders that claim one file: which of them it is cannot be known.
     claims: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
     for name, file in taken.items():

@@ -36,7 +36,7 @@ _OUTSIDE_SHARE: Final = 0.25
 _MAX_EXTENT: Final = 0.6
 """Outlines that all end before this fraction of the image in both directions were drawn on smaller images."""
 _PERCENT: Final = 100.0
-_MIN_PERCENT_SIDE_PX: Final = 110
+_MIN_PERCENT_SIDE_PX: Final = 130
 _LARGE_SIDE_PX: Final = 200
 _MAX_NAMED: Final = 4
 _MAX_NUMBER: Final = 1e6

@@ -1,0 +1,209 @@
+"""Files of other tools, judged as a whole: what is refused, what is warned about, what the flag makes of it.
+
+Kinds and the number of cases tried in each; each runs through ``hed prepare-data``'s checks, with and without its mend,
+and what is refused or warned about there is so by training's reading as well:
+
+==============================  =====
+kind                            cases
+==============================  =====
+boxes in another order or unit      6
+category ids that nobody has        3
+persons written as crowds           3
+outlines in another unit, scale     6
+EXIF turns                          7
+the same person, image, split       5
+names of files                      9
+values that mean nothing            7
+images missing or malformed         5
+==============================  =====
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support import whole_files as w
+
+from human_edge_detection.data.annotations.coco import decode_mask, read_annotations, read_split
+from human_edge_detection.data.formats.coco import CocoDataset
+from human_edge_detection.data.images.read import read_image
+from human_edge_detection.data.judgement.mend import categories_listed
+from human_edge_detection.data.judgement.whole_split import JudgedSplit, Mending, judge_all
+from human_edge_detection.errors import DataError
+
+
+def prepared(folder: Path, change: w.Change, crowds_are_persons: bool = False, **mending: Any) -> JudgedSplit:
+    files = w.whole_file()
+    change(files)
+    split = {"train": read_split(*files.write(folder))}
+    return judge_all(split, Mending(**mending), crowds_are_persons=crowds_are_persons)["train"]
+
+
+def kinds(judged: JudgedSplit) -> list[str]:
+    return [finding.kind for finding in judged.people.findings]
+
+
+def nothing(files: w.Files) -> None:
+    """A well-made data set."""
+
+
+REFUSED = {
+    "corners": (w.corner_boxes, "8 of 8 boxes fit their masks as x1, y1, x2, y2", {"boxes": "from_masks"}),
+    "centres": (w.centre_boxes, "8 of 8 boxes fit their masks as centre x, centre y", {"boxes": "from_masks"}),
+    "rows first": (w.transposed_boxes, "boxes fit their masks as y, x, height, width", {"boxes": "from_masks"}),
+    "fractions as boxes": (w.fraction_boxes, "as fractions of the image, x, y, width", {"boxes": "from_masks"}),
+    "some corners": (w.some_corner_boxes, "3 of 8 boxes fit their masks as x1", {"boxes": "from_masks"}),
+    "all crowds": (w.brush(1), "8 of 8 person annotations (100%) are crowd", {"crowds_are_persons": True}),
+    "fractions": (w.scaled(1 / w.WIDTH, 1 / w.HEIGHT), "8 of 8 outlines lie within 0 and 1", {"outlines": "fractions"}),
+    "half fractions": (w.scaled(1 / w.WIDTH, 1 / w.HEIGHT, 2), "4 of 8 outlines", {"outlines": "fractions"}),
+    "stored sizes": (w.oriented(6), "4 of 4 images that EXIF turns by 90 degrees", {"exif": "stored"}),
+    "mirrored stored sizes": (w.oriented(7), "4 of 4 images that EXIF turns by 90 degrees", {"exif": "stored"}),
+    "one category id": (w.category(0, 2), "4 of 8 annotations have a category_id that no category has: 0 (4", None),
+    "every category id": (w.category(2, 1), "8 of 8 annotations have a category_id that no category has: 2 (8", None),
+    "outside": (w.scaled(1.9, 1.9), "outlines (100%) lie outside", None),
+    "two-point polygon": (w.stray_line, "--on_bad_sample skip", None),
+    "one missing": (w.missing_images(1), "1 of 4 images are not in", None),
+    "most missing": (w.missing_images(3), "take what is there: --only_present", None),
+    "two files for a name": (w.two_files_for_one_name, "near to 'a/p0.jpg', 'b/p0.jpg'", None),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_certainly_wrong_is_refused_and_mended_by_the_flag(name: str, tmp_path: Path) -> None:
+    change, message, mending = REFUSED[name]
+    with pytest.raises(DataError) as error:
+        prepared(tmp_path, change)
+    assert message in str(error.value)
+    if mending is None:
+        return
+    assert "hed prepare-data --" in str(error.value)
+    people = prepared(tmp_path, change, **mending).people
+    assert people.images.person_counts.tolist() == [2, 2, 2, 2]
+    for image in people.images:
+        assert all(min(p.box[2] - p.box[0], p.box[3] - p.box[1]) > 35 for p in image.persons)
+
+
+WARNED = {
+    "loose boxes": (w.loose_boxes, "boxes", {"boxes": "from_masks"}),
+    "some crowds": (w.brush(2), "crowds", {"crowds_are_persons": True}),
+    "percent": (w.scaled(100 / w.WIDTH, 100 / w.HEIGHT), "outlines", {"outlines": "percent"}),
+    "half scale": (w.scaled(0.5, 0.5), "outlines", None),
+    "half turn": (w.oriented(3), "exif", {"exif": "stored"}),
+    "mirrored": (w.oriented(2), "exif", {"exif": "stored"}),
+    "square": (w.oriented(6, w.HEIGHT, w.HEIGHT), "exif", {"exif": "stored"}),
+    "person twice": (w.person_twice, "repeated", {"duplicates": "drop"}),
+    "image twice": (w.image_twice, "repeated", {"duplicates": "drop"}),
+    "no end markers": (w.without_ends, "files", None),
+    "backslashes": (w.names("images\\p{}.jpg", "images/p{}.jpg"), "names", None),
+    "folder in front": (w.names("images/p{}.jpg", "p{}.jpg"), "names", None),
+    "folder behind": (w.names("p{}.jpg", "a/p{}.jpg"), "names", None),
+    "address": (w.names("http://example.org/val/p{}.jpg", "p{}.jpg"), "names", None),
+    "case": (w.names("P{}.JPG", "p{}.jpg"), "names", None),
+    "percent sign": (w.names("my%20p{}.jpg", "my p{}.jpg"), "names", None),
+    "Unicode form": (w.names("Jose\u0301 {}.jpg", "Jos\u00e9 {}.jpg"), "names", None),
+}
+
+
+@pytest.mark.parametrize("name", WARNED)
+def test_what_may_be_meant_is_warned_about_once_with_what_mends_it(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    change, kind, mending = WARNED[name]
+    with caplog.at_level(logging.WARNING):
+        judged = prepared(tmp_path, change)
+    assert kinds(judged) == [kind]
+    finding = judged.people.findings[0]
+    assert caplog.text.count(finding.text) == 1 and any(map(str.isdigit, finding.text))
+    if mending is not None:
+        assert "hed prepare-data --" in finding.mend
+        assert kinds(prepared(tmp_path, change, **mending)) == []
+    file, images = tmp_path / "people.json", tmp_path / "images"
+    if kind in ("boxes", "crowds", "outlines", "names"):
+        assert [one.kind for one in read_annotations(file, images).findings] == [kind]
+
+
+ALIKE = {
+    "well made": nothing,
+    "no iscrowd": w.every_person(iscrowd=None),
+    "float sizes": w.float_sizes,
+    "unused root category": w.unused_root,
+    "Person": w.capital,
+    "no boxes": w.every_person(bbox=None),
+    "EXIF, annotated as shown": w.oriented(6, shown=True),
+}
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_what_means_the_same_gives_the_same(name: str, tmp_path: Path) -> None:
+    files = w.whole_file()
+    ALIKE[name](files)
+    people = read_annotations(*files.write(tmp_path))
+    assert people.images.person_counts.tolist() == [2, 2, 2, 2]
+    assert people.findings == ()
+
+
+def test_a_mask_of_null_is_no_mask_and_no_malformed_one(tmp_path: Path) -> None:
+    found = []
+    for value in (None, []):
+        files = w.whole_file()
+        w.every_person(segmentation=value)(files)
+        found.append(read_annotations(*files.write(tmp_path)).images)
+    assert found[0] == found[1]
+    assert found[0].person_counts.tolist() == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_annotations_are_turned_with_the_pixels(orientation: int, tmp_path: Path) -> None:
+    def change(files: w.Files) -> None:
+        w.oriented(orientation)(files)
+        files.persons[0].update(segmentation=w.as_rle(files.persons[0]["segmentation"][0]))
+
+    people = prepared(tmp_path, change, exif="stored").people
+    image = people.images[0]
+    pixels = read_image(people.images_dir / image.file_name)
+    red = (pixels[..., 0] > 150) & (pixels[..., 1] < 120)
+    masks = [decode_mask(person.segmentation, image.height, image.width).astype(bool) for person in image.persons]
+    assert (masks[0] | masks[1])[red].mean() > 0.96
+    assert red[masks[0] | masks[1]].mean() > 0.96
+
+
+def test_categories_without_a_name_can_be_taken_and_left(tmp_path: Path) -> None:
+    files = w.whole_file()
+    w.category(0, 2)(files)
+    dataset = CocoDataset({"train": read_split(*files.write(tmp_path))})
+    assert dataset.categories == {"person": 4, "id 0": 4}
+    for chosen, persons in ((["person", "id 0"], 8), (["person"], 4)):
+        split = categories_listed(dataset.persons(chosen)["train"])
+        assert judge_all({"train": split}, Mending())["train"].people.images.person_counts.sum() == persons
+
+
+@pytest.mark.parametrize("spelling", ["./p0.jpg", "P0.jpg", "p%30.jpg"])
+def test_one_image_under_two_spellings_is_one_image_with_the_persons_of_both(spelling: str, tmp_path: Path) -> None:
+    people = prepared(tmp_path, w.two_spellings(spelling)).people
+    assert people.images.file_names == ["p0.jpg", "p1.jpg", "p2.jpg", "p3.jpg"]
+    assert people.images.person_counts.tolist() == [2, 2, 2, 2]
+
+
+def test_bad_and_missing_images_are_left_out_on_demand(tmp_path: Path) -> None:
+    people = prepared(tmp_path / "a", w.stray_line, on_bad_sample="skip").people
+    assert people.images.file_names == ["p1.jpg", "p2.jpg", "p3.jpg"]
+    assert [sample.file_name for sample in people.skipped] == ["p0.jpg"]
+    people = prepared(tmp_path / "b", w.missing_images(3), only_present=True).people
+    assert people.images.file_names == ["p3.jpg"]
+
+
+@pytest.mark.parametrize("reencoded", [False, True])
+def test_images_of_val_in_train_are_counted_and_can_be_dropped(reencoded: bool, tmp_path: Path) -> None:
+    train, val = w.whole_file(4), w.whole_file(4, first=2)  # p0 and p1 of val are p2 and p3 of train
+    if reencoded:
+        val.images = {name: w.jpeg(w.scene(number + 20)) for number, name in enumerate(val.images)}
+    splits = {name: read_split(*files.write(tmp_path / name)) for name, files in (("train", train), ("val", val))}
+    (finding,) = judge_all(splits, Mending())["val"].people.findings
+    assert finding.text.startswith("0 of 4 images of val" if reencoded else "2 of 4 images of val")
+    assert ("and 2 more" in finding.text) == reencoded
+    dropped = judge_all(splits, Mending(duplicates="drop"))
+    assert dropped["train"].people.images.file_names == ["p0.jpg", "p1.jpg"]
+    assert dropped["train"].dropped == {"images of val": 2}
