@@ -6,6 +6,7 @@ index. No threshold is met by real, well-made data sets: see docs/reliability.md
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -92,10 +93,10 @@ def _gather(
     lost_images = [entry["image_id"] for entry in persons if entry["id"] in lost]
     lost_sizes = np.array([sizes[number] for number in lost_images], np.float64).reshape(-1, 2)
     ids = np.concatenate([ids, np.array([*lost], np.int64)])
-    boxes = {entry["id"]: entry.get("bbox") for entry in persons}
-    given = np.array([_four_numbers(boxes[number]) for number in ids.tolist()], np.float64).reshape(-1, 4)
+    known = np.fromiter((entry["id"] for entry in persons), np.int64, len(persons))
+    order = np.argsort(known)
     return _Persons(
-        given=given,
+        given=_given_boxes(persons)[order[np.searchsorted(known, ids, sorter=order)]],
         around=np.concatenate([around, np.array([*lost.values()], np.float64).reshape(-1, 4)]),
         sizes=np.concatenate([packed.sizes[owners[kept]], lost_sizes]),
         images=np.concatenate([packed.image_ids[owners[kept]], np.array(lost_images, np.int64)]),
@@ -126,9 +127,18 @@ def _without_pixels(persons: Sequence[Mapping[str, Any]], packed: set[int]) -> I
             yield entry["id"], [float(min(x)), float(min(y)), float(max(x)), float(max(y))]
 
 
-def _four_numbers(box: Any) -> Any:
-    is_box = isinstance(box, list) and len(box) == 4 and {*map(type, box)} <= {int, float}
-    return box if is_box and all(abs(value) < _MAX_NUMBER for value in box) else _NO_BOX
+def _given_boxes(persons: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
+    """``(m, 4)`` the numbers of each ``bbox``; NaN where it is something else, or huge."""
+    numbers = array("d")
+    for entry in persons:
+        box = entry.get("bbox")
+        is_box = isinstance(box, list) and len(box) == 4 and {*map(type, box)} <= {int, float}
+        try:
+            numbers.fromlist(box if is_box else _NO_BOX)  # type: ignore[arg-type]
+        except OverflowError:  # an integer too large for a float
+            numbers.fromlist(_NO_BOX)
+    boxes = np.asarray(numbers).reshape(-1, 4)
+    return np.where((np.abs(boxes) < _MAX_NUMBER).all(axis=1, keepdims=True), boxes, np.nan)
 
 
 def _categories(data: Mapping[str, Any]) -> Iterator[Finding]:
