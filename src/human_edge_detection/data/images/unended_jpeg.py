@@ -7,10 +7,10 @@ from human_edge_detection.data.images.header import read_header
 from human_edge_detection.errors import DataError
 
 _JPEG, _SCAN, _END = b"\xff\xd8\xff", b"\xff\xda", b"\xff\xd9"
-_TAILS = (b"", b"\xaa" * 64)
-"""Two different continuations of the coded pixels; libjpeg goes on with zeros at a marker."""
-_FILLED = bytes(16)
-"""What a file ends with whose rest was never written."""
+_TAILS = tuple(np.random.default_rng(seed).integers(0, 255, 64, np.uint8).tobytes() for seed in range(4))
+"""Different continuations of the coded pixels, none of which has a marker: 255 begins one."""
+_CUT_OFF = (bytes(16), b"\xff")
+"""What a file ends with whose rest was never written, or that ends within a marker."""
 
 
 def lacks_end(content: bytes) -> bool:
@@ -26,13 +26,12 @@ def with_end(content: bytes) -> bytes:
 
     They are whole when what follows them does not change any: then the decoder has had all that it wanted.
     """
-    if not lacks_end(content) or content.endswith(_FILLED):
+    if not lacks_end(content) or content.endswith(_CUT_OFF):
         return content
     try:
         read_header(content + _END)
     except DataError:
         return content
     images = [cv2.imdecode(np.frombuffer(content + tail + _END, np.uint8), cv2.IMREAD_COLOR) for tail in _TAILS]
-    if images[0] is None or images[1] is None or not np.array_equal(images[0], images[1]):
-        return content
-    return content + _END
+    is_whole = images[0] is not None and all(np.array_equal(images[0], image) for image in images[1:])
+    return content + _END if is_whole else content
