@@ -20,6 +20,7 @@ images missing or malformed         5
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,16 @@ from typing import Any
 import pytest
 from tests.support import whole_files as w
 
+from human_edge_detection.cli.main import main
 from human_edge_detection.data.annotations.coco import decode_mask, read_annotations, read_split
 from human_edge_detection.data.formats.coco import CocoDataset
 from human_edge_detection.data.images.read import read_image
 from human_edge_detection.data.judgement.mend import categories_listed
 from human_edge_detection.data.judgement.whole_split import JudgedSplit, Mending, judge_all
+from human_edge_detection.engine.build import read_splits
 from human_edge_detection.errors import DataError
+from human_edge_detection.experiments.schema.data import DataConfig
+from human_edge_detection.files.data_folder import find_split
 
 
 def prepared(folder: Path, change: w.Change, crowds_are_persons: bool = False, **mending: Any) -> JudgedSplit:
@@ -207,3 +212,35 @@ def test_images_of_val_in_train_are_counted_and_can_be_dropped(reencoded: bool, 
     dropped = judge_all(splits, Mending(duplicates="drop"))
     assert dropped["train"].people.images.file_names == ["p0.jpg", "p1.jpg"]
     assert dropped["train"].dropped == {"images of val": 2}
+
+
+def test_training_judges_too(tmp_path: Path) -> None:
+    w.whole_file(4).write(tmp_path / "train")
+    paths = {f"{name}_ann": str(tmp_path / name / "people.json") for name in ("train", "val")}
+    paths |= {f"{name}_images": str(tmp_path / name / "images") for name in ("train", "val")}
+    val = w.whole_file(4, first=2)
+    w.person_twice(val)
+    val.write(tmp_path / "val")
+    splits = read_splits(DataConfig(**paths), tmp_path, seed=0)
+    assert [finding.kind for finding in splits.val.findings] == ["repeated", "splits"]
+    w.oriented(6)(val)
+    val.write(tmp_path / "val")
+    with pytest.raises(DataError, match=r"annotated as stored; .*hed prepare-data --exif stored"):
+        read_splits(DataConfig(**paths), tmp_path, seed=0)
+
+
+def test_the_command_mends_writes_a_report_and_shows_findings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = w.whole_file()
+    w.brush(2)(files)
+    file, images = files.write(tmp_path)
+    command = ["prepare-data", "--train_ann", str(file), "--train_images", str(images), "--output", f"{tmp_path}/out"]
+    for flags, persons, kinds_found in (([], 4, ["crowds"]), (["--crowds", "person"], 8, [])):
+        assert main([*command, *flags]) == 0
+        row = next(line for line in capsys.readouterr().out.splitlines() if "│ findings" in line)
+        assert row.split()[-2] == (kinds_found or ["none"])[0]
+        report = json.loads((tmp_path / "out/prepare_report.json").read_text())
+        assert [finding["kind"] for finding in report["splits"]["train"]["findings"]] == kinds_found
+        written = read_annotations(*find_split(tmp_path / "out", "train"))
+        assert written.images.person_counts.sum() == persons

@@ -32,6 +32,7 @@ def with_end(content: bytes) -> bytes:
         read_header(content + _END)
     except DataError:
         return content
-    images = [cv2.imdecode(np.frombuffer(content + tail + _END, np.uint8), cv2.IMREAD_COLOR) for tail in _TAILS]
-    is_whole = images[0] is not None and all(np.array_equal(images[0], image) for image in images[1:])
-    return content + _END if is_whole else content
+    first, *others = [cv2.imdecode(np.frombuffer(content + tail + _END, np.uint8), cv2.IMREAD_COLOR) for tail in _TAILS]
+    if first is None or any(image is None or not np.array_equal(first, image) for image in others):
+        return content
+    return content + _END
