@@ -23,17 +23,20 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from tests.support import whole_files as w
 
 from human_edge_detection.cli.main import main
 from human_edge_detection.data.annotations.coco import decode_mask, read_annotations, read_split
+from human_edge_detection.data.annotations.scan import scan_images
 from human_edge_detection.data.formats.coco import CocoDataset
 from human_edge_detection.data.images.read import read_image
+from human_edge_detection.data.judgement.images import judge_images
 from human_edge_detection.data.judgement.mend import categories_listed
 from human_edge_detection.data.judgement.whole_split import JudgedSplit, Mending, judge_all
+from human_edge_detection.data.prepare import Preparation, prepare
 from human_edge_detection.engine.build import read_splits
 from human_edge_detection.errors import DataError
 from human_edge_detection.experiments.schema.data import DataConfig
@@ -128,6 +131,22 @@ def test_what_may_be_meant_is_warned_about_once_with_what_mends_it(
     file, images = tmp_path / "people.json", tmp_path / "images"
     if kind in ("boxes", "crowds", "outlines", "names"):
         assert [one.kind for one in read_annotations(file, images).findings] == [kind]
+
+
+@pytest.mark.parametrize("name", WARNED)
+def test_what_is_warned_about_can_be_written_and_read(name: str, tmp_path: Path) -> None:
+    change, kind, mending = WARNED[name]
+    files = w.whole_file()
+    change(files)
+    options = dict(mending or {})
+    crowds: Literal["ignore", "person"] = "person" if options.pop("crowds_are_persons", False) else "ignore"
+    preparation = Preparation(crowds=crowds, mending=Mending(**options))
+    prepare({"train": read_split(*files.write(tmp_path))}, tmp_path / "out", preparation)
+    people = read_annotations(*find_split(tmp_path / "out", "train"))
+    scan = scan_images(people)
+    assert scan.bad == () and len(scan.facts) == len(people.images) == (3 if name == "image twice" else 4)
+    if mending is not None or kind in ("names", "files"):  # then nothing is left to be said
+        assert (*people.findings, *judge_images(people, scan)) == ()
 
 
 ALIKE = {

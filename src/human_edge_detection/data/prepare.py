@@ -36,6 +36,8 @@ from human_edge_detection.data.annotations.polygons_and_rle import (
 from human_edge_detection.data.dataset import Scene, read_scene, roi_masks
 from human_edge_detection.data.images.metadata import without_personal_data
 from human_edge_detection.data.images.read import read_image_file, resize
+from human_edge_detection.data.images.unended_jpeg import with_end
+from human_edge_detection.data.judgement.images import REPORT_FILE
 from human_edge_detection.data.judgement.whole_split import JudgedSplit, Mending, judge_all
 from human_edge_detection.data.statistics import Statistics, suggested_class_weights
 from human_edge_detection.data.views.augment import fit_boxes
@@ -45,7 +47,6 @@ from human_edge_detection.files.strict_json import count_not_finite, strict_json
 logger = logging.getLogger(__name__)
 
 STATISTICS_FILE = "statistics.json"
-REPORT_FILE = "prepare_report.json"
 _MADE_BY = "hed prepare-data"
 _WEIGHTS_RULE = "inverse square root of the roi pixel shares of the first split, scaled to a mean of 1"
 _OUTPUT_ENTRIES = {"annotations", "images", STATISTICS_FILE, REPORT_FILE}
@@ -263,7 +264,7 @@ def _place(
     if size == (record.height, record.width):
         source = (people.images_dir / record.file_name).resolve()
         content = read_image_file(source)
-        kept = without_personal_data(content)
+        kept = without_personal_data(with_end(content))
         if kept == content:
             _link_or_copy(source, target)
         else:

@@ -15,7 +15,10 @@ from human_edge_detection.data.annotations.dataset_findings import Finding
 from human_edge_detection.data.annotations.equal_outlines import outline_hashes, owners_of
 from human_edge_detection.data.annotations.polygons_and_rle import shorten
 from human_edge_detection.data.annotations.scan import Scan
+from human_edge_detection.files.read import is_file
 
+REPORT_FILE: Final = "prepare_report.json"
+"""Beside the annotations of a prepared data set: there the question how images were annotated was answered."""
 _DROP: Final = "hed prepare-data --duplicates drop"
 
 
@@ -115,7 +118,7 @@ def _exif(people: AnnotationSet, scan: Scan) -> Iterator[Finding]:
             "annotated as stored"
         )
         yield Finding("exif", text, True, "turn their annotations: hed prepare-data --exif stored")
-    elif kinds.unclear and not kinds.shown:
+    elif kinds.unclear and not kinds.shown and not is_file(people.file.parent.parent / REPORT_FILE):
         counts = Counter(scan.facts[name].orientation for name in kinds.unclear)
         listed = ", ".join(f"{number}: {count}" for number, count in sorted(counts.items()))
         text = (
