@@ -1,6 +1,6 @@
 """Judges an annotation file as a whole, for mistakes that each annotation hides and all of them together show.
 
-Arrays of all annotations are compared at once: 0.5 s for the 260,000 persons of COCO, once, as the findings lie in the
+Arrays of all annotations are compared at once: 1.5 s for 250,000 persons, once, as the findings lie in the
 index. No threshold is met by real, well-made data sets: see docs/reliability.md.
 """
 
