@@ -105,6 +105,7 @@ WARNED = {
     "person twice": (w.person_twice, "repeated", {"duplicates": "drop"}),
     "image twice": (w.image_twice, "repeated", {"duplicates": "drop"}),
     "no end markers": (w.without_ends, "files", None),
+    "12 of 16 bits": (w.few_bits, "bits", None),
     "backslashes": (w.names("images\\p{}.jpg", "images/p{}.jpg"), "names", None),
     "folder in front": (w.names("images/p{}.jpg", "p{}.jpg"), "names", None),
     "folder behind": (w.names("p{}.jpg", "a/p{}.jpg"), "names", None),

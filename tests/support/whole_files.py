@@ -270,6 +270,11 @@ def without_ends(files: Files) -> None:
     files.images = {name: content[:-2] for name, content in files.images.items()}
 
 
+def few_bits(files: Files) -> None:
+    image = cv2.imdecode(np.frombuffer(files.images["p0.jpg"], np.uint8), cv2.IMREAD_COLOR)
+    files.images["p0.jpg"] = cv2.imencode(".png", image.astype(np.uint16) * 16)[1].tobytes()
+
+
 def missing_images(count: int) -> Change:
     def change(files: Files) -> None:
         for number in range(count):

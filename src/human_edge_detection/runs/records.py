@@ -92,6 +92,7 @@ class RunResult(Section):
     images_per_second: float | None
     """Training images a second, validation and saving not counted."""
     best_checkpoint: str
+    """Relative to the folder of result.json, so that it holds when the run is renamed."""
     data_fingerprint: str
     """Of the validation annotations."""
     training_fingerprint: str | None = None

@@ -3,6 +3,8 @@ import logging
 import os
 from dataclasses import replace
 
+import cv2
+import numpy as np
 import pytest
 
 from human_edge_detection.data.annotations import scan
@@ -107,3 +109,10 @@ def test_a_cache_that_cannot_be_written_or_read_costs_only_time(people, tmp_path
     assert "will be checked again next time" in caplog.text
     os.mkfifo(tmp_path / "pipe")
     assert scan_images(people, cache=tmp_path / "pipe").bad == ()
+
+
+def test_the_bits_of_16_bit_images_are_known_also_from_the_cache(people, tmp_path):
+    cv2.imwrite(str(people.images_dir / "a.png"), np.full((30, 40, 3), 4095, np.uint16))
+    for _ in range(2):
+        facts = scan_images(people, cache=tmp_path / "scan.json").facts
+        assert {facts.bits_used for facts in facts.values()} >= {12}

@@ -17,7 +17,7 @@ from human_edge_detection.files.write import write_json
 
 logger = logging.getLogger(__name__)
 
-_VERSION = 2
+_VERSION = 3
 """Raise it when images are checked in another way, so that results in older caches are not used."""
 _THREADS = min(16, 4 * (os.cpu_count() or 1))
 """More threads than processors: on a network disk most of the time is spent waiting."""

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from human_edge_detection.data.images.bit_depth import bits_used
 from human_edge_detection.data.images.header import ImageHeader, read_header
 from human_edge_detection.data.images.unended_jpeg import lacks_end, with_end
 from human_edge_detection.errors import DataError
@@ -91,6 +92,7 @@ class ImageFacts(NamedTuple):
         width: Of the pixels as they are stored.
         orientation: EXIF orientation, 1 (upright) to 8.
         is_ended: False for a JPEG without its end marker.
+        bits_used: Of a 16-bit image, see :func:`~human_edge_detection.data.images.bit_depth.bits_used`; else None.
     """
 
     digest: str
@@ -98,10 +100,11 @@ class ImageFacts(NamedTuple):
     width: int
     orientation: int
     is_ended: bool
+    bits_used: int | None
 
 
 def image_facts(path: Path) -> ImageFacts | None:
-    """The facts of an image file, without decoding it; None where it cannot be read."""
+    """The facts of an image file, without decoding it unless it has 16 bits; None where it cannot be read."""
     try:
         content = read_regular_file(path, max_bytes=_MAX_BYTES)
         height, width, orientation = read_header(with_end(content))
@@ -110,7 +113,7 @@ def image_facts(path: Path) -> ImageFacts | None:
     if orientation > 4:
         height, width = width, height
     digest = hashlib.blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()
-    return ImageFacts(digest, height, width, orientation, not lacks_end(content))
+    return ImageFacts(digest, height, width, orientation, not lacks_end(content), bits_used(content))
 
 
 def decode_grey(content: bytes) -> NDArray[np.uint8]:

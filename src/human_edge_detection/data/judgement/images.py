@@ -15,10 +15,13 @@ from human_edge_detection.data.annotations.dataset_findings import Finding
 from human_edge_detection.data.annotations.equal_outlines import outline_hashes, owners_of
 from human_edge_detection.data.annotations.polygons_and_rle import shorten
 from human_edge_detection.data.annotations.scan import Scan
+from human_edge_detection.data.images.bit_depth import BITS
 from human_edge_detection.files.read import is_file
 
 REPORT_FILE: Final = "prepare_report.json"
 """Beside the annotations of a prepared data set: there the question how images were annotated was answered."""
+_MAX_FEW_BITS: Final = 14
+"""With so many bits or fewer, an image is at least four times too dark."""
 _DROP: Final = "hed prepare-data --duplicates drop"
 
 
@@ -52,7 +55,7 @@ def exif_kinds(people: AnnotationSet, scan: Scan) -> ExifKinds:
 
 def judge_images(people: AnnotationSet, scan: Scan) -> tuple[Finding, ...]:
     """What is wrong or suspicious in the image files of ``people`` as a whole."""
-    return (*_exif(people, scan), *_ends(people, scan), *_equal_images(people, scan))
+    return (*_exif(people, scan), *_ends(people, scan), *_few_bits(scan), *_equal_images(people, scan))
 
 
 def judge_splits(
@@ -135,6 +138,19 @@ def _ends(people: AnnotationSet, scan: Scan) -> Iterator[Finding]:
     if without:
         text = f"{len(without)} of {len(people.images)} JPEGs lack their end marker (first: {shorten(without[0])})"
         yield Finding("files", text, False, "their pixels are whole and are used; download or save them again")
+
+
+def _few_bits(scan: Scan) -> Iterator[Finding]:
+    bits = {name: facts.bits_used for name, facts in scan.facts.items() if facts.bits_used is not None}
+    few = {name: used for name, used in bits.items() if used <= _MAX_FEW_BITS}
+    if few:
+        name, most = max(few.items(), key=lambda item: item[1])
+        factor = 2 ** (BITS - most)
+        text = (
+            f"{len(few)} of {len(bits)} 16-bit images use at most {most} of {BITS} bits (values up to {2**most - 1}, as "
+            f"{shorten(name)}): they are read {factor} times too dark"
+        )
+        yield Finding("bits", text, False, f"multiply their values by {factor}, or write them with 8 bits")
 
 
 def equal_images(people: AnnotationSet, digests: Mapping[str, str]) -> dict[str, str]:

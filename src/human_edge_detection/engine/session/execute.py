@@ -169,7 +169,7 @@ def _result(trainer: Trainer, *, early_stopped: bool) -> RunResult:
         seconds=progress.seconds,
         images=progress.images,
         images_per_second=progress.images / progress.seconds if progress.seconds else None,
-        best_checkpoint=str(trainer.paths.best),
+        best_checkpoint=trainer.paths.best.relative_to(trainer.paths.root).as_posix(),
         data_fingerprint=parts.origin.data_fingerprint,
         training_fingerprint=parts.origin.training_fingerprint,
         early_stopped=early_stopped,
