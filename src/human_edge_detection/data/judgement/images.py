@@ -147,8 +147,8 @@ def _few_bits(scan: Scan) -> Iterator[Finding]:
         name, most = max(few.items(), key=lambda item: item[1])
         factor = 2 ** (BITS - most)
         text = (
-            f"{len(few)} of {len(bits)} 16-bit images use at most {most} of {BITS} bits (values up to {2**most - 1}, as "
-            f"{shorten(name)}): they are read {factor} times too dark"
+            f"{len(few)} of {len(bits)} 16-bit images use at most {most} of {BITS} bits (values up to {2**most - 1}, "
+            f"as {shorten(name)}): they are read {factor} times too dark"
         )
         yield Finding("bits", text, False, f"multiply their values by {factor}, or write them with 8 bits")
 
