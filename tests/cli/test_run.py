@@ -127,7 +127,7 @@ def test_restart_trains_anew_and_says_so_first(
 def test_flags_become_options(children: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Options] = []
 
-    def note(runs: object, options: Options) -> BatchEnd:
+    def note(runs: object, options: Options, **launching: object) -> BatchEnd:
         given.append(options)
         return BatchEnd((), None)
 

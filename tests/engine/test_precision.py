@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -73,3 +74,20 @@ def test_the_measurement_leaves_threads_and_random_numbers_alone(monkeypatch: py
     assert measure_gain(CPU, "bf16") > 0.0
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize(("slower", "rounds"), [(10.0, 2), (1.5, 5), (0.5, 5)])
+def test_half_precision_without_units_for_it_is_not_measured_to_the_end(
+    slower: float, rounds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[bool] = []
+
+    def seconds(action: Any, device: torch.device) -> float:
+        in_half = action.args[0]
+        measured.append(in_half)
+        # The first call of each kind compiles and takes ten times as long.
+        return (slower if in_half else 1.0) * (10.0 if len(measured) <= 2 else 1.0)
+
+    monkeypatch.setattr(module, "_seconds", seconds)
+    assert measure_gain(CPU, "bf16") == pytest.approx(1 / slower)
+    assert measured == [False, True] * rounds

@@ -11,6 +11,7 @@ from human_edge_detection.experiments.registry import expand
 from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.execution.retry import Options
 from human_edge_detection.runner.run_experiments import preview_experiments, run_experiments
+from human_edge_detection.runner.standby import Standby
 from human_edge_detection.runner.sweep.sweep import SweepRequest
 
 TEACHER, STUDENT, DISTILLED = expand(["quickstart"])
@@ -41,6 +42,22 @@ def test_a_preview_names_what_would_be_added_and_writes_nothing(tmp_path: Path) 
     planned = [line for line in lines if line[0].isdigit()]
     assert planned == [f"1. {TEACHER} (would be new)", f"2. {DISTILLED} (would be new)"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_first_child_is_started_before_the_images_are_drawn(
+    children: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output_dir = children()
+    order: list[str] = []
+    monkeypatch.setattr("human_edge_detection.runner.run_experiments.make_sample_data", lambda *_: order.append("draw"))
+    monkeypatch.setattr(Standby, "prepare", lambda self: order.append("prepare"))
+    monkeypatch.setattr(Standby, "end", lambda self: order.append("end"))
+    request = BatchRequest(names=(STUDENT,), output_dir=output_dir)
+    run_experiments(request)
+    assert order == ["prepare", "draw", "end"]
+    order.clear()
+    run_experiments(request)
+    assert order == ["draw", "end"]  # nothing is trained
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from human_edge_detection.runner.execution.retry import Options
     from human_edge_detection.runner.run_experiments import BatchResult, Report
     from human_edge_detection.runner.sweep.sweep import SweepRequest
+    from human_edge_detection.runs.paths import RunPaths
     from human_edge_detection.runs.records import RunResult
     from human_edge_detection.selfcheck.verify_resume import Verification
 
@@ -35,6 +36,7 @@ def train(
     output_dir: str | Path = OUTPUT_DIR,
     run_name: str | None = None,
     resume: str | Path | None = None,
+    export_onnx: bool = False,
 ) -> RunResult:
     """Trains one run in this process, or goes on where the same call stopped; a finished run is returned at once.
 
@@ -50,6 +52,8 @@ def train(
         output_dir: Folder of all runs.
         run_name: Folder of the run below it; None: the experiment's name, and what tells it from others if need be.
         resume: Run folder or checkpoint to go on from, which then decides everything but the number of epochs.
+        export_onnx: Also export the best weights and check them, when they are not exported yet. If that fails, the
+            run has finished all the same.
 
     Returns:
         What result.json holds, with the place of the best checkpoint as it is now.
@@ -66,11 +70,25 @@ def train(
     check_platform()
     from human_edge_detection.runner.execution.dry_run import describe_additions
     from human_edge_detection.runner.execution.one_run import take_run
+    from human_edge_detection.runs.checks import is_finished
+    from human_edge_detection.runs.lookup.reservation import run_claim
 
     run = take_run(request_for_one(config, changes, output_dir, run_name, resume))
     for line in describe_additions([run]):
         logger.info("%s", line)
-    return _finished_earlier(run) if run.finished else _train(run, reserved_here=resume is None)
+    if run.finished and not export_onnx:
+        return _with_place(_finished_earlier(run), run.paths)
+    with run_claim(run.paths, advice="wait for it, or give another --run_name"):
+        # Another process may have finished it meanwhile.
+        done = run.finished or (run.resume is None and is_finished(run.paths))
+        result = _finished_earlier(run) if done else _train(run, reserved_here=resume is None)
+        if export_onnx:
+            _export(run.paths)
+    return _with_place(result, run.paths)
+
+
+def _with_place(result: RunResult, paths: RunPaths) -> RunResult:
+    return result.model_copy(update={"best_checkpoint": str(paths.best)})
 
 
 def _finished_earlier(run: PlannedRun) -> RunResult:
@@ -79,27 +97,35 @@ def _finished_earlier(run: PlannedRun) -> RunResult:
     logger.info("finished earlier: %s", run.paths.root)
     result = read_section(RunResult, run.paths.result)
     assert result is not None  # it has finished
-    return result.model_copy(update={"best_checkpoint": str(run.paths.best)})
+    return result
 
 
 def _train(run: PlannedRun, *, reserved_here: bool) -> RunResult:
-    from human_edge_detection.runs.checks import is_finished
-    from human_edge_detection.runs.lookup.reservation import release, run_claim
+    from human_edge_detection.runs.lookup.reservation import release
     from human_edge_detection.runs.paths import sample_data_dir
 
-    with run_claim(run.paths, advice="wait for it, or give another --run_name"):
-        if run.resume is None and is_finished(run.paths):  # by another process, meanwhile
-            return _finished_earlier(run)
-        try:
-            from human_edge_detection.engine.session.execute import execute_run
+    try:
+        from human_edge_detection.engine.session.execute import execute_run
 
-            config = run.full_config
-            samples = sample_data_dir(run.output_dir, config.data)
-            return execute_run(config, run.paths, resume=run.resume, command=sys.argv, sample_root=samples)
-        except BaseException:
-            # A run that never got to its first weights leaves nothing; only a batch reads what its status says.
-            release(run.paths, with_status=reserved_here)
-            raise
+        config = run.full_config
+        samples = sample_data_dir(run.output_dir, config.data)
+        return execute_run(config, run.paths, resume=run.resume, command=sys.argv, sample_root=samples)
+    except BaseException:
+        # A run that never got to its first weights leaves nothing; only a batch reads what its status says.
+        release(run.paths, with_status=reserved_here)
+        raise
+
+
+def _export(paths: RunPaths) -> None:
+    """Exports the best weights of a run, unless they are exported already."""
+    from human_edge_detection.runs.artifacts import is_exported
+
+    if is_exported(paths):
+        return
+    from human_edge_detection.exporters.onnx import export_checkpoint
+
+    destination, report = export_checkpoint(paths.best)
+    logger.info("exported: %s; largest difference from PyTorch %.2g", destination.onnx, report.max_difference)
 
 
 class OptionArguments(TypedDict, total=False):

@@ -13,6 +13,7 @@ from human_edge_detection import __version__
 from human_edge_detection.cli.arguments.experiment import Parser
 from human_edge_detection.errors import HumanEdgeDetectionError, did_you_mean
 from human_edge_detection.log import setup_logging
+from human_edge_detection.runner import STANDBY
 from human_edge_detection.signals import GO_ON, exit_code, heed_signals
 
 COMMANDS: Final = {
@@ -39,14 +40,20 @@ def main(argv: Sequence[str] | None = None, *, program: str | None = None) -> in
     Returns:
         0 done, 1 a run failed, 2 the user's error, 75 ended by a scheduler's signal, 130 by Ctrl-C.
     """
+    argv = sys.argv[1:] if argv is None else argv
+    # Small matrix products of many processes: BLAS threads would only wait for each other (6x the CPU time, measured).
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if argv[:1] == [STANDBY]:
+        from human_edge_detection.cli.standby import stand_by
+
+        argv = stand_by(argv[1:])
+        if argv is None:
+            return 0
     heed_signals()
     for stream in (sys.stdout, sys.stderr):
         # Paths of Linux are bytes; one that is no text must not end the message that complains about it.
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    argv = sys.argv[1:] if argv is None else argv
-    # Small matrix products of many processes: BLAS threads would only wait for each other (6x the CPU time, measured).
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if not argv or argv[0] in ("-h", "--help"):
         sys.stdout.write(_usage())
         return 0

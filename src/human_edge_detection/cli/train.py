@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH|auto",
         help="continue this run folder or checkpoint; auto (default): continue where the same command stopped",
     )
+    parser.add_argument("--export_onnx", action="store_true", help="export the best weights in the end and check them")
     add_run_arguments(parser)
 
 
@@ -26,7 +27,8 @@ def run(args: argparse.Namespace) -> int:
         return show_configs()
     from human_edge_detection.api.training import train
 
-    result = train(**one_run(args), resume=None if args.resume == "auto" else args.resume)
+    resume = None if args.resume == "auto" else args.resume
+    result = train(**one_run(args), resume=resume, export_onnx=args.export_onnx)
     miou = result.metrics.get("miou")
     score = "" if miou is None else f", mIoU {miou:.4f}"
     folder = Path(result.best_checkpoint).parents[1]

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final, Literal
 
@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 LEAST_GAIN: Final = 1.15
 """How many times as fast as float32 half precision must be to be worth its rounding."""
 _ROUNDS: Final = 5
+_HOPELESS: Final = 0.5
+"""A gain after two rounds with which the others are spared: without units for it half precision takes seconds."""
 _FILE: Final = "precision.json"
 
 
@@ -66,9 +68,15 @@ def measure_gain(device: torch.device, half: str) -> float:
     step = _small_step(device, torch.bfloat16 if half == "bf16" else torch.float16)
     seconds: dict[bool, list[float]] = {False: [], True: []}
     with _one_thread(device):
-        for _ in range(_ROUNDS):
+        for round_number in range(_ROUNDS):
+            if round_number >= 2 and _gain(seconds) < _HOPELESS:
+                break
             for in_half, taken in seconds.items():
                 taken.append(_seconds(partial(step, in_half), device))
+    return _gain(seconds)
+
+
+def _gain(seconds: Mapping[bool, Sequence[float]]) -> float:
     return min(seconds[False]) / min(seconds[True])
 
 

@@ -1,1 +1,6 @@
 """Batches of runs: plan and execute them, sweep settings, compare results. JSON in, JSON out; imports no torch."""
+
+from typing import Final
+
+STANDBY: Final = "--standby"
+"""What a child is given in place of a command when it is to wait for one: ``standby.py`` here and in ``cli/``."""

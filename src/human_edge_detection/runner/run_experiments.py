@@ -24,6 +24,7 @@ from human_edge_detection.runner.execution.retry import DEFAULT_OPTIONS, Options
 from human_edge_detection.runner.execution.sample_data import make_sample_data
 from human_edge_detection.runner.execution.staleness import check_teachers
 from human_edge_detection.runner.execution.supervise import supervise
+from human_edge_detection.runner.standby import Standby
 from human_edge_detection.runner.sweep.sweep import Entry, Sweep, SweepRequest, read_sweep
 from human_edge_detection.runner.sweep.sweep_report import SweepReport, report_grid, report_search
 from human_edge_detection.runs.checks import check_run_name
@@ -154,9 +155,12 @@ def _describe_sweep(sweep: Sweep | None) -> list[str]:
 def _train(
     runs: Sequence[PlannedRun], request: BatchRequest, options: Options, sweep: Sweep | None, report: Report
 ) -> BatchResult:
-    if not options.skip_training:
-        make_sample_data(runs, request.output_dir)
-    outcomes, interrupt = supervise(runs, options)
+    with Standby(exports=options.export_onnx) as standby:
+        if not options.skip_training:
+            if any(run.config.data.sample is not None and not run.finished for run in runs):
+                standby.prepare()  # the first child imports while the images are drawn
+            make_sample_data(runs, request.output_dir)
+        outcomes, interrupt = supervise(runs, options, start=standby.launch, ahead=standby.prepare)
     if not options.skip_training:
         give_up_folders(runs)
     unknown = {outcome.name: (outcome.state, outcome.error) for outcome in outcomes if not outcome.good}

@@ -12,6 +12,7 @@ from human_edge_detection.engine.evaluation.visualize import (
     Colour,
     Pixels,
     draw_comparison,
+    encode_png,
     write_figures,
 )
 from human_edge_detection.structures import Batch, SegmentationOutput
@@ -118,7 +119,7 @@ def test_models_without_rois_and_batches_without_rois_are_drawn(tmp_path: Path) 
 def test_written_figures_keep_their_colours(tmp_path: Path) -> None:
     rgb = np.zeros((4, 5, 3), np.uint8)
     rgb[..., 0] = 200
-    write_figures(tmp_path / "new" / "folder", [("image_1", rgb)])
+    write_figures(tmp_path / "new" / "folder", [("image_1", encode_png(rgb))])
     stored = cv2.imread(str(tmp_path / "new" / "folder" / "image_1.png"))
     assert stored is not None
     assert stored[..., ::-1].tolist() == rgb.tolist()

@@ -9,6 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.summary.writer import event_file_writer
 from torch.utils.tensorboard import SummaryWriter
 
+from human_edge_detection.engine.evaluation.visualize import encode_png
 from human_edge_detection.engine.training.writers import RunWriters, write_metrics
 
 
@@ -46,11 +47,13 @@ def test_numbers_and_figures_are_in_tensorboard(tmp_path: Path) -> None:
     with RunWriters(tmp_path, first_step=1, resumed=False) as writers:
         writers.epoch({"epoch": 1, "miou": 0.5, "absent": None}, step=10)
         writers.scalars(11, {"loss/main": 0.25})
-        writers.figure(11, "validation/image", np.zeros((4, 5, 3), np.uint8))
+        writers.figure(11, "validation/image", encode_png(np.zeros((4, 5, 3), np.uint8)))
     assert points(tmp_path, "miou") == [(10, 0.5)]
     assert points(tmp_path, "loss/main") == [(11, 0.25)]
     tags = read_events(tmp_path).Tags()
     assert tags["images"] == ["validation/image"]
+    (image,) = read_events(tmp_path).Images("validation/image")
+    assert (image.height, image.width) == (4, 5)
     assert sorted(tags["scalars"]) == ["epoch", "loss/main", "miou"]
 
 

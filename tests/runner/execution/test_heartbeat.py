@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from made_up_runs import write_summary
 
 from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.runner.execution.heartbeat import Heartbeat
@@ -56,3 +57,22 @@ def test_a_status_that_cannot_be_read_is_no_end(paths: RunPaths) -> None:
 def test_0_minutes_is_never(paths: RunPaths, write_run: Callable[..., RunPaths]) -> None:
     write_run(paths.root, get_config("quickstart_student_b0"), state="running")
     assert not Heartbeat(paths, minutes=0).is_hung(1e9)
+
+
+def test_an_export_gives_no_signs_and_is_waited_for_but_not_what_comes_after_it(
+    paths: RunPaths, write_run: Callable[..., RunPaths]
+) -> None:
+    heart = Heartbeat(paths, minutes=1, exports=True)
+    write_run(paths.root, get_config("quickstart_student_b0"), state="running")
+    assert not heart.is_hung(60)
+    assert heart.is_hung(60)
+    write_run(paths.root, get_config("quickstart_student_b0"))
+    write_summary(paths.best, "new")
+    assert not heart.is_hung(60)
+    assert not heart.is_hung(1e6)
+    paths.parity.write_text("{")
+    assert not heart.is_hung(1e6)
+    paths.onnx.touch()
+    report = {"onnx": "", "checkpoint_sha256": "new", "opset": 18, "size_bytes": 1, "tolerance": 1e-4}
+    paths.parity.write_text(json.dumps(report | {"max_difference": 0, "mask_iou": 1, "passed": True, "cases": []}))
+    assert heart.is_hung(60)

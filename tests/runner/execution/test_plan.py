@@ -222,6 +222,7 @@ def test_as_it_is_means_the_plain_folders_with_all_their_seeds_and_settings(
 def test_the_command_of_a_run_leaves_everything_to_its_folder(tmp_path: Path) -> None:
     (run,) = planned(tmp_path, STUDENT, sets=("training.learning_rate=1e-05",)).values()
     assert train_command(run)[4:] == ["--output_dir", str(tmp_path), "--resume", str(run.paths.root)]
+    assert train_command(run, export_onnx=True) == [*train_command(run), "--export_onnx"]
     assert "--set training.learning_rate=1e-05" in " ".join(shown_command(run))
 
 

@@ -257,3 +257,78 @@ def test_what_is_exported_is_not_exported_again_until_the_checkpoint_changes(
         export_batch(workshop, write_run, must_not_start)
     assert export_batch(workshop, write_run, exporter(1e-6)).good
     assert export_batch(workshop, write_run, must_not_start).good
+
+
+def exporting(workshop: Any, report: Callable[..., Ended], launched: list[Sequence[str]]) -> Callable[..., Ended]:
+    """Children that train and then export."""
+    children = workshop.children()
+
+    def start(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
+        launched.append(command)
+        ended = children(command, is_hung=is_hung)
+        paths = RunPaths(Path(command[command.index("--resume") + 1]))
+        write_summary(paths.best, "new")
+        report(["--checkpoint", str(paths.best)])
+        return ended
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ("difference", "error"),
+    [(1e-6, ""), (0.5, "export: differs from PyTorch by 0.5"), (None, "export: ended with exit code 0")],
+)
+def test_the_child_that_trains_a_run_exports_it_too(workshop: Any, difference: float | None, error: str) -> None:
+    launched: list[Sequence[str]] = []
+    runs = plan(BatchRequest(names=(STUDENT,), output_dir=workshop.output_dir))
+    take_folders(runs)
+    start = exporting(workshop, exporter(difference), launched)
+    [outcome] = supervise(runs, Options(export_onnx=True, retries=3), start=start, pause=lambda _: None).outcomes
+    assert [command[-1] for command in launched] == ["--export_onnx"]  # neither trained nor exported again
+    assert (outcome.state, outcome.good) == ("finished", not error)
+    assert (outcome.error or "").startswith(error)
+
+
+def test_a_run_interrupted_in_its_export_is_exported_when_the_batch_goes_on(workshop: Any) -> None:
+    launched: list[Sequence[str]] = []
+    runs = plan(BatchRequest(names=(STUDENT,), output_dir=workshop.output_dir))
+    take_folders(runs)
+    start = exporting(workshop, exporter(None), launched)
+
+    def interrupted(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
+        return start(command, is_hung=is_hung)._replace(returncode=75, interrupt=Terminated())
+
+    end = supervise(runs, Options(export_onnx=True), start=interrupted)
+    assert end.outcomes == (
+        Outcome(STUDENT, "interrupted", "interrupted in its export; the same command again continues", attempts=1),
+    )
+    assert isinstance(end.interrupt, Terminated)
+    runs = plan(BatchRequest(names=(STUDENT,), output_dir=workshop.output_dir))
+    assert supervise(runs, Options(export_onnx=True), start=exporter(1e-6)).outcomes[0].good
+    assert workshop.trainings(STUDENT) == 1
+
+
+@pytest.mark.parametrize(("export_onnx", "epochs_before"), [(True, 0), (False, 1)])
+def test_what_comes_next_is_prepared_when_a_run_is_about_to_end(
+    workshop: Any, export_onnx: bool, epochs_before: int
+) -> None:
+    children = workshop.children()
+    prepared: list[tuple[str, int]] = []
+    now = ("", 0)
+
+    def start(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
+        nonlocal now
+        root = Path(command[command.index("--resume") + 1])
+        epochs = get_config(root.name).training.epochs
+        for epoch in range(epochs + 1):
+            status = {"state": "running", "epoch": epoch, "epochs": epochs, "pid": 1, "host": "h"}
+            (root / "status.json").write_text(json.dumps(status | {"started": "", "updated": ""}))
+            now = (root.name, epochs - epoch)
+            is_hung(1.0)
+        return children(command, is_hung=is_hung)
+
+    runs = plan(BatchRequest(names=tuple(ALL), output_dir=workshop.output_dir))
+    take_folders(runs)
+    supervise(runs, Options(export_onnx=export_onnx), start=start, ahead=lambda: prepared.append(now))
+    left = {name: max(before for run, before in prepared if run == name) for name, _ in prepared}
+    assert left == {runs[0].name: epochs_before, runs[1].name: epochs_before}  # nothing comes after the last

@@ -23,7 +23,6 @@ from human_edge_detection.selfcheck.machine.memory import (
     check_memory,
     check_open_files,
     check_shared_memory,
-    parse_meminfo,
 )
 from human_edge_detection.selfcheck.machine.packages import check_opencv, check_python, check_requirement
 from human_edge_detection.selfcheck.machine.processor import check_cores, check_threads
@@ -127,11 +126,6 @@ tmpfs /mnt/data/fast tmpfs rw 0 0
 def test_the_innermost_and_last_mount_counts(path: str, kind: str) -> None:
     assert file_system_of(Path(path), MOUNTS) == kind
     assert file_system_of(Path(path), "") is None
-
-
-def test_meminfo() -> None:
-    text = "MemTotal:       24684096 kB\nMemFree:         100 kB\nMemAvailable:   2048 kB\nHugePages_Total:       0\n"
-    assert parse_meminfo(text) == (24684096 * 1024, 2 * MIB)
 
 
 def test_operations_are_tried_and_leave_nothing(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from human_edge_detection.engine.checkpoints.counters import TrainingProgress
 from human_edge_detection.engine.checkpoints.save_policy import Saver
 from human_edge_detection.engine.device import autocast, seed_everything
 from human_edge_detection.engine.evaluation.evaluate import Metrics, evaluate, predictor
-from human_edge_detection.engine.evaluation.visualize import draw_comparison, write_figures
+from human_edge_detection.engine.evaluation.visualize import draw_comparison, encode_png, write_figures
 from human_edge_detection.engine.teaching.distillation_schedule import TEACHER_TUNING_SCORE, TUNING_SCORE, Strength
 from human_edge_detection.engine.teaching.distiller import Distiller
 from human_edge_detection.engine.training.distillation_warnings import distillation_warnings
@@ -397,7 +397,8 @@ class Trainer:
             size = parts.config.model.mask_size
             asked = parts.distiller.teacher if parts.distiller is not None else None
             teacher = asked.predict_batch(batch, mask_size=size) if asked is not None else None
-        figures = draw_comparison(batch, student, teacher, max_images=len(batch.images))
+        drawn = draw_comparison(batch, student, teacher, max_images=len(batch.images))
+        figures = [(name, encode_png(figure)) for name, figure in drawn]
         write_figures(self.paths.visualizations(self.progress.epoch), figures)
         for name, figure in figures:
             writers.figure(self.progress.step, name, figure)

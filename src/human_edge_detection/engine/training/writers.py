@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
+import struct
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-import numpy as np
-from numpy.typing import NDArray
+from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 
 from human_edge_detection.files.strict_json import strict_json
@@ -18,6 +18,8 @@ from human_edge_detection.files.write import delete, make_folder, write_atomical
 logger = logging.getLogger(__name__)
 
 _START: Final = ".from_step_"
+_PNG_SIZE: Final = slice(16, 24)
+"""Where a PNG file says how wide and high it is."""
 
 
 class RunWriters:
@@ -66,10 +68,14 @@ class RunWriters:
         self._send(lambda board: None)  # opens it again when it had failed
         self.scalars(step, numbers)
 
-    def figure(self, step: int, name: str, rgb: NDArray[np.uint8]) -> None:
-        """Sends a figure, ``(H, W, 3)`` RGB, to TensorBoard."""
+    def figure(self, step: int, name: str, png: bytes) -> None:
+        """Sends a figure, an RGB image as PNG, to TensorBoard."""
+        width, height = struct.unpack(">II", png[_PNG_SIZE])
+        image = Summary.Image(width=width, height=height, colorspace=3, encoded_image_string=png)
+        summary = Summary(value=[Summary.Value(tag=name, image=image)])
         if self._board is not None:
-            self._send(lambda board: board.add_image(name, rgb, step, dataformats="HWC"))
+            # ``add_image`` would encode the pixels anew.
+            self._send(lambda board: board.file_writer.add_summary(summary, step))  # type: ignore[attr-defined]
 
     def close(self) -> None:
         """Writes what is still in memory and closes the file."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from human_edge_detection.errors import CheckpointError
+from human_edge_detection.runs.artifacts import is_exported
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import RunStatus, read_section
 
@@ -22,15 +23,18 @@ def last_status(paths: RunPaths) -> RunStatus | None:
 class Heartbeat:
     """Counts how long a run has shown no sign of life.
 
-    A training rewrites its status every 10 s while it makes steps or validates; one that hangs does not.
+    A training rewrites its status every 10 s while it makes steps or validates; one that hangs does not. An export
+    gives no signs and is waited for.
 
     Args:
         paths: The run.
         minutes: Without a sign of life it is hung after so long, counted from now until the first; 0: never.
+        exports: Whether the same process exports what it has trained.
     """
 
-    def __init__(self, paths: RunPaths, minutes: float) -> None:
+    def __init__(self, paths: RunPaths, minutes: float, *, exports: bool = False) -> None:
         self._paths = paths
+        self._exports = exports
         self._patience = minutes * 60.0
         self._silent = 0.0
         self._last = self._beat()
@@ -38,12 +42,21 @@ class Heartbeat:
     def is_hung(self, seconds: float) -> bool:
         """Whether there has been no sign of life for too long, ``seconds`` after the last call."""
         beat = self._beat()
-        self._silent = 0.0 if beat != self._last else self._silent + seconds
+        self._silent = 0.0 if beat != self._last or self._is_exporting() else self._silent + seconds
         self._last = beat
         hung = 0.0 < self._patience <= self._silent
         if hung:
             logger.error("no sign of life for %.0f s in %s", self._silent, self._paths.root)
         return hung
+
+    def _is_exporting(self) -> bool:
+        status = last_status(self._paths) if self._exports else None
+        if status is None or status.state != "finished":
+            return False
+        try:
+            return not is_exported(self._paths)
+        except CheckpointError:  # a damaged parity.json
+            return True
 
     def _beat(self) -> tuple[int, int] | None:
         status = last_status(self._paths)

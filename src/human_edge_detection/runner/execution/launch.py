@@ -50,12 +50,27 @@ class Ended(NamedTuple):
     pruned: bool = False
 
 
+Begin = Callable[[Sequence[str]], "subprocess.Popen[bytes]"]
+"""Starts a command, or hands it to a process that waits for one."""
+
+
+def begin(command: Sequence[str], *, pass_fds: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+    """Starts ``command`` as a new process with this one's terminal and environment, and these open files.
+
+    Its standard output is the standard error of this process.
+
+    Raises:
+        OSError: It cannot be started.
+    """
+    return subprocess.Popen(command, stdout=_STDERR, pass_fds=tuple(pass_fds))
+
+
 def never(seconds: float) -> bool:
     """For a child that shows no signs of life: it is never hung."""
     return False
 
 
-def launch(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
+def launch(command: Sequence[str], *, is_hung: Hung = never, begin: Begin = begin) -> Ended:
     """Runs ``command`` with this terminal as its own, and waits for it, whatever signals arrive.
 
     A scheduler's signal is handed on, and the child saves its state and ends. Ctrl-C reaches the child from the
@@ -64,12 +79,13 @@ def launch(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
     Args:
         command: The child.
         is_hung: When it says so, the child is asked to end, and killed 30 s later.
+        begin: How it starts.
 
     Raises:
         OSError: The child cannot be started.
     """
     with _HandedOn() as signals:
-        child = subprocess.Popen(command, stdout=_STDERR)
+        child = begin(command)
         signals.hand_on_to(child)
         hung = _wait(child, signals, is_hung)
         return Ended(child.pid, _returncode(child), signals.interrupt, hung)

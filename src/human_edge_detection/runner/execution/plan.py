@@ -140,10 +140,15 @@ def check_plan(runs: Sequence[PlannedRun]) -> None:
             _check_restart(run)
 
 
-def train_command(run: PlannedRun) -> list[str]:
-    """The child process that trains ``run`` in its folder, which is reserved: config.json there decides everything."""
+def train_command(run: PlannedRun, *, export_onnx: bool = False) -> list[str]:
+    """The child process that trains ``run`` in its folder, which is reserved: config.json there decides everything.
+
+    Args:
+        run: The run.
+        export_onnx: Whether it also exports the best weights, once the run has finished.
+    """
     command = [sys.executable, "-m", "human_edge_detection", "train", "--output_dir", str(run.output_dir)]
-    return [*command, "--resume", str(run.resume or run.paths.root)]
+    return [*command, "--resume", str(run.resume or run.paths.root), *(["--export_onnx"] if export_onnx else [])]
 
 
 def shown_command(run: PlannedRun) -> list[str]:

@@ -95,8 +95,8 @@ def _attempt(run: PlannedRun, options: Options, start: Launch, before: RunStatus
     if not run.paths.config.is_file():  # a batch beside this one has ended, and given the folder up
         with planning_claim(run.output_dir):
             reserve(run.paths, run.full_config, run.contents)
-    heartbeat = Heartbeat(run.paths, options.hang_minutes)
-    ended = start(train_command(run), is_hung=heartbeat.is_hung)
+    heartbeat = Heartbeat(run.paths, options.hang_minutes, exports=options.export_onnx)
+    ended = start(train_command(run, export_onnx=options.export_onnx), is_hung=heartbeat.is_hung)
     state, error = judge(run.paths, ended, before)
     if state == "failed" and ended.returncode == _USER_ERROR and _is_taken(run.paths, ended, before):
         raise BusyError(f"run {run.paths.root} is another process's")

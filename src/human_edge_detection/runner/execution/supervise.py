@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -45,7 +45,12 @@ class BatchEnd(NamedTuple):
 
 
 def supervise(
-    plan: Sequence[PlannedRun], options: Options, *, start: Launch = launch, pause: Pause = time.sleep
+    plan: Sequence[PlannedRun],
+    options: Options,
+    *,
+    start: Launch = launch,
+    ahead: Callable[[], None] = lambda: None,
+    pause: Pause = time.sleep,
 ) -> BatchEnd:
     """Trains the runs of ``plan``, each after what it requires, and none that another process works on.
 
@@ -56,19 +61,28 @@ def supervise(
         plan: Ordered, dependencies first.
         options: How.
         start: Runs a command to its end.
+        ahead: Called, again and again, while a run is about to end and another one follows.
         pause: Waits so many seconds.
 
     Returns:
         The outcomes. After an interruption, or a failure with ``fail_fast``, the rest is skipped.
     """
-    return _Batch(plan, options, start, pause).work()
+    return _Batch(plan, options, start, ahead, pause).work()
 
 
 class _Batch:
-    def __init__(self, plan: Sequence[PlannedRun], options: Options, start: Launch, pause: Pause) -> None:
+    def __init__(
+        self,
+        plan: Sequence[PlannedRun],
+        options: Options,
+        start: Launch,
+        ahead: Callable[[], None],
+        pause: Pause,
+    ) -> None:
         self.plan = plan
         self.options = options
         self.launch = start
+        self.ahead = ahead
         self.pause = pause
         self.outcomes: dict[str, Outcome] = {}
         self.at_start = {run.name: last_status(run.paths) for run in plan}
@@ -112,8 +126,8 @@ class _Batch:
     def _settle(self, run: PlannedRun) -> Outcome | None:
         """How ``run`` ended; None when another process took it meanwhile."""
         try:
-            outcome = self._finished_elsewhere(run) or self._train(run)
-            return self._export(run, outcome) if self.options.export_onnx else outcome
+            outcome = self._finished_elsewhere(run)
+            return self._train(run) if outcome is None else self._export(run, outcome)
         except BusyError:
             return None
         except (HumanEdgeDetectionError, OSError) as error:
@@ -144,24 +158,48 @@ class _Batch:
         outcome, ended = train(run, self.options, start=self._start, pause=self.pause)
         if outcome.state == "interrupted" and self.interrupt is None:  # the signal went to the child alone
             self.interrupt = Terminated() if ended.returncode == REQUEUE else KeyboardInterrupt()
-        return outcome
+        return self._exported(run, outcome, ended) if self._lacks_export(run, outcome) else outcome
 
     def _export(self, run: PlannedRun, outcome: Outcome) -> Outcome:
-        if outcome.state != "finished" or self.interrupt is not None or is_exported(run.paths):
+        """Exports a run that was trained earlier; one that is trained now is exported by the same child."""
+        if not self._lacks_export(run, outcome):
             return outcome
         with run_claim(run.paths):
             logger.info("exporting %s", run.name)
             ended = self._start(export_command(run.paths.best))
-        if is_exported(run.paths):
-            return outcome
+        return self._exported(run, outcome, ended) if self._lacks_export(run, outcome) else outcome
+
+    def _lacks_export(self, run: PlannedRun, outcome: Outcome) -> bool:
+        return self.options.export_onnx and outcome.state == "finished" and not is_exported(run.paths)
+
+    def _exported(self, run: PlannedRun, outcome: Outcome, ended: Ended) -> Outcome:
+        """The outcome of a run that has finished, and its child ended without an export."""
         if ended.interrupt is not None:
             return replace(outcome, state="interrupted", error=f"interrupted in its export; {CONTINUES}")
         return replace(outcome, error=f"export: {_export_error(run.paths, ended)}")
 
     def _start(self, command: Sequence[str], *, is_hung: Hung = never) -> Ended:
-        ended = self.launch(command, is_hung=is_hung)
+        def watch(seconds: float) -> bool:
+            if self._another_follows():
+                self.ahead()
+            return is_hung(seconds)
+
+        ended = self.launch(command, is_hung=watch)
         self.interrupt = self.interrupt or ended.interrupt
         return ended
+
+    def _another_follows(self) -> bool:
+        """Whether the run under way is about to end, and another one is to be trained after it."""
+        run = self.current
+        others = [other for other in self.plan if other.name not in self.outcomes and not other.finished]
+        if run is None or all(other is run for other in others):
+            return False
+        status = last_status(run.paths)
+        if status is None:
+            return False
+        # An export leaves time enough, and processors to spare, for what the next run prepares.
+        last = run.config.training.epochs - (0 if self.options.export_onnx else 1)
+        return status.state == "finished" or status.epoch >= last
 
     def _record(self, outcome: Outcome) -> None:
         if outcome.attempts > 1:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from human_edge_detection.selfcheck.machine.cgroup import CGROUP_ROOT, memory_limit, memory_used, own_groups
+from human_edge_detection.limits import CGROUP_ROOT, OWN_GROUPS, memory_limit, memory_used, own_groups, read_meminfo
 from human_edge_detection.selfcheck.machine.finding import Finding, ok, problem, warning
 from human_edge_detection.wording import GIB, gib
 
@@ -30,9 +30,9 @@ def examine_memory() -> list[Finding]:
 
 
 def _examine() -> Iterator[Finding]:
-    groups = own_groups(CGROUP_ROOT, Path("/proc/self/cgroup"))
+    groups = own_groups(CGROUP_ROOT, OWN_GROUPS)
     try:
-        total, available = parse_meminfo(Path("/proc/meminfo").read_text())
+        total, available = read_meminfo()
         yield check_memory(total, available, memory_limit(groups), memory_used(groups))
     except OSError:
         yield ok("memory", "this system does not tell")
@@ -41,13 +41,6 @@ def _examine() -> Iterator[Finding]:
         yield check_shared_memory(status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize)
     if resource is not None:
         yield check_open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-
-
-def parse_meminfo(text: str) -> tuple[int, int]:
-    """Total and available bytes from ``/proc/meminfo``."""
-    fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-    total, available = (int(fields[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
-    return total, available
 
 
 def check_memory(total: int, available: int, limit: int | None, used: int | None = None) -> Finding:

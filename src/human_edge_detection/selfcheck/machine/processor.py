@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Final
 
-from human_edge_detection.selfcheck.machine.cgroup import CGROUP_ROOT, cpu_limit, own_groups
+from human_edge_detection.limits import CGROUP_ROOT, OWN_GROUPS, cpu_limit, own_groups
 from human_edge_detection.selfcheck.machine.finding import Finding, ok, warning
 
 _MANY_CORES: Final = 16
@@ -56,4 +55,4 @@ def check_threads(usable: float, threads: int, variable: str | None) -> Finding:
 
 
 def _limit() -> float | None:
-    return cpu_limit(own_groups(CGROUP_ROOT, Path("/proc/self/cgroup")))
+    return cpu_limit(own_groups(CGROUP_ROOT, OWN_GROUPS))

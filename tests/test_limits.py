@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from human_edge_detection.selfcheck.machine.cgroup import cpu_limit, memory_limit, memory_used, own_groups
+from human_edge_detection import limits
+from human_edge_detection.limits import available_memory, cpu_limit, memory_limit, memory_used, own_groups
 
 
 def lay_out(root: Path, files: Mapping[str, str], membership: str) -> list[Path]:
@@ -78,3 +79,30 @@ def test_limits(
 
 def test_a_system_without_groups_has_no_limits(tmp_path: Path) -> None:
     assert own_groups(tmp_path, tmp_path / "missing") == []
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, 2048 * 1024),
+        ({"memory.max": "max", "memory.current": "7"}, 2048 * 1024),
+        ({"memory.max": "4096", "memory.current": "1000", "memory.stat": "inactive_file 300"}, 3396),
+        ({"memory.max": str(2**40), "memory.current": "1000"}, 2048 * 1024),
+    ],
+    ids=["no groups", "no limit", "of the container", "of the machine"],
+)
+def test_available_memory_is_the_less_of_machine_and_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: Mapping[str, str], expected: int
+) -> None:
+    lay_out(tmp_path, files, "0::/\n")
+    (tmp_path / "meminfo").write_text("MemTotal: 9999 kB\nMemAvailable: 2048 kB\n")
+    for name, place in (("CGROUP_ROOT", "fs"), ("OWN_GROUPS", "membership"), ("_MEMINFO", "meminfo")):
+        monkeypatch.setattr(limits, name, tmp_path / place)
+    assert available_memory() == expected
+    (tmp_path / "meminfo").unlink()
+    assert available_memory() is None
+
+
+def test_meminfo() -> None:
+    text = "MemTotal:       24684096 kB\nMemFree:         100 kB\nMemAvailable:   2048 kB\nHugePages_Total:       0\n"
+    assert limits.parse_meminfo(text) == (24684096 * 1024, 2048 * 1024)

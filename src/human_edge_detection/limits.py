@@ -1,4 +1,4 @@
-"""The limits of a container: control groups of Linux, versions 1 and 2."""
+"""What this process may take of the machine: memory, and limits of a container (control groups of Linux, 1 and 2)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,37 @@ from pathlib import Path
 from typing import Final
 
 CGROUP_ROOT: Final = Path("/sys/fs/cgroup")
+OWN_GROUPS: Final = Path("/proc/self/cgroup")
+_MEMINFO: Final = Path("/proc/meminfo")
 _NO_LIMIT: Final = 2**60
 """Version 1 writes a number near 2**63 where there is no limit."""
+
+
+def available_memory() -> int | None:
+    """Bytes that this process may still take, in its container too; None where the system does not tell."""
+    try:
+        _, available = read_meminfo()
+    except (OSError, KeyError):
+        return None
+    groups = own_groups(CGROUP_ROOT, OWN_GROUPS)
+    limit = memory_limit(groups)
+    return available if limit is None else min(available, limit - (memory_used(groups) or 0))
+
+
+def read_meminfo() -> tuple[int, int]:
+    """Total and available bytes of the machine.
+
+    Raises:
+        OSError: This system does not tell.
+    """
+    return parse_meminfo(_MEMINFO.read_text())
+
+
+def parse_meminfo(text: str) -> tuple[int, int]:
+    """Total and available bytes from the text of ``/proc/meminfo``."""
+    fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    total, available = (int(fields[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
+    return total, available
 
 
 def own_groups(root: Path, membership: Path) -> list[Path]:

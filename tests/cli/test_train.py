@@ -1,0 +1,91 @@
+"""``hed train`` from its flags to what it leaves, with a made-up training and export."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_up_runs import write_summary
+
+from human_edge_detection.cli.main import main
+from human_edge_detection.errors import ExportError
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig
+from human_edge_detection.files.lock import is_held
+from human_edge_detection.runs.paths import RunPaths
+from human_edge_detection.runs.records import RunResult, read_section
+
+STUDENT = "quickstart_student_b0"
+
+
+class Work:
+    """What was trained and exported, and whether the run was locked meanwhile."""
+
+    def __init__(self, output_dir: Path, write_run: Callable[..., RunPaths]) -> None:
+        self.paths = RunPaths(output_dir / STUDENT)
+        self.write_run = write_run
+        self.done: list[tuple[str, bool]] = []
+        self.fails = False
+
+    def train(self, config: ExperimentConfig, paths: RunPaths, **_: Any) -> RunResult:
+        self.done.append(("trained", is_held(paths.lock)))
+        self.write_run(paths.root, config)
+        write_summary(paths.best, "new")
+        result = read_section(RunResult, paths.result)
+        assert result is not None
+        return result
+
+    def export(self, checkpoint: Path) -> Any:
+        assert checkpoint == self.paths.best
+        self.done.append(("exported", is_held(self.paths.lock)))
+        if self.fails:
+            raise ExportError("the outputs differ")
+        self.paths.onnx.touch()
+        report = f'"onnx": "{self.paths.onnx}", "checkpoint_sha256": "new", "opset": 18, "size_bytes": 1'
+        self.paths.parity.write_text(
+            f'{{{report}, "tolerance": 1e-4, "max_difference": 0, "mask_iou": 1, "passed": true, "cases": []}}'
+        )
+        from human_edge_detection.exporters.onnx import Destination, Export
+        from human_edge_detection.runs.records import ParityReport
+
+        parity = read_section(ParityReport, self.paths.parity)
+        assert parity is not None
+        return Export(Destination(self.paths.onnx, self.paths.parity), parity)
+
+
+@pytest.fixture
+def work(tmp_path: Path, write_run: Callable[..., RunPaths], monkeypatch: pytest.MonkeyPatch) -> Work:
+    made = Work(tmp_path / "experiments", write_run)
+    monkeypatch.setattr("human_edge_detection.engine.session.execute.execute_run", made.train)
+    monkeypatch.setattr("human_edge_detection.exporters.onnx.export_checkpoint", made.export)
+    return made
+
+
+def train(work: Work, *flags: str) -> int:
+    return main(["train", "--config", STUDENT, "--output_dir", str(work.paths.root.parent), *flags])
+
+
+def test_a_run_is_exported_once_by_the_process_that_trains_it_and_holds_its_lock(work: Work) -> None:
+    assert train(work, "--export_onnx") == 0
+    assert work.done == [("trained", True), ("exported", True)]
+    assert train(work, "--export_onnx") == 0
+    assert len(work.done) == 2
+    assert not is_held(work.paths.lock)
+
+
+def test_a_finished_run_is_exported_when_that_is_asked_for(work: Work) -> None:
+    assert train(work) == 0
+    assert train(work) == 0
+    assert work.done == [("trained", True)]
+    assert train(work, "--export_onnx") == 0
+    assert work.done == [("trained", True), ("exported", True)]
+
+
+def test_an_export_that_fails_is_an_error_and_the_run_is_finished(
+    work: Work, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work.fails = True
+    assert train(work, "--export_onnx") == 2
+    assert "error: the outputs differ" in capsys.readouterr().err
+    assert work.paths.result.is_file()
+    assert train(work) == 0
+    assert work.done == [("trained", True), ("exported", True)]
