@@ -1,6 +1,7 @@
 """An index is believed only when it is whole and of the very annotations; without one everything works as well."""
 
 import errno
+import json
 import logging
 import os
 import pickle
@@ -252,3 +253,15 @@ def test_what_nobody_uses_is_deleted_when_another_index_is_written(write_coco, c
     others()
     assert not kept.exists()
     assert len(list(cache.iterdir())) == 2
+
+
+def test_outlines_in_percent_are_refused_in_one_line_also_where_the_finding_goes_into_an_index(tmp_path: Path) -> None:
+    outline = [10.0, 10.0, 99.0, 10.0, 99.0, 99.0, 10.0, 99.0]
+    images = [{"id": n, "file_name": f"{n}.png", "height": 480, "width": 640} for n in range(30)]
+    persons = [{"id": n, "image_id": n, "category_id": 1, "iscrowd": 0, "segmentation": [outline]} for n in range(30)]
+    content = {"images": images, "annotations": persons, "categories": [{"id": 1, "name": "person"}]}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    for image in images:
+        (tmp_path / str(image["file_name"])).touch()
+    with pytest.raises(DataError, match=r"they look like percent of the image's sides, not pixels"):
+        read_annotations(tmp_path / "a.json", tmp_path)

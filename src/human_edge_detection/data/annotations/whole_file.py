@@ -284,7 +284,7 @@ def _outlines(persons: _Persons) -> Iterator[Finding]:
             f"no coordinate of {total} outlines exceeds {reach:.4g}, on images of {np.median(sizes[:, 1]):.0f} x "
             f"{np.median(sizes[:, 0]):.0f} (median): they look like percent of the image's sides, not pixels"
         )
-        certain = total >= 20 and reach > 0.95 * _PERCENT and sizes.min() >= _LARGE_SIDE_PX
+        certain = bool(total >= 20 and reach > 0.95 * _PERCENT and sizes.min() >= _LARGE_SIDE_PX)
         yield Finding("outlines", text, certain, "if so, write pixels, or hed prepare-data --outlines percent")
     elif enough and max(extent) < _MAX_EXTENT:
         text = (
