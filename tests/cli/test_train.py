@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up_runs import write_summary
+from made_up_runs import sha256_of, write_weights
 
 from human_edge_detection.cli.main import main
 from human_edge_detection.errors import ExportError
@@ -29,7 +29,7 @@ class Work:
     def train(self, config: ExperimentConfig, paths: RunPaths, **_: Any) -> RunResult:
         self.done.append(("trained", is_held(paths.lock)))
         self.write_run(paths.root, config)
-        write_summary(paths.best, "new")
+        write_weights(paths.best, "new")
         result = read_section(RunResult, paths.result)
         assert result is not None
         return result
@@ -39,8 +39,8 @@ class Work:
         self.done.append(("exported", is_held(self.paths.lock)))
         if self.fails:
             raise ExportError("the outputs differ")
-        self.paths.onnx.touch()
-        report = f'"onnx": "{self.paths.onnx}", "checkpoint_sha256": "new", "opset": 18, "size_bytes": 1'
+        self.paths.onnx.write_bytes(b"1")
+        report = f'"onnx": "{self.paths.onnx}", "checkpoint_sha256": "{sha256_of("new")}", "opset": 18, "size_bytes": 1'
         self.paths.parity.write_text(
             f'{{{report}, "tolerance": 1e-4, "max_difference": 0, "mask_iou": 1, "passed": true, "cases": []}}'
         )

@@ -49,11 +49,11 @@ def test_scores_on_what_is_left_are_not_taken_for_scores_on_all(tiny_coco: Path,
     assert whole.val.fingerprint != rest.val.fingerprint
 
 
-def test_sample_data_are_not_scanned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise AssertionError
-
-    monkeypatch.setattr("human_edge_detection.engine.build.scan_images", fail)
-    sample = SampleDataConfig(train_images=4, val_images=2, image_size=(64, 64))
-    splits = read_splits(DataConfig(sample=sample), tmp_path / "sample", seed=0)
-    assert len(splits.train.images) == 4
+def test_sample_data_are_fingerprinted_as_others_are(tmp_path: Path) -> None:
+    config = DataConfig(sample=SampleDataConfig(train_images=4, val_images=2, image_size=(64, 64)))
+    before = read_splits(config, tmp_path / "sample", seed=0)
+    shutil.copy(*sorted((tmp_path / "sample" / "images" / "train").iterdir())[:2])
+    after = read_splits(config, tmp_path / "sample", seed=0)
+    assert before.train.images_fingerprint != after.train.images_fingerprint
+    assert before.val.images_fingerprint == after.val.images_fingerprint
+    assert before.train.fingerprint == after.train.fingerprint

@@ -83,8 +83,8 @@ def test_a_difference_above_the_tolerance_names_the_worst_case() -> None:
         ParityCase(images=1, rois=5, max_difference=3e-6, mask_iou=1.0),
         ParityCase(images=2, rois=5, max_difference=2e-4, mask_iou=0.75),
     ]
-    report = summarise(cases, onnx="a.onnx", checkpoint_sha256="0" * 64, opset=18, size_bytes=7)
+    report = summarise(cases, onnx="a.onnx", content=b"a model", checkpoint_sha256="0" * 64, opset=18)
     assert (report.passed, report.max_difference, report.mask_iou) == (False, 2e-4, 0.75)
     with pytest.raises(ExportError, match=r"differ by 0\.0002 for 2 images and 5 rois"):
         require_passed(report)
-    require_passed(summarise(cases[:1], onnx="a.onnx", checkpoint_sha256="0" * 64, opset=18, size_bytes=7))
+    require_passed(summarise(cases[:1], onnx="a.onnx", content=b"a model", checkpoint_sha256="0" * 64, opset=18))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_up_runs import write_weights
 
 from human_edge_detection.errors import CheckpointError, ConfigError
 from human_edge_detection.experiments.overrides import apply, collect, resolve
@@ -67,6 +68,17 @@ def test_finished_needs_status_result_and_checkpoint(tmp_path: Path, write_run: 
     run.status.write_text("{")
     with pytest.raises(CheckpointError, match="not a valid RunStatus"):
         is_finished(run)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"weight\0"])
+def test_a_run_with_a_damaged_best_checkpoint_is_not_finished(
+    content: bytes, tmp_path: Path, write_run: WriteRun
+) -> None:
+    run = write_run(tmp_path / "run", get_config(TEACHER))
+    write_weights(run.best, "weights")
+    assert is_finished(run)
+    run.best.write_bytes(content)
+    assert not is_finished(run)
 
 
 def test_a_run_whose_config_has_more_epochs_than_it_trained_is_not_finished(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from human_edge_detection.runs.per_image import PerImage, person_size
 from human_edge_detection.runs.records import CheckpointSummary
 
 WriteRun = Callable[..., RunPaths]
-SHA256 = "c0ffee"
+WEIGHTS = "made up"
 PIXELS = 1000
 
 
@@ -40,7 +41,7 @@ def made_up_counts(*, images: int = 60, skill: float = 0.8, noise: float = 0.02,
     correct = right[image_of]
     return PerImage.model_validate(
         {
-            "checkpoint_sha256": SHA256,
+            "checkpoint_sha256": sha256_of(WEIGHTS),
             "data_fingerprint": "data",
             "images": {
                 "id": tuple(range(1, images + 1)),
@@ -75,13 +76,26 @@ def write_counted_run(
     fields = {"seconds": 100.0, "images": 960, "training_fingerprint": "training", **result}
     paths = write_run(root, config, data_fingerprint=counts.data_fingerprint, **fields)
     write_atomically(paths.per_image, counts.model_dump_json().encode())
-    write_summary(paths.best, SHA256)
+    write_weights(paths.best, WEIGHTS)
     epochs = [{"epoch": epoch, "val/miou": 0.1 * epoch} for epoch in range(1, 5)]
     paths.metrics.write_text("".join(json.dumps(record) + "\n" for record in epochs), encoding="utf-8")
     return paths
 
 
-def write_summary(checkpoint: Path, sha256: str) -> None:
-    """Writes the summary of a checkpoint that need not be there."""
-    summary = CheckpointSummary(experiment="made_up", sha256=sha256, epoch=2, metrics={}, data_fingerprint="data")
+def write_weights(checkpoint: Path, weights: str) -> None:
+    """Writes a text in a checkpoint's place, and the summary of it."""
+    write_atomically(checkpoint, weights.encode())
+    summary = CheckpointSummary(
+        experiment="made_up",
+        sha256=sha256_of(weights),
+        size_bytes=len(weights),
+        epoch=2,
+        metrics={},
+        data_fingerprint="data",
+    )
     write_json(summary_path(checkpoint), summary.model_dump())
+
+
+def sha256_of(weights: str) -> str:
+    """Of the file that :func:`write_weights` makes."""
+    return hashlib.sha256(weights.encode()).hexdigest()

@@ -148,7 +148,7 @@ def make_trainer(tmp_path: Path) -> MakeTrainer:
         sha256 = teacher.fingerprint if teacher else None
         distiller = None
         if section and loss and teacher:
-            record = teacher_record(teacher, {"miou": None}, people.val.fingerprint)
+            record = teacher_record(teacher, {"miou": None}, people.val)
             distiller = Distiller(section, loss, teacher, record, teacher_score=None)
         parts = Parts(
             config=config,

@@ -253,6 +253,7 @@ def _checkpoints(run: str | Path, output_dir: Path, seed: int | None = None) -> 
     from human_edge_detection.experiments.schema.experiment import ExperimentConfig
     from human_edge_detection.runs.lookup.find import find_runs
     from human_edge_detection.runs.records import RunStatus, read_section
+    from human_edge_detection.runs.standing import standing_of
 
     if Path(run).is_file():
         return [Path(run)]
@@ -264,7 +265,7 @@ def _checkpoints(run: str | Path, output_dir: Path, seed: int | None = None) -> 
         if config is not None and config.training.seed != seed:
             continue
         status = read_section(RunStatus, paths.status)
-        state = "not started" if status is None else status.state
+        state = "not started" if status is None else standing_of(paths, status).state
         if not paths.best.is_file():
             raise CheckpointError(
                 f"{paths.root}: is {state} and has no {paths.best.name} yet; train it to the end of an epoch, or name "

@@ -147,7 +147,7 @@ def read_splits(config: DataConfig, sample_root: Path, *, seed: int, scan_cache:
 
     Args:
         config: Where the data are.
-        sample_root: Folder of the embedded sample data, which need no scan.
+        sample_root: Folder of the embedded sample data.
         seed: ``training.seed``, with which ``config.max_train_images`` are drawn.
         scan_cache: Remembers good images, so that they are not read again: ``<name>.json`` stands for
             ``<name>_train.json`` and ``<name>_val.json``.
@@ -158,8 +158,6 @@ def read_splits(config: DataConfig, sample_root: Path, *, seed: int, scan_cache:
     """
     train, val = split_paths(config, sample_root)
     most = config.max_train_images
-    if config.sample is not None:
-        return Splits(draw_images(read_annotations(*train), most, seed=seed), read_annotations(*val))
     cache_of = {split: scan_cache and scan_cache.with_stem(f"{scan_cache.stem}_{split}") for split in Splits._fields}
     skip = config.on_bad_sample == "skip"
     first, first_scan = _scanned(train, cache_of["train"], skip=skip, most=most, seed=seed)
@@ -192,7 +190,8 @@ def _scanned(
     settle(people.file, findings)
     if scan.bad and not skip:
         raise refusal(people, scan.bad)
-    return replace(without(people, scan.bad), findings=(*people.findings, *findings)), scan
+    people = replace(without(people, scan.bad), findings=(*people.findings, *findings))
+    return replace(people, images_fingerprint=scan.fingerprint(people.images.file_names)), scan
 
 
 def build_training_set(

@@ -22,6 +22,11 @@ def compare_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> Diffe
     return dict(_differences(before, after, ""))
 
 
+def known_to_differ(one: str | None, other: str | None) -> bool:
+    """Whether two fingerprints are of different things; None is unknown, and differs from nothing."""
+    return one is not None and other is not None and one != other
+
+
 def _differences(
     before: Mapping[str, Any], after: Mapping[str, Any], path: str
 ) -> Iterator[tuple[str, tuple[Any, Any]]]:

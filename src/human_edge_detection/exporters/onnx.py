@@ -103,9 +103,9 @@ def export_checkpoint(checkpoint: Path, *, output: Path | None = None, data: Spl
     report = summarise(
         compare(content, student, cases),
         onnx=os.path.relpath(destination.onnx, destination.parity.parent),
+        content=content,
         checkpoint_sha256=trained.sha256,
         opset=OPSET,
-        size_bytes=len(content),
     )
     _write(destination, content, report)
     require_passed(report)

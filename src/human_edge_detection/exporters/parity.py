@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -139,15 +140,16 @@ def _classes(output: Array) -> NDArray[np.int64]:
 
 
 def summarise(
-    cases: list[ParityCase], *, onnx: str, checkpoint_sha256: str, opset: int, size_bytes: int
+    cases: list[ParityCase], *, onnx: str, content: bytes, checkpoint_sha256: str, opset: int
 ) -> ParityReport:
-    """The report of all cases: the largest difference and the smallest mask IoU; ``onnx`` as in the report."""
+    """The report of all cases of the model ``content``: the largest difference and the smallest mask IoU."""
     difference = max(case.max_difference for case in cases)
     return ParityReport(
         onnx=onnx,
         checkpoint_sha256=checkpoint_sha256,
         opset=opset,
-        size_bytes=size_bytes,
+        size_bytes=len(content),
+        onnx_sha256=hashlib.sha256(content).hexdigest(),
         tolerance=TOLERANCE,
         max_difference=difference,
         mask_iou=min(case.mask_iou for case in cases),

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import stat
+from functools import lru_cache
 from io import BufferedReader
 from pathlib import Path
 
@@ -38,6 +39,21 @@ def hash_regular_file(path: Path, *, max_bytes: int) -> str:
         OSError: As :func:`read_regular_file` does.
     """
     with open_regular_file(path, max_bytes=max_bytes) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_sha256(path: Path) -> str | None:
+    """The sha256 of the file at ``path``, remembered while it stays as it is; None when it cannot be read."""
+    try:
+        status = path.stat()
+        return _sha256(os.fspath(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _sha256(path: str, size: int, changed: int, touched: int) -> str:
+    with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from human_edge_detection.errors import ConfigError, TrainingError
 from human_edge_detection.experiments.flags import FLAG_OF_PATH
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
+from human_edge_detection.runs.artifacts import checkpoint_problem
 from human_edge_detection.runs.paths import RunPaths, list_checkpoints
 from human_edge_detection.runs.records import RunResult, RunStatus, read_section
 from human_edge_detection.runs.what_to_give import instead_of
@@ -98,13 +99,13 @@ def existing_checkpoints(output_dir: Path) -> str:
 
 
 def is_finished(run: RunPaths) -> bool:
-    """Whether the run ended well, with all epochs that its config has now, and its best checkpoint is there."""
+    """Whether the run ended well, with all epochs that its config has now, and its best checkpoint is there, whole."""
     status = read_section(RunStatus, run.status)
     if status is None or status.state != "finished" or read_section(RunResult, run.result) is None:
         return False
     config = read_section(ExperimentConfig, run.config)
     grows = config is not None and config.training.epochs != status.epochs
-    return run.best.is_file() and not grows
+    return not grows and checkpoint_problem(run.best) is None
 
 
 def _check(field: str, value: str | None, *, kind: str, output_dir: Path | None = None) -> None:

@@ -156,7 +156,8 @@ def sample_data_dir(output_dir: Path, data: DataConfig) -> Path:
 def scan_cache(data: DataConfig) -> Path | None:
     """Where it is remembered which images of ``data`` were found good; None where there is no place for caches."""
     caches = cache_folder()
-    files = data.model_dump(mode="json", include={"root", "train_ann", "val_ann", "train_images", "val_images"})
+    named = {"sample", "root", "train_ann", "val_ann", "train_images", "val_images"}
+    files = data.model_dump(mode="json", include=named)
     return caches and caches / "scans" / f"{_digest(files)}.json"
 
 

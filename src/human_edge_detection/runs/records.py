@@ -40,6 +40,8 @@ class CheckpointSummary(Section):
     experiment: str
     sha256: str
     """Of the file."""
+    size_bytes: int | None = None
+    """Of the file; None in summaries of older versions."""
     epoch: int
     metrics: dict[str, float | None]
     data_fingerprint: str
@@ -97,6 +99,10 @@ class RunResult(Section):
     """Of the validation annotations."""
     training_fingerprint: str | None = None
     """Of the training annotations."""
+    validation_images: str | None = None
+    """Fingerprint of the validation images; None in results of older versions, which did not look."""
+    training_images: str | None = None
+    """Of the training images."""
     early_stopped: bool = False
     skipped_samples: tuple[SkippedSample, ...] = ()
     """Of both splits, where ``data.on_bad_sample`` is ``skip``."""
@@ -119,6 +125,8 @@ class ParityReport(Section):
     checkpoint_sha256: str
     opset: int
     size_bytes: int
+    onnx_sha256: str | None = None
+    """Of the file; None in reports of older versions."""
     tolerance: float
     max_difference: float
     mask_iou: float

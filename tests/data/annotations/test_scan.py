@@ -74,6 +74,22 @@ def test_a_changed_image_is_read_again(people, tmp_path, looked_at):
     assert looked_at == ["b.png"]
 
 
+def test_the_fingerprint_is_of_the_bytes_and_a_kept_modification_time_hides_nothing(people, tmp_path):
+    cache = tmp_path / "scan.json"
+    names = people.images.file_names
+    before = scan_images(people, cache=cache).fingerprint(names)
+    assert scan_images(people, cache=cache).fingerprint(names) == before == scan_images(people).fingerprint(names)
+    path = people.images_dir / "b.png"
+    content, status = path.read_bytes(), path.stat()
+    noise = cv2.imencode(".png", np.full((30, 40, 3), 255, np.uint8))[1].tobytes()
+    path.write_bytes(noise.ljust(len(content), b"\0"))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert path.stat().st_size == len(content)
+    assert scan_images(people, cache=cache).fingerprint(names) != before
+    path.write_bytes(content)
+    assert scan_images(people, cache=cache).fingerprint(names) == before
+
+
 def test_other_annotations_or_another_folder_make_the_cache_void(people, tmp_path, looked_at):
     cache = tmp_path / "scan.json"
     scan_images(people, cache=cache)

@@ -61,6 +61,7 @@ def test_the_summary_beside_it_says_what_it_is(checkpoint: Checkpoint, tmp_path:
     assert json.loads((tmp_path / "a.json").read_text()) == {
         "experiment": "tiny",
         "sha256": sha256,
+        "size_bytes": (tmp_path / "a.pth").stat().st_size,
         "epoch": 3,
         "metrics": {"miou": 0.5, "iou_target": None},
         "data_fingerprint": "fingerprint",

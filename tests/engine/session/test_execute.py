@@ -131,6 +131,7 @@ def test_the_teacher_is_in_no_checkpoint_of_the_student(distilled: RunPaths, tin
         "precision",
         "teacher_sha256",
         "training_fingerprint",
+        "training_images",
     }
     assert latest.training["student"] is None
     sizes = [tensor.numel() for state in latest.training["optimizer"]["state"].values() for tensor in state.values()]

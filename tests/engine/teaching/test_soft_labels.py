@@ -1,10 +1,12 @@
 """Soft labels of a teacher: the same training as with the teacher itself, and no other than the one they are to."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,7 @@ from tests.support.soft_label_runs import (
     write,
 )
 
+from human_edge_detection.engine.build import read_splits
 from human_edge_detection.engine.teaching import soft_label_writer as writer_module
 from human_edge_detection.engine.teaching import soft_labels as store_module
 from human_edge_detection.engine.teaching.soft_labels import metadata_path, part_file, read_metadata
@@ -156,7 +159,7 @@ def test_another_training_is_refused(
 
 
 KEY_FIELDS = [
-    *("format_version", "teacher_sha256", "training_fingerprint", "augmentation"),
+    *("format_version", "teacher_sha256", "training_fingerprint", "training_images", "augmentation"),
     *("image_size", "mask_size", "max_rois_per_image", "seed", "cache_views", "view_version"),
 ]
 
@@ -207,7 +210,9 @@ def test_other_validation_data_need_the_teachers_score_and_no_new_answer(
         "val_images": str(tiny_coco / "images" / "val"),
     }
     other = derive(cached, name="other", data=paths)
-    with pytest.raises(ConfigError, match=r"the teacher of .* was not measured on .*fewer\.json; give hed soft-labels"):
+    with pytest.raises(
+        ConfigError, match=r"the teacher of .* was not measured on .*fewer\.json and its images as they are; give"
+    ):
         trainer_of(other, tmp_path)
     monkeypatch.setattr(writer_module, "pack", lambda *_: pytest.fail("an answer was made anew"))
     again = write(other, tmp_path)
@@ -215,6 +220,34 @@ def test_other_validation_data_need_the_teachers_score_and_no_new_answer(
     assert again.metadata.parts == stored.metadata.parts
     for config in (other, cached):
         assert scores_teacher(trainer_of(config, tmp_path))
+
+
+def test_answers_are_to_the_images_that_were_there_and_so_is_the_teachers_score(
+    cached: ExperimentConfig, tiny_coco: Path, tmp_path: Path
+) -> None:
+    data = Path(shutil.copytree(tiny_coco, tmp_path / "data"))
+    here = derive(cached, name="here", data={"root": str(data)})
+    written = write(here, tmp_path)
+    put_noise(data / "images" / "val")
+    with pytest.raises(ConfigError, match=r"was not measured on .* and its images as they are; give hed soft-labels"):
+        trainer_of(here, tmp_path)
+    again = write(here, tmp_path).metadata
+    assert (again.parts, len(again.teacher.metrics)) == (written.metadata.parts, 2)
+    put_noise(data / "images" / "train")
+    for use in (trainer_of, write):
+        with pytest.raises(ConfigError, match="are of another training: training_images is"):
+            use(here, tmp_path)
+    older = written.metadata.model_dump(mode="json")
+    del older["key"]["training_images"]
+    older["teacher"]["metrics"] = {read_splits(here.data, tmp_path, seed=0).val.fingerprint: {"miou": 0.5}}
+    write_json(metadata_path(written.folder), older)
+    assert scores_teacher(trainer_of(here, tmp_path))  # unknown, as before
+
+
+def put_noise(folder: Path) -> None:
+    for number, image in enumerate(sorted(folder.iterdir())):
+        noise = np.random.default_rng(number).integers(0, 256, (96, 128, 3), np.uint8)
+        cv2.imwrite(str(image), noise)
 
 
 def test_a_teacher_trained_anew_is_refused(cached: ExperimentConfig, trained_teacher: RunPaths, tmp_path: Path) -> None:

@@ -80,6 +80,20 @@ def test_a_teacher_from_other_data_is_only_reported(
     assert "trained on others" in caplog.text
 
 
+def test_a_teacher_is_not_blamed_for_images_that_have_changed(
+    people: AnnotationSet, recorded: Checkpoint, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert recorded.validation_images is not None
+    boasting = saved(tmp_path / "a.pth", replace(recorded, metrics={"miou": 1.0}))
+    check(boasting, replace(people, images_fingerprint="other"))
+    assert "have changed since its checkpoint recorded 1.0000: the two scores say nothing about" in caplog.text
+    with pytest.raises(TrainingError, match="is not the model it claims to be, train the teacher again"):
+        check(boasting, replace(people, images_fingerprint=recorded.validation_images))
+    older = saved(tmp_path / "b.pth", replace(recorded, metrics={"miou": 1.0}, validation_images=None))
+    with pytest.raises(TrainingError, match="or these images have changed since; it does not say which it saw"):
+        check(older, replace(people, images_fingerprint="other"))
+
+
 def test_a_poor_teacher_is_warned_about(
     people: AnnotationSet, recorded: Checkpoint, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,18 +3,20 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from made_up_runs import SHA256, made_up_counts, write_counted_run, write_summary
+from made_up_runs import WEIGHTS, made_up_counts, sha256_of, write_counted_run, write_weights
 
 from human_edge_detection.errors import CheckpointError, ConfigError
 from human_edge_detection.experiments.overrides import apply, collect
 from human_edge_detection.experiments.registry import expand, get_config
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
+from human_edge_detection.files.lock import hold
 from human_edge_detection.files.write import write_atomically, write_json
 from human_edge_detection.metrics.scores import METRICS, mean_iou
 from human_edge_detection.runner.comparison import paired
@@ -258,7 +260,7 @@ def test_a_run_is_not_compared_with_itself(output_dir: Path, add: AddRun) -> Non
 
 def test_share_of_the_teacher_is_taken_from_its_own_run(output_dir: Path, add: AddRun, write_run: WriteRun) -> None:
     teacher = add("teacher", made_up_counts(skill=0.9), metrics={"miou": 0.8, "iou_target": 0.7})
-    taught = {"teacher_checkpoint": str(teacher.best), "teacher_sha256": SHA256, "teacher_miou": 0.5}
+    taught = {"teacher_checkpoint": str(teacher.best), "teacher_sha256": sha256_of(WEIGHTS), "teacher_miou": 0.5}
     config = apply(get_config(DISTILLED), collect(flags={"--teacher_checkpoint": str(teacher.best)}))
     write_counted_run(write_run, output_dir / "run", config, made_up_counts(seed=1), **taught)
     several = apply(config, collect(sets=["distillation.more_teacher_checkpoints=[other.pth]"]))
@@ -270,12 +272,12 @@ def test_share_of_the_teacher_is_taken_from_its_own_run(output_dir: Path, add: A
     assert line.difference.control_teacher_share == pytest.approx(line.difference.control.mean / 0.8)
     assert line_of(compared(output_dir, "run"), "iou_target").teacher_share is not None
     assert line_of(compared(output_dir, "run"), part="small").teacher_share is None
-    write_summary(teacher.best, "another training")
+    write_weights(teacher.best, "another training")
     for measured in ("run", "taught_by_two"):
         line = line_of(compared(output_dir, measured))
         assert line.teacher_share == pytest.approx(line.score.mean / 0.5)
         assert line_of(compared(output_dir, measured), "iou_target").teacher_share is None
-        write_summary(teacher.best, SHA256)
+        write_weights(teacher.best, WEIGHTS)
 
 
 def test_time_and_what_is_reached_in_the_controls_time(output_dir: Path, add: AddRun) -> None:
@@ -304,6 +306,34 @@ def test_a_control_of_another_kind_is_said_loudly(deviation: str, output_dir: Pa
     add("run", made_up_counts(), **changes)
     (note,) = deviations(compared(output_dir, "run", against="control"))
     assert f"DEVIATION: control and run {message}" in note
+
+
+def test_other_images_are_said_and_other_validation_images_refused(output_dir: Path, add: AddRun) -> None:
+    add("control", made_up_counts(), training_images="these", validation_images="these")
+    add("unknown", made_up_counts())
+    add("run", made_up_counts(), training_images="others", validation_images="these")
+    assert not deviations(compared(output_dir, "unknown", against="control"))
+    (note,) = deviations(compared(output_dir, "run", against="control"))
+    assert "control and run did not see the same data: training images these / others" in note
+    add("elsewhere", made_up_counts(), training_images="these", validation_images="others")
+    with pytest.raises(
+        ConfigError, match=r"validated on different data \(validation images: fingerprints data\+others and data\+these"
+    ):
+        compared(output_dir, "elsewhere", against="control")
+
+
+def test_two_methods_of_different_teachers_are_said(output_dir: Path, add: AddRun, write_run: WriteRun) -> None:
+    teacher = add("teacher", made_up_counts())
+    config = apply(get_config(DISTILLED), collect(flags={"--teacher_checkpoint": str(teacher.best)}))
+    for name, weights in (("one", WEIGHTS), ("other", "another training")):
+        taught = {"teacher_checkpoint": str(teacher.best), "teacher_sha256": sha256_of(weights), "teacher_miou": 0.5}
+        write_counted_run(write_run, output_dir / name, config, made_up_counts(), **taught)
+    comparison = compared(output_dir, "one", "other", against="teacher")
+    assert not deviations(compared(output_dir, "one", against="teacher"))
+    anew = "other: share of its teacher: mIoU only, as measured before it taught (its teacher was trained anew since)"
+    assert anew in [str(note) for note in comparison.notes]
+    (note,) = deviations(compared(output_dir, "other", against="one"))
+    assert "one and other were taught by different teachers: teacher" in note
 
 
 def test_distillation_is_no_deviation_and_another_device_is_one(
@@ -351,15 +381,16 @@ BAD: dict[str, tuple[Callable[[RunPaths], object], str]] = {
         "per_image.json: missing, the run is of an older version; delete",
     ),
     "another checkpoint": (
-        lambda run: write_summary(run.best, "other"),
+        lambda run: write_weights(run.best, "other"),
         "stale, made from another",
     ),
     "no summary": (lambda run: run.best.with_suffix(".json").unlink(), "stale, made from another checkpoint than"),
     "other data": (other_data, "stale, made from other data"),
     "damaged counts": (damage, "not a valid PerImage .*; delete .*result.json and give the training command again"),
     "not JSON": (lambda run: run.per_image.write_text("{"), "not a valid PerImage"),
+    "damaged weights": (lambda run: run.best.write_bytes(b"garbage"), "best_model.pth is damaged"),
     "no config": (lambda run: run.config.unlink(), "config.json: missing"),
-    "no result": (lambda run: run.result.unlink(), "result.json: missing"),
+    "no result": (lambda run: run.result.unlink(), "is damaged .says finished, but result.json is missing"),
     "no status": (lambda run: run.status.unlink(), "is unknown, and only finished runs"),
     "damaged result": (lambda run: run.result.write_text("{}"), "is unreadable .*RunResult"),
 }
@@ -384,8 +415,9 @@ def test_the_way_out_names_the_command(output_dir: Path, add: AddRun) -> None:
 @pytest.mark.parametrize("state", ["running", "failed", "interrupted"])
 def test_unfinished_runs_are_refused(state: str, output_dir: Path, add: AddRun, write_run: WriteRun) -> None:
     add("many/seed_0", made_up_counts())
-    write_run(output_dir / "many" / "seed_1", get_config(STUDENT), state=state)
-    with pytest.raises(ConfigError, match=rf"seed_1: is {state}.*only finished runs can be compared"):
+    run = write_run(output_dir / "many" / "seed_1", get_config(STUDENT), state=state)
+    refused = pytest.raises(ConfigError, match=rf"seed_1: is {state}.*only finished runs can be compared")
+    with hold(run.lock, "the run", advice="wait") if state == "running" else nullcontext(), refused:
         find_method("many", output_dir)
 
 

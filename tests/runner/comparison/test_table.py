@@ -10,6 +10,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from made_up_runs import sha256_of, write_weights
 from rich.console import Console
 
 from human_edge_detection.experiments.overrides import apply, collect
@@ -23,7 +24,7 @@ from human_edge_detection.runner.comparison.table import (
     to_csv,
     write_comparison,
 )
-from human_edge_detection.runner.execution.report import comparison_table
+from human_edge_detection.runner.execution.report import comparison_table, show_report
 from human_edge_detection.runs.paths import RunPaths
 
 WriteRun = Callable[..., RunPaths]
@@ -94,6 +95,92 @@ def test_several_teachers_count_as_the_student_measured_them_together(runs: Path
     assert rows_of(runs)[DISTILLED]["teacher_miou_share"] == pytest.approx(0.7 / 0.1)
 
 
+def change_result(paths: RunPaths, **fields: object) -> None:
+    write_json(paths.result, json.loads(paths.result.read_text()) | fields)
+
+
+DATA = {
+    "training annotations": "training_fingerprint",
+    "training images": "training_images",
+    "validation annotations": "data_fingerprint",
+    "validation images": "validation_images",
+}
+
+
+@pytest.mark.parametrize("data", DATA)
+def test_a_control_on_other_data_is_none_and_that_is_said(runs: Path, data: str) -> None:
+    field = DATA[data]
+    for name in (STUDENT, DISTILLED):
+        change_result(RunPaths(runs / name), **{field: "same"})
+    row = rows_of(runs)[DISTILLED]
+    assert (row["gain_over_control"], row["control"], row["why_no_gain"]) == (pytest.approx(0.1), STUDENT, None)
+    change_result(RunPaths(runs / STUDENT), **{field: "other"})
+    row = rows_of(runs)[DISTILLED]
+    assert (row["gain_over_control"], row["control"]) == (None, None)
+    assert row["why_no_gain"] == f"{STUDENT} has the same settings and other {data}"
+    if field != "data_fingerprint":
+        change_result(RunPaths(runs / STUDENT), **{field: None})  # of an older version: unknown, not other
+        assert rows_of(runs)[DISTILLED]["gain_over_control"] == pytest.approx(0.1)
+
+
+def test_a_second_run_on_the_same_data_is_the_control(runs: Path, write_run: WriteRun) -> None:
+    change_result(RunPaths(runs / STUDENT), training_images="other")
+    change_result(RunPaths(runs / DISTILLED), training_images="same")
+    write_run(runs / "z", get_config(STUDENT), metrics=scores(0.5), training_images="same")
+    row = rows_of(runs)[DISTILLED]
+    assert (row["control"], row["gain_over_control"]) == ("z", pytest.approx(0.2))
+
+
+@pytest.mark.parametrize("field", ["init_from", "pretrained_unet"])
+def test_a_run_from_other_weights_is_no_control(runs: Path, field: str, write_run: WriteRun) -> None:
+    start = f"model.{field}={RunPaths(runs / TEACHER).best}"
+    write_run(runs / STUDENT, apply(get_config(STUDENT), collect(sets=[start])), metrics=scores(0.6))
+    row = rows_of(runs)[DISTILLED]
+    assert row["gain_over_control"] is None
+    assert row["why_no_gain"].startswith("no finished run without distillation has its settings, seed and starting")
+
+
+def test_the_share_is_of_what_taught(runs: Path) -> None:
+    teacher, distilled = RunPaths(runs / TEACHER), RunPaths(runs / DISTILLED)
+    write_weights(teacher.best, "what taught")
+    change_result(distilled, teacher_sha256=sha256_of("what taught"))
+    assert rows_of(runs)[DISTILLED]["teacher_miou_share"] == pytest.approx(0.7 / 0.8)
+    write_weights(teacher.best, "trained anew")
+    row = rows_of(runs)[DISTILLED]
+    assert (row["teacher_miou_share"], row["compression"]) == (pytest.approx(0.7 / 0.1), pytest.approx(1 / 6.5e6))
+    assert row["why_no_share"] is None
+    change_result(distilled, teacher_miou=None)
+    row = rows_of(runs)[DISTILLED]
+    assert (row["teacher_miou_share"], row["why_no_share"]) == (None, "its teacher was trained anew since")
+
+
+def test_the_share_is_of_the_checkpoint_that_taught_and_not_of_the_best_of_its_run(runs: Path) -> None:
+    earlier = RunPaths(runs / TEACHER).epoch_checkpoint(1)
+    change_result(RunPaths(runs / DISTILLED), teacher_checkpoint=str(earlier))
+    assert rows_of(runs)[DISTILLED]["teacher_miou_share"] == pytest.approx(0.7 / 0.1)
+
+
+def test_what_is_missing_is_explained_below_the_table(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change_result(RunPaths(runs / STUDENT), training_images="other")
+    change_result(RunPaths(runs / DISTILLED), training_images="same", teacher_miou=None, teacher_sha256="a+b")
+    show_report(*write_comparison(runs), runs)
+    shown = capsys.readouterr().out
+    assert f"{DISTILLED}: no gain: {STUDENT} has the same settings and other training images\n" in shown
+    assert f"{DISTILLED}: no share: several teachers taught as one\n" in shown
+
+
+def test_a_damaged_export_is_not_listed(runs: Path) -> None:
+    student = RunPaths(runs / STUDENT)
+    student.onnx.write_bytes(b"model")
+    report = {"onnx": "", "checkpoint_sha256": "", "opset": 18, "size_bytes": 5, "tolerance": 1e-4, "mask_iou": 1.0}
+    write_json(student.parity, {**report, "max_difference": 0.0, "passed": True, "cases": []})
+    assert rows_of(runs)[STUDENT]["onnx"] == str(student.onnx)
+    student.onnx.write_bytes(b"")
+    row = rows_of(runs)[STUDENT]
+    assert (row["onnx"], row["status"]) == (None, "finished")
+    assert row["error"] == "best_model.onnx is damaged: 0 bytes, 5 were written; hed export writes it anew"
+
+
 @pytest.mark.parametrize("change", ["training.seed=1", "training.epochs=3", "model.contour={}"])
 def test_a_control_that_differs_in_anything_else_is_none(runs: Path, change: str, write_run: WriteRun) -> None:
     write_run(runs / STUDENT, apply(get_config(STUDENT), collect(sets=[change])), metrics=scores(0.6))
@@ -149,7 +236,7 @@ def test_the_work_grows_with_the_runs_and_not_with_their_pairs(
 ) -> None:
     records, asked = read_records(many_runs), []
     monkeypatch.setattr(
-        "human_edge_detection.runner.comparison.table.shared_with_control",
+        "human_edge_detection.runner.comparison.control.shared_with_control",
         lambda config, contents: asked.append(config) or shared_with_control(config, contents),
     )
     comparison_rows(records)
@@ -165,6 +252,7 @@ def test_unfinished_and_damaged_runs_have_rows(runs: Path, write_run: WriteRun) 
     rows = rows_of(runs)
     assert (rows["broken"]["status"], rows["broken"]["error"]) == ("failed", "out of luck")
     assert rows["gone"]["status"] == "killed"
+    assert "nobody works on it" in rows["gone"]["error"]
     assert rows["odd"]["status"] == "unreadable"
     assert "RunResult" in rows["odd"]["error"]
 

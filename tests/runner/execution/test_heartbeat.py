@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from made_up_runs import write_summary
+from made_up_runs import sha256_of, write_weights
 
 from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.runner.execution.heartbeat import Heartbeat
@@ -67,12 +67,12 @@ def test_an_export_gives_no_signs_and_is_waited_for_but_not_what_comes_after_it(
     assert not heart.is_hung(60)
     assert heart.is_hung(60)
     write_run(paths.root, get_config("quickstart_student_b0"))
-    write_summary(paths.best, "new")
+    write_weights(paths.best, "new")
     assert not heart.is_hung(60)
     assert not heart.is_hung(1e6)
     paths.parity.write_text("{")
     assert not heart.is_hung(1e6)
-    paths.onnx.touch()
-    report = {"onnx": "", "checkpoint_sha256": "new", "opset": 18, "size_bytes": 1, "tolerance": 1e-4}
+    paths.onnx.write_bytes(b"1")
+    report = {"onnx": "", "checkpoint_sha256": sha256_of("new"), "opset": 18, "size_bytes": 1, "tolerance": 1e-4}
     paths.parity.write_text(json.dumps(report | {"max_difference": 0, "mask_iou": 1, "passed": True, "cases": []}))
     assert heart.is_hung(60)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from made_up_runs import write_summary
+from made_up_runs import sha256_of, write_weights
 
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.overrides import apply, collect
@@ -24,16 +24,18 @@ def distilled_runs(tmp_path: Path, write_run: WriteRun, taught_by: str | None, n
     """A student that ``taught_by`` has taught, beside the teacher that is there ``now``; its folder as it is."""
     teacher = write_run(tmp_path / TEACHER, get_config(TEACHER), state=state)
     if now is not None:
-        write_summary(teacher.best, now)
+        write_weights(teacher.best, now)
     config = apply(get_config(DISTILLED), collect(flags={"--teacher_checkpoint": str(teacher.best)}))
-    write_run(tmp_path / DISTILLED, config, teacher_checkpoint=str(teacher.best), teacher_sha256=taught_by)
+    sha256 = None if taught_by is None else sha256_of(taught_by)
+    write_run(tmp_path / DISTILLED, config, teacher_checkpoint=str(teacher.best), teacher_sha256=sha256)
     check_teachers(plan(BatchRequest(names=(TEACHER, DISTILLED), output_dir=tmp_path, as_it_is=True)))
 
 
 def test_a_finished_student_whose_teacher_was_trained_anew_is_refused_with_what_to_do(
     tmp_path: Path, write_run: WriteRun
 ) -> None:
-    with pytest.raises(ConfigError, match=f"sha256 old then, new now.*--restart --configs {DISTILLED}"):
+    then, now = sha256_of("old")[:12], sha256_of("new")[:12]
+    with pytest.raises(ConfigError, match=f"sha256 {then} then, {now} now.*--restart --configs {DISTILLED}"):
         distilled_runs(tmp_path, write_run, "old", "new", "finished")
 
 
@@ -61,10 +63,9 @@ def test_a_student_of_a_teacher_that_was_trained_anew_is_another_run(tmp_path: P
 
 @pytest.mark.parametrize(("then", "stale"), [("first+second", False), ("first+other", True), ("other+second", True)])
 def test_each_of_several_teachers_counts(tmp_path: Path, write_run: WriteRun, then: str, stale: bool) -> None:
-    teachers = [tmp_path / f"{sha256}.pth" for sha256 in ("first", "second")]
+    teachers = [tmp_path / f"{name}.pth" for name in ("first", "second")]
     for teacher in teachers:
-        teacher.write_text(teacher.stem)
-        write_summary(teacher, teacher.stem)
+        write_weights(teacher, teacher.stem)
     overrides = collect(
         sets=[f"distillation.more_teacher_checkpoints=['{teachers[1]}']"],
         flags={"--teacher_checkpoint": str(teachers[0])},
@@ -72,7 +73,8 @@ def test_each_of_several_teachers_counts(tmp_path: Path, write_run: WriteRun, th
     request = BatchRequest(names=(DISTILLED,), output_dir=tmp_path / "runs", overrides=overrides)
     (run,) = plan(request)
     reserve(run.paths, run.full_config, run.contents)
-    write_run(run.paths.root, run.full_config, teacher_checkpoint=str(teachers[0]), teacher_sha256=then)
+    hashes = "+".join(map(sha256_of, then.split("+")))
+    write_run(run.paths.root, run.full_config, teacher_checkpoint=str(teachers[0]), teacher_sha256=hashes)
     (run,) = plan(request)
     assert (stale_teacher(run) is not None) == stale
 

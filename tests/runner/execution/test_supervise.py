@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up_runs import write_summary
+from made_up_runs import sha256_of, write_weights
 
 from human_edge_detection.experiments.registry import expand, get_config
 from human_edge_detection.files.lock import is_held
@@ -158,6 +158,17 @@ def test_an_error_of_the_user_is_tried_again_only_after_progress(workshop: Any) 
     assert (outcomes[TEACHER].state, outcomes[TEACHER].attempts) == ("failed", 4)
 
 
+def test_skip_training_does_not_use_what_is_damaged_and_says_so(workshop: Any, write_run: WriteRun) -> None:
+    paths = write_run(workshop.output_dir / STUDENT, get_config(STUDENT))
+    write_weights(paths.best, "weights")
+    paths.best.write_bytes(b"garbage")
+    runs = plan(BatchRequest(names=(STUDENT,), output_dir=workshop.output_dir, as_it_is=True))
+    [outcome] = supervise(runs, Options(skip_training=True), start=workshop.children()).outcomes
+    assert outcome.state == "skipped"
+    assert "best_model.pth is damaged" in str(outcome.error)
+    assert "--skip_training trains nothing" in str(outcome.error)
+
+
 def test_skip_training_trains_nothing(tmp_path: Path, workshop: Any) -> None:
     runs = plan(BatchRequest(names=(TEACHER,), output_dir=workshop.output_dir))
     [outcome] = supervise(runs, Options(skip_training=True), start=workshop.children()).outcomes
@@ -198,30 +209,30 @@ def test_a_finished_student_of_a_teacher_that_was_trained_anew_is_stale(workshop
 
     def start(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
         ended = children(command, is_hung=is_hung)
-        write_summary(teacher.best, "b" * 64)
+        write_weights(teacher.best, "new")
         return ended
 
     runs = plan(request)
     take_folders(runs)
     end = supervise(runs, Options(), start=start)
     assert [outcome.state for outcome in end.outcomes] == ["finished", "stale"]
-    assert "sha256 aaaaaaaaaaaa then, bbbbbbbbbbbb now" in str(end.outcomes[1].error)
+    assert f"sha256 aaaaaaaaaaaa then, {sha256_of('new')[:12]} now" in str(end.outcomes[1].error)
 
 
 def export_batch(workshop: Any, write_run: WriteRun, start: Callable[..., Ended]) -> Outcome:
     paths = write_run(workshop.output_dir / STUDENT, get_config(STUDENT))
-    write_summary(paths.best, "new")
+    write_weights(paths.best, "new")
     runs = plan(BatchRequest(names=(STUDENT,), output_dir=workshop.output_dir))
     [outcome] = supervise(runs, Options(export_onnx=True), start=start).outcomes
     return outcome
 
 
-def exporter(difference: float | None, sha256: str = "new") -> Callable[..., Ended]:
+def exporter(difference: float | None, weights: str = "new") -> Callable[..., Ended]:
     def export(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
         paths = RunPaths(Path(command[command.index("--checkpoint") + 1]).parent.parent)
-        paths.onnx.touch()
+        paths.onnx.write_bytes(b"1")
         if difference is not None:
-            report = {"onnx": str(paths.onnx), "checkpoint_sha256": sha256, "opset": 18, "size_bytes": 1}
+            report = {"onnx": str(paths.onnx), "checkpoint_sha256": sha256_of(weights), "opset": 18, "size_bytes": 1}
             report |= {"tolerance": 1e-4, "max_difference": difference, "mask_iou": 1.0}
             paths.parity.write_text(json.dumps(report | {"passed": difference < 1e-4, "cases": []}))
         return Ended(1, 0)
@@ -252,7 +263,7 @@ def test_what_is_exported_is_not_exported_again_until_the_checkpoint_changes(
     def must_not_start(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
         raise AssertionError(command)
 
-    export_batch(workshop, write_run, exporter(1e-6, sha256="old"))
+    export_batch(workshop, write_run, exporter(1e-6, weights="old"))
     with pytest.raises(AssertionError):
         export_batch(workshop, write_run, must_not_start)
     assert export_batch(workshop, write_run, exporter(1e-6)).good
@@ -267,7 +278,7 @@ def exporting(workshop: Any, report: Callable[..., Ended], launched: list[Sequen
         launched.append(command)
         ended = children(command, is_hung=is_hung)
         paths = RunPaths(Path(command[command.index("--resume") + 1]))
-        write_summary(paths.best, "new")
+        write_weights(paths.best, "new")
         report(["--checkpoint", str(paths.best)])
         return ended
 

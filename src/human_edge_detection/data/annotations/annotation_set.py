@@ -52,6 +52,7 @@ class AnnotationSet:
             exhaustively labelled, and persons with an empty mask or box.
         findings: What is suspicious in the file as a whole; each was said in a warning.
         drawn: The ids of ``images`` where these were drawn at random from the file; None: all of it is used.
+        images_fingerprint: Of the bytes of the image files, in the order of the file; None: they were not read.
     """
 
     file: Path
@@ -62,10 +63,11 @@ class AnnotationSet:
     has_unknown: bool = False
     findings: tuple[Finding, ...] = ()
     drawn: tuple[int, ...] | None = None
+    images_fingerprint: str | None = None
 
     @property
     def fingerprint(self) -> str:
-        """Equal for equal data: ``sha256``, or a digest of it, of which images were drawn and left out, and a word.
+        """Equal for equal annotations: ``sha256``, or a digest of it, of the images drawn and left out, and a word.
 
         The word tells scores on data with something unknown from those of versions that took it for background.
         """
@@ -75,6 +77,11 @@ class AnnotationSet:
         names = sorted(sample.file_name for sample in self.skipped)
         word = ["unknown is ignored"] if self.has_unknown else []
         return hashlib.sha256("\n".join([self.sha256, *word, *drawn, *names]).encode()).hexdigest()
+
+    @property
+    def score_key(self) -> str:
+        """By which a score on these data is kept: by annotations and, where they were read, images."""
+        return self.fingerprint if self.images_fingerprint is None else f"{self.fingerprint}+{self.images_fingerprint}"
 
 
 def split_off(people: AnnotationSet, share: float) -> tuple[AnnotationSet, AnnotationSet]:

@@ -1,8 +1,9 @@
 """Checks all image files before training, so that an unusable one does not stop the first epoch."""
 
+import hashlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from human_edge_detection.files.write import write_json
 
 logger = logging.getLogger(__name__)
 
-_VERSION = 3
+_VERSION = 4
 """Raise it when images are checked in another way, so that results in older caches are not used."""
 _THREADS = min(16, 4 * (os.cpu_count() or 1))
 """More threads than processors: on a network disk most of the time is spent waiting."""
@@ -50,9 +51,13 @@ class Scan(NamedTuple):
         """Equal for equal files, by file name."""
         return {name: facts.digest for name, facts in self.facts.items()}
 
+    def fingerprint(self, names: Sequence[str]) -> str:
+        """Equal when the files of these names, in this order, are equal byte by byte; the names do not count."""
+        return hashlib.sha256("\n".join(self.facts[name].digest for name in names).encode()).hexdigest()
+
 
 class _Checked(NamedTuple):
-    """One image file: ``stamp`` is its size and modification time, ``problem`` None when it can be used."""
+    """One image file: ``stamp`` is its size and times, ``problem`` None when it can be used."""
 
     file_name: str
     stamp: str | None
@@ -68,8 +73,9 @@ def scan_images(people: AnnotationSet, *, cache: Path | None = None) -> Scan:
     Args:
         people: The annotations, or those of some of the images in the file.
         cache: JSON file with the images that were found good. Such an image is not read again while the annotation
-            file, the folder, and the size and modification time of the image file are the same. A cache that is
-            damaged, of other data or not writable only costs time.
+            file, the folder, and the size and both times of the image file are the same: of its last modification,
+            which a copy may keep, and of its last change on this disk. A cache that is damaged, of other data or not
+            writable only costs time.
     """
     key = {"version": _VERSION, "annotations": people.sha256, "images_dir": str(people.images_dir.resolve())}
     cached = read_cached(_Cache, cache)
@@ -114,12 +120,12 @@ def _check_image(
 
 
 def _stamp(path: Path) -> str | None:
-    """Size and modification time of a file; None if there is none."""
+    """Size and times of a file; None if there is none."""
     try:
         status = path.stat()
     except OSError:
         return None
-    return f"{status.st_size} bytes at {status.st_mtime_ns} ns"
+    return f"{status.st_size} bytes at {status.st_mtime_ns} ns, on this disk at {status.st_ctime_ns} ns"
 
 
 def _write_cache(cache: Path, content: Mapping[str, Any]) -> None:

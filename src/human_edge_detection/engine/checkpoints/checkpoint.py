@@ -56,6 +56,7 @@ class Checkpoint:
         epoch: Epochs completed.
         metrics: Validation metrics of these weights; empty before the first validation.
         data_fingerprint: Of the validation annotations that the metrics were measured on.
+        validation_images: Fingerprint of the validation images; None: unknown, as in files of older versions.
         training: All that is needed to go on (student, EMA, optimizer, scaler, progress, teacher); None in a
             checkpoint that is only weights.
     """
@@ -66,6 +67,7 @@ class Checkpoint:
     metrics: Mapping[str, float | None]
     data_fingerprint: str
     training: Mapping[str, Any] | None = None
+    validation_images: str | None = None
 
     def weights_only(self) -> Checkpoint:
         """The same without what only a resumed run needs."""
@@ -84,6 +86,7 @@ class _Payload(Section):
     epoch: int = Field(ge=0)
     metrics: dict[str, float | None]
     data_fingerprint: str
+    validation_images: str | None = None
     training: dict[str, Any] | None = None
 
 
@@ -100,6 +103,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> str:
         "epoch": checkpoint.epoch,
         "metrics": dict(checkpoint.metrics),
         "data_fingerprint": checkpoint.data_fingerprint,
+        "validation_images": checkpoint.validation_images,
         "training": checkpoint.training,
     }
     buffer = io.BytesIO()
@@ -119,6 +123,7 @@ def write_summary(path: Path, checkpoint: Checkpoint, sha256: str) -> None:
     summary = CheckpointSummary(
         experiment=checkpoint.config.name,
         sha256=sha256,
+        size_bytes=path.stat().st_size,
         epoch=checkpoint.epoch,
         metrics=dict(checkpoint.metrics),
         data_fingerprint=checkpoint.data_fingerprint,
@@ -192,6 +197,7 @@ def _from_payload(source: str, payload: Any) -> Checkpoint:
         epoch=content.epoch,
         metrics=content.metrics,
         data_fingerprint=content.data_fingerprint,
+        validation_images=content.validation_images,
         training=content.training,
     )
 

@@ -19,7 +19,13 @@ from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.write import write_atomically, write_json
 from human_edge_detection.log import log_to_file, stop_logging_to
 from human_edge_detection.runs.paths import RunPaths
-from human_edge_detection.runs.provenance import git_commit
+from human_edge_detection.runs.provenance import (
+    changes_between,
+    git_commit,
+    processor_name,
+    read_provenance,
+    with_start,
+)
 from human_edge_detection.runs.records import RunResult, SkippedSample
 
 logger = logging.getLogger(__name__)
@@ -69,8 +75,15 @@ def execute_run(
             on_progress=status.running,
         )
         progress = trainer.progress
-        _write_declaration(config, paths, trainer, command)
+        changes = _write_declaration(config, paths, trainer, command)
         handler = log_to_file(paths.training_log)
+        if changes and progress.step:
+            logger.warning(
+                "%s goes on with other than before (%s): its rest is as good, but not bit for bit that of an "
+                "undisturbed run; provenance.json has both",
+                paths.root,
+                ", ".join(changes),
+            )
         status.write("running", progress)
         stopped = trainer.fit()
         _write_per_image(trainer, status)
@@ -106,22 +119,27 @@ def _explained(error: BaseException) -> BaseException:
     return error
 
 
-def _write_declaration(config: ExperimentConfig, paths: RunPaths, trainer: Trainer, command: Sequence[str]) -> None:
+def _write_declaration(
+    config: ExperimentConfig, paths: RunPaths, trainer: Trainer, command: Sequence[str]
+) -> list[str]:
+    """Writes what is trained with what; returns what an exact resume needs to stay and has changed since."""
+    device = trainer.parts.device
+    before = read_provenance(paths)
+    made_with = {
+        "command": list(command),
+        "versions": {name: version(name) for name in _REPORTED_PACKAGES} | {"python": platform.python_version()},
+        "git": git_commit(),
+        "platform": platform.platform(),
+        "processor": processor_name(),
+        "accelerator": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "device": str(device),
+        "precision": trainer.state.precision,
+        "threads": torch.get_num_threads(),
+        "teacher_sha256": trainer.parts.origin.teacher_sha256,
+    }
     write_json(paths.config, config.model_dump(mode="json"))
-    write_json(
-        paths.provenance,
-        {
-            "command": list(command),
-            "versions": {name: version(name) for name in _REPORTED_PACKAGES} | {"python": platform.python_version()},
-            "git": git_commit(),
-            "platform": platform.platform(),
-            "device": str(trainer.parts.device),
-            "precision": trainer.state.precision,
-            "threads": torch.get_num_threads(),
-            "teacher_sha256": trainer.parts.origin.teacher_sha256,
-            "written": now(),
-        },
-    )
+    write_json(paths.provenance, with_start(before, made_with, time=now()))
+    return changes_between(before, made_with)
 
 
 def _write_per_image(trainer: Trainer, status: StatusFile) -> None:
@@ -172,6 +190,8 @@ def _result(trainer: Trainer, *, early_stopped: bool) -> RunResult:
         best_checkpoint=trainer.paths.best.relative_to(trainer.paths.root).as_posix(),
         data_fingerprint=parts.origin.data_fingerprint,
         training_fingerprint=parts.origin.training_fingerprint,
+        validation_images=parts.origin.validation_images,
+        training_images=parts.origin.training_images,
         early_stopped=early_stopped,
         skipped_samples=tuple(SkippedSample(**sample._asdict()) for sample in parts.skipped),
     )

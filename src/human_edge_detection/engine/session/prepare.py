@@ -91,7 +91,7 @@ def prepare_training(
     student.to(device).to(memory_format=torch.channels_last)
     precision = _precision(config.training.precision, device, start)
     state = _new_state(config, student, precision, distillation_loss)
-    origin = Origin(splits.train.fingerprint, splits.val.fingerprint, _teacher_sha256(teacher, soft_labels))
+    origin = _origin(splits, _teacher_sha256(teacher, soft_labels))
     training_set = build_training_set(
         config,
         splits.train,
@@ -108,7 +108,7 @@ def prepare_training(
     parts = _parts(config, distiller, splits, training_set, device, precision, origin)
     write_metrics(paths.metrics, state.progress.history)
     if start is None:
-        save_checkpoint(paths.untrained, Checkpoint(config, student.state_dict(), 0, {}, splits.val.fingerprint))
+        save_checkpoint(paths.untrained, Checkpoint(config, student.state_dict(), 0, {}, origin.data_fingerprint))
     return Trainer(parts, state, paths, on_progress=on_progress)
 
 
@@ -185,6 +185,16 @@ def _distillation_loss(config: ExperimentConfig, device: torch.device) -> Distil
     return loss
 
 
+def _origin(splits: Splits, teacher_sha256: str | None) -> Origin:
+    return Origin(
+        training_fingerprint=splits.train.fingerprint,
+        data_fingerprint=splits.val.fingerprint,
+        teacher_sha256=teacher_sha256,
+        training_images=splits.train.images_fingerprint,
+        validation_images=splits.val.images_fingerprint,
+    )
+
+
 def _teacher_sha256(teacher: Teacher | None, soft_labels: SoftLabels | None) -> str | None:
     """Tells the teacher, or the teachers, from any other, whether the soft labels are stored or not."""
     if soft_labels is not None:
@@ -219,11 +229,12 @@ def _distiller(
             batch_size=max(config.training.batch_size, MIN_VALIDATION_BATCH),
             num_workers=config.data.num_workers,
         )
-        record = teacher_record(teacher, metrics, splits.val.fingerprint)
+        record = teacher_record(teacher, metrics, splits.val)
     source = soft_labels or teacher
     assert source is not None
-    score = record.metrics[splits.val.fingerprint]["miou"]
-    return Distiller(config.distillation, loss, source, record, score, holdout)
+    measured = record.metrics_on(splits.val)
+    assert measured is not None  # of a loaded teacher just now; soft labels without them are refused
+    return Distiller(config.distillation, loss, source, record, measured["miou"], holdout)
 
 
 def _parts(

@@ -131,9 +131,9 @@ class _Writer:
 
     def _measured_here(self, metadata: SoftLabelMetadata) -> SoftLabelMetadata:
         """With what the teacher scores on these validation data; the soft labels do not depend on them."""
-        known = metadata.teacher.metrics
-        if self.splits.val.fingerprint in known:
+        if metadata.teacher.metrics_on(self.splits.val) is not None:
             return metadata
+        known = metadata.teacher.metrics
         teacher = metadata.teacher.model_copy(update={"metrics": {**known, **self._teacher_record().metrics}})
         metadata = metadata.model_copy(update={"teacher": teacher})
         write_json(metadata_path(self.folder), metadata.model_dump(mode="json"))
@@ -148,7 +148,7 @@ class _Writer:
             batch_size=self.config.training.batch_size,
             num_workers=self.config.data.num_workers,
         )
-        return teacher_record(self.teacher, metrics, self.splits.val.fingerprint)
+        return teacher_record(self.teacher, metrics, self.splits.val)
 
     def _begin(self, key: SoftLabelKey, heads: Heads) -> SoftLabelMetadata:
         """Says what the parts that follow are soft labels of, so that no other command adds to them."""

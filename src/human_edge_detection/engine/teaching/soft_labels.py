@@ -24,7 +24,7 @@ from human_edge_detection.engine.build import Splits
 from human_edge_detection.engine.evaluation.evaluate import Metrics
 from human_edge_detection.engine.teaching.teacher import Teacher
 from human_edge_detection.errors import CheckpointError, ConfigError, DataError
-from human_edge_detection.experiments.difference import compare_fields
+from human_edge_detection.experiments.difference import compare_fields, known_to_differ
 from human_edge_detection.experiments.schema.base import Section, Size
 from human_edge_detection.experiments.schema.data import AugmentationConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
@@ -50,6 +50,8 @@ class SoftLabelKey(Section):
     teacher_sha256: str
     """Of the checkpoint's file; of several teachers, joined by ``+``."""
     training_fingerprint: str
+    training_images: str | None = None
+    """Fingerprint of the images; None in soft labels of older versions: unknown."""
     augmentation: AugmentationConfig | None
     image_size: Size
     mask_size: Size
@@ -69,7 +71,12 @@ class TeacherRecord(Section):
     encoder: str
     parameters: int
     metrics: dict[str, dict[str, float | None]]
-    """By the fingerprint of the validation data that they were measured on."""
+    """By the key of the validation data that they were measured on, ``AnnotationSet.score_key``; of older versions by
+    their annotations alone."""
+
+    def metrics_on(self, people: AnnotationSet) -> dict[str, float | None] | None:
+        """Those measured on these validation data; None when there are none."""
+        return self.metrics.get(people.score_key) or self.metrics.get(people.fingerprint)
 
 
 class Part(Section):
@@ -127,13 +134,13 @@ class SoftLabels:
         return output
 
 
-def teacher_record(teacher: Teacher, metrics: Metrics, fingerprint: str) -> TeacherRecord:
+def teacher_record(teacher: Teacher, metrics: Metrics, people: AnnotationSet) -> TeacherRecord:
     """What is remembered of ``teacher``, of several the first.
 
     Args:
         teacher: It.
         metrics: Of what teaches, measured on validation data.
-        fingerprint: Of these data.
+        people: These data.
     """
     return TeacherRecord(
         checkpoint=str(teacher.path),
@@ -141,7 +148,7 @@ def teacher_record(teacher: Teacher, metrics: Metrics, fingerprint: str) -> Teac
         experiment=teacher.checkpoint.config.name,
         encoder=teacher.checkpoint.config.model.encoder,
         parameters=teacher.parameters,
-        metrics={fingerprint: dict(metrics)},
+        metrics={people.score_key: dict(metrics)},
     )
 
 
@@ -156,6 +163,7 @@ def soft_label_key(config: ExperimentConfig, splits: Splits, teacher_sha256: str
     return SoftLabelKey(
         teacher_sha256=teacher_sha256,
         training_fingerprint=splits.train.fingerprint,
+        training_images=splits.train.images_fingerprint,
         augmentation=config.data.augmentation,
         image_size=config.model.image_size,
         mask_size=config.model.mask_size,
@@ -188,10 +196,10 @@ def open_soft_labels(config: ExperimentConfig, splits: Splits) -> SoftLabels | N
     check_key(folder, metadata.key, soft_label_key(config, splits, sha256))
     if metadata.parts is None:
         raise ConfigError(f"distillation.soft_labels: {folder} is not finished; to go on {_AGAIN}")
-    if splits.val.fingerprint not in metadata.teacher.metrics:
+    if metadata.teacher.metrics_on(splits.val) is None:
         raise ConfigError(
-            f"distillation.soft_labels: the teacher of {folder} was not measured on {splits.val.file}; {_AGAIN}: it "
-            "will be, and no soft label is made anew"
+            f"distillation.soft_labels: the teacher of {folder} was not measured on {splits.val.file} and its images "
+            f"as they are; {_AGAIN}: it will be, and no soft label is made anew"
         )
     small = sum(part.bytes for part in metadata.parts) <= _HASHED_BYTES
     check_parts(folder, metadata.parts, hashes=small)
@@ -205,6 +213,8 @@ def check_key(folder: Path, stored: SoftLabelKey, wanted: SoftLabelKey) -> None:
         ConfigError: Naming the first field that differs, with both values.
     """
     changed = compare_fields(stored.model_dump(mode="json"), wanted.model_dump(mode="json"))
+    if not known_to_differ(stored.training_images, wanted.training_images):
+        changed.pop("training_images", None)
     if changed:
         field, (old, new) = next(iter(changed.items()))
         raise ConfigError(

@@ -21,6 +21,7 @@ from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, read_
 from human_edge_detection.engine.device import Precision
 from human_edge_detection.engine.evaluation.evaluate import Metrics, Predictor, evaluate, predictor
 from human_edge_detection.errors import CheckpointError, TrainingError
+from human_edge_detection.experiments.difference import known_to_differ
 from human_edge_detection.experiments.schema.model import ModelConfig
 from human_edge_detection.structures import Batch, SegmentationOutput
 
@@ -169,16 +170,26 @@ def check_teacher(
 
 
 def _compare_with_record(teacher: Teacher, measured: float, people: AnnotationSet) -> None:
-    recorded = teacher.checkpoint.metrics.get("miou")
+    recorded, its_images = teacher.checkpoint.metrics.get("miou"), teacher.checkpoint.validation_images
     name = teacher.checkpoint.config.name
-    if teacher.checkpoint.data_fingerprint == people.fingerprint and recorded is not None:
-        if measured < recorded - RECORD_TOLERANCE:
-            raise TrainingError(
-                f"teacher {name}: mIoU {measured:.4f} on {people.file}, its checkpoint recorded {recorded:.4f} there; "
-                f"{teacher.path} is not the model it claims to be, train the teacher again"
-            )
-        logger.info("teacher %s: mIoU %.4f, as recorded (%.4f)", name, measured, recorded)
-    else:
+    if teacher.checkpoint.data_fingerprint != people.fingerprint or recorded is None:
         logger.info("teacher %s: mIoU %.4f on these data (trained on others)", name, measured)
+    elif known_to_differ(its_images, people.images_fingerprint):
+        logger.warning(
+            "teacher %s: mIoU %.4f on the images of %s, which have changed since its checkpoint recorded %.4f: the two "
+            "scores say nothing about each other",
+            name,
+            measured,
+            people.file,
+            recorded,
+        )
+    elif measured < recorded - RECORD_TOLERANCE:
+        other = "" if its_images is not None else " (or these images have changed since; it does not say which it saw)"
+        raise TrainingError(
+            f"teacher {name}: mIoU {measured:.4f} on {people.file}, its checkpoint recorded {recorded:.4f} there; "
+            f"{teacher.path} is not the model it claims to be{other}, train the teacher again"
+        )
+    else:
+        logger.info("teacher %s: mIoU %.4f, as recorded (%.4f)", name, measured, recorded)
     if measured < POOR_MIOU:
         logger.warning("teacher %s is poor (mIoU %.4f): a student can hardly gain from it", name, measured)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -16,6 +17,7 @@ from human_edge_detection.engine.device import Precision
 from human_edge_detection.engine.evaluation.evaluate import Metrics
 from human_edge_detection.engine.training.ema import MovingAverage
 from human_edge_detection.errors import CheckpointError
+from human_edge_detection.experiments.difference import known_to_differ
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 
 
@@ -26,11 +28,15 @@ class Origin(NamedTuple):
         training_fingerprint: Of the training annotations.
         data_fingerprint: Of the validation annotations.
         teacher_sha256: Of the teacher, or the teachers; None: there is none.
+        training_images: Fingerprint of the training images; None: unknown.
+        validation_images: Of the validation images.
     """
 
     training_fingerprint: str
     data_fingerprint: str
     teacher_sha256: str | None
+    training_images: str | None = None
+    validation_images: str | None = None
 
 
 class TrainingState:
@@ -83,6 +89,7 @@ class TrainingState:
             "precision": self.precision,
             "teacher_sha256": origin.teacher_sha256,
             "training_fingerprint": origin.training_fingerprint,
+            "training_images": origin.training_images,
         }
         if self.adapter is not None:
             training["adapter"] = self.adapter.state_dict()
@@ -92,6 +99,7 @@ class TrainingState:
             epoch=self.progress.epoch,
             metrics=metrics,
             data_fingerprint=origin.data_fingerprint,
+            validation_images=origin.validation_images,
             training=training,
         )
 
@@ -116,17 +124,32 @@ class TrainingState:
             load_strictly(self.adapter, state["adapter"], source=f"{source}: not the adapter of {name}")
         if self.ema is not None:
             load_strictly(self.student, state["student"], source=f"{source}: not the weights of {name}")
-        if state["teacher_sha256"] != origin.teacher_sha256:
-            raise CheckpointError(
-                f"{source}: was taught by another teacher (sha256 {str(state['teacher_sha256'])[:12]}, "
-                f"now {str(origin.teacher_sha256)[:12]}); give that teacher again, or start anew with --run_name"
-            )
-        fingerprints = (state["training_fingerprint"], checkpoint.data_fingerprint)
-        if fingerprints != (origin.training_fingerprint, origin.data_fingerprint):
-            raise CheckpointError(
-                f"{source}: the annotations have changed since this run began, and a run on two data sets would be "
-                "neither; restore them, or start anew with --run_name"
-            )
+        _check_origin(state, checkpoint, origin, source=source)
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.progress = TrainingProgress.from_state(state["progress"])
+
+
+def _check_origin(state: Mapping[str, Any], checkpoint: Checkpoint, origin: Origin, *, source: str) -> None:
+    """Refuses a checkpoint, with ``state`` in it, of a run that learnt from something else than ``origin``."""
+    if state["teacher_sha256"] != origin.teacher_sha256:
+        raise CheckpointError(
+            f"{source}: was taught by another teacher (sha256 {str(state['teacher_sha256'])[:12]}, "
+            f"now {str(origin.teacher_sha256)[:12]}); give that teacher again, or start anew with --run_name"
+        )
+    fingerprints = (state["training_fingerprint"], checkpoint.data_fingerprint)
+    if fingerprints != (origin.training_fingerprint, origin.data_fingerprint):
+        raise CheckpointError(
+            f"{source}: the annotations have changed since this run began, and a run on two data sets would be "
+            "neither; restore them, or start anew with --run_name"
+        )
+    images = {
+        "training": (state.get("training_images"), origin.training_images),
+        "validation": (checkpoint.validation_images, origin.validation_images),
+    }
+    changed = [split for split, (then, now) in images.items() if known_to_differ(then, now)]
+    if changed:
+        raise CheckpointError(
+            f"{source}: the {' and '.join(changed)} images have changed since this run began (their annotations have "
+            "not), and a run on two data sets would be neither; restore them, or start anew with --run_name"
+        )

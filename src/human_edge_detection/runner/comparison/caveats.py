@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from human_edge_detection.experiments.difference import Difference, compare_fields
-from human_edge_detection.runner.comparison.control import shared_with_control
+from human_edge_detection.runner.comparison.control import (
+    data_differences,
+    different_teachers,
+    shared_with_control,
+)
 from human_edge_detection.runner.comparison.paired import Note
-from human_edge_detection.runner.comparison.runs_by_seed import CountedRun, Method
+from human_edge_detection.runner.comparison.runs_by_seed import CountedRun, Method, teacher_of
 from human_edge_detection.runs.provenance import read_provenance
 
 _ENVIRONMENT: Final = ("versions", "git", "device", "precision")
@@ -18,9 +22,12 @@ _MAX_FIELDS: Final = 4
 
 def notes_on(methods: Sequence[Method], control: Method | None) -> list[Note]:
     """All that has to be said about comparing each of ``methods`` with ``control``, deviations first."""
+    taught = [note for method in methods for note in _notes_on_teacher(method)]
     if control is None:
-        return [Note("no control: scores and their spread only; --against CONTROL shows differences with intervals")]
+        alone = "no control: scores and their spread only; --against CONTROL shows differences with intervals"
+        return [Note(alone), *taught]
     notes = [note for method in methods for note in _notes_on_pair(method, control)]
+    notes += taught
     notes += _notes_on_seeds(methods, control)
     if len(methods) > 1:
         notes.append(
@@ -34,26 +41,32 @@ def notes_on(methods: Sequence[Method], control: Method | None) -> list[Note]:
 
 def _notes_on_pair(method: Method, control: Method) -> Iterator[Note]:
     pairs = [(method.runs[seed], control.runs[seed]) for seed in sorted(method.runs.keys() & control.runs.keys())]
-    kinds: tuple[tuple[Callable[[CountedRun], Mapping[str, Any]], str], ...] = (
-        (lambda run: shared_with_control(run.config, run.contents), "differ in more than distillation"),
+    kinds: tuple[tuple[Callable[[CountedRun, CountedRun], Difference], str], ...] = (
+        (_settings, "differ in more than distillation"),
         (_surroundings, "were trained in different surroundings"),
-        (_training_data, "did not see the same data"),
+        (_data_seen, "did not see the same data"),
+        (lambda one, two: different_teachers(one.result, two.result), "were taught by different teachers"),
     )
-    for described, problem in kinds:
+    for differences, problem in kinds:
         found: Difference = {}
         for run, other in pairs:
-            found = compare_fields(described(other), described(run)) | found
+            found = differences(other, run) | found
         if found:
             yield Note(f"{control.name} and {method.name} {problem}: {_named(found)}", deviation=True)
 
 
-def _surroundings(run: CountedRun) -> Mapping[str, Any]:
-    provenance = read_provenance(run.paths)
-    return {name: provenance.get(name) for name in _ENVIRONMENT}
+def _settings(one: CountedRun, other: CountedRun) -> Difference:
+    return compare_fields(*(shared_with_control(run.config, run.contents) for run in (one, other)))
 
 
-def _training_data(run: CountedRun) -> Mapping[str, Any]:
-    return {"training annotations": run.result.training_fingerprint, "training images seen": run.result.images}
+def _surroundings(one: CountedRun, other: CountedRun) -> Difference:
+    provenances = [read_provenance(run.paths) for run in (one, other)]
+    return compare_fields(*({name: found.get(name) for name in _ENVIRONMENT} for found in provenances))
+
+
+def _data_seen(one: CountedRun, other: CountedRun) -> Difference:
+    seen = compare_fields(*({"training images seen": run.result.images} for run in (one, other)))
+    return data_differences(one.result, other.result) | seen
 
 
 def _named(found: Difference) -> str:
@@ -65,6 +78,14 @@ def _named(found: Difference) -> str:
 def _short(value: Any) -> str:
     text = str(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _notes_on_teacher(method: Method) -> Iterator[Note]:
+    taught = [found for run in method.runs.values() if (found := teacher_of(run)) is not None]
+    reasons = dict.fromkeys(found.reason for found in taught if found.reason is not None)
+    if reasons:
+        known = "mIoU only, as measured before it taught" if taught[0].metrics.get("miou") else "unknown"
+        yield Note(f"{method.name}: share of its teacher: {known} ({'; '.join(reasons)})")
 
 
 def _notes_on_seeds(methods: Sequence[Method], control: Method) -> Iterator[Note]:

@@ -1,15 +1,81 @@
-"""How runs relate by their configs: to their control, which lacks the distillation only, and to their preset."""
+"""What may be compared with what: the one rule, for the table of all runs and for pairs of them.
+
+A difference between the scores of two runs is due to distillation when all else is equal: settings, segments by which
+they grew, starting weights, annotations and images of both splits. A share of the teacher's score is a share of the
+score of what taught, told by its sha256, on the same validation data. What an older version did not write down is
+unknown, and differs from nothing.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
-from human_edge_detection.experiments.difference import compare_fields
+from human_edge_detection.experiments.difference import Difference, compare_fields, known_to_differ
 from human_edge_detection.experiments.flags import TEACHER_CHECKPOINT
 from human_edge_detection.experiments.registry import list_configs
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
+from human_edge_detection.runs.artifacts import checkpoint_sha256
 from human_edge_detection.runs.lookup.identity import RunContents, identity_fields, weights_names
+from human_edge_detection.runs.paths import run_paths_of_checkpoint
+from human_edge_detection.runs.records import RunResult
+
+_TRAINED_ON: Final = {"training annotations": "training_fingerprint", "training images": "training_images"}
+_VALIDATED_ON: Final = {"validation annotations": "data_fingerprint", "validation images": "validation_images"}
+"""What is compared -> the field of result.json that says it."""
+
+
+class Finished(NamedTuple):
+    """What a finished run is compared by."""
+
+    name: str
+    config: ExperimentConfig
+    contents: RunContents
+    result: RunResult
+
+
+class Control(NamedTuple):
+    """The control of a run, or why it has none."""
+
+    run: Finished | None
+    reason: str | None
+
+
+class Taught(NamedTuple):
+    """What taught a run.
+
+    Attributes:
+        metrics: Its validation metrics: all of them, or mIoU alone as the student's run measured it.
+        parameters: Number of its weights.
+        reason: Why the record of the teacher's own run does not count; None: it does.
+    """
+
+    metrics: Mapping[str, float | None]
+    parameters: int | None
+    reason: str | None
+
+
+class Controls:
+    """The runs without distillation, to look up: a scan of all of them for each run takes minutes for thousands."""
+
+    def __init__(self, runs: Iterable[Finished]) -> None:
+        self._by_settings: dict[str, list[Finished]] = {}
+        for run in runs:
+            if run.config.distillation is None:
+                self._by_settings.setdefault(_settings_key(run), []).append(run)
+
+    def of(self, run: Finished) -> Control:
+        """The first run that differs from ``run`` in its distillation and in nothing else."""
+        candidates = self._by_settings.get(_settings_key(run), [])
+        if not candidates:
+            return Control(None, "no finished run without distillation has its settings, seed and starting weights")
+        for candidate in candidates:
+            if not data_differences(candidate.result, run.result):
+                return Control(candidate, None)
+        other = ", ".join(data_differences(candidates[0].result, run.result))
+        return Control(None, f"{candidates[0].name} has the same settings and other {other}")
 
 
 def shared_with_control(config: ExperimentConfig, contents: RunContents) -> dict[str, Any]:
@@ -27,6 +93,38 @@ def shared_with_control(config: ExperimentConfig, contents: RunContents) -> dict
     return fields
 
 
+def data_differences(one: RunResult, other: RunResult) -> Difference:
+    """What two runs were trained or validated on that is known to differ: its name -> (of one, of the other)."""
+    return _differences(_TRAINED_ON | _VALIDATED_ON, one, other)
+
+
+def validation_differences(one: RunResult, other: RunResult) -> Difference:
+    """As :func:`data_differences`, of the validation data alone: without these the scores are of the same thing."""
+    return _differences(_VALIDATED_ON, one, other)
+
+
+def different_teachers(one: RunResult, other: RunResult) -> Difference:
+    """The teachers of two runs that both had one, by sha256, where these are known to differ."""
+    return _differences({"teacher": "teacher_sha256"}, one, other)
+
+
+def taught_by(config: ExperimentConfig, result: RunResult, own: RunResult | None) -> Taught | None:
+    """What taught the run with this ``config`` and ``result``; None when nobody did.
+
+    Args:
+        config: Of the student.
+        result: Of the student.
+        own: That of the run whose checkpoint taught, as it is now; None when it is not there.
+    """
+    if result.teacher_checkpoint is None or config.distillation is None:
+        return None
+    reason = _why_not_its_own(config, result, own)
+    if reason is None:
+        assert own is not None
+        return Taught(own.metrics, own.total_parameters, None)
+    return Taught({"miou": result.teacher_miou}, result.teacher_parameters, reason)
+
+
 def changes_of(config: ExperimentConfig) -> str | None:
     """How ``config`` differs from the registered experiment of its name, epochs included; None when there is none.
 
@@ -37,3 +135,30 @@ def changes_of(config: ExperimentConfig) -> str | None:
         return None
     before, after = ({**identity_fields(one), "training.epochs": one.training.epochs} for one in (preset, config))
     return " ".join(f"{path}={json.dumps(new)}" for path, (_, new) in compare_fields(before, after).items())
+
+
+def _settings_key(run: Finished) -> str:
+    return json.dumps(shared_with_control(run.config, run.contents), sort_keys=True)
+
+
+def _differences(fields: Mapping[str, str], one: RunResult, other: RunResult) -> Difference:
+    values = {name: (getattr(one, field), getattr(other, field)) for name, field in fields.items()}
+    return {name: pair for name, pair in values.items() if known_to_differ(*pair)}
+
+
+def _why_not_its_own(config: ExperimentConfig, result: RunResult, own: RunResult | None) -> str | None:
+    """Why the metrics of the teacher's own run are not those of what taught on the student's validation data."""
+    assert config.distillation is not None
+    assert result.teacher_checkpoint is not None
+    checkpoint, sha256 = Path(result.teacher_checkpoint), result.teacher_sha256
+    if config.distillation.more_teacher_checkpoints or "+" in (sha256 or ""):
+        return "several teachers taught as one"
+    if own is None:
+        return "the run of its teacher is not there any more, or has not finished"
+    best = run_paths_of_checkpoint(checkpoint).best
+    if checkpoint.name != best.name:
+        return "its teacher is not the best checkpoint of its run"
+    if sha256 is not None and checkpoint_sha256(best) != sha256:
+        return "its teacher was trained anew since"
+    other = ", ".join(validation_differences(own, result))
+    return f"its teacher was validated on other {other}" if other else None

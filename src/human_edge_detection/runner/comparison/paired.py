@@ -10,8 +10,9 @@ from typing import Any, Final
 import numpy as np
 
 from human_edge_detection.errors import ConfigError
+from human_edge_detection.runner.comparison.control import validation_differences
 from human_edge_detection.runner.comparison.cost import Effort, effort_of
-from human_edge_detection.runner.comparison.runs_by_seed import CountedRun, Method, teacher_scores
+from human_edge_detection.runner.comparison.runs_by_seed import CountedRun, Method, teacher_of
 from human_edge_detection.runner.comparison.significance import (
     CONFIDENCE,
     RESAMPLES,
@@ -208,11 +209,17 @@ def _check_other_runs(methods: Sequence[Method], control: Method | None) -> None
 def _check_same_data(runs: Sequence[CountedRun]) -> None:
     first = runs[0]
     for run in runs[1:]:
-        if _data(run.counts) != _data(first.counts):
+        different = validation_differences(first.result, run.result)
+        if different or _data(run.counts) != _data(first.counts):
+            what = ", ".join(different) or "images or persons"
             raise ConfigError(
-                f"{first.name} and {run.name} were validated on different data (fingerprints "
-                f"{first.counts.data_fingerprint[:12]} and {run.counts.data_fingerprint[:12]}); train both on the same"
+                f"{first.name} and {run.name} were validated on different data ({what}: fingerprints "
+                f"{_shown(first)} and {_shown(run)}); train both on the same"
             )
+
+
+def _shown(run: CountedRun) -> str:
+    return "+".join(one[:12] for one in (run.result.data_fingerprint, run.result.validation_images) if one)
 
 
 def _data(counts: PerImage) -> tuple[object, ...]:
@@ -299,7 +306,8 @@ def _teacher_share(part: Slice, metric: str, own: Numbers, taught: Sequence[Sequ
     if part is not ALL:
         return None
     for runs in taught:
-        scores = [score for run in runs if (score := teacher_scores(run).get(metric))]
+        taught_by = [teacher_of(run) for run in runs]
+        scores = [score for one in taught_by if one is not None and (score := one.metrics.get(metric))]
         if scores and len(scores) == len(runs):
             return float(own.mean() / np.mean(scores))
     return None

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from human_edge_detection.errors import CheckpointError, ConfigError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
+from human_edge_detection.runner.comparison.control import Taught, taught_by
 from human_edge_detection.runner.comparison.table import read_record
-from human_edge_detection.runs.artifacts import checkpoint_sha256
+from human_edge_detection.runs.artifacts import checkpoint_problem, checkpoint_sha256
 from human_edge_detection.runs.lookup.find import find_runs
 from human_edge_detection.runs.lookup.identity import RunContents
 from human_edge_detection.runs.paths import PAIRED_FOLDER, RunPaths, output_dir_of, run_paths_of_checkpoint
@@ -80,20 +81,15 @@ def report_folder(method: Method) -> Path:
     return output_dir_of(RunPaths(run.root.resolve())).parent / PAIRED_FOLDER
 
 
-def teacher_scores(run: CountedRun) -> Mapping[str, float | None]:
-    """The validation metrics of what taught ``run``: all from the teacher's own run where that is there, else mIoU."""
-    result, distillation = run.result, run.config.distillation
-    if result.teacher_checkpoint is None or distillation is None:
-        return {}
-    checkpoint = Path(result.teacher_checkpoint)
-    measured = {"miou": result.teacher_miou}
-    if distillation.more_teacher_checkpoints or checkpoint_sha256(checkpoint) != result.teacher_sha256:
-        return measured  # the mean of several, or trained anew since
+def teacher_of(run: CountedRun) -> Taught | None:
+    """What taught ``run``; None when nobody did."""
+    if run.result.teacher_checkpoint is None:
+        return None
     try:
-        own = read_section(RunResult, run_paths_of_checkpoint(checkpoint).result)
+        own = read_section(RunResult, run_paths_of_checkpoint(Path(run.result.teacher_checkpoint)).result)
     except (CheckpointError, OSError):
-        return measured
-    return own.metrics if own is not None and own.data_fingerprint == result.data_fingerprint else measured
+        own = None
+    return taught_by(run.config, run.result, own)
 
 
 def _read(paths: RunPaths) -> CountedRun:
@@ -122,6 +118,9 @@ def _counts(paths: RunPaths, result: RunResult) -> PerImage:
         raise ConfigError(f"{paths.per_image}: stale, made from another checkpoint than {paths.best}; {_advice(paths)}")
     if counts.data_fingerprint != result.data_fingerprint:
         raise ConfigError(f"{paths.per_image}: stale, made from other data than the result; {_advice(paths)}")
+    damage = checkpoint_problem(paths.best)
+    if damage is not None:
+        raise ConfigError(f"{paths.checkpoints}: {damage}; restore it, or give the training command again")
     return counts
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import os
-import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +13,15 @@ from human_edge_detection.errors import CheckpointError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.lock import hold
 from human_edge_detection.files.write import delete, write_atomically, write_json
-from human_edge_detection.runner.comparison.control import changes_of, shared_with_control
+from human_edge_detection.runner.comparison.control import (
+    Control,
+    Controls,
+    Finished,
+    Taught,
+    changes_of,
+    taught_by,
+)
+from human_edge_detection.runs.artifacts import export_problem
 from human_edge_detection.runs.lookup.identity import RunContents, read_contents
 from human_edge_detection.runs.paths import (
     COMPARISON_FILE,
@@ -27,6 +32,7 @@ from human_edge_detection.runs.paths import (
     run_paths_of_checkpoint,
 )
 from human_edge_detection.runs.records import ParityReport, RunResult, RunStatus, read_section
+from human_edge_detection.runs.standing import standing_of
 
 Row = dict[str, Any]
 _LOCK = ".experiment_comparison.lock"
@@ -41,13 +47,13 @@ class Record:
     Attributes:
         name: The folder below the output folder.
         paths: The folder.
-        state: From status.json; ``killed`` when that says running and the process is gone.
+        state: From status.json, where that is true of the folder; see :mod:`human_edge_detection.runs.standing`.
         error: Why the run did not finish.
         config: From config.json.
         contents: From contents.json, or as found now for a run of an older version; there when the config is.
         status: From status.json.
         result: From result.json; None for a run that has not finished.
-        parity: From parity.json.
+        parity: From parity.json; None where the ONNX file is not the one that it is of.
     """
 
     name: str
@@ -123,39 +129,24 @@ def read_record(paths: RunPaths, name: str) -> Record:
     """The run in ``paths``, called ``name``; one whose files are damaged says so in its error."""
     try:
         status = read_section(RunStatus, paths.status)
+        standing = standing_of(paths, status)
         config = read_section(ExperimentConfig, paths.config)
+        parity = read_section(ParityReport, paths.parity)
+        damage = export_problem(paths, parity, hashes=False) if parity is not None and parity.passed else None
         record = Record(
             name=name,
             paths=paths,
-            state=_state(status),
-            error=status.error if status else None,
+            state=standing.state,
+            error=standing.reason or (damage and f"{damage}; hed export writes it anew"),
             config=config,
             contents=None if config is None else read_contents(paths, config),
             status=status,
             result=read_section(RunResult, paths.result),
-            parity=read_section(ParityReport, paths.parity),
+            parity=None if damage else parity,
         )
     except CheckpointError as error:
         return Record(name, paths, "unreadable", str(error))
     return record
-
-
-def _state(status: RunStatus | None) -> str:
-    if status is None:
-        return "unknown"
-    if status.state == "running" and status.host == socket.gethostname() and not _alive(status.pid):
-        return "killed"
-    return status.state
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _with_extra(
@@ -169,42 +160,36 @@ def _with_extra(
 
 
 class _Others(NamedTuple):
-    """What a row says of other runs, to look up: a scan of all runs for each of them takes minutes for thousands.
+    """What a row says of other runs, to look up.
 
     Attributes:
         by_folder: Folder -> its run's result.
-        controls: (data, what a run and its control share) -> result of the first run with that and no distillation.
+        controls: The runs without distillation.
     """
 
     by_folder: Mapping[Path, RunResult]
-    controls: Mapping[tuple[str, str], RunResult]
+    controls: Controls
 
     @classmethod
     def of(cls, records: Sequence[Record]) -> Self:
         """Of all runs that have finished."""
-        by_folder: dict[Path, RunResult] = {}
-        controls: dict[tuple[str, str], RunResult] = {}
-        for record in records:
-            if record.result is None:
-                continue
-            by_folder.setdefault(record.paths.root.resolve(), record.result)
-            if record.config is not None and record.config.distillation is None:
-                controls.setdefault(_shared(record), record.result)
-        return cls(by_folder, controls)
+        finished = [(record, run) for record in records if (run := _finished(record)) is not None]
+        by_folder = {record.paths.root.resolve(): run.result for record, run in finished}
+        return cls(by_folder, Controls(run for _, run in finished))
 
 
-def _shared(record: Record) -> tuple[str, str]:
-    assert record.config is not None
-    assert record.contents is not None
-    assert record.result is not None
-    shared = shared_with_control(record.config, record.contents)
-    return record.result.data_fingerprint, json.dumps(shared, sort_keys=True)
+def _finished(record: Record) -> Finished | None:
+    if record.config is None or record.contents is None or record.result is None:
+        return None
+    return Finished(record.name, record.config, record.contents, record.result)
 
 
 def _row(record: Record, others: _Others, metrics: Sequence[str]) -> Row:
     result, parity, config = record.result, record.parity, record.config
     scores: Mapping[str, float | None] = result.metrics if result else {}
-    teacher_miou, teacher_parameters = _teacher(result, others)
+    taught, control = _teacher(record, others), _control(record, others)
+    share = _ratio(scores.get("miou"), None if taught is None else taught.metrics.get("miou"))
+    gain = _gain(result, control)
 
     def reported(field: str) -> Any:
         return getattr(result, field, None)
@@ -227,13 +212,16 @@ def _row(record: Record, others: _Others, metrics: Sequence[str]) -> Row:
         "last_soft_loss": reported("last_soft_loss"),
         "unet_parameters": reported("unet_parameters"),
         "total_parameters": reported("total_parameters"),
-        "compression": _ratio(teacher_parameters, reported("total_parameters")),
+        "compression": _ratio(taught.parameters if taught else None, reported("total_parameters")),
         "best_epoch": reported("best_epoch"),
         "epochs": reported("epochs"),
         "segments": _segments(config),
         **{name: scores.get(name) for name in metrics},
-        "teacher_miou_share": _ratio(scores.get("miou"), teacher_miou),
-        "gain_over_control": _gain(record, others),
+        "teacher_miou_share": share,
+        "why_no_share": None if taught is None or share is not None else taught.reason or "a score is missing or 0",
+        "gain_over_control": gain,
+        "control": control.run.name if control is not None and control.run is not None else None,
+        "why_no_gain": None if control is None or gain is not None else control.reason or "a score is missing",
         "seconds": reported("seconds"),
         "images_per_second": reported("images_per_second"),
         "onnx": None if parity is None else str(record.paths.onnx),
@@ -242,26 +230,25 @@ def _row(record: Record, others: _Others, metrics: Sequence[str]) -> Row:
     }
 
 
-def _teacher(result: RunResult | None, others: _Others) -> tuple[float | None, float | None]:
-    """MIoU and parameters of the teacher: from its own run when that was validated on the same data, else as the
-    student's run measured them.
-    """
-    if result is None or result.teacher_checkpoint is None:
-        return None, None
-    if "+" in (result.teacher_sha256 or ""):  # the mean of several, of which the first run alone says nothing
-        return result.teacher_miou, result.teacher_parameters
-    own = others.by_folder.get(run_paths_of_checkpoint(Path(result.teacher_checkpoint)).root)
-    if own is not None and own.data_fingerprint == result.data_fingerprint:
-        return own.metrics.get("miou"), own.total_parameters
-    return result.teacher_miou, result.teacher_parameters
-
-
-def _gain(record: Record, others: _Others) -> float | None:
-    """MIoU over that of the control: the run that differs in the distillation section and in nothing else."""
-    if record.result is None or record.config is None or record.config.distillation is None:
+def _teacher(record: Record, others: _Others) -> Taught | None:
+    run = _finished(record)
+    if run is None or run.result.teacher_checkpoint is None:
         return None
-    control = others.controls.get(_shared(record))
-    own, its = record.result.metrics.get("miou"), control.metrics.get("miou") if control else None
+    root = run_paths_of_checkpoint(Path(run.result.teacher_checkpoint)).root
+    return taught_by(run.config, run.result, others.by_folder.get(root))
+
+
+def _control(record: Record, others: _Others) -> Control | None:
+    """The control of a finished run with a distillation."""
+    run = _finished(record)
+    return None if run is None or run.config.distillation is None else others.controls.of(run)
+
+
+def _gain(result: RunResult | None, control: Control | None) -> float | None:
+    """MIoU over that of the control."""
+    if result is None or control is None or control.run is None:
+        return None
+    own, its = result.metrics.get("miou"), control.run.result.metrics.get("miou")
     return None if own is None or its is None else own - its
 
 

@@ -11,9 +11,9 @@ from human_edge_detection.runner.execution.launch import Ended
 from human_edge_detection.runs.checks import is_finished
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import RunStatus, read_section
+from human_edge_detection.runs.standing import CONTINUES
 
 Ending = Literal["finished", "failed", "killed", "hung", "pruned", "interrupted", "skipped", "stale"]
-CONTINUES = "the same command again continues"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def judge(paths: RunPaths, ended: Ended, before: RunStatus | None) -> tuple[Endi
     if ended.returncode < 0:
         return "killed", f"killed by {_signal_name(-ended.returncode)}; {CONTINUES}"
     if own is not None and own.state == "finished":
-        return "failed", f"ended as finished, but {paths.result} or {paths.best} is missing"
+        return "failed", f"ended as finished, but {paths.result} or {paths.best} is missing or damaged"
     return "failed", f"ended with exit code {ended.returncode} and left no final status; its output is above"
 
 

@@ -27,6 +27,10 @@ def show_report(rows: Sequence[Row], files: Sequence[Path], output_dir: Path) ->
         if row["error"]:
             console.print(Text(f"{row['run']}: {row['status']}: {row['error']}", style="red"), soft_wrap=True)
     for row in rows:
+        for title, column in (("share", "why_no_share"), ("gain", "why_no_gain")):
+            if row[column]:
+                console.print(Text(f"{row['run']}: no {title}: {row[column]}", style="yellow"), soft_wrap=True)
+    for row in rows:
         if row["onnx"]:
             console.print(Text(f"ONNX: {row['onnx']}"), soft_wrap=True)
     for path in (*files, output_dir.resolve()):

@@ -13,7 +13,7 @@ from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.lock import is_held
 from human_edge_detection.runner.execution.heartbeat import last_status
 from human_edge_detection.runner.execution.launch import Ended, Hung, export_command, launch, never
-from human_edge_detection.runner.execution.outcome import CONTINUES, Outcome
+from human_edge_detection.runner.execution.outcome import Outcome
 from human_edge_detection.runner.execution.ownership import Waiting
 from human_edge_detection.runner.execution.plan import PlannedRun
 from human_edge_detection.runner.execution.retry import Launch, Options, Pause, train
@@ -23,6 +23,7 @@ from human_edge_detection.runs.checks import is_finished
 from human_edge_detection.runs.lookup.reservation import run_claim
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import ParityReport, read_section
+from human_edge_detection.runs.standing import CONTINUES, standing_of
 from human_edge_detection.signals import REQUEUE, Terminated
 
 logger = logging.getLogger(__name__)
@@ -144,7 +145,9 @@ class _Batch:
             logger.info("finished: %s", run.paths.root)
             return Outcome(run.name, "stale" if reason else "finished", reason)
         if self.options.skip_training:
-            return Outcome(run.name, "skipped", "not trained, and --skip_training trains nothing")
+            standing = standing_of(run.paths, last_status(run.paths), hashes=True)
+            reason = standing.reason if standing.state == "damaged" else "not trained"
+            return Outcome(run.name, "skipped", f"{reason}, and --skip_training trains nothing")
         missing = [self.outcomes[name] for name in run.requires if self.outcomes[name].state != "finished"]
         if missing:
             return Outcome(run.name, "skipped", f"needs {missing[0].name}, which is {missing[0].state}")

@@ -12,7 +12,6 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -27,6 +26,7 @@ from human_edge_detection.experiments.schema.distillation import DistillationCon
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.experiments.schema.model import ModelConfig
 from human_edge_detection.files.data_folder import find_splits
+from human_edge_detection.files.read import file_sha256
 from human_edge_detection.files.write import write_json
 from human_edge_detection.runs.encoder_weights import encoder_weights_file
 from human_edge_detection.runs.paths import RunPaths
@@ -287,21 +287,6 @@ def write_contents(run: RunPaths, contents: RunContents) -> None:
         StorageError: It cannot be written.
     """
     write_json(run.contents, contents.model_dump(mode="json"))
-
-
-def file_sha256(path: Path) -> str | None:
-    """Of the file at ``path``, remembered while it stays as it is; None when it cannot be read."""
-    try:
-        status = path.stat()
-        return _sha256(os.fspath(path.resolve()), status.st_size, status.st_mtime_ns)
-    except OSError:
-        return None
-
-
-@lru_cache(maxsize=1024)
-def _sha256(path: str, size: int, changed: int) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _encoder_weights(config: ExperimentConfig) -> str:

@@ -10,6 +10,7 @@ from human_edge_detection.experiments.difference import compare_fields
 from human_edge_detection.experiments.overrides import Overrides, apply
 from human_edge_detection.experiments.schema.base import Section
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
+from human_edge_detection.files.read import file_sha256
 from human_edge_detection.runs.artifacts import checkpoint_sha256
 from human_edge_detection.runs.checkpoint_config import config_in_checkpoint
 from human_edge_detection.runs.checks import check_data_paths, check_weight_paths, existing_checkpoints
@@ -17,7 +18,6 @@ from human_edge_detection.runs.dependencies import fill
 from human_edge_detection.runs.lookup.identity import (
     PLACES,
     RunContents,
-    file_sha256,
     find_contents,
     identity_fields,
     identity_of,
