@@ -77,13 +77,7 @@ def execute_run(
         progress = trainer.progress
         changes = _write_declaration(config, paths, trainer, command)
         handler = log_to_file(paths.training_log)
-        if changes and progress.step:
-            logger.warning(
-                "%s goes on with other than before (%s): its rest is as good, but not bit for bit that of an "
-                "undisturbed run; provenance.json has both",
-                paths.root,
-                ", ".join(changes),
-            )
+        _warn_of_changes(changes, trainer)
         status.write("running", progress)
         stopped = trainer.fit()
         _write_per_image(trainer, status)
@@ -140,6 +134,17 @@ def _write_declaration(
     write_json(paths.config, config.model_dump(mode="json"))
     write_json(paths.provenance, with_start(before, made_with, time=now()))
     return changes_between(before, made_with)
+
+
+def _warn_of_changes(changes: Sequence[str], trainer: Trainer) -> None:
+    """Where a run that has made steps goes on with something that an exact resume needs to stay."""
+    if changes and trainer.progress.step:
+        logger.warning(
+            "%s goes on with other than before (%s): its rest is as good, but not bit for bit that of an undisturbed "
+            "run; provenance.json has both",
+            trainer.paths.root,
+            ", ".join(changes),
+        )
 
 
 def _write_per_image(trainer: Trainer, status: StatusFile) -> None:
