@@ -223,5 +223,5 @@ def test_restart_is_refused_through_a_link_above_a_run_to_another_run(workshop: 
     other = workshop.output_dir / "kept"
     write_run(other / "seed_1", derive(get_config(STUDENT), name=STUDENT, training={"seed": 1}))
     (workshop.output_dir / STUDENT).symlink_to(other)
-    with pytest.raises(ConfigError, match="is a link to .*kept.*deletes nothing through links"):
+    with pytest.raises(ConfigError, match=r"is a link to .*kept.*deletes nothing through links"):
         check_plan(plan(replace(restart(workshop), seeds=(1,))))
