@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from human_edge_detection.engine.evaluation.per_image import count_per_image
 from human_edge_detection.engine.session.prepare import prepare_training
 from human_edge_detection.engine.session.status import StatusFile, now
 from human_edge_detection.engine.training.trainer import Trainer
-from human_edge_detection.errors import TrainingError
+from human_edge_detection.errors import FolderMovedError, TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.write import write_atomically, write_json
 from human_edge_detection.log import log_to_file, stop_logging_to
@@ -80,7 +81,8 @@ def execute_run(
     except BaseException as raised:
         error = _explained(raised)
         if paths.root.exists():
-            status.ended(error, trainer.progress if trainer else None)
+            with suppress(FolderMovedError):  # what is there is not this run's
+                status.ended(error, trainer.progress if trainer else None)
         if error is raised:
             raise
         raise error from raised
