@@ -68,6 +68,7 @@ def execute_run(
             resume=resume,
             sample_root=sample_root,
             on_progress=status.running,
+            alive=status.alive,
         )
         progress = trainer.progress
         _write_declaration(config, paths, trainer, command)
@@ -99,11 +100,6 @@ def _explained(error: BaseException) -> BaseException:
         return TrainingError(
             f"out of memory ({text or type(error).__name__}); lower --batch_size, model.image_size or "
             "data.max_rois_per_image; the last checkpoint is kept"
-        )
-    if isinstance(error, RuntimeError) and text.startswith("DataLoader worker"):
-        return TrainingError(
-            f"{text}; often memory, or a small /dev/shm: lower --num_workers or --batch_size; the last checkpoint is "
-            "kept"
         )
     return error
 
