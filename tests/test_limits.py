@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from human_edge_detection import limits
-from human_edge_detection.limits import available_memory, cpu_limit, memory_limit, memory_used, own_groups
+from human_edge_detection.limits import (
+    available_memory,
+    cpu_limit,
+    free_shared_memory,
+    memory_limit,
+    memory_used,
+    own_groups,
+    room_for_open_files,
+)
 
 
 def lay_out(root: Path, files: Mapping[str, str], membership: str) -> list[Path]:
@@ -106,3 +114,31 @@ def test_available_memory_is_the_less_of_machine_and_container(
 def test_meminfo() -> None:
     text = "MemTotal:       24684096 kB\nMemFree:         100 kB\nMemAvailable:   2048 kB\nHugePages_Total:       0\n"
     assert limits.parse_meminfo(text) == (24684096 * 1024, 2048 * 1024)
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "room", "raised"), [(1000, 1000, True, None), (30, 4000, True, 4000), (30, 60, False, 60)]
+)
+def test_the_limit_of_open_files_is_raised_where_the_system_lets_it(
+    soft: int, hard: int, room: bool, raised: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [soft]
+    monkeypatch.setattr(limits.resource, "getrlimit", lambda _: (now[0], hard))
+    monkeypatch.setattr(limits.resource, "setrlimit", lambda _, new: now.__setitem__(0, new[0]))
+    found = room_for_open_files(200)
+    assert found is not None
+    assert (found >= 200) == room
+    assert 0 <= found <= now[0]
+    assert (now[0] == soft) == (raised is None)
+    assert now[0] <= hard
+
+
+def test_without_a_limit_of_open_files_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    unlimited = limits.resource.RLIM_INFINITY
+    monkeypatch.setattr(limits.resource, "getrlimit", lambda _: (unlimited, unlimited))
+    assert room_for_open_files(200) is None
+
+
+def test_shared_memory_that_is_not_there_is_not_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(limits, "SHARED_MEMORY", tmp_path / "nowhere")
+    assert free_shared_memory() is None

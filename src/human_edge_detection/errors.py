@@ -40,6 +40,10 @@ class StorageError(HumanEdgeDetectionError):
     """A file cannot be written: the disk is full, over quota, read-only or failing."""
 
 
+class FolderMovedError(HumanEdgeDetectionError):
+    """A folder was renamed, deleted or replaced while it was written to: nothing more is written."""
+
+
 class BusyError(HumanEdgeDetectionError):
     """Another process works on the same run or batch."""
 

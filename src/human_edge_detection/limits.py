@@ -1,11 +1,21 @@
-"""What this process may take of the machine: memory, and limits of a container (control groups of Linux, 1 and 2)."""
+"""What this process may take of the machine: memory, open files, limits of a container (control groups of Linux)."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108
+"""Where Linux keeps memory that processes share; containers have 64 MiB of it by default."""
+_OPEN_FILES: Final = Path("/dev/fd")
 CGROUP_ROOT: Final = Path("/sys/fs/cgroup")
 OWN_GROUPS: Final = Path("/proc/self/cgroup")
 _MEMINFO: Final = Path("/proc/meminfo")
@@ -22,6 +32,39 @@ def available_memory() -> int | None:
     groups = own_groups(CGROUP_ROOT, OWN_GROUPS)
     limit = memory_limit(groups)
     return available if limit is None else min(available, limit - (memory_used(groups) or 0))
+
+
+def free_shared_memory() -> int | None:
+    """Bytes that processes may still share; None where the system does not tell."""
+    try:
+        status = os.statvfs(SHARED_MEMORY)
+    except (OSError, AttributeError):
+        return None
+    return status.f_bavail * status.f_frsize
+
+
+def room_for_open_files(wanted: int) -> int | None:
+    """How many more files this process may open; None: there is no limit, or the system does not tell.
+
+    Args:
+        wanted: For so many its own limit is raised, as far as the system lets it.
+    """
+    if resource is None:
+        return None
+    try:
+        used = len(list(_OPEN_FILES.iterdir()))
+    except OSError:
+        return None
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return None
+    need = used + wanted
+    raised = need if hard == resource.RLIM_INFINITY else min(need, hard)
+    if soft < raised:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+            soft = raised
+    return max(0, soft - used)
 
 
 def read_meminfo() -> tuple[int, int]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import io
 import logging
 import sys
 import threading
 from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, TextIO, cast
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,7 +24,7 @@ def terminal() -> Console:
     """The one console on stderr: log lines and progress bars share it, so that they do not overwrite each other."""
     from rich.console import Console
 
-    return Console(stderr=True)
+    return Console(file=cast("IO[str]", _Stderr()))
 
 
 def setup_logging(*, level: int = logging.INFO) -> None:
@@ -49,18 +50,56 @@ def _terminal_log() -> logging.Handler:
     return RichHandler(console=terminal(), show_path=False, log_time_format="[%X]")
 
 
+class _Stderr(io.TextIOBase):
+    """What stderr is at the moment; a text that cannot be written there is lost, and nothing else.
+
+    The reader of a log may go away while the run goes on: rich would end the process.
+    """
+
+    def write(self, text: str) -> int:
+        """Writes ``text``, or drops it."""
+        with suppress(OSError, ValueError):  # ValueError: closed
+            stream = self._stream()
+            if stream is not None:
+                stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Hands on what was written."""
+        with suppress(OSError, ValueError):
+            stream = self._stream()
+            if stream is not None:
+                stream.flush()
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal now."""
+        stream = self._stream()
+        return stream is not None and not stream.closed and stream.isatty()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """How text becomes bytes."""
+        return getattr(self._stream(), "encoding", None) or "utf-8"
+
+    @staticmethod
+    def _stream() -> TextIO | None:
+        # A live display of rich puts itself in the place of stderr, and writes here.
+        stream: TextIO | None = getattr(sys.stderr, "rich_proxied_file", sys.stderr)
+        return stream
+
+
 class _PlainLog(logging.Handler):
-    """A line stays a line, for files and pipes; goes to what stderr is at the moment."""
+    """A line stays a line, for files and pipes."""
 
     def __init__(self) -> None:
         super().__init__()
+        self._stream = _Stderr()
         self.setFormatter(logging.Formatter("[%(asctime)s] %(levelname)-8s %(message)s", "%X"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes one line; one that cannot be written is lost, and nothing else."""
-        with suppress(OSError, ValueError):  # ValueError: closed
-            sys.stderr.write(f"{self.format(record)}\n")
-            sys.stderr.flush()
+        """Writes one line."""
+        self._stream.write(f"{self.format(record)}\n")
+        self._stream.flush()
 
 
 def shows_progress() -> bool:

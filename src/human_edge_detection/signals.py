@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Final
@@ -79,7 +80,9 @@ def _end_with(parent: BaseProcess, asked: Iterable[signal.Signals]) -> None:
 def _stop(number: int, frame: FrameType | None) -> None:
     interrupt = interruption(number)
     if _importing(frame):
-        os.write(sys.stderr.fileno(), f"{GO_ON}\n".encode())
+        with suppress(OSError, ValueError):  # nobody listens any more
+            if sys.stderr is not None:
+                os.write(sys.stderr.fileno(), f"{GO_ON}\n".encode())
         os._exit(exit_code(interrupt))
     raise interrupt
 

@@ -1,6 +1,7 @@
 """Training from Python: the same runs, folders and locks as from the command line, and nothing printed."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ import pytest
 
 import human_edge_detection as hed
 from human_edge_detection.cli.main import main
-from human_edge_detection.errors import BusyError, ConfigError, TrainingError
+from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint
+from human_edge_detection.engine.checkpoints.save_policy import Saver
+from human_edge_detection.errors import BusyError, ConfigError, FolderMovedError, TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.lock import hold
 from human_edge_detection.runs.paths import RunPaths
@@ -57,6 +60,37 @@ def test_a_run_that_another_process_trains_is_refused_and_one_that_fails_leaves_
     with pytest.raises(ConfigError, match=r"no such file: gone\.pth"):
         hed.train(tiny_config, changes={"model.init_from": "gone.pth"})
     assert folders() == []
+
+
+@pytest.mark.usefixtures("small_networks", "folder")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's thread is lost
+@pytest.mark.parametrize("how", ["renamed", "deleted", "replaced"])
+def test_a_run_whose_folder_goes_away_stops_and_is_in_one_piece(
+    tiny_config: ExperimentConfig, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After its first epoch; the second would have made a new folder of that name."""
+    save, run = Saver.save_epoch, Path("experiments/tiny")
+
+    def save_then_move(saver: Saver, checkpoint: Checkpoint, *, is_best: bool) -> None:
+        save(saver, checkpoint, is_best=is_best)
+        if checkpoint.epoch == 1:
+            run.rename("moved")
+        if how == "replaced":
+            run.mkdir()
+            (run / "config.json").write_text("another's")
+
+    with monkeypatch.context() as patch, pytest.raises(FolderMovedError, match=r"was .* while it was written to"):
+        patch.setattr(Saver, "save_epoch", save_then_move)
+        if how == "deleted":
+            patch.setattr(Path, "rename", lambda path, target: shutil.rmtree(path))
+        hed.train(tiny_config)
+    assert folders() == (["tiny"] if how == "replaced" else [])
+    if how == "replaced":
+        assert [(file.name, file.read_text()) for file in run.iterdir()] == [("config.json", "another's")]
+        shutil.rmtree(run)
+    if how != "deleted":
+        Path("moved").rename(run)
+        assert hed.train(tiny_config).epochs == 2
 
 
 @pytest.mark.usefixtures("folder")

@@ -82,6 +82,25 @@ def test_own_output_is_replaced_and_other_folders_are_left_alone(splits, tmp_pat
         prepare(splits, splits["val"].images_dir.parent, Preparation())
 
 
+def test_what_a_killed_preparation_took_out_of_its_place_is_put_back(splits, tmp_path):
+    out = tmp_path / "out"
+    prepare(splits, out, Preparation())
+    out.rename(tmp_path / ".out.0a_bcdef.old")
+    (splits["val"].images_dir / "b.png").write_bytes(b"<html>")
+    with pytest.raises(DataError, match="is not an image"):
+        prepare(splits, out, Preparation())
+    assert (out / "statistics.json").exists() and not list(tmp_path.glob(".*"))
+
+
+def test_output_through_a_link_is_replaced_and_the_link_stays(splits, tmp_path):
+    out = tmp_path / "link"
+    out.symlink_to(tmp_path / "big_disk")
+    for max_side in (None, 20):
+        prepare(splits, out, Preparation(max_side=max_side))
+    assert out.is_symlink()
+    assert json.loads((tmp_path / "big_disk/statistics.json").read_text())["preparation"]["max_side"] == 20
+
+
 def test_damaged_image_leaves_nothing_behind(splits, tmp_path):
     (splits["val"].images_dir / "b.png").write_bytes(b"<html>")
     before = sorted(tmp_path.iterdir())

@@ -79,3 +79,15 @@ def test_contradictions_are_refused_before_anything_is_written(
     with pytest.raises(ConfigError, match=message):
         run_experiments(request, options, sweep=sweep)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_folder_that_is_renamed_is_not_made_anew(
+    children: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output_dir = children()
+    module = "human_edge_detection.runner.run_experiments"
+    monkeypatch.setattr(f"{module}.make_sample_data", lambda runs, folder: folder.rename(f"{folder}_old"))
+    result = run_experiments(BatchRequest(names=(STUDENT,), output_dir=output_dir))
+    assert [outcome.state for outcome in result.outcomes] == ["failed"]
+    assert f"{output_dir} was renamed to {output_dir}_old while" in (result.outcomes[0].error or "")
+    assert not output_dir.exists()

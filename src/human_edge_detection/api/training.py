@@ -68,6 +68,7 @@ def train(
     from human_edge_detection.runs.checks import check_platform
 
     check_platform()
+    from human_edge_detection.files.held import held
     from human_edge_detection.runner.execution.dry_run import describe_additions
     from human_edge_detection.runner.execution.one_run import take_run
     from human_edge_detection.runs.checks import is_finished
@@ -78,7 +79,7 @@ def train(
         logger.info("%s", line)
     if run.finished and not export_onnx:
         return _with_place(_finished_earlier(run), run.paths)
-    with run_claim(run.paths, advice="wait for it, or give another --run_name"):
+    with run_claim(run.paths, advice="wait for it, or give another --run_name"), held(run.paths.root):
         # Another process may have finished it meanwhile.
         done = run.finished or (run.resume is None and is_finished(run.paths))
         result = _finished_earlier(run) if done else _train(run, reserved_here=resume is None)
@@ -101,6 +102,7 @@ def _finished_earlier(run: PlannedRun) -> RunResult:
 
 
 def _train(run: PlannedRun, *, reserved_here: bool) -> RunResult:
+    from human_edge_detection.errors import FolderMovedError
     from human_edge_detection.runs.lookup.reservation import release
     from human_edge_detection.runs.paths import sample_data_dir
 
@@ -110,6 +112,8 @@ def _train(run: PlannedRun, *, reserved_here: bool) -> RunResult:
         config = run.full_config
         samples = sample_data_dir(run.output_dir, config.data)
         return execute_run(config, run.paths, resume=run.resume, command=sys.argv, sample_root=samples)
+    except FolderMovedError:
+        raise  # the folder that may be there now is not this run's
     except BaseException:
         # A run that never got to its first weights leaves nothing; only a batch reads what its status says.
         release(run.paths, with_status=reserved_here)

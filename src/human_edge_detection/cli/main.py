@@ -6,7 +6,6 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from io import TextIOWrapper
 from typing import Final
 
 from human_edge_detection import __version__
@@ -15,6 +14,7 @@ from human_edge_detection.errors import HumanEdgeDetectionError, did_you_mean
 from human_edge_detection.log import setup_logging
 from human_edge_detection.runner import STANDBY
 from human_edge_detection.signals import GO_ON, exit_code, heed_signals
+from human_edge_detection.streams import keep_streams
 
 COMMANDS: Final = {
     "train": "train one experiment",
@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None, *, program: str | None = None) -> in
     Returns:
         0 done, 1 a run failed, 2 the user's error, 75 ended by a scheduler's signal, 130 by Ctrl-C.
     """
+    keep_streams()
     argv = sys.argv[1:] if argv is None else argv
     # Small matrix products of many processes: BLAS threads would only wait for each other (6x the CPU time, measured).
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -50,10 +51,20 @@ def main(argv: Sequence[str] | None = None, *, program: str | None = None) -> in
         if argv is None:
             return 0
     heed_signals()
-    for stream in (sys.stdout, sys.stderr):
-        # Paths of Linux are bytes; one that is no text must not end the message that complains about it.
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    try:
+        result = _answer(argv, program)
+        sys.stdout.flush()  # a disk that is full is found here, where it becomes one line
+    except HumanEdgeDetectionError as error:
+        return _fail(" ".join(str(error).split()))
+    except KeyboardInterrupt as interrupt:
+        sys.stderr.write(f"{GO_ON}\n")
+        return exit_code(interrupt)
+    except OSError as error:
+        return _fail(f"{error.filename or 'input or output'}: {error.strerror or error}; check the path and the disk")
+    return result
+
+
+def _answer(argv: Sequence[str], program: str | None) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         sys.stdout.write(_usage())
         return 0
@@ -62,19 +73,7 @@ def main(argv: Sequence[str] | None = None, *, program: str | None = None) -> in
         return 0
     if argv[0] not in COMMANDS:
         return _fail(f"unknown command {argv[0]!r}{did_you_mean(argv[0], COMMANDS)}; see hed --help")
-    try:
-        return _run(argv[0], argv[1:], program or f"hed {argv[0]}")
-    except HumanEdgeDetectionError as error:
-        return _fail(" ".join(str(error).split()))
-    except KeyboardInterrupt as interrupt:
-        sys.stderr.write(f"{GO_ON}\n")
-        return exit_code(interrupt)
-    except BrokenPipeError:
-        # The reader (``| head``) has gone: nothing more may be written, not even by the interpreter as it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except OSError as error:
-        return _fail(f"{error.filename or 'input or output'}: {error.strerror or error}; check the path and the disk")
+    return _run(argv[0], argv[1:], program or f"hed {argv[0]}")
 
 
 def _run(command: str, argv: Sequence[str], program: str) -> int:

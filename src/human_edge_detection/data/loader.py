@@ -1,8 +1,11 @@
 """Streams of batches. What comes is a function of (seed, position), whatever the number of workers."""
 
-from collections.abc import Generator, Iterable, Iterator
+import signal
+import threading
+from collections.abc import Generator, Iterable, Iterator, Sized
+from contextlib import contextmanager
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -11,13 +14,22 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from human_edge_detection.data.dataset import PersonDataset, collate
-from human_edge_detection.errors import DataError
+from human_edge_detection.data.transport import Arrived, Way, choose_way, make_ready, warn_once
+from human_edge_detection.errors import DataError, TrainingError
 from human_edge_detection.signals import obey_only_parent
 from human_edge_detection.structures import Batch
 
 MIN_VALIDATION_BATCH = 4
 """Without gradients more images fit in memory than the training batch of a small machine."""
 _ORDER_STREAM = 0x0DE5
+_LOOK_SECONDS: Final = 5.0
+"""So often the process that waits for a batch looks whether its workers are alive."""
+_TIMED_OUT: Final = "DataLoader timed out"
+"""How the error of torch begins when no batch came for so long."""
+_RAISED_BY_WORKER: Final = "Caught "
+"""How an error begins that torch hands on from a worker: a bug, as those of the user are returned."""
+_PATIENCE_SECONDS: Final = 1800.0
+"""No batch of any worker for so long is the end: far beyond what a slow disk and large images take."""
 Key = tuple[int, int]
 """Epoch and index of a sample."""
 
@@ -25,44 +37,119 @@ Key = tuple[int, int]
 class BatchLoader:
     """Batches for given lists of keys, each time in the same order; ``len()`` is their number.
 
-    Iterating raises :class:`~human_edge_detection.errors.DataError` as the dataset did, also out of a worker.
+    Iterating raises :class:`~human_edge_detection.errors.DataError` as the dataset did, also out of a worker, and
+    :class:`~human_edge_detection.errors.TrainingError` when a worker was killed, or no worker makes anything any more.
     """
 
     def __init__(self, dataset: PersonDataset, batches: Iterable[list[Key]], *, num_workers: int) -> None:
-        """``num_workers`` processes make the batches; 0 makes them in this one."""
+        """``num_workers`` processes make the batches, or fewer where the system has no room; 0: this one does."""
         self.dataset = dataset
-        self._loader: DataLoader[Batch | DataError] = DataLoader(
-            _CollatingDataset(dataset),
-            batch_sampler=batches,
-            num_workers=num_workers,
+        self._batches = batches
+        self._num_workers = num_workers
+
+    def __len__(self) -> int:
+        assert isinstance(self._batches, Sized)
+        return len(self._batches)
+
+    def __iter__(self) -> Generator[Batch]:
+        way = choose_way(self._num_workers)
+        # Once closed, this generator lets the workers go.
+        for made in _watched(self._start(way), by_workers=way.workers > 0):
+            if isinstance(made, DataError):
+                raise made
+            batch = made
+            if isinstance(made, Arrived):
+                batch = made.batch
+                if made.shortage is not None:
+                    _tell(made.shortage, self._num_workers)
+            # Pinning memory turns the tuples of ids into lists.
+            yield batch._replace(image_ids=tuple(batch.image_ids), annotation_ids=tuple(batch.annotation_ids))
+
+    def _start(self, way: Way) -> Iterator[Batch | Arrived | DataError]:
+        loader: DataLoader[Batch | Arrived | DataError] = DataLoader(
+            _CollatingDataset(self.dataset, way),
+            batch_sampler=self._batches,
+            num_workers=way.workers,
             collate_fn=_as_is,
             worker_init_fn=_start_worker,
+            timeout=_LOOK_SECONDS if way.workers else 0,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # the default one would be drawn from, and training with it disturbed
         )
+        with _no_error_from_signals():
+            return iter(loader)
 
-    def __len__(self) -> int:
-        return len(self._loader)
 
-    def __iter__(self) -> Generator[Batch]:
-        for made in self._loader:  # once closed, this generator lets the workers go
-            if isinstance(made, DataError):
-                raise made
-            # Pinning memory turns the tuples of ids into lists.
-            yield made._replace(image_ids=tuple(made.image_ids), annotation_ids=tuple(made.annotation_ids))
+@contextmanager
+def _no_error_from_signals() -> Iterator[None]:
+    """Takes back that torch raises, wherever the main thread is, when a worker dies: perhaps while a state is saved.
+
+    Who waits for that worker's batch sees it within :data:`_LOOK_SECONDS`.
+    """
+    number = getattr(signal, "SIGCHLD", None)
+    if number is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(number)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+def _watched(arriving: Iterator[Any], *, by_workers: bool) -> Iterator[Any]:
+    """What arrives.
+
+    Raises:
+        TrainingError: A worker was killed, or nothing came of any of them for very long.
+    """
+    silent = 0.0
+    while True:
+        try:
+            made = next(arriving)
+        except StopIteration:
+            return
+        except (RuntimeError, OSError, EOFError) as error:
+            text = " ".join(str(error).split()) or type(error).__name__
+            if not by_workers or text.startswith(_RAISED_BY_WORKER):
+                raise
+            pinning = getattr(arriving, "_pin_memory_thread", None)
+            if not text.startswith(_TIMED_OUT) or (pinning is not None and not pinning.is_alive()):
+                raise TrainingError(
+                    f"data workers fail ({text}); often memory: lower --num_workers or --batch_size"
+                ) from error
+            silent += _LOOK_SECONDS
+            if silent >= _PATIENCE_SECONDS:
+                raise TrainingError(
+                    f"no data worker has made a batch for {silent / 60:.0f} minutes, though they are alive; often a "
+                    "disk that does not answer: look at it, then give the same command again, or --num_workers 0"
+                ) from error
+        else:
+            silent = 0.0
+            yield made
+
+
+def _tell(shortage: str, workers: int) -> None:
+    warn_once(
+        "pipes",
+        f"{shortage}: batches of {workers} data workers come through pipes, which takes processor time; start the "
+        "container with --shm-size=2g, or lower --num_workers or --batch_size",
+    )
 
 
 class _CollatingDataset(Dataset[Batch]):
     """Makes a whole batch at once. An error is returned, because torch would wrap what a worker raises."""
 
-    def __init__(self, samples: PersonDataset) -> None:
+    def __init__(self, samples: PersonDataset, way: Way) -> None:
         self._samples = samples
+        self._way = way
 
-    def __getitems__(self, keys: list[Key]) -> Batch | DataError:
+    def __getitems__(self, keys: list[Key]) -> Any:
         try:
-            return collate([self._samples[key] for key in keys])
+            batch = collate([self._samples[key] for key in keys])
         except DataError as error:
             return error
+        return make_ready(batch, shared=self._way.shared) if self._way.workers else batch
 
 
 def _as_is(made: Any) -> Any:

@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -43,6 +42,7 @@ from human_edge_detection.data.statistics import Statistics, suggested_class_wei
 from human_edge_detection.data.views.augment import fit_boxes
 from human_edge_detection.errors import DataError
 from human_edge_detection.files.strict_json import count_not_finite, strict_json
+from human_edge_detection.files.whole_folder import whole_folder
 
 logger = logging.getLogger(__name__)
 
@@ -110,33 +110,30 @@ def prepare(
 
     Raises:
         DataError: Input is missing or malformed, or ``output`` holds something else.
+        BusyError: Another process writes ``output``.
     """
-    _check_output(output, splits)
-    if not preparation.exhaustive:
-        splits = {name: _not_exhaustive(split) for name, split in splits.items()}
-    judged = judge_all(splits, preparation.mending, crowds_are_persons=preparation.crowds == "person")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".tmp", dir=output.parent))
     try:
-        statistics = {
-            name: _write_split(building, name, one.people, one.split.data, preparation, track)
-            for name, one in judged.items()
-        }
-        weights = suggested_class_weights(next(iter(statistics.values())).class_shares)
-        report = {
-            "made_by": _MADE_BY,
-            "preparation": asdict(preparation),
-            "splits": {name: counted.as_json() for name, counted in statistics.items()},
-            "class_weights": weights,
-            "class_weights_rule": _WEIGHTS_RULE,
-        }
-        (building / STATISTICS_FILE).write_text(strict_json(report, indent=2) + "\n", encoding="utf-8")
-        (building / REPORT_FILE).write_text(strict_json(_report(judged), indent=2) + "\n", encoding="utf-8")
-        _put_in_place(building, output)
+        with whole_folder(output, "data set") as building:
+            _check_output(output, splits)
+            if not preparation.exhaustive:
+                splits = {name: _not_exhaustive(split) for name, split in splits.items()}
+            judged = judge_all(splits, preparation.mending, crowds_are_persons=preparation.crowds == "person")
+            statistics = {
+                name: _write_split(building, name, one.people, one.split.data, preparation, track)
+                for name, one in judged.items()
+            }
+            weights = suggested_class_weights(next(iter(statistics.values())).class_shares)
+            report = {
+                "made_by": _MADE_BY,
+                "preparation": asdict(preparation),
+                "splits": {name: counted.as_json() for name, counted in statistics.items()},
+                "class_weights": weights,
+                "class_weights_rule": _WEIGHTS_RULE,
+            }
+            (building / STATISTICS_FILE).write_text(strict_json(report, indent=2) + "\n", encoding="utf-8")
+            (building / REPORT_FILE).write_text(strict_json(_report(judged), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise DataError(f"{output} cannot be written ({error}); free space or choose another folder") from error
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return Prepared(statistics, {name: one.people.findings for name, one in judged.items()}, weights)
 
 
@@ -184,17 +181,6 @@ def _is_own(output: Path) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(report, dict) and report.get("made_by") == _MADE_BY
-
-
-def _put_in_place(building: Path, output: Path) -> None:
-    building.chmod(0o755)
-    if not output.exists():
-        building.replace(output)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".old", dir=output.parent))
-    output.replace(old)
-    building.replace(output)
-    shutil.rmtree(old)
 
 
 def _write_split(

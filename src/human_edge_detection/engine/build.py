@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -142,7 +142,14 @@ def make_sample(config: SampleDataConfig, root: Path) -> Path:
     )
 
 
-def read_splits(config: DataConfig, sample_root: Path, *, seed: int, scan_cache: Path | None = None) -> Splits:
+def read_splits(
+    config: DataConfig,
+    sample_root: Path,
+    *,
+    seed: int,
+    scan_cache: Path | None = None,
+    after_image: Callable[[], None] = lambda: None,
+) -> Splits:
     """Reads and checks annotations and images of both splits; ``config.on_bad_sample`` says what bad ones do.
 
     Args:
@@ -151,6 +158,7 @@ def read_splits(config: DataConfig, sample_root: Path, *, seed: int, scan_cache:
         seed: ``training.seed``, with which ``config.max_train_images`` are drawn.
         scan_cache: Remembers good images, so that they are not read again: ``<name>.json`` stands for
             ``<name>_train.json`` and ``<name>_val.json``.
+        after_image: Called after each image that is checked.
 
     Raises:
         ConfigError: The config names no data.
@@ -160,8 +168,8 @@ def read_splits(config: DataConfig, sample_root: Path, *, seed: int, scan_cache:
     most = config.max_train_images
     cache_of = {split: scan_cache and scan_cache.with_stem(f"{scan_cache.stem}_{split}") for split in Splits._fields}
     skip = config.on_bad_sample == "skip"
-    first, first_scan = _scanned(train, cache_of["train"], skip=skip, most=most, seed=seed)
-    second, second_scan = _scanned(val, cache_of["val"], skip=skip)
+    first, first_scan = _scanned(train, cache_of["train"], after_image, skip=skip, most=most, seed=seed)
+    second, second_scan = _scanned(val, cache_of["val"], after_image, skip=skip)
     common = judge_splits(("train", "val"), (first, second), (first_scan, second_scan))
     settle(second.file, common)
     return Splits(first, replace(second, findings=(*second.findings, *common)))
@@ -181,11 +189,17 @@ def read_split(
 
 
 def _scanned(
-    paths: SplitPaths, scan_cache: Path | None, *, skip: bool, most: int | None = None, seed: int = 0
+    paths: SplitPaths,
+    scan_cache: Path | None,
+    after_image: Callable[[], None] = lambda: None,
+    *,
+    skip: bool,
+    most: int | None = None,
+    seed: int = 0,
 ) -> tuple[AnnotationSet, Scan]:
     """:func:`read_split`, and what is known of its images."""
     people = draw_images(read_annotations(*paths, skip_bad=skip), most, seed=seed)
-    scan = scan_images(people, cache=scan_cache)
+    scan = scan_images(people, cache=scan_cache, after_image=after_image)
     findings = judge_images(people, scan)
     settle(people.file, findings)
     if scan.bad and not skip:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from human_edge_detection.errors import DataError
+from human_edge_detection.files.whole_folder import taken_out
 
 _ANNOTATIONS = (
     "annotations/instances_{split}_person.json",
@@ -36,6 +37,12 @@ def find_split(root: Path, split: str) -> SplitPaths:
         DataError: The folder is missing, or the split is; the message lists what was tried.
     """
     if not root.is_dir():
+        former = taken_out(root)
+        if former is not None:
+            raise DataError(
+                f"data folder {root} was about to be replaced when 'hed prepare-data' was killed, and is {former}; "
+                "give that command again, or rename the folder"
+            )
         raise DataError(f"data folder {root} does not exist or is not a folder; give an existing one")
     annotations = [root / pattern.format(split=split) for pattern in _ANNOTATIONS]
     images = [root / pattern.format(split=split) for pattern in _IMAGES]

@@ -20,14 +20,15 @@ _POLL_SECONDS = 0.01
 
 
 @contextmanager
-def hold(lock: Path, what: str, *, advice: str, wait: float = 0.0) -> Iterator[None]:
-    """Holds ``lock`` while the context is open; its file stays, and says who held it last.
+def hold(lock: Path, what: str, *, advice: str, wait: float = 0.0, keep: bool = True) -> Iterator[None]:
+    """Holds ``lock`` while the context is open; its file says who holds it.
 
     Args:
         lock: The lock file; its folder is made.
         what: What it guards, for the message: ``"run PATH"``.
         advice: What to do when it is taken, for the message.
         wait: Longest time to wait for it, seconds.
+        keep: The file stays, and says who held it last.
 
     Raises:
         BusyError: Another process holds it; names that process, its host and since when.
@@ -42,6 +43,9 @@ def hold(lock: Path, what: str, *, advice: str, wait: float = 0.0) -> Iterator[N
             lock.write_text(json.dumps(_this_process()) + "\n", encoding="utf-8")
         yield
     finally:
+        if not keep:
+            with suppress(OSError):
+                lock.unlink()  # while it is held: who waits for this file sees that it has no name, and makes another
         file_lock.release()
 
 

@@ -1,6 +1,7 @@
 """The few ways in which files of a run change: each in one step, on the disk when it returns.
 
-All of them go through this module's ``os`` calls and no others, so a test can make any one of them fail.
+All of them go through this module's ``os`` calls and no others, so a test can make any one of them fail. Each may raise
+:class:`~human_edge_detection.errors.FolderMovedError` below a folder that is held (``files/held.py``).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from human_edge_detection.errors import StorageError
+from human_edge_detection.files.held import check_held
 
 _CHUNK_BYTES = 1 << 24
 
@@ -141,6 +143,7 @@ def _sync_folder(folder: Path) -> None:
 
 @contextmanager
 def _storing(path: Path) -> Iterator[None]:
+    check_held(path)
     try:
         yield
     except OSError as error:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.overrides import touched
+from human_edge_detection.files.held import held
 from human_edge_detection.runner.comparison.table import Row, write_comparison
 from human_edge_detection.runner.execution.dry_run import describe_additions, describe_plan
 from human_edge_detection.runner.execution.free_space import check_free_space
@@ -85,7 +86,7 @@ def run_experiments(
         KeyboardInterrupt: Interrupted (``Terminated`` by a scheduler); what was trained is saved and compared.
     """
     planned = _checked(request, options, sweep)
-    with batch_claim(request.output_dir, join=options.join):
+    with batch_claim(request.output_dir, join=options.join), held(request.output_dir):
         with planning_claim(request.output_dir):
             if planned is not None and planned.split is not None:
                 planned.split.write()

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -286,3 +287,43 @@ def test_a_run_without_augmentation_and_with_a_plain_head(
         tiny_config, data={"augmentation": None}, model={"head": "plain"}, training={"epochs": 1, "batch_size": 8}
     )
     assert train(config, RunPaths(tmp_path / "run")).metrics["miou"] is not None
+
+
+@pytest.mark.parametrize("settings", [{}, {"adaptive_alpha": {"tuning_share": 0.5}}], ids=["teacher", "held out"])
+def test_every_long_phase_before_the_first_step_gives_signs_of_life(
+    distilled_config: ExperimentConfig,
+    settings: dict[str, Any],
+    train: Train,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else ``--hang_minutes`` stops a run that checks many images, or measures its teacher on a slow machine."""
+    paths = RunPaths(tmp_path / "run")
+    paths.root.mkdir()
+    monkeypatch.setattr("human_edge_detection.engine.session.status.BEAT_SECONDS", 0.0)
+    beats: dict[str, list[int]] = {}
+
+    def watch(place: str, phase: str) -> None:
+        module, _, name = place.rpartition(".")
+        real = getattr(import_module(module), name)
+
+        def watched(*arguments: Any, **named: Any) -> Any:
+            before = read_section(RunStatus, paths.status)
+            result = real(*arguments, **named)
+            after = read_section(RunStatus, paths.status)
+            assert after is not None
+            assert after.state == "running"
+            beats.setdefault(phase, []).append(after.beats - (before.beats if before else 0))
+            return result
+
+        monkeypatch.setattr(place, watched)
+
+    watch("human_edge_detection.engine.build.scan_images", "images")
+    watch("human_edge_detection.engine.teaching.teacher.evaluate", "teacher")
+    watch("human_edge_detection.engine.teaching.alpha_holdout.evaluate", "held out")
+    watch("human_edge_detection.engine.session.execute.count_per_image", "per image")
+    config = derive(distilled_config, name="taught", distillation=settings, training={"epochs": 1, "batch_size": 8})
+    train(config, paths)
+    assert beats.pop("images") == [8, 4]
+    assert beats.keys() == {"teacher", "per image"} | ({"held out"} if settings else set())
+    assert all(number >= 1 for numbers in beats.values() for number in numbers)

@@ -69,3 +69,14 @@ def test_outside_the_main_thread_the_callers_handling_stays() -> None:
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
+def test_where_it_waits_a_signal_interrupts_at_once(number: signal.Signals, code: int) -> None:
+    with Interruption() as interruption:
+        with pytest.raises(KeyboardInterrupt) as raised, interruption.at_once():
+            os.kill(os.getpid(), number)
+        assert (exit_code(raised.value), interruption.requested) == (code, number)
+        os.kill(os.getpid(), signal.SIGTERM)  # the state is being saved
+        with pytest.raises(KeyboardInterrupt), interruption.at_once():
+            raise AssertionError("the signal came before")

@@ -1,4 +1,8 @@
 import json
+import os
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,6 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from human_edge_detection.data.dataset import collate
+from human_edge_detection.data.loader import BatchLoader
 from human_edge_detection.engine.checkpoints.checkpoint import read_checkpoint
 from human_edge_detection.engine.checkpoints.counters import TrainingProgress
 from human_edge_detection.engine.evaluation.evaluate import evaluate
@@ -16,6 +22,7 @@ from human_edge_detection.errors import TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import RunResult
+from human_edge_detection.signals import Terminated
 from human_edge_detection.structures import Batch, LossOutput
 
 Train = Callable[..., RunResult]
@@ -407,3 +414,40 @@ def test_weights_and_biases_decay_differently(tiny_config: ExperimentConfig, mak
         if isinstance(module, nn.Conv2d):
             assert id(module.weight) in decayed
             assert module.bias is None or id(module.bias) not in decayed
+
+
+def for_ever(*batches: Batch) -> Iterator[Batch]:
+    """``batches``, and then none and no end, as of workers that wait for a dead disk; a signal comes meanwhile."""
+    yield from batches
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    until = time.monotonic() + 30.0
+    while time.monotonic() < until:
+        time.sleep(0.02)
+    raise AssertionError("it would have waited for ever")
+
+
+@pytest.mark.usefixtures("small_networks")
+@pytest.mark.parametrize("phase", ["training", "validation"])
+def test_a_signal_ends_the_waiting_for_data_and_the_state_is_saved(
+    tiny_config: ExperimentConfig, make_trainer: MakeTrainer, phase: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make_trainer(tiny_config)
+    if phase == "training":
+        first = next(trainer._stream())
+        monkeypatch.setattr(trainer, "_stream", lambda: for_ever(first))
+    else:
+        validation = list(trainer.parts.validation)[:1]
+        monkeypatch.setattr(BatchLoader, "__iter__", lambda loader: for_ever(*validation))
+        monkeypatch.setattr(trainer, "_stream", lambda: iter_batches(trainer))
+    with pytest.raises(Terminated):
+        trainer.fit()
+    kept, _ = read_checkpoint(trainer.paths.latest)
+    assert kept.training is not None
+    done = TrainingProgress.from_state(kept.training["progress"])
+    assert (done.epoch, done.step) == ((0, 1) if phase == "training" else (0, 4))
+
+
+def iter_batches(trainer: Trainer) -> Iterator[Batch]:
+    """The first epoch, whatever became of loaders."""
+    for start in range(0, len(trainer.parts.training_set), 2):
+        yield collate([trainer.parts.training_set[(0, index)] for index in (start, start + 1)])

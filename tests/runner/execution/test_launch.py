@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
@@ -127,3 +128,20 @@ def test_an_orphan_goes_on_when_its_batch_is_killed_and_the_next_batch_waits_for
     end = workshop.batch(TEACHER, DISTILLED, pause=tell_it)
     assert all(outcome.good for outcome in end.outcomes)
     assert workshop.trainings(TEACHER) == 1
+
+
+def test_what_a_child_says_gets_into_no_file_where_stderr_was_closed(tmp_path: Path) -> None:
+    """The next file that such a process opens has the number of stderr."""
+    script = dedent(
+        """
+        import sys
+        from human_edge_detection.runner.execution.launch import launch
+        with open("checkpoint", "w") as file:
+            assert file.fileno() == 2
+            sys.exit(launch([sys.executable, "-c", "print('said')"]).returncode)
+        """
+    )
+    command = ["bash", "-c", f"{sys.executable} script.py 2>&-"]
+    (tmp_path / "script.py").write_text(script)
+    assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 0
+    assert (tmp_path / "checkpoint").read_text() == ""

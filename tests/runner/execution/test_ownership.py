@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from human_edge_detection.errors import BusyError
+from human_edge_detection.errors import BusyError, ConfigError
 from human_edge_detection.experiments.registry import expand, get_config
+from human_edge_detection.experiments.schema.experiment import derive
 from human_edge_detection.files.lock import is_held
 from human_edge_detection.runner.execution.ownership import batch_claim, take_folders
-from human_edge_detection.runner.execution.plan import plan
+from human_edge_detection.runner.execution.plan import check_plan, plan
 from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.execution.supervise import BatchEnd
 from human_edge_detection.runs.checks import is_finished
@@ -175,13 +176,52 @@ def test_a_finished_run_that_goes_back_is_not_finished_any_more(workshop: Any, w
     assert not is_finished(paths)
 
 
+def restart(workshop: Any) -> BatchRequest:
+    return BatchRequest(names=(STUDENT,), output_dir=workshop.output_dir, restart=True)
+
+
 def test_restart_leaves_what_is_the_users(workshop: Any, write_run: WriteRun) -> None:
     paths = write_run(workshop.output_dir / STUDENT, get_config(STUDENT))
     (paths.root / "notes.txt").write_text("mine")
-    left = workshop.output_dir / ".trash_1"
-    left.mkdir()
-    (left / "0").touch()
-    take_folders(plan(BatchRequest(names=(STUDENT,), output_dir=workshop.output_dir, restart=True)))
+    for left in (".trash_1", ".trash_can", ".trash_2"):
+        (workshop.output_dir / left).mkdir()
+        (workshop.output_dir / left / "0").touch()
+    elsewhere = workshop.output_dir.parent / "elsewhere"
+    (workshop.output_dir / ".trash_2").rename(elsewhere)
+    (workshop.output_dir / ".trash_2").symlink_to(elsewhere)
+    take_folders(plan(restart(workshop)))
     assert (paths.root / "notes.txt").read_text() == "mine"
     assert not paths.best.exists()
-    assert not list(workshop.output_dir.glob(".trash_*"))
+    assert {path.name for path in workshop.output_dir.glob(".trash_*")} == {".trash_can", ".trash_2"}
+    assert (elsewhere / "0").exists()
+
+
+def test_restart_follows_no_link_inside_a_run(workshop: Any, write_run: WriteRun) -> None:
+    paths = write_run(workshop.output_dir / STUDENT, get_config(STUDENT))
+    elsewhere = workshop.output_dir.parent / "big_disk"
+    paths.checkpoints.rename(elsewhere)
+    paths.checkpoints.symlink_to(elsewhere)
+    take_folders(plan(restart(workshop)))
+    assert not paths.checkpoints.exists()
+    assert [path.name for path in elsewhere.iterdir()] == ["best_model.pth"]
+
+
+def test_restart_deletes_nothing_of_a_folder_that_is_no_run(workshop: Any) -> None:
+    """One without config.json, whatever lies in it under the names that a run uses."""
+    folder = workshop.output_dir / STUDENT
+    for name in ("checkpoints/latest.pth", "logs/mine.txt", "metrics.jsonl"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("mine")
+    runs = plan(restart(workshop))
+    assert [(run.restart, run.paths.root == folder) for run in runs] == [(False, False)]
+    take_folders(runs)
+    assert {file.read_text() for file in folder.rglob("*") if file.is_file()} == {"mine"}
+    assert len(list(folder.rglob("*.*"))) == 3
+
+
+def test_restart_is_refused_through_a_link_above_a_run_to_another_run(workshop: Any, write_run: WriteRun) -> None:
+    other = workshop.output_dir / "kept"
+    write_run(other / "seed_1", derive(get_config(STUDENT), name=STUDENT, training={"seed": 1}))
+    (workshop.output_dir / STUDENT).symlink_to(other)
+    with pytest.raises(ConfigError, match=r"is a link to .*kept.*deletes nothing through links"):
+        check_plan(plan(replace(restart(workshop), seeds=(1,))))

@@ -37,6 +37,11 @@ class Parser(argparse.ArgumentParser):
             self.error(f"unknown argument {unknown[0]}{near}")
         return args
 
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Ends the process after ``--help``; an error when that could not be written."""
+        sys.stdout.flush()
+        super().exit(status, message)
+
     def error(self, message: str) -> NoReturn:
         """Raises what every mistake of the user raises."""
         raise ConfigError(f"{message}; see {self.prog} --help")

@@ -6,8 +6,6 @@ works and say nothing about images of real persons.
 
 import json
 import logging
-import shutil
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +30,7 @@ from human_edge_detection.data.images.read import resize
 from human_edge_detection.errors import DataError
 from human_edge_detection.experiments.schema.data import DRAWN_VERSION
 from human_edge_detection.files.strict_json import strict_json
+from human_edge_detection.files.whole_folder import whole_folder
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +41,8 @@ _MIN_VISIBLE_PX = 16
 """Least visible pixels of a person that is annotated."""
 _JPEG_QUALITY = 85
 """Quality of JPEG files, 0 to 100."""
+_DRAWING_SECONDS = 3600.0
+"""Longest time to wait for another process that draws the same."""
 
 
 @dataclass(frozen=True)
@@ -81,31 +82,29 @@ def write_drawn_data(
         DataError: ``root`` holds something else or is incomplete, or cannot be written.
     """
     parameters = _Parameters(train_images, val_images, image_size, seed)
-    if root.exists() and (root.is_file() or any(root.iterdir())):
-        _check_made_before(root, parameters)
+    if _is_made(root, parameters):
         return root
-    root.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{root.name}.", suffix=".tmp", dir=root.parent))
     try:
-        for split, (name, count) in enumerate((("train", train_images), ("val", val_images))):
-            _write_split(building, name, count, image_size, (seed, split))
-        (building / _PARAMETERS_FILE).write_text(strict_json(asdict(parameters)) + "\n", encoding="utf-8")
-        building.chmod(0o755)
-        building.replace(root)
+        with whole_folder(root, "sample data", wait=_DRAWING_SECONDS) as building:
+            if _is_made(root, parameters):  # by another process, in the meantime
+                return root
+            for split, (name, count) in enumerate((("train", train_images), ("val", val_images))):
+                _write_split(building, name, count, image_size, (seed, split))
+            (building / _PARAMETERS_FILE).write_text(strict_json(asdict(parameters)) + "\n", encoding="utf-8")
     except OSError as error:
-        if not root.exists():
-            raise DataError(
-                f"sample data cannot be written to {root} ({error.strerror}); choose another folder"
-            ) from error
-        _check_made_before(root, parameters)  # another process has written it in the meantime
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+        raise DataError(f"sample data cannot be written to {root} ({error.strerror}); choose another folder") from error
     logger.info("drew %d + %d sample images into %s", train_images, val_images, root)
     return root
 
 
-def _check_made_before(root: Path, parameters: _Parameters) -> None:
-    """Raises a DataError unless ``root`` holds complete sample data with these parameters."""
+def _is_made(root: Path, parameters: _Parameters) -> bool:
+    """Whether ``root`` holds sample data with these parameters; False when there is nothing in it.
+
+    Raises:
+        DataError: It holds something else, or is incomplete.
+    """
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return False
     wanted = json.loads(json.dumps(asdict(parameters)))
     try:
         found = json.loads((root / _PARAMETERS_FILE).read_bytes())
@@ -119,6 +118,7 @@ def _check_made_before(root: Path, parameters: _Parameters) -> None:
     files = [root / "annotations" / f"instances_{split}_person.json" for split in ("train", "val")]
     if counts != [parameters.train_images, parameters.val_images] or not all(file.is_file() for file in files):
         raise DataError(f"sample data in {root} is incomplete; remove the folder, it is then drawn anew")
+    return True
 
 
 def _write_split(root: Path, split: str, count: int, size: tuple[int, int], seed: tuple[int, int]) -> None:

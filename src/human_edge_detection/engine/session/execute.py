@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from human_edge_detection.engine.evaluation.per_image import count_per_image
 from human_edge_detection.engine.session.prepare import prepare_training
 from human_edge_detection.engine.session.status import StatusFile, now
 from human_edge_detection.engine.training.trainer import Trainer
-from human_edge_detection.errors import TrainingError
+from human_edge_detection.errors import FolderMovedError, TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.write import write_atomically, write_json
 from human_edge_detection.log import log_to_file, stop_logging_to
@@ -73,6 +74,7 @@ def execute_run(
             resume=resume,
             sample_root=sample_root,
             on_progress=status.running,
+            alive=status.alive,
         )
         progress = trainer.progress
         changes = _write_declaration(config, paths, trainer, command)
@@ -87,7 +89,8 @@ def execute_run(
     except BaseException as raised:
         error = _explained(raised)
         if paths.root.exists():
-            status.ended(error, trainer.progress if trainer else None)
+            with suppress(FolderMovedError):  # what is there is not this run's
+                status.ended(error, trainer.progress if trainer else None)
         if error is raised:
             raise
         raise error from raised
@@ -104,11 +107,6 @@ def _explained(error: BaseException) -> BaseException:
         return TrainingError(
             f"out of memory ({text or type(error).__name__}); lower --batch_size, model.image_size or "
             "data.max_rois_per_image; the last checkpoint is kept"
-        )
-    if isinstance(error, RuntimeError) and text.startswith("DataLoader worker"):
-        return TrainingError(
-            f"{text}; often memory, or a small /dev/shm: lower --num_workers or --batch_size; the last checkpoint is "
-            "kept"
         )
     return error
 

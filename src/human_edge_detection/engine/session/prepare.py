@@ -63,6 +63,7 @@ def prepare_training(
     resume: Path | None,
     sample_root: Path,
     on_progress: Callable[[TrainingProgress], None] = lambda progress: None,
+    alive: Callable[[], None] = lambda: None,
 ) -> Trainer:
     """Builds and checks everything; writes nothing into the run folder but the untrained weights of a new run.
 
@@ -72,6 +73,8 @@ def prepare_training(
         resume: Checkpoint to continue from; None: the newest good one of the folder, if there is any.
         sample_root: Where the embedded sample data are, or will be made.
         on_progress: Called after each step and each validation batch.
+        alive: Called now and then while all this takes long: after each image that is checked, and each batch that a
+            teacher is measured on.
 
     Raises:
         HumanEdgeDetectionError: As its subclasses say.
@@ -81,7 +84,9 @@ def prepare_training(
     make_deterministic(device, wanted=config.training.deterministic)
     start = _start(config, paths, resume)
     teacher = _load_teacher(config, device)
-    splits = read_splits(config.data, sample_root, seed=config.training.seed, scan_cache=scan_cache(config.data))
+    splits = read_splits(
+        config.data, sample_root, seed=config.training.seed, scan_cache=scan_cache(config.data), after_image=alive
+    )
     splits, held_out = hold_out(config, splits)
     soft_labels = open_soft_labels(config, splits)
     distillation_loss = _distillation_loss(config, device)
@@ -104,7 +109,9 @@ def prepare_training(
         _read_one_sample(training_set)
     distiller = None
     if config.distillation is not None and distillation_loss is not None:
-        distiller = _distiller(config, distillation_loss, teacher, soft_labels, splits, held_out, device, precision)
+        distiller = _distiller(
+            config, distillation_loss, teacher, soft_labels, splits, held_out, device, precision, alive
+        )
     parts = _parts(config, distiller, splits, training_set, device, precision, origin)
     write_metrics(paths.metrics, state.progress.history)
     if start is None:
@@ -211,6 +218,7 @@ def _distiller(
     held_out: AnnotationSet | None,
     device: torch.device,
     precision: Precision,
+    alive: Callable[[], None],
 ) -> Distiller:
     """What teaches; a loaded teacher is measured here, before the first step."""
     assert config.distillation is not None
@@ -220,7 +228,7 @@ def _distiller(
         assert teacher is not None  # a rule of the schema: a teacher or its soft labels
         holdout = None
         if held_out is not None:
-            holdout = measure_holdout(config, teacher, held_out, device=device, precision=precision)
+            holdout = measure_holdout(config, teacher, held_out, device=device, precision=precision, after_batch=alive)
         metrics = check_teacher(
             teacher,
             splits.val,
@@ -228,6 +236,7 @@ def _distiller(
             precision=precision,
             batch_size=max(config.training.batch_size, MIN_VALIDATION_BATCH),
             num_workers=config.data.num_workers,
+            after_batch=alive,
         )
         record = teacher_record(teacher, metrics, splits.val)
     source = soft_labels or teacher

@@ -39,6 +39,12 @@ class StatusFile:
         if before is not None:
             self._epoch, self._step = before.epoch, before.step
 
+    def alive(self) -> None:
+        """A sign of life of a run that is about to begin or to go on, alike; nothing where it has no folder yet."""
+        self._beats += 1
+        if time.monotonic() - self._written_at >= BEAT_SECONDS and self._path.parent.is_dir():
+            self._try_to_write("running", None)
+
     def running(self, progress: TrainingProgress) -> None:
         """A sign of life; written when the last one is ten seconds old and after each epoch, if the disk takes it."""
         self._beats += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -43,6 +44,7 @@ def measure_holdout(
     *,
     device: torch.device,
     precision: Precision,
+    after_batch: Callable[[], None] = lambda: None,
 ) -> AlphaHoldout:
     """``held_out`` at the student's size, and the teacher's score there at its own size."""
     model, settings = config.model, config.training
@@ -60,5 +62,6 @@ def measure_holdout(
         device=device,
         precision=precision,
         mask_size=model.mask_size,
+        after_batch=after_batch,
     )
     return AlphaHoldout(batches(model), metrics["miou"])

@@ -45,6 +45,7 @@ from human_edge_detection.engine.teaching.teacher import Teacher, check_teacher,
 from human_edge_detection.errors import ConfigError, StorageError, TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.experiments.schema.heads import DISTILLED
+from human_edge_detection.files.held import held
 from human_edge_detection.files.lock import hold
 from human_edge_detection.files.write import (
     delete_folder,
@@ -123,10 +124,11 @@ class _Writer:
         missing = [part for part in everything if begun is None or not self._is_whole(*part, heads)]
         self._check_space(missing, len(everything), heads)
         metadata = self._begin(key, heads) if begun is None else begun
-        self._write_parts(missing, len(everything), heads)
-        parts = tuple(describe_part(self.folder, part_file(*part)) for part in everything)
-        metadata = metadata.model_copy(update={"parts": parts})
-        write_json(metadata_path(self.folder), metadata.model_dump(mode="json"))
+        with held(self.folder):
+            self._write_parts(missing, len(everything), heads)
+            parts = tuple(describe_part(self.folder, part_file(*part)) for part in everything)
+            metadata = metadata.model_copy(update={"parts": parts})
+            write_json(metadata_path(self.folder), metadata.model_dump(mode="json"))
         return SoftLabels(self.folder, metadata)
 
     def _measured_here(self, metadata: SoftLabelMetadata) -> SoftLabelMetadata:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -143,6 +143,7 @@ def check_teacher(
     precision: Precision,
     batch_size: int,
     num_workers: int,
+    after_batch: Callable[[], None] = lambda: None,
 ) -> Metrics:
     """Measures the teacher on ``people`` at its own sizes, before the first step; of several, each and all as one.
 
@@ -156,7 +157,14 @@ def check_teacher(
     def measure(predict: Predictor, config: ModelConfig) -> Metrics:
         data = build_validation_set(config, people)
         batches = validation_batches(data, batch_size=batch_size, num_workers=num_workers)
-        return evaluate(predict, batches, device=device, precision=precision, mask_size=config.mask_size)
+        return evaluate(
+            predict,
+            batches,
+            device=device,
+            precision=precision,
+            mask_size=config.mask_size,
+            after_batch=after_batch,
+        )
 
     for member in (teacher, *teacher.others):
         config = member.checkpoint.config.model

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 from human_edge_detection.signals import SCHEDULER_SIGNALS, interruption
@@ -18,6 +20,7 @@ class Interruption:
     def __init__(self) -> None:
         self.requested: int | None = None
         """The signal that asked for the end."""
+        self._at_once = False
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> Interruption:
@@ -36,9 +39,20 @@ class Interruption:
         self._previous.clear()
 
     def _request(self, number: int, frame: FrameType | None) -> None:
-        if self.requested is not None and number == signal.SIGINT:
-            raise interruption(number)
+        again = self.requested is not None and number == signal.SIGINT
         self.requested = self.requested or number
+        if again or self._at_once:
+            raise interruption(number if again else self.requested)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Here a signal interrupts where it arrives: for waiting that may take for ever, and that changes nothing."""
+        self._at_once = True
+        try:
+            self.check()
+            yield
+        finally:
+            self._at_once = False
 
     def check(self) -> None:
         """Raises ``KeyboardInterrupt`` (:class:`Terminated` for a scheduler's signal) when the end was asked for."""

@@ -81,7 +81,7 @@ class Trainer:
         parts: What it trains with.
         state: Where it goes on from.
         paths: The run folder.
-        on_progress: Called after each step and each validation batch.
+        on_progress: Called after each step, each validation batch, each epoch and what is drawn of it.
     """
 
     def __init__(
@@ -121,7 +121,8 @@ class Trainer:
         Raises:
             KeyboardInterrupt: Ctrl-C or a scheduler's signal; the state is saved first.
             DataError: An image cannot be read; the state is saved first.
-            TrainingError: A loss or gradient is not finite, or saving fails; the last checkpoint stays as it was.
+            TrainingError: A loss or gradient is not finite, or saving fails; the last checkpoint stays as it was. Or
+                a data worker was killed, or none works any more; the state is saved first.
             StorageError: The disk does not take the last state of the run.
         """
         done = self.progress.step
@@ -189,8 +190,9 @@ class Trainer:
     def _next_group(self, stream: Iterator[Batch]) -> list[Batch]:
         """The batches of the next update."""
         try:
-            return list(islice(stream, min(self.settings.accumulation_steps, self.batches - self.progress.batch)))
-        except DataError:
+            with self.interruption.at_once():
+                return list(islice(stream, min(self.settings.accumulation_steps, self.batches - self.progress.batch)))
+        except (KeyboardInterrupt, DataError, TrainingError):
             self.saver.save(self.checkpoint({}))
             raise
 
@@ -323,7 +325,7 @@ class Trainer:
         try:
             metrics = self._validate(display, self.parts.validation)
             tuning = self._validate(display, holdout.batches) if holdout is not None else None
-        except (KeyboardInterrupt, DataError):
+        except (KeyboardInterrupt, DataError, TrainingError):
             self.saver.save(self.checkpoint({}))
             raise
         score = metrics[config.model.monitored_metric]
@@ -338,12 +340,14 @@ class Trainer:
             record |= {TUNING_SCORE: tuning["miou"], TEACHER_TUNING_SCORE: holdout.teacher_score}
         is_best = progress.finish_epoch(record, score if score is not None else float("-inf"))
         self.saver.save_epoch(self.checkpoint(metrics), is_best=is_best)
+        self._on_progress(progress)
         writers.epoch(record, progress.step)
         try:
             write_metrics(self.paths.metrics, progress.history)
             self._draw(writers)
         except StorageError as error:
             logger.warning("%s; training goes on", error)
+        self._on_progress(progress)
         logger.info(_epoch_line(progress, self.settings.epochs, training, metrics, is_best=is_best))
 
     def _warn(self, training: Mapping[str, float], alpha: float, score: float | None) -> None:
@@ -375,12 +379,22 @@ class Trainer:
         with display.validating(len(data)):
             return evaluate(
                 predictor(self.state.model),
-                data,
+                self._arriving(data),
                 device=parts.device,
                 precision=self.state.precision,
                 mask_size=parts.config.model.mask_size,
                 after_batch=after_batch,
             )
+
+    def _arriving(self, data: BatchLoader) -> Iterator[Batch]:
+        """``data``; while it waits for a batch, a signal interrupts at once."""
+        batches = iter(data)
+        while True:
+            with self.interruption.at_once():
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
 
     def checkpoint(self, metrics: Metrics) -> Checkpoint:
         """The state as it is now."""

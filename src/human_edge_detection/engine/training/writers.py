@@ -12,6 +12,7 @@ from typing import Final, Self
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 
+from human_edge_detection.errors import StorageError
 from human_edge_detection.files.strict_json import strict_json
 from human_edge_detection.files.write import delete, make_folder, write_atomically
 
@@ -36,7 +37,6 @@ class RunWriters:
             first_step: The first step that this process makes, from 1.
             resumed: Whether there was an earlier process.
         """
-        make_folder(log_dir)
         # Files that hold nothing but forgotten steps go, so that a run which is killed again and again stays small.
         for file in log_dir.glob(f"events.out.tfevents.*{_START}*"):
             start = file.name.rpartition(_START)[2]
@@ -85,13 +85,14 @@ class RunWriters:
     def _send(self, action: Callable[[SummaryWriter], None], *, purge_step: int | None = None) -> None:
         try:
             if self._board is None:
+                make_folder(self._log_dir)
                 folder = str(self._log_dir)
                 self._board = SummaryWriter(folder, purge_step=purge_step, filename_suffix=self._suffix)
             action(self._board)
-        except OSError as error:
+        except (OSError, StorageError) as error:
             # TensorBoard hands on what its writing thread ran into, and that thread is gone.
             self._board = None
-            logger.warning("TensorBoard events of this epoch are lost: %s", error.strerror or error)
+            logger.warning("TensorBoard events of this epoch are lost: %s", getattr(error, "strerror", None) or error)
 
     def __enter__(self) -> Self:
         return self

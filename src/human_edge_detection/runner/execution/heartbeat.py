@@ -23,8 +23,8 @@ def last_status(paths: RunPaths) -> RunStatus | None:
 class Heartbeat:
     """Counts how long a run has shown no sign of life.
 
-    A training rewrites its status every 10 s while it makes steps or validates; one that hangs does not. An export
-    gives no signs and is waited for.
+    A training rewrites its status every 10 s while it checks images, measures its teacher, makes steps, validates or
+    counts per image; one that hangs does not. An export gives no signs and is waited for.
 
     Args:
         paths: The run.

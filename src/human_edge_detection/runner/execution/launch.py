@@ -57,11 +57,13 @@ Begin = Callable[[Sequence[str]], "subprocess.Popen[bytes]"]
 def begin(command: Sequence[str], *, pass_fds: Sequence[int] = ()) -> subprocess.Popen[bytes]:
     """Starts ``command`` as a new process with this one's terminal and environment, and these open files.
 
-    Its standard output is the standard error of this process.
+    Its standard output is the standard error of this process, where that is open.
 
     Raises:
         OSError: It cannot be started.
     """
+    if sys.__stderr__ is None:  # closed from the start; its number may be that of any file by now
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=tuple(pass_fds))
     return subprocess.Popen(command, stdout=_STDERR, pass_fds=tuple(pass_fds))
 
 

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 # A name that no run's lock can have: those end in .lock.
 _BATCH_LOCK: Final = ".batch_lock"
 _TRASH: Final = ".trash_"
-"""Folder in which files lie for the moment between their last and their end."""
+"""Folder in which files lie for the moment between their last and their end; its name ends with a process id."""
 
 
 @contextmanager
@@ -94,14 +94,15 @@ def _clear(run: PlannedRun) -> None:
     make_folder(trash)
     for number, path in enumerate(run.paths.own):
         if os.path.lexists(path):
-            path.replace(trash / str(number))
+            path.replace(trash / str(number))  # of a link the link, never what it leads to
     delete_folder(trash)
 
 
 def _delete_trash(output_dir: Path) -> None:
     """What a process that was killed while it deleted has left; only for the holder of the planning lock."""
     for trash in output_dir.glob(f"{_TRASH}*"):
-        delete_folder(trash)
+        if trash.name.removeprefix(_TRASH).isdecimal() and trash.is_dir() and not trash.is_symlink():
+            delete_folder(trash)
 
 
 class Waiting:

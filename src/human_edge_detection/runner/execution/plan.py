@@ -426,8 +426,11 @@ def _with_epochs_of(paths: RunPaths, config: ExperimentConfig) -> ExperimentConf
 
 def _check_restart(run: PlannedRun) -> None:
     root = run.paths.root
-    if root.is_symlink() or not root.resolve().is_relative_to(run.output_dir.resolve()):
-        raise ConfigError(f"--restart: {root} is a link to {root.resolve()}; --restart deletes only below --output_dir")
+    if root.resolve() != run.output_dir.resolve() / run.name:
+        raise ConfigError(
+            f"--restart: {root} is a link to {root.resolve()}, and --restart deletes nothing through links; delete the "
+            "link, or give another --run_name"
+        )
     for paths in weight_paths(run.full_config).values():
         for path in paths:
             if path.resolve().is_relative_to(root.resolve()):

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
-from human_edge_detection.limits import CGROUP_ROOT, OWN_GROUPS, memory_limit, memory_used, own_groups, read_meminfo
+from human_edge_detection.limits import (
+    CGROUP_ROOT,
+    OWN_GROUPS,
+    SHARED_MEMORY,
+    memory_limit,
+    memory_used,
+    own_groups,
+    read_meminfo,
+)
 from human_edge_detection.selfcheck.machine.finding import Finding, ok, problem, warning
 from human_edge_detection.wording import GIB, gib
 
@@ -21,7 +28,6 @@ _NEEDED_MEMORY: Final = 2 * GIB
 _ADVISED_MEMORY: Final = 4 * GIB
 _ADVISED_SHARED_MEMORY: Final = GIB // 4
 _ADVISED_OPEN_FILES: Final = 1024
-_SHARED: Final = Path("/dev/shm")  # noqa: S108
 
 
 def examine_memory() -> list[Finding]:
@@ -36,8 +42,8 @@ def _examine() -> Iterator[Finding]:
         yield check_memory(total, available, memory_limit(groups), memory_used(groups))
     except OSError:
         yield ok("memory", "this system does not tell")
-    if hasattr(os, "statvfs") and _SHARED.is_dir():
-        status = os.statvfs(_SHARED)
+    if hasattr(os, "statvfs") and SHARED_MEMORY.is_dir():
+        status = os.statvfs(SHARED_MEMORY)
         yield check_shared_memory(status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize)
     if resource is not None:
         yield check_open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
@@ -66,11 +72,11 @@ def check_memory(total: int, available: int, limit: int | None, used: int | None
 
 
 def check_shared_memory(total: int, available: int) -> Finding:
-    """Whether data workers can hand their batches over; containers often have 64 MiB for it."""
-    name, text = str(_SHARED), f"{gib(available)} of {gib(total)} available"
+    """Whether data workers can hand their batches over quickly; containers often have 64 MiB for it."""
+    name, text = str(SHARED_MEMORY), f"{gib(available)} of {gib(total)} available"
     if available < _ADVISED_SHARED_MEMORY:
         advice = "start the container with --shm-size=2g (or --ipc=host), or train with --num_workers 0"
-        return warning(name, f"{text}; data workers hand batches over through it", advice)
+        return warning(name, f"{text}; data workers hand batches over through it, else through slower pipes", advice)
     return ok(name, text)
 
 
