@@ -13,7 +13,7 @@ outlines in another unit, scale     6
 EXIF turns                          7
 the same person, image, split       5
 names of files                      9
-values that mean nothing            7
+values that mean nothing            8
 images missing or malformed         5
 ==============================  =====
 """
@@ -154,6 +154,7 @@ ALIKE = {
     "well made": nothing,
     "no iscrowd": w.every_person(iscrowd=None),
     "float sizes": w.float_sizes,
+    "float ids": w.float_ids,
     "unused root category": w.unused_root,
     "Person": w.capital,
     "no boxes": w.every_person(bbox=None),

@@ -259,6 +259,16 @@ def float_sizes(files: Files) -> None:
         image.update(width=float(WIDTH), height=float(HEIGHT))
 
 
+def float_ids(files: Files) -> None:
+    """As tools write that keep all numbers of a table alike, those of run lengths too."""
+    floats: dict[str, Any] = json.loads(json.dumps(files.data))
+    for person in floats["annotations"][1::2]:
+        mask = coco_mask.decode(as_rle(person["segmentation"][0])).ravel(order="F")
+        ends = np.concatenate([np.flatnonzero(np.diff(mask)) + 1, [mask.size]])
+        person["segmentation"] = {"size": [HEIGHT, WIDTH], "counts": np.diff(ends, prepend=0).tolist()}
+    files.data = json.loads(json.dumps(floats), parse_int=float)
+
+
 def unused_root(files: Files) -> None:
     files.data["categories"].insert(0, {"id": 0, "name": "person", "supercategory": "none"})
 
