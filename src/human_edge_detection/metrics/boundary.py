@@ -8,7 +8,6 @@ count.
 
 import math
 
-import torch
 from torch import Tensor
 
 from human_edge_detection.morphology import dilate

@@ -39,7 +39,7 @@ def with_end(content: bytes) -> bytes:
 
 
 def _pixels(content: bytes) -> bytes | None:
-    """The decoded pixels; None where there are none. By Pillow, as OpenCV writes a line to the terminal for each try."""
+    """The decoded pixels; None where there are none. By Pillow, as OpenCV writes to the terminal at each try."""
     try:
         with Image.open(BytesIO(content), formats=("JPEG",)) as image:
             return image.tobytes()
