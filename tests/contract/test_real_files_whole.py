@@ -10,7 +10,7 @@ boxes in another order or unit      6
 category ids that nobody has        3
 persons written as crowds           3
 outlines in another unit, scale     6
-EXIF turns                          7
+EXIF turns                          9
 the same person, image, split       5
 names of files                      9
 values that mean nothing            8
@@ -69,6 +69,7 @@ REFUSED = {
     "half fractions": (w.scaled(1 / w.WIDTH, 1 / w.HEIGHT, 2), "4 of 8 outlines", {"outlines": "fractions"}),
     "stored sizes": (w.oriented(6), "4 of 4 images that EXIF turns by 90 degrees", {"exif": "stored"}),
     "mirrored stored sizes": (w.oriented(7), "4 of 4 images that EXIF turns by 90 degrees", {"exif": "stored"}),
+    "shown with stored sizes": (w.shown_with_stored_sizes, "4 outlines reach beyond the images as", {"exif": "shown"}),
     "one category id": (w.category(0, 2), "4 of 8 annotations have a category_id that no category has: 0 (4", None),
     "every category id": (w.category(2, 1), "8 of 8 annotations have a category_id that no category has: 2 (8", None),
     "outside": (w.scaled(1.9, 1.9), "outlines (100%) lie outside", None),
@@ -196,6 +197,20 @@ def test_annotations_are_turned_with_the_pixels(orientation: int, tmp_path: Path
     assert red[masks[0] | masks[1]].mean() > 0.96
 
 
+def test_sizes_of_stored_pixels_on_images_that_were_annotated_as_shown(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"if it was annotated as stored: hed prepare-data --exif stored; .*--exif shown"
+    ):
+        prepared(tmp_path / "unclear", w.shown_or_stored)
+    people = prepared(tmp_path, w.shown_with_stored_sizes, exif="shown").people
+    image = people.images[0]
+    pixels = read_image(people.images_dir / image.file_name)
+    red = (pixels[..., 0] > 150) & (pixels[..., 1] < 120)
+    masks = [decode_mask(person.segmentation, image.height, image.width).astype(bool) for person in image.persons]
+    assert (masks[0] | masks[1])[red].mean() > 0.96
+    assert red[masks[0] | masks[1]].mean() > 0.96
+
+
 def test_categories_without_a_name_can_be_taken_and_left(tmp_path: Path) -> None:
     files = w.whole_file()
     w.category(0, 2)(files)
@@ -246,7 +261,7 @@ def test_training_judges_too(tmp_path: Path) -> None:
     assert [finding.kind for finding in splits.val.findings] == ["repeated", "splits"]
     w.oriented(6)(val)
     val.write(tmp_path / "val")
-    with pytest.raises(DataError, match=r"annotated as stored; .*hed prepare-data --exif stored"):
+    with pytest.raises(DataError, match=r"annotated as stored .*hed prepare-data --exif stored"):
         read_splits(DataConfig(**paths), tmp_path, seed=0)
 
 

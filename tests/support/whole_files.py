@@ -203,6 +203,21 @@ def oriented(orientation: int, width: int = WIDTH, height: int = HEIGHT, *, show
     return change
 
 
+def shown_with_stored_sizes(files: Files) -> None:
+    """As Label Studio writes: outlines on the images as they are shown, and the size of the stored pixels."""
+    oriented(6)(files)
+    for person in files.persons:
+        points = person["segmentation"][0]
+        turned = [v for x, y in zip(points[::2], points[1::2], strict=True) for v in (HEIGHT - y, x)]
+        person.update(segmentation=[turned], bbox=box_around(turned))
+
+
+def shown_or_stored(files: Files) -> None:
+    """Which of both it is cannot be seen: the outlines of the first persons lie within both."""
+    shown_with_stored_sizes(files)
+    del files.persons[1::2]
+
+
 # Names.
 
 

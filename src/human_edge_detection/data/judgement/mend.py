@@ -84,12 +84,28 @@ def turned(split: CocoSplit, orientations: Mapping[int, int]) -> CocoSplit:
             return entry
         return _turned_annotation(entry, sizes[key], orientations[key])
 
-    images = [
-        {**image, "height": image["width"], "width": image["height"]} if orientations.get(image["id"], 1) > 4 else image
+    changed = _changed(split, change)
+    return changed._replace(data={**changed.data, "images": _turned_sizes(split, orientations)})
+
+
+def sized_as_shown(split: CocoSplit, orientations: Mapping[int, int]) -> CocoSplit:
+    """With the sizes of images as they are shown, where only the annotated size is that of the stored pixels.
+
+    Args:
+        split: The annotations.
+        orientations: EXIF orientation, 2 to 8, by image id, of the images to change.
+    """
+    return split._replace(data={**split.data, "images": _turned_sizes(split, orientations)})
+
+
+def _turned_sizes(split: CocoSplit, orientations: Mapping[int, int]) -> list[_Entry]:
+    """The entries of images, with width and height exchanged where the orientation turns by 90 degrees."""
+    return [
+        {**image, "height": image["width"], "width": image["height"]}
+        if orientations.get(image.get("id", -1), 1) > 4
+        else image
         for image in split.data["images"]
     ]
-    changed = _changed(split, change)
-    return changed._replace(data={**changed.data, "images": images})
 
 
 def _turned_annotation(entry: _Entry, size: tuple[int, int], orientation: int) -> _Entry:

@@ -25,6 +25,7 @@ from human_edge_detection.data.judgement.mend import (
     boxes_from_masks,
     crowds_as_persons,
     outlines_in_pixels,
+    sized_as_shown,
     turned,
     without_annotations,
 )
@@ -39,7 +40,8 @@ class Mending:
 
     Attributes:
         boxes: Take boxes as given, or those around the masks.
-        exif: Annotations were drawn on images as they are shown, or as they are stored, without their EXIF turn.
+        exif: Annotations were drawn on images as they are shown, whatever size they say, or as they are stored, without
+            their EXIF turn; auto: as shown, and a size that contradicts it is refused.
         outlines: Unit of the polygons.
         duplicates: Keep what is given twice, or leave the copies out: persons and images of a split, and images of
             ``train`` that another split has as well.
@@ -48,7 +50,7 @@ class Mending:
     """
 
     boxes: Literal["given", "from_masks"] = "given"
-    exif: Literal["shown", "stored"] = "shown"
+    exif: Literal["auto", "shown", "stored"] = "auto"
     outlines: Unit = "pixels"
     duplicates: Literal["keep", "drop"] = "keep"
     on_bad_sample: Literal["error", "skip"] = "error"
@@ -110,7 +112,7 @@ def _judge(split: CocoSplit, mending: Mending, crowds_are_persons: bool) -> Judg
     if mending.duplicates == "drop":
         judged = _without_images(judged, equal_images(people, scan.digests).keys(), "images")
     findings = judge_images(judged.people, scan)
-    if mending.exif == "stored":  # which is the answer to what is not clear
+    if mending.exif != "auto":  # which is the answer to what is not clear
         findings = tuple(finding for finding in findings if finding.certain or finding.kind != "exif")
     settle(split.source, findings)
     if scan.bad and not skip:
@@ -126,11 +128,13 @@ def _mended(split: CocoSplit, mending: Mending, crowds_are_persons: bool) -> Coc
         split = boxes_from_masks(split)
     if crowds_are_persons:
         split = crowds_as_persons(split)
-    return turned(split, _orientations(split)) if mending.exif == "stored" else split
+    if mending.exif == "auto":
+        return split
+    return (turned if mending.exif == "stored" else sized_as_shown)(split, _orientations(split))
 
 
 def _orientations(split: CocoSplit) -> dict[int, int]:
-    """EXIF orientation by image id, of images whose annotations have to be turned."""
+    """EXIF orientation by image id, of images whose annotations say the size of their stored pixels."""
     images = [image for image in split.data["images"] if isinstance(image.get("file_name"), str)]
     found = find_files([image["file_name"] for image in images], split.images_dir)
     orientations: dict[int, int] = {}
