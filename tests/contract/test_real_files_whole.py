@@ -211,6 +211,20 @@ def test_sizes_of_stored_pixels_on_images_that_were_annotated_as_shown(tmp_path:
     assert red[masks[0] | masks[1]].mean() > 0.96
 
 
+@pytest.mark.parametrize("unit", [{"exif": "stored"}, {"outlines": "percent"}])
+def test_the_box_of_a_person_without_a_mask_is_mended_too(unit: dict[str, Any], tmp_path: Path) -> None:
+    change = w.oriented(6) if "exif" in unit else w.scaled(100 / w.WIDTH, 100 / w.HEIGHT)
+    whole, boxes = w.whole_file(), w.whole_file()
+    for files in (whole, boxes):
+        change(files)
+    boxes.persons[1]["segmentation"] = None
+    wanted, found = (
+        judge_all({"train": read_split(*files.write(tmp_path / name))}, Mending(**unit))["train"].people.images[0]
+        for name, files in (("whole", whole), ("boxes", boxes))
+    )
+    assert found.crowds[0].box == pytest.approx(wanted.persons[1].box, abs=1)
+
+
 def test_categories_without_a_name_can_be_taken_and_left(tmp_path: Path) -> None:
     files = w.whole_file()
     w.category(0, 2)(files)

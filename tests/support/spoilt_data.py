@@ -335,7 +335,6 @@ ANNOTATIONS = {
     "nested segmentation": annotation("polygon 0 has 1 coordinates", segmentation=nested(300)),
     "odd polygon": polygon("'a.jpg' (annotation 1 of image 7: polygon 0 has 7 coordinates", 1, 1, 9, 1, 9, 9, 1),
     "two-point polygon": polygon("polygon 0 has 4 coordinates", 1, 1, 9, 9),
-    "empty polygon": polygon("polygon 0 has 0 coordinates"),
     "flat polygon": annotation("polygon 0 is a int", segmentation=[1, 1, 9, 1, 9, 9]),
     "NaN polygon": polygon("the coordinate nan at position 4", 1, 1, 9, 1, float("nan"), 9),
     "NaN first": polygon("the coordinate nan at position 0", float("nan"), 1, 9, 1, 9, 9),

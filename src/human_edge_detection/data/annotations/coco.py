@@ -231,18 +231,25 @@ def read_json(file: Path, content: bytes) -> dict[str, Any]:
     for category in data["categories"]:
         _say_integers(category, ("id",))
     for entry in data["annotations"]:
-        _say_integers(entry, ("id", "image_id", "category_id", "iscrowd"))
-        segmentation = entry.get("segmentation", ())
-        if isinstance(segmentation, dict):
-            for key, values in segmentation.items():  # size and run lengths
-                if isinstance(values, list) and float in {*map(type, values)}:
-                    segmentation[key] = [_whole(value) for value in values]
-        # What tools write that have nothing to say: no mask, and no crowd region.
-        elif segmentation is None:
-            entry["segmentation"] = []
-        if entry.get("iscrowd", 0) is None:
-            entry["iscrowd"] = 0
+        _say_plainly(entry)
     return data
+
+
+def _say_plainly(entry: dict[str, Any]) -> None:
+    """Turns what tools write in an annotation, and what means the same as COCO's own way, into that way."""
+    _say_integers(entry, ("id", "image_id", "category_id", "iscrowd"))
+    if entry.get("iscrowd", 0) is None:
+        entry["iscrowd"] = 0
+    segmentation = entry.get("segmentation", ())
+    if segmentation in (None, {}):
+        entry["segmentation"] = []
+    elif isinstance(segmentation, list):
+        if [] in segmentation:
+            entry["segmentation"] = [polygon for polygon in segmentation if polygon != []]
+    elif isinstance(segmentation, dict):
+        for key, values in segmentation.items():  # size and run lengths
+            if isinstance(values, list) and float in {*map(type, values)}:
+                segmentation[key] = [_whole(value) for value in values]
 
 
 def _say_integers(entry: dict[str, Any], keys: tuple[str, ...]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +71,7 @@ class _Checked(NamedTuple):
         run_lengths: COCO's compressed RLE string; empty for polygons. Without a mask it is that of the box.
         is_crowd: Whether it is a region that is ignored: of a crowd, or of a person without a mask.
         has_mask: Whether the mask has an area above 0.
-        has_box: Whether the file's box has one, or there is none in it.
+        has_box: Whether the file's box has one, or there is none in it and the mask's has.
         agrees: Whether the file's box agrees with the mask.
     """
 
@@ -231,12 +231,12 @@ def _add_polygons(polygons: object, coordinates: array[float], lengths: array[in
 def _add_box(box: Any, boxes: array[float]) -> None:
     """Appends the four numbers of a box, NaN when it has no such numbers."""
     try:
-        boxes.fromlist(box if _is_box(box) else _NO_BOX)
+        boxes.fromlist(box if is_box(box) else _NO_BOX)
     except OverflowError:
         boxes.fromlist(_NO_BOX)
 
 
-def _is_box(box: object) -> bool:
+def is_box(box: object) -> TypeGuard[list[float]]:
     """Whether this is a list of four ints or floats, of any value."""
     return isinstance(box, list) and len(box) == 4 and {*map(type, box)} <= {int, float}
 
@@ -332,13 +332,24 @@ def _check_annotation(entry: Mapping[str, Any], height: int, width: int) -> _Che
     area, mask_box = mask_area_and_box(segmentation, height, width)
     given = entry.get("bbox")
     box = mask_box if given in (None, []) else _clipped_box(given, height, width)
-    has_box = not _is_empty(box)
     if not area:  # a person with a box is there, but nobody knows which pixels of the box are the person's
+        if _is_empty(box) and isinstance(segmentation, list) and segmentation:
+            box = _around(segmentation, height, width)
+        has_box = not _is_empty(box)
         region = _run_lengths([box_polygon(whole_pixels(box))], height, width) if has_box else b""
         return _Checked(box, region, is_crowd=True, has_mask=False, has_box=has_box, agrees=True)
     run_lengths = b"" if isinstance(segmentation, list) else _run_lengths(segmentation, height, width)
     agrees = box_iou(box, mask_box) >= _MIN_BOX_IOU
-    return _Checked(box if agrees else mask_box, run_lengths, bool(crowd), True, has_box, agrees)
+    return _Checked(box if agrees else mask_box, run_lengths, bool(crowd), True, not _is_empty(box), agrees)
+
+
+def _around(polygons: list[list[float]], height: int, width: int) -> Box:
+    """The pixels that polygons reach, though they cover none of them: they are thinner than one, or off the image."""
+    x, y = [v for polygon in polygons for v in polygon[::2]], [v for polygon in polygons for v in polygon[1::2]]
+    left, top, right, bottom = whole_pixels((min(x), min(y), max(x), max(y)))
+    corners = np.array([[left, top, max(right, left + 1), max(bottom, top + 1)]], np.float64)
+    x1, y1, x2, y2 = np.clip(corners, 0, [width, height, width, height])[0].tolist()
+    return x1, y1, x2, y2
 
 
 def _run_lengths(segmentation: Segmentation, height: int, width: int) -> bytes:
@@ -351,7 +362,7 @@ def _clipped_box(box: object, height: int, width: int) -> Box:
     """A COCO ``bbox`` x, y, width, height as x1, y1, x2, y2 clipped to the image; refuses anything else."""
     if not isinstance(box, list) or len(box) != 4:
         raise DataError(f"bbox is {shorten(box)}, expected [x, y, width, height]")
-    if not _is_box(box) or not all(-_MAX_BOX_PX < value < _MAX_BOX_PX for value in box):
+    if not is_box(box) or not all(-_MAX_BOX_PX < value < _MAX_BOX_PX for value in box):
         raise DataError(f"bbox is {shorten(box)}, expected four finite numbers of pixels")
     x1, y1, x2, y2 = _clipped_boxes(np.array([box], np.float64), np.array([[height, width]], np.int32))[0].tolist()
     return x1, y1, x2, y2

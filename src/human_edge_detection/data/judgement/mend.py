@@ -9,12 +9,14 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from human_edge_detection.data.annotations.coco import CocoSplit
+from human_edge_detection.data.annotations.person_checks import is_box
 from human_edge_detection.data.annotations.polygons_and_rle import (
     check_segmentation,
     compress,
     decode_mask,
     is_plain,
     is_rectangle,
+    mask_area_and_box,
 )
 from human_edge_detection.errors import DataError
 
@@ -26,7 +28,19 @@ _Entry = dict[str, Any]
 
 def boxes_from_masks(split: CocoSplit) -> CocoSplit:
     """Without the boxes of annotations that have a mask: the box around the mask takes their place."""
-    return _changed(split, lambda entry: {**entry, "bbox": None} if entry.get("segmentation") else entry)
+    sizes = _sizes(split)
+
+    def change(entry: _Entry) -> _Entry:
+        segmentation, size = entry.get("segmentation"), sizes.get(_key(entry))
+        if not segmentation:
+            return entry
+        if isinstance(segmentation, dict) and size is not None:
+            _check(entry, *size)
+            if not mask_area_and_box(segmentation, *size)[0]:
+                return entry
+        return {**entry, "bbox": None}
+
+    return _changed(split, change)
 
 
 def crowds_as_persons(split: CocoSplit) -> CocoSplit:
@@ -49,19 +63,26 @@ def crowds_as_persons(split: CocoSplit) -> CocoSplit:
 def outlines_in_pixels(split: CocoSplit, unit: Unit) -> CocoSplit:
     """With polygons and boxes in pixels instead of ``unit``; with fractions, only those that lie within 0 and 1.
 
-    Boxes are those around the polygons then, as no box tells its unit.
+    Boxes are those around the polygons then, as no box tells its unit. One without a mask is taken to be in ``unit`` if
+    it can be.
     """
     sizes = _sizes(split)
 
+    def scaled(numbers: list[float], size: tuple[int, int]) -> list[float]:
+        factors = size[1] / _PARTS[unit], size[0] / _PARTS[unit]
+        return [value * factors[number % 2] for number, value in enumerate(numbers)]
+
     def change(entry: _Entry) -> _Entry:
-        polygons, size = entry.get("segmentation"), sizes.get(_key(entry))
-        if not isinstance(polygons, list) or not polygons or not all(map(is_plain, polygons)) or size is None:
+        polygons, box, size = entry.get("segmentation"), entry.get("bbox"), sizes.get(_key(entry))
+        if size is None:
+            return entry
+        if not polygons and is_box(box) and max(box[0] + box[2], box[1] + box[3]) <= _PARTS[unit]:
+            return {**entry, "bbox": scaled(box, size)}
+        if not isinstance(polygons, list) or not polygons or not all(map(is_plain, polygons)):
             return entry
         if unit == "fractions" and not all(0 <= value <= 1 for polygon in polygons for value in polygon):
             return entry
-        factors = size[1] / _PARTS[unit], size[0] / _PARTS[unit]
-        scaled = [[value * factors[number % 2] for number, value in enumerate(polygon)] for polygon in polygons]
-        return {**entry, "segmentation": scaled, "bbox": None}
+        return {**entry, "segmentation": [scaled(polygon, size) for polygon in polygons], "bbox": None}
 
     return split if unit == "pixels" else _changed(split, change)
 
@@ -80,7 +101,7 @@ def turned(split: CocoSplit, orientations: Mapping[int, int]) -> CocoSplit:
 
     def change(entry: _Entry) -> _Entry:
         key = _key(entry)
-        if key not in orientations or key not in sizes or not entry.get("segmentation"):
+        if key not in orientations or key not in sizes:
             return entry
         return _turned_annotation(entry, sizes[key], orientations[key])
 
@@ -109,26 +130,33 @@ def _turned_sizes(split: CocoSplit, orientations: Mapping[int, int]) -> list[_En
 
 
 def _turned_annotation(entry: _Entry, size: tuple[int, int], orientation: int) -> _Entry:
-    _check(entry, *size)
     swaps = orientation > 4
     height, width = size[::-1] if swaps else size
     # As `images.read` turns pixels: a transposition above 4, then a flip.
     flip = orientation - 4 if swaps else orientation
     flips_x, flips_y = flip in (2, 3), flip in (3, 4)
-    segmentation = entry["segmentation"]
+
+    def turned_points(points: list[float]) -> list[float]:
+        x, y = (points[1::2], points[::2]) if swaps else (points[::2], points[1::2])
+        x = [width - value for value in x] if flips_x else x
+        y = [height - value for value in y] if flips_y else y
+        return [value for point in zip(x, y, strict=True) for value in point]
+
+    box = entry.get("bbox")
+    if is_box(box):
+        x1, y1, x2, y2 = turned_points([box[0], box[1], box[0] + box[2], box[1] + box[3]])
+        entry = {**entry, "bbox": [min(x1, x2), min(y1, y2), abs(x2 - x1), abs(y2 - y1)]}
+    segmentation = entry.get("segmentation")
+    if not segmentation:
+        return entry
+    _check(entry, *size)
     if isinstance(segmentation, dict):
         mask = decode_mask(segmentation, *size)
         mask = mask.T if swaps else mask
         mask = mask[:: -1 if flips_y else 1, :: -1 if flips_x else 1]
         rle = coco_mask.encode(np.asfortranarray(mask))
-        return {**entry, "segmentation": {"size": [height, width], "counts": rle["counts"].decode()}, "bbox": None}
-    polygons = []
-    for polygon in segmentation:
-        x, y = (polygon[1::2], polygon[::2]) if swaps else (polygon[::2], polygon[1::2])
-        x = [width - value for value in x] if flips_x else x
-        y = [height - value for value in y] if flips_y else y
-        polygons.append([value for point in zip(x, y, strict=True) for value in point])
-    return {**entry, "segmentation": polygons, "bbox": None}
+        return {**entry, "segmentation": {"size": [height, width], "counts": rle["counts"].decode()}}
+    return {**entry, "segmentation": [turned_points(polygon) for polygon in segmentation]}
 
 
 def categories_listed(split: CocoSplit) -> CocoSplit:
