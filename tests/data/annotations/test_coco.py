@@ -35,7 +35,7 @@ def test_box_comes_from_the_mask_when_there_is_none_and_when_it_is_far_off(write
         first = read_annotations(*write_coco(edit)).images[0]
     assert first.persons[0].box == (4, 4, 14, 14)
     assert first.persons[1].box == (10, 8, 20, 18)
-    assert "1 annotations (first: 2) have a bbox that is empty or far from their mask" in caplog.text
+    assert "1 of 3 person annotations have a bbox that is empty or far from their mask" in caplog.text
 
 
 def test_box_is_clipped_to_the_image(write_coco):

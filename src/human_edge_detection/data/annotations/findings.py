@@ -40,9 +40,11 @@ class Findings(NamedTuple):
         """Logs a warning for each kind of annotation in ``file`` that is not taken as it is."""
         if self.moved:
             logger.warning(
-                "%d annotations (first: %d) have a bbox that is empty or far from their mask; the mask's box is used. "
-                "bbox is x, y, width, height",
+                "%s: %d of %d person annotations have a bbox that is empty or far from their mask; the mask's box is "
+                "used; bbox is x, y, width, height (first: %d)",
+                file,
                 self.moved,
+                self.persons,
                 self.first_moved,
             )
         if self.invisible:

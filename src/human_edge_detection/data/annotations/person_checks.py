@@ -34,7 +34,7 @@ from human_edge_detection.data.annotations.polygons_and_rle import (
 from human_edge_detection.data.annotations.rle_to_polygons import trace
 from human_edge_detection.errors import DataError
 
-_MIN_BOX_IOU: Final = 0.25
+MIN_BOX_IOU: Final = 0.25
 """Least IoU of an annotation's ``bbox`` and the bounding box of its mask; below it, the ``bbox`` is not used."""
 _MAX_BOX_PX: Final = 1e6
 """Numbers of a ``bbox`` are below this, pixels."""
@@ -273,7 +273,7 @@ def _prove(outlines: PolygonColumns, boxes: NDArray[np.float64]) -> NDArray[np.b
             outlines.counts[own],
             outlines.sizes[own],
         )
-        proven[own] = prove_boxes(part, boxes[own], min_iou=_MIN_BOX_IOU)
+        proven[own] = prove_boxes(part, boxes[own], min_iou=MIN_BOX_IOU)
     return proven
 
 
@@ -339,7 +339,7 @@ def _check_annotation(entry: Mapping[str, Any], height: int, width: int) -> _Che
         region = _run_lengths([box_polygon(whole_pixels(box))], height, width) if has_box else b""
         return _Checked(box, region, is_crowd=True, has_mask=False, has_box=has_box, agrees=True)
     run_lengths = b"" if isinstance(segmentation, list) else _run_lengths(segmentation, height, width)
-    agrees = box_iou(box, mask_box) >= _MIN_BOX_IOU
+    agrees = box_iou(box, mask_box) >= MIN_BOX_IOU
     return _Checked(box if agrees else mask_box, run_lengths, bool(crowd), True, not _is_empty(box), agrees)
 
 
