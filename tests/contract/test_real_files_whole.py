@@ -1,21 +1,7 @@
 """Files of other tools, judged as a whole: what is refused, what is warned about, what the flag makes of it.
 
-Kinds and the number of cases tried in each; each runs through ``hed prepare-data``'s checks, with and without its mend,
-and what is refused or warned about there is so by training's reading as well:
-
-==============================  =====
-kind                            cases
-==============================  =====
-boxes in another order or unit      6
-category ids that nobody has        3
-persons written as crowds           3
-outlines in another unit, scale     6
-EXIF turns                          9
-the same person, image, split       5
-names of files                      9
-values that mean nothing            8
-images missing or malformed         5
-==============================  =====
+``KINDS`` has the kinds and the cases tried in each; each runs through ``hed prepare-data``'s checks, with and without
+its mend, and what is refused or warned about there is so by training's reading as well.
 """
 
 from __future__ import annotations
@@ -110,6 +96,9 @@ WARNED = {
     "backslashes": (w.names("images\\p{}.jpg", "images/p{}.jpg"), "names", None),
     "folder in front": (w.names("images/p{}.jpg", "p{}.jpg"), "names", None),
     "folder behind": (w.names("p{}.jpg", "a/p{}.jpg"), "names", None),
+    "absolute path": (w.names("/home/me/images/p{}.jpg", "p{}.jpg"), "names", None),
+    "drive": (w.names("C:\\data\\p{}.jpg", "p{}.jpg"), "names", None),
+    "path that climbs": (w.names("../images/p{}.jpg", "a/p{}.jpg"), "names", None),
     "address": (w.names("http://example.org/val/p{}.jpg", "p{}.jpg"), "names", None),
     "case": (w.names("P{}.JPG", "p{}.jpg"), "names", None),
     "percent sign": (w.names("my%20p{}.jpg", "my p{}.jpg"), "names", None),
@@ -161,6 +150,41 @@ ALIKE = {
     "no boxes": w.every_person(bbox=None),
     "EXIF, annotated as shown": w.oriented(6, shown=True),
 }
+
+
+KINDS = {
+    "boxes in another order or unit": (
+        *("corners", "centres", "rows first", "fractions as boxes", "some corners", "loose boxes", "no boxes"),
+    ),
+    "category ids that nobody has, names of categories": (
+        *("one category id", "every category id", "unused root category", "Person"),
+    ),
+    "persons written as crowds": ("all crowds", "some crowds", "no iscrowd"),
+    "outlines in another unit or scale": (
+        *("fractions", "half fractions", "percent", "half scale", "outside", "two-point polygon"),
+    ),
+    "EXIF turns": (
+        *("stored sizes", "mirrored stored sizes", "shown with stored sizes", "half turn", "mirrored", "square"),
+        "EXIF, annotated as shown",
+    ),
+    "the same person or image twice": ("person twice", "image twice"),
+    "names of files": (
+        *("backslashes", "folder in front", "folder behind", "absolute path", "drive", "path that climbs", "address"),
+        *("case", "percent sign", "Unicode form", "one missing", "most missing", "two files for a name"),
+    ),
+    "image files": ("no end markers", "12 of 16 bits"),
+    "numbers written as floats": ("float sizes", "float ids"),
+}
+
+
+def test_every_case_is_of_a_kind_and_the_documents_have_their_numbers() -> None:
+    named = [name for names in KINDS.values() for name in names]
+    assert sorted([*named, "well made"]) == sorted([*REFUSED, *WARNED, *ALIKE])
+    text = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text(encoding="utf-8")
+    for kind, names in KINDS.items():
+        counts = [sum(name in table for name in names) for table in (REFUSED, WARNED, ALIKE)]
+        row = " | ".join([kind, *map(str, [len(names), *counts])])
+        assert f"| {row} |" in text, row
 
 
 @pytest.mark.parametrize("name", ALIKE)
@@ -223,6 +247,47 @@ def test_the_box_of_a_person_without_a_mask_is_mended_too(unit: dict[str, Any], 
         for name, files in (("whole", whole), ("boxes", boxes))
     )
     assert found.crowds[0].box == pytest.approx(wanted.persons[1].box, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("flag", "mending"),
+    [
+        ("--outlines fractions", {"outlines": "fractions"}),
+        ("--exif stored", {"exif": "stored"}),
+        ("--crowds person", {"crowds_are_persons": True}),
+    ],
+)
+def test_a_flag_that_changes_nothing_is_named(
+    flag: str, mending: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prepared(tmp_path / "well made", nothing, **mending)
+    assert f"{flag} changes nothing" in caplog.text
+    caplog.clear()
+    asked = {"outlines": w.scaled(1 / w.WIDTH, 1 / w.HEIGHT), "exif": w.oriented(3), "crowds_are_persons": w.brush(2)}
+    prepared(tmp_path, asked[next(iter(mending))], **mending)
+    assert "changes nothing" not in caplog.text
+
+
+def test_pixels_are_not_taken_for_percent(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"--outlines percent: 4 of 8 outlines have coordinates above 100 \(up to 132\)"
+    ):
+        prepared(tmp_path, nothing, outlines="percent")
+
+
+@pytest.mark.parametrize("mending", [{"boxes": "from_masks"}, {"exif": "stored"}, {"crowds_are_persons": True}])
+def test_a_malformed_mask_is_named_and_left_out_whatever_is_mended(mending: dict[str, Any], tmp_path: Path) -> None:
+    def change(files: w.Files) -> None:
+        w.oriented(6 if "exif" in mending else 1)(files)
+        w.brush(2)(files)
+        files.persons[0].update(segmentation={"size": [w.HEIGHT, w.WIDTH], "counts": [5]})
+
+    with pytest.raises(
+        DataError, match=r"json: 1 of 4 images .* 'p0.jpg' \(annotation 1 of image 1: RLE counts add up"
+    ):
+        prepared(tmp_path, change, **mending)
+    people = prepared(tmp_path, change, **mending, on_bad_sample="skip").people
+    assert [sample.file_name for sample in people.skipped] == ["p0.jpg"]
 
 
 def test_categories_without_a_name_can_be_taken_and_left(tmp_path: Path) -> None:

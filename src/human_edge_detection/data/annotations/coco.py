@@ -167,7 +167,7 @@ def _usable(
             f"there: {advice.only_present}"
         )
     if only_present:
-        named, missing = only_these(named, {*named.images.file_names} - missing.keys()), {}
+        named, missing = only_these(named, {*named.images.file_names} - missing.keys(), others="missing"), {}
     kept = {*named.images.file_names}
     malformed = [BadImage(found.taken.get(name, name), problem) for name, problem in index.findings.malformed]
     bad = {name: problem for name, problem in malformed if name in kept}

@@ -156,7 +156,7 @@ def _categories(data: Mapping[str, Any]) -> Iterator[Finding]:
         f"{sum(unlisted.values())} of {len(data['annotations'])} annotations have a category_id that no category has: "
         f"{ids}; 'categories' lists {names}"
     )
-    flag = "id " + str(next(iter(unlisted)))
+    flag = ",".join(f"id {number}" for number, _ in Counter(unlisted).most_common(_MAX_NAMED))
     yield Finding(
         "categories",
         text,
@@ -310,7 +310,7 @@ def _outlines(persons: _Persons) -> Iterator[Finding]:
         )
         if int((turned > _OUTSIDE_SHARE).sum()) < _MIN_SHARE * count:
             text += "; they lie within it when its width and height are exchanged"
-            mend = "write the size of the image as it is shown, or where EXIF turns it: hed prepare-data --exif shown"
+            mend = "exchange them, or where EXIF turns the images, say what they were drawn on: hed prepare-data --exif"
         yield Finding("outlines", text, certain, mend)
 
 

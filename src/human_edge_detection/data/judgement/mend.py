@@ -21,6 +21,8 @@ from human_edge_detection.data.annotations.polygons_and_rle import (
 from human_edge_detection.errors import DataError
 
 Unit = Literal["pixels", "fractions", "percent"]
+_MOST_PERCENT = 110.0
+"""An outline that was drawn carelessly ends a little outside of its image."""
 _PARTS: Mapping[str, float] = {"fractions": 1.0, "percent": 100.0}
 
 _Entry = dict[str, Any]
@@ -34,10 +36,8 @@ def boxes_from_masks(split: CocoSplit) -> CocoSplit:
         segmentation, size = entry.get("segmentation"), sizes.get(_key(entry))
         if not segmentation:
             return entry
-        if isinstance(segmentation, dict) and size is not None:
-            _check(entry, *size)
-            if not mask_area_and_box(segmentation, *size)[0]:
-                return entry
+        if isinstance(segmentation, dict) and size is not None and _is_sound(segmentation, size):
+            return {**entry, "bbox": None} if mask_area_and_box(segmentation, *size)[0] else entry
         return {**entry, "bbox": None}
 
     return _changed(split, change)
@@ -51,10 +51,8 @@ def crowds_as_persons(split: CocoSplit) -> CocoSplit:
         segmentation, size = entry.get("segmentation"), sizes.get(_key(entry))
         if entry.get("iscrowd") != 1:
             return entry
-        if isinstance(segmentation, dict) and size is not None:
-            _check(entry, *size)
-            if is_rectangle(compress(segmentation, *size)):
-                return entry
+        if isinstance(segmentation, dict) and size is not None and _is_sound(segmentation, size):
+            return entry if is_rectangle(compress(segmentation, *size)) else {**entry, "iscrowd": 0}
         return {**entry, "iscrowd": 0}
 
     return _changed(split, change)
@@ -65,8 +63,13 @@ def outlines_in_pixels(split: CocoSplit, unit: Unit) -> CocoSplit:
 
     Boxes are those around the polygons then, as no box tells its unit. One without a mask is taken to be in ``unit`` if
     it can be.
+
+    Raises:
+        DataError: Outlines have coordinates that are no percent.
     """
     sizes = _sizes(split)
+    if unit == "percent":
+        _check_percent(split)
 
     def scaled(numbers: list[float], size: tuple[int, int]) -> list[float]:
         factors = size[1] / _PARTS[unit], size[0] / _PARTS[unit]
@@ -93,9 +96,6 @@ def turned(split: CocoSplit, orientations: Mapping[int, int]) -> CocoSplit:
     Args:
         split: The annotations; height and width are those of the stored pixels.
         orientations: EXIF orientation, 2 to 8, by image id, of the images to turn.
-
-    Raises:
-        DataError: The segmentation of such an image is malformed; names the annotation.
     """
     sizes = _sizes(split)
 
@@ -149,7 +149,9 @@ def _turned_annotation(entry: _Entry, size: tuple[int, int], orientation: int) -
     segmentation = entry.get("segmentation")
     if not segmentation:
         return entry
-    _check(entry, *size)
+    if not _is_sound(segmentation, size):  # which the checks of the annotations will say
+        is_of_size = isinstance(segmentation, dict) and segmentation.get("size") == list(size)
+        return {**entry, "segmentation": {**segmentation, "size": [height, width]}} if is_of_size else entry
     if isinstance(segmentation, dict):
         mask = decode_mask(segmentation, *size)
         mask = mask.T if swaps else mask
@@ -192,8 +194,24 @@ def _key(entry: _Entry) -> int:
     return image if type(image) is int else -1
 
 
-def _check(entry: _Entry, height: int, width: int) -> None:
+def _is_sound(segmentation: object, size: tuple[int, int]) -> bool:
+    """Whether the checks of the annotations will accept it."""
     try:
-        check_segmentation(entry["segmentation"], height, width)
-    except DataError as error:
-        raise DataError(f"annotation {entry.get('id')}: {error}") from None
+        check_segmentation(segmentation, *size)
+    except DataError:
+        return False
+    return True
+
+
+def _check_percent(split: CocoSplit) -> None:
+    """Refuses outlines that reach beyond all images when they are read as percent."""
+    ends = [
+        max(map(max, polygons))
+        for entry in split.data["annotations"]
+        if isinstance(polygons := entry.get("segmentation"), list) and polygons and all(map(is_plain, polygons))
+    ]
+    if beyond := sum(end > _MOST_PERCENT for end in ends):
+        raise DataError(
+            f"{split.source}: --outlines percent: {beyond} of {len(ends)} outlines have coordinates above 100 (up to "
+            f"{max(ends):.0f}), so they are no percent; leave the flag out"
+        )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 from human_edge_detection.data.annotations.annotation_set import (
@@ -29,6 +31,8 @@ from human_edge_detection.data.judgement.mend import (
     turned,
     without_annotations,
 )
+
+logger = logging.getLogger(__name__)
 
 _MEASURED = ("val", "test")
 """Splits that nothing is trained on: images that they share with ``train`` are left out of that."""
@@ -82,7 +86,9 @@ def judge_all(
     Raises:
         DataError: Input is missing or malformed, or certainly wrong as a whole.
     """
-    judged = {name: _judge(split, mending, crowds_are_persons) for name, split in splits.items()}
+    mended = {name: _mended(split, mending, crowds_are_persons) for name, split in splits.items()}
+    _warn_of_no_effect([changed for _, changed in mended.values()])
+    judged = {name: _judge(split, mending) for name, (split, _) in mended.items()}
     if "train" not in judged:
         return judged
     for name in [name for name in _MEASURED if name in judged]:
@@ -97,8 +103,7 @@ def judge_all(
     return judged
 
 
-def _judge(split: CocoSplit, mending: Mending, crowds_are_persons: bool) -> JudgedSplit:
-    split = _mended(split, mending, crowds_are_persons)
+def _judge(split: CocoSplit, mending: Mending) -> JudgedSplit:
     skip = mending.on_bad_sample == "skip"
     people = check_annotations(split, skip_bad=skip, only_present=mending.only_present)
     dropped: dict[str, int] = {}
@@ -122,15 +127,34 @@ def _judge(split: CocoSplit, mending: Mending, crowds_are_persons: bool) -> Judg
     return _with(replace(judged, people=without(judged.people, bad)), findings)
 
 
-def _mended(split: CocoSplit, mending: Mending, crowds_are_persons: bool) -> CocoSplit:
-    split = outlines_in_pixels(split, mending.outlines)
+def _mended(split: CocoSplit, mending: Mending, crowds_are_persons: bool) -> tuple[CocoSplit, dict[str, bool]]:
+    """The split after all that is asked for, and for each of these whether it changed anything."""
+    steps: dict[str, Callable[[CocoSplit], CocoSplit]] = {}
+    if mending.outlines != "pixels":
+        steps[f"--outlines {mending.outlines}"] = partial(outlines_in_pixels, unit=mending.outlines)
     if mending.boxes == "from_masks":
-        split = boxes_from_masks(split)
+        steps["--boxes from_masks"] = boxes_from_masks
     if crowds_are_persons:
-        split = crowds_as_persons(split)
-    if mending.exif == "auto":
-        return split
-    return (turned if mending.exif == "stored" else sized_as_shown)(split, _orientations(split))
+        steps["--crowds person"] = crowds_as_persons
+    if mending.exif == "stored":
+        steps["--exif stored"] = lambda split: turned(split, _orientations(split))
+    changed = {}
+    for flag, step in steps.items():
+        before, split = split, step(split)
+        changed[flag] = any(
+            new is not old
+            for key in ("annotations", "images")
+            for new, old in zip(split.data[key], before.data[key], strict=True)
+        )
+    # To say that annotations are as shown is an answer that may change nothing.
+    return (sized_as_shown(split, _orientations(split)) if mending.exif == "shown" else split), changed
+
+
+def _warn_of_no_effect(changed: Sequence[Mapping[str, bool]]) -> None:
+    """Says which flags change nothing in any split: they were meant for other data."""
+    for flag in changed[0] if changed else ():
+        if not any(split[flag] for split in changed):
+            logger.warning("%s changes nothing: there is nothing of that kind in the data", flag)
 
 
 def _orientations(split: CocoSplit) -> dict[int, int]:
@@ -154,7 +178,8 @@ def _without_images(judged: JudgedSplit, names: Iterable[str], kind: str) -> Jud
         return judged
     kept = {*judged.people.images.file_names} - left_out
     dropped = {**judged.dropped, kind: len(left_out)}
-    return replace(judged, people=only_these(judged.people, kept), dropped=dropped)
+    others = "copies of these" if kind == "images" else f"{kind}, too"
+    return replace(judged, people=only_these(judged.people, kept, others=others), dropped=dropped)
 
 
 def _with(judged: JudgedSplit, findings: tuple[Finding, ...]) -> JudgedSplit:
