@@ -20,7 +20,7 @@ class Findings(NamedTuple):
         moved: Number of those whose ``bbox`` is empty or far from their mask.
         first_moved: Annotation id of the first of these; 0 without one.
         invisible: Number of those with neither a mask nor a box that has an area, which are left out.
-        first_invisible: Annotation id of the first of these; 0 without one.
+        first_invisible: Annotation and image of the first of these, in words; empty without one.
         boxless: Number of those in ``moved`` whose ``bbox`` is empty.
         unmasked: Number of those with a box and no mask, which become ignored regions.
         first_unmasked: Annotation and image of the first of these, in words; empty without one.
@@ -31,7 +31,7 @@ class Findings(NamedTuple):
     moved: int
     first_moved: int
     invisible: int
-    first_invisible: int
+    first_invisible: str
     boxless: int
     unmasked: int
     first_unmasked: str
@@ -49,7 +49,8 @@ class Findings(NamedTuple):
             )
         if self.invisible:
             logger.warning(
-                "%s: %d of %d person annotations have neither a mask nor a box and are left out (first: %d)",
+                "%s: %d of %d person annotations have neither a mask nor a box on their image and are left out "
+                "(first: %s)",
                 file,
                 self.invisible,
                 self.persons,

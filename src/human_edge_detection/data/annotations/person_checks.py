@@ -469,7 +469,7 @@ def _findings(
         moved=len(moved),
         first_moved=int(candidates.ids[moved[0]]) if len(moved) else 0,
         invisible=len(invisible),
-        first_invisible=int(candidates.ids[invisible[0]]) if len(invisible) else 0,
+        first_invisible=_place(invisible[0], names, candidates) if len(invisible) else "",
         boxless=int((~columns.has_box[moved]).sum()),
         unmasked=len(unmasked),
         first_unmasked=_place(unmasked[0], names, candidates) if len(unmasked) else "",

@@ -70,16 +70,17 @@ class _Notes:
     """Where shapes were found that are no mask of a person."""
 
     without_area: list[str] = field(default_factory=list)
-    empty: list[str] = field(default_factory=list)
 
     def warn(self, source: Path) -> None:
-        """One line for each kind, with the number and the first."""
-        for places, what in (
-            (self.without_area, "are points, lines or something else without an area, and are left out"),
-            (self.empty, "have no pixel of the image, and are left out"),
-        ):
-            if places:
-                logger.warning("%s: %d shapes of persons %s (first: %s)", source, len(places), what, places[0])
+        """One line with the number and the first."""
+        if self.without_area:
+            logger.warning(
+                "%s: %d shapes of persons are points, lines or something else without an area, and are left out "
+                "(first: %s)",
+                source,
+                len(self.without_area),
+                self.without_area[0],
+            )
 
 
 @dataclass(frozen=True)
@@ -150,10 +151,8 @@ def _persons(image: ImageShapes, chosen: frozenset[str], notes: _Notes) -> list[
         boxes = [_outline(shape, image) for shape in shapes if shape.kind == "box"]
         whole = _join([*masks, *_parts(boxes, masks, image)] if masks else boxes, image)
         area, (x1, y1, x2, y2) = mask_area_and_box(whole, image.height, image.width)
-        if not area:
-            notes.empty.append(shapes[0].where)
-            continue
-        drawn = {"segmentation": whole} if masks else {"bbox": [x1, y1, x2 - x1, y2 - y1]}
+        # Of an outline without a pixel the checks of the annotations say what becomes, as in COCO files.
+        drawn = {"segmentation": whole} if masks or not area else {"bbox": [x1, y1, x2 - x1, y2 - y1]}
         persons.append({**drawn, "where": Place(shapes[0].where)})
     return persons
 
