@@ -70,9 +70,10 @@ def test_what_has_no_pixel_is_ignored_where_it_touches_the_image_else_left_out_a
     ],
 )
 def test_what_is_malformed_is_refused_with_its_place(tmp_path, shapes, size, message):
+    split = dataset(tmp_path, *shapes, size=size).persons({"person"})["train"]
     with pytest.raises(DataError) as error:
-        dataset(tmp_path, *shapes, size=size).persons({"person"})
-    assert message in str(error.value)
+        check_annotations(split)
+    assert f"1 of 1 images cannot be used: 'a.png' ({message}" in str(error.value)
 
 
 @pytest.mark.parametrize(("top", "left"), [(-1, 0), (26, 0), (0, 37), (0, -1)])

@@ -49,6 +49,10 @@ class Place(str):
     """Where an annotation stands, in files that are not COCO: its ``where``, which messages name."""
 
 
+class Malformed(str):
+    """A ``segmentation`` that could not be made, in files that are not COCO: what is wrong, and where it stands."""
+
+
 class _Candidates(NamedTuple):
     """The m annotations of category ``person``.
 
@@ -303,8 +307,9 @@ def _check_all(
             checked = _check_annotation(candidates.entries[number], image["height"], image["width"])
         except DataError as error:
             columns.well_formed[number] = False
-            annotation = f"annotation {candidates.ids[number]} of image {image['id']}"
-            problems.setdefault(owner, f"{annotation}: {error}")
+            is_placed = isinstance(candidates.entries[number].get("segmentation"), Malformed)
+            annotation = "" if is_placed else f"annotation {candidates.ids[number]} of image {image['id']}: "
+            problems.setdefault(owner, f"{annotation}{error}")
             continue
         columns.boxes[number] = checked.box
         columns.runs[number] = len(columns.run_lengths), len(columns.run_lengths) + len(checked.run_lengths)
@@ -326,6 +331,8 @@ def _check_annotation(entry: Mapping[str, Any], height: int, width: int) -> _Che
     if crowd not in (0, 1):
         raise DataError(f"iscrowd is {shorten(crowd)}, expected 0 or 1")
     given = entry.get("segmentation")
+    if isinstance(given, Malformed):
+        raise DataError(given)
     segmentation = check_segmentation([] if given is None else given, height, width)
     if crowd and segmentation and isinstance(segmentation, list):
         raise DataError("a crowd (iscrowd 1) has polygons, expected run lengths (RLE); write RLE, or iscrowd 0")
