@@ -24,7 +24,17 @@ ALL_FILES = sorted(
 )
 MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_FOLDER_FILES = 500, 60, 15
 
-FOUNDATION = ("errors", "files", "limits", "log", "signals", "streams", "structures", "wording")
+FOUNDATION = (
+    "errors",
+    "files",
+    "limits",
+    "log",
+    "morphology",
+    "signals",
+    "streams",
+    "structures",
+    "wording",
+)
 DOORS = ("__init__", "__main__")
 """Modules that may import everything, as nothing in the package imports them, but for ``__version__``."""
 MAY_IMPORT: Mapping[str, tuple[int, set[str]]] = {

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.annotated_folders import write_yolo
 
 import human_edge_detection as hed
 from human_edge_detection.errors import ConfigError
@@ -38,3 +39,8 @@ def test_mistakes_are_named_as_the_command_line_names_them(
     with pytest.raises(ConfigError, match=message):
         hed.prepare_data(output=tmp_path / "out", **arguments)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_unit_is_asked_only_where_a_format_leaves_it_open(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--outlines percent: YOLO segmentation says what its numbers are"):
+        hed.prepare_data(write_yolo(tmp_path / "data"), output=tmp_path / "out", outlines="percent")

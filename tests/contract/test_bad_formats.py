@@ -25,6 +25,7 @@ Case = tuple[Callable[[Path], Any], str]
 """How a folder is spoilt, and words of the refusal."""
 
 SQUARE = [10, 10, 30, 10, 30, 30, 10, 30]
+POINTS = "10,10;30,10;30,30;10,30"
 
 
 def text(file: str, content: str, words: str) -> Case:
@@ -120,7 +121,7 @@ LABELME: dict[str, Case] = {
     "no image named": labelme(": 'imagePath' is None, expected the path", imagePath=None),
     "image elsewhere": (
         lambda root: (root / "p0.png").unlink(),
-        "p0.json: the image 'p0.png' is not there; put it beside",
+        "images are not in",
     ),
     "size of text": labelme(": 'imageWidth' is '160', expected an integer", imageWidth="160"),
     "empty image": labelme(", shape 0: size 0 x 120", imageWidth=0, shapes=[labelme_shape(SQUARE)]),
@@ -264,3 +265,36 @@ def test_bad_folders_are_refused_in_one_line(tmp_path: Path, name: str) -> None:
     assert words in message
     assert str(root) in message
     assert "\n" not in message and len(message) < 600
+
+
+BAD_IMAGES: dict[str, Case] = {
+    "yolo: line": (YOLO["odd polygon"][0], "line 2: 7 numbers after the class"),
+    "yolo: unknown class": (YOLO["unknown class"][0], "line 2: class 2"),
+    "yolo: coordinate": (YOLO["pixels"][0], "line 2: coordinate 10"),
+    "yolo: cut image": raw("images/train/p0.png", b"\x89PNG\r\n\x1a\n", "is cut off"),
+    "labelme: not JSON": raw("p0.json", b"{", "p0.json: not valid JSON"),
+    "labelme: shape": (LABELME["huge image"][0], "shape 0: size 99999 x 99999"),
+    "labelme: no image": gone("p0.png", "p0.png' (is missing)"),
+    "cvat: points": text(
+        "annotations.xml",
+        cvat_file({f"p{k}.png": [element("polygon", label="person", points=p)] for k, p in enumerate(("x", POINTS))}),
+        "annotations.xml, line 6: points are 'x', expected x,y",
+    ),
+    "cvat: no image": gone("images/p0.png", "p0.png' (is missing)"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_IMAGES)
+def test_a_bad_image_of_every_format_is_left_out_on_demand(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    kind = name.split(":")[0]
+    spoil, words = BAD_IMAGES[name]
+    root = WRITERS[kind](tmp_path / "data")
+    spoil(root)
+    split = recognise(root, kind).dataset.persons(["person"])["train"]
+    people = check_annotations(split, skip_bad=True)
+    (bad,) = people.skipped
+    assert Path(bad.file_name).name == "p0.png"
+    assert words in caplog.text
+    assert people.images.person_counts.any()

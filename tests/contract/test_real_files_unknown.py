@@ -32,7 +32,7 @@ from human_edge_detection.structures import IGNORE, Batch, LossOutput, Segmentat
 CASES = {f"{kind}: {name}": case for kind, cases in KINDS.items() for name, case in cases.items()}
 COUNTS = {
     "a good mask whose box is none": 11,
-    "a person with a box and no mask": 10,
+    "a person with a box and no mask": 18,
     "an image that is not exhaustively labelled": 7,
     "nothing unknown": 5,
 }
@@ -94,9 +94,23 @@ def test_a_person_of_whom_shrinking_leaves_no_pixel_is_ignored_and_named(
 
     with caplog.at_level(logging.WARNING):
         people = prepared(tmp_path, write_people(tmp_path, edit), "--max_side", "16")
-    assert "annotation 2 of p0.png has no pixel left after shrinking; its box is ignored" in caplog.text
+    assert "1 of 8 persons have no pixel left after shrinking; what is in their boxes is ignored" in caplog.text
+    assert "(first: annotation 2 on 'p0.png')" in caplog.text
     (region,) = people.images[0].crowds
     assert region.id == 2 and len(people.images[0].persons) == 1
+
+
+def test_what_shrinking_leaves_of_a_small_person_is_no_reason_for_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def edit(data: dict) -> None:
+        data["annotations"][1].update(segmentation=[[95, 45, 105, 45, 105, 55, 95, 55]], bbox=[95, 45, 10, 10])
+        data["annotations"][3].update(segmentation=[[98, 48, 104, 48, 104, 54, 98, 54]], bbox=[98, 48, 6, 6])
+
+    with caplog.at_level(logging.WARNING):
+        people = prepared(tmp_path, write_people(tmp_path, edit), "--max_side", "16")
+    assert people.images.person_counts.tolist() == [2, 1, 2, 2] and len(people.images[1].crowds) == 1
+    assert "far from their mask" not in caplog.text
 
 
 def test_what_was_mended_is_counted_and_named_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -110,7 +124,8 @@ def test_what_was_mended_is_counted_and_named_in_one_line(tmp_path: Path, caplog
     unmasked, moved = sorted(caplog.messages, key=lambda message: "far from" in message)
     assert "2 of 8 person annotations have a box and no mask; what is in these boxes is ignored" in unmasked
     assert "(first: annotation 2 on 'p0.png')" in unmasked
-    assert "1 annotations (first: 6) have a bbox that is empty or far from their mask" in moved
+    assert "1 of 8 person annotations have a bbox that is empty or far from their mask" in moved
+    assert moved.endswith("(first: 6)")
 
 
 def not_exhaustive(tmp_path: Path) -> Batch:

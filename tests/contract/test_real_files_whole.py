@@ -1,21 +1,7 @@
 """Files of other tools, judged as a whole: what is refused, what is warned about, what the flag makes of it.
 
-Kinds and the number of cases tried in each; each runs through ``hed prepare-data``'s checks, with and without its mend,
-and what is refused or warned about there is so by training's reading as well:
-
-==============================  =====
-kind                            cases
-==============================  =====
-boxes in another order or unit      6
-category ids that nobody has        3
-persons written as crowds           3
-outlines in another unit, scale     6
-EXIF turns                          7
-the same person, image, split       5
-names of files                      9
-values that mean nothing            7
-images missing or malformed         5
-==============================  =====
+``KINDS`` has the kinds and the cases tried in each; each runs through ``hed prepare-data``'s checks, with and without
+its mend, and what is refused or warned about there is so by training's reading as well.
 """
 
 from __future__ import annotations
@@ -69,6 +55,7 @@ REFUSED = {
     "half fractions": (w.scaled(1 / w.WIDTH, 1 / w.HEIGHT, 2), "4 of 8 outlines", {"outlines": "fractions"}),
     "stored sizes": (w.oriented(6), "4 of 4 images that EXIF turns by 90 degrees", {"exif": "stored"}),
     "mirrored stored sizes": (w.oriented(7), "4 of 4 images that EXIF turns by 90 degrees", {"exif": "stored"}),
+    "shown with stored sizes": (w.shown_with_stored_sizes, "4 outlines reach beyond the images as", {"exif": "shown"}),
     "one category id": (w.category(0, 2), "4 of 8 annotations have a category_id that no category has: 0 (4", None),
     "every category id": (w.category(2, 1), "8 of 8 annotations have a category_id that no category has: 2 (8", None),
     "outside": (w.scaled(1.9, 1.9), "outlines (100%) lie outside", None),
@@ -109,6 +96,9 @@ WARNED = {
     "backslashes": (w.names("images\\p{}.jpg", "images/p{}.jpg"), "names", None),
     "folder in front": (w.names("images/p{}.jpg", "p{}.jpg"), "names", None),
     "folder behind": (w.names("p{}.jpg", "a/p{}.jpg"), "names", None),
+    "absolute path": (w.names("/home/me/images/p{}.jpg", "p{}.jpg"), "names", None),
+    "drive": (w.names("C:\\data\\p{}.jpg", "p{}.jpg"), "names", None),
+    "path that climbs": (w.names("../images/p{}.jpg", "a/p{}.jpg"), "names", None),
     "address": (w.names("http://example.org/val/p{}.jpg", "p{}.jpg"), "names", None),
     "case": (w.names("P{}.JPG", "p{}.jpg"), "names", None),
     "percent sign": (w.names("my%20p{}.jpg", "my p{}.jpg"), "names", None),
@@ -154,11 +144,47 @@ ALIKE = {
     "well made": nothing,
     "no iscrowd": w.every_person(iscrowd=None),
     "float sizes": w.float_sizes,
+    "float ids": w.float_ids,
     "unused root category": w.unused_root,
     "Person": w.capital,
     "no boxes": w.every_person(bbox=None),
     "EXIF, annotated as shown": w.oriented(6, shown=True),
 }
+
+
+KINDS = {
+    "boxes in another order or unit": (
+        *("corners", "centres", "rows first", "fractions as boxes", "some corners", "loose boxes", "no boxes"),
+    ),
+    "category ids that nobody has, names of categories": (
+        *("one category id", "every category id", "unused root category", "Person"),
+    ),
+    "persons written as crowds": ("all crowds", "some crowds", "no iscrowd"),
+    "outlines in another unit or scale": (
+        *("fractions", "half fractions", "percent", "half scale", "outside", "two-point polygon"),
+    ),
+    "EXIF turns": (
+        *("stored sizes", "mirrored stored sizes", "shown with stored sizes", "half turn", "mirrored", "square"),
+        "EXIF, annotated as shown",
+    ),
+    "the same person or image twice": ("person twice", "image twice"),
+    "names of files": (
+        *("backslashes", "folder in front", "folder behind", "absolute path", "drive", "path that climbs", "address"),
+        *("case", "percent sign", "Unicode form", "one missing", "most missing", "two files for a name"),
+    ),
+    "image files": ("no end markers", "12 of 16 bits"),
+    "numbers written as floats": ("float sizes", "float ids"),
+}
+
+
+def test_every_case_is_of_a_kind_and_the_documents_have_their_numbers() -> None:
+    named = [name for names in KINDS.values() for name in names]
+    assert sorted([*named, "well made"]) == sorted([*REFUSED, *WARNED, *ALIKE])
+    text = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text(encoding="utf-8")
+    for kind, names in KINDS.items():
+        counts = [sum(name in table for name in names) for table in (REFUSED, WARNED, ALIKE)]
+        row = " | ".join([kind, *map(str, [len(names), *counts])])
+        assert f"| {row} |" in text, row
 
 
 @pytest.mark.parametrize("name", ALIKE)
@@ -193,6 +219,75 @@ def test_annotations_are_turned_with_the_pixels(orientation: int, tmp_path: Path
     masks = [decode_mask(person.segmentation, image.height, image.width).astype(bool) for person in image.persons]
     assert (masks[0] | masks[1])[red].mean() > 0.96
     assert red[masks[0] | masks[1]].mean() > 0.96
+
+
+def test_sizes_of_stored_pixels_on_images_that_were_annotated_as_shown(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"if it was annotated as stored: hed prepare-data --exif stored; .*--exif shown"
+    ):
+        prepared(tmp_path / "unclear", w.shown_or_stored)
+    people = prepared(tmp_path, w.shown_with_stored_sizes, exif="shown").people
+    image = people.images[0]
+    pixels = read_image(people.images_dir / image.file_name)
+    red = (pixels[..., 0] > 150) & (pixels[..., 1] < 120)
+    masks = [decode_mask(person.segmentation, image.height, image.width).astype(bool) for person in image.persons]
+    assert (masks[0] | masks[1])[red].mean() > 0.96
+    assert red[masks[0] | masks[1]].mean() > 0.96
+
+
+@pytest.mark.parametrize("unit", [{"exif": "stored"}, {"outlines": "percent"}])
+def test_the_box_of_a_person_without_a_mask_is_mended_too(unit: dict[str, Any], tmp_path: Path) -> None:
+    change = w.oriented(6) if "exif" in unit else w.scaled(100 / w.WIDTH, 100 / w.HEIGHT)
+    whole, boxes = w.whole_file(), w.whole_file()
+    for files in (whole, boxes):
+        change(files)
+    boxes.persons[1]["segmentation"] = None
+    wanted, found = (
+        judge_all({"train": read_split(*files.write(tmp_path / name))}, Mending(**unit))["train"].people.images[0]
+        for name, files in (("whole", whole), ("boxes", boxes))
+    )
+    assert found.crowds[0].box == pytest.approx(wanted.persons[1].box, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("flag", "mending"),
+    [
+        ("--outlines fractions", {"outlines": "fractions"}),
+        ("--exif stored", {"exif": "stored"}),
+        ("--crowds person", {"crowds_are_persons": True}),
+    ],
+)
+def test_a_flag_that_changes_nothing_is_named(
+    flag: str, mending: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prepared(tmp_path / "well made", nothing, **mending)
+    assert f"{flag} changes nothing" in caplog.text
+    caplog.clear()
+    asked = {"outlines": w.scaled(1 / w.WIDTH, 1 / w.HEIGHT), "exif": w.oriented(3), "crowds_are_persons": w.brush(2)}
+    prepared(tmp_path, asked[next(iter(mending))], **mending)
+    assert "changes nothing" not in caplog.text
+
+
+def test_pixels_are_not_taken_for_percent(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"--outlines percent: 4 of 8 outlines have coordinates above 100 \(up to 132\)"
+    ):
+        prepared(tmp_path, nothing, outlines="percent")
+
+
+@pytest.mark.parametrize("mending", [{"boxes": "from_masks"}, {"exif": "stored"}, {"crowds_are_persons": True}])
+def test_a_malformed_mask_is_named_and_left_out_whatever_is_mended(mending: dict[str, Any], tmp_path: Path) -> None:
+    def change(files: w.Files) -> None:
+        w.oriented(6 if "exif" in mending else 1)(files)
+        w.brush(2)(files)
+        files.persons[0].update(segmentation={"size": [w.HEIGHT, w.WIDTH], "counts": [5]})
+
+    with pytest.raises(
+        DataError, match=r"json: 1 of 4 images .* 'p0.jpg' \(annotation 1 of image 1: RLE counts add up"
+    ):
+        prepared(tmp_path, change, **mending)
+    people = prepared(tmp_path, change, **mending, on_bad_sample="skip").people
+    assert [sample.file_name for sample in people.skipped] == ["p0.jpg"]
 
 
 def test_categories_without_a_name_can_be_taken_and_left(tmp_path: Path) -> None:
@@ -245,7 +340,7 @@ def test_training_judges_too(tmp_path: Path) -> None:
     assert [finding.kind for finding in splits.val.findings] == ["repeated", "splits"]
     w.oriented(6)(val)
     val.write(tmp_path / "val")
-    with pytest.raises(DataError, match=r"annotated as stored; .*hed prepare-data --exif stored"):
+    with pytest.raises(DataError, match=r"annotated as stored .*hed prepare-data --exif stored"):
         read_splits(DataConfig(**paths), tmp_path, seed=0)
 
 

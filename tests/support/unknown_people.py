@@ -110,6 +110,8 @@ def rle(polygon: list[float]) -> Entry:
 
 
 NO_RUNS = {"size": [HEIGHT, WIDTH], "counts": [HEIGHT * WIDTH]}
+THIN = [100.1, 30.5, 100.3, 30.5, 100.3, 79.5]
+OF_THIN = labels(person=MASKS[0], ignored=inside([100.1, 30.5, 0.2, 49]))
 OFF_THE_IMAGE = [[-30, -20, -20, -20, -20, -10]]
 EVERYTHING = labels(person=np.zeros((HEIGHT, WIDTH), bool), ignored=np.ones((HEIGHT, WIDTH), bool))
 NOT = {"exhaustive": False}
@@ -147,7 +149,24 @@ KINDS: dict[str, dict[str, Case]] = {
             labels(person=MASKS[0], ignored=inside([20, 10, 60, 90])),
             1,
         ),
+        "an empty polygon": Case(second(segmentation=[[]]), ONE, 1),
+        "an empty object": Case(second(segmentation={}), ONE, 1),
+        "outline thinner than a pixel, no box": Case(second(segmentation=[THIN], bbox=None), OF_THIN, 1),
+        "outline thinner than a pixel, empty box": Case(second(segmentation=[THIN], bbox=[0, 0, 0, 0]), OF_THIN, 1),
+        "outline thinner than a pixel, boxes from masks": Case(
+            second(segmentation=[THIN]), OF_THIN, 1, ("--boxes", "from_masks")
+        ),
+        "RLE of nothing, boxes from masks": Case(second(segmentation=NO_RUNS), ONE, 1, ("--boxes", "from_masks")),
+        "box in fractions": Case(
+            second(segmentation=[], bbox=[0.5, 0.25, 0.25, 0.5]),
+            labels(person=MASKS[0], ignored=inside([80, 30, 40, 60])),
+            1,
+            ("--outlines", "fractions"),
+        ),
         "no box either": Case(second(segmentation=None, bbox=None), labels(person=MASKS[0]), 1),
+        "outline off the image, no box": Case(
+            second(segmentation=OFF_THE_IMAGE, bbox=None), labels(person=MASKS[0]), 1
+        ),
     },
     "an image that is not exhaustively labelled": {
         "false": Case(image(exhaustive=False), WITHIN_BOXES, 2),

@@ -203,6 +203,21 @@ def oriented(orientation: int, width: int = WIDTH, height: int = HEIGHT, *, show
     return change
 
 
+def shown_with_stored_sizes(files: Files) -> None:
+    """As Label Studio writes: outlines on the images as they are shown, and the size of the stored pixels."""
+    oriented(6)(files)
+    for person in files.persons:
+        points = person["segmentation"][0]
+        turned = [v for x, y in zip(points[::2], points[1::2], strict=True) for v in (HEIGHT - y, x)]
+        person.update(segmentation=[turned], bbox=box_around(turned))
+
+
+def shown_or_stored(files: Files) -> None:
+    """Which of both it is cannot be seen: the outlines of the first persons lie within both."""
+    shown_with_stored_sizes(files)
+    del files.persons[1::2]
+
+
 # Names.
 
 
@@ -257,6 +272,16 @@ def every_person(**fields: Any) -> Change:
 def float_sizes(files: Files) -> None:
     for image in files.data["images"]:
         image.update(width=float(WIDTH), height=float(HEIGHT))
+
+
+def float_ids(files: Files) -> None:
+    """As tools write that keep all numbers of a table alike, those of run lengths too."""
+    floats: dict[str, Any] = json.loads(json.dumps(files.data))
+    for person in floats["annotations"][1::2]:
+        mask = coco_mask.decode(as_rle(person["segmentation"][0])).ravel(order="F")
+        ends = np.concatenate([np.flatnonzero(np.diff(mask)) + 1, [mask.size]])
+        person["segmentation"] = {"size": [HEIGHT, WIDTH], "counts": np.diff(ends, prepend=0).tolist()}
+    files.data = json.loads(json.dumps(floats), parse_int=float)
 
 
 def unused_root(files: Files) -> None:

@@ -28,7 +28,7 @@ VAL_FRACTION: Final = 0.2
 
 _MENDING_CHOICES: Final = {
     "boxes": ("given", "from_masks"),
-    "exif": ("shown", "stored"),
+    "exif": ("auto", "shown", "stored"),
     "outlines": ("pixels", "fractions", "percent"),
     "duplicates": ("keep", "drop"),
     "on_bad_sample": ("error", "skip"),
@@ -41,7 +41,8 @@ class MendingOptions(TypedDict, total=False):
 
     Attributes:
         boxes: Take boxes as given, or those around the masks.
-        exif: Annotations were drawn on images as they are shown, or as they are stored, without their EXIF turn.
+        exif: Annotations were drawn on images as they are shown, whatever size they say, or as they are stored, without
+            their EXIF turn; auto: as shown, and a size that contradicts it is refused.
         outlines: Unit of the polygons: pixels, or fractions or percent of the image's sides.
         duplicates: Keep what is given twice, or leave out copies of persons and images, and images of train that val
             or test have too.
@@ -50,7 +51,7 @@ class MendingOptions(TypedDict, total=False):
     """
 
     boxes: Literal["given", "from_masks"]
-    exif: Literal["shown", "stored"]
+    exif: Literal["auto", "shown", "stored"]
     outlines: Literal["pixels", "fractions", "percent"]
     duplicates: Literal["keep", "drop"]
     on_bad_sample: Literal["error", "skip"]
@@ -104,11 +105,15 @@ def prepare_data(
     for name, choices in _MENDING_CHOICES.items():
         check_choice(name, str(mending.get(name, choices[0])), choices)
 
+    from human_edge_detection.data.formats.shapes import ShapeDataset
     from human_edge_detection.data.formats.splits import SPLITS
     from human_edge_detection.data.judgement.whole_split import Mending
     from human_edge_detection.data.prepare import Preparation, prepare
 
     found = _read(data_root, {"train": train, "val": val}, format)
+    outlines = mending.get("outlines", "pixels")
+    if outlines != "pixels" and isinstance(found.dataset, ShapeDataset):
+        raise ConfigError(f"--outlines {outlines}: {found.format.title} says what its numbers are; leave the flag out")
     fraction = VAL_FRACTION if val_fraction is None and data_root is not None else val_fraction
     splits = _with_validation(_persons(found, category), fraction, seed, asked=val_fraction is not None)
     ordered: dict[str, CocoSplit] = {name: splits[name] for name in SPLITS if name in splits}

@@ -67,10 +67,11 @@ def _add_mending(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--exif",
-        choices=("shown", "stored"),
-        default="shown",
-        help="annotations were drawn on images as they are shown, or as they are stored, by a tool that ignores the "
-        "EXIF orientation: they are turned then (shown)",
+        choices=("auto", "shown", "stored"),
+        default="auto",
+        help="annotations were drawn on images as they are shown, whatever size they say, or as they are stored, by a "
+        "tool that ignores the EXIF orientation: they are turned then; auto: as shown, and a size that contradicts it "
+        "is refused (auto)",
     )
     parser.add_argument(
         "--outlines",

@@ -22,14 +22,16 @@ from human_edge_detection.data.annotations.coco import (
 )
 from human_edge_detection.data.annotations.columns import AnnotatedImages
 from human_edge_detection.data.annotations.dataset_findings import Finding
-from human_edge_detection.data.annotations.person_checks import person_entries
+from human_edge_detection.data.annotations.person_checks import MIN_BOX_IOU, person_entries
 from human_edge_detection.data.annotations.polygons_and_rle import (
     Box,
     Segmentation,
+    box_iou,
     box_polygon,
     compress,
     decode_mask,
     mask_area_and_box,
+    shorten,
     whole_pixels,
 )
 from human_edge_detection.data.dataset import Scene, read_scene, roi_masks
@@ -196,7 +198,7 @@ def _write_split(
     chosen = _choose(people.images, preparation)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    statistics = Statistics()
+    statistics, lost = Statistics(), []
     for record in track(chosen, split, len(chosen)):
         if preparation.crowds == "remove":
             record = replace(record, crowds=tuple(region for region in record.crowds if region.id not in crowd_ids))
@@ -206,12 +208,22 @@ def _write_split(
         written = _annotations((*record.persons, *record.crowds), record, size, segmentations)
         persons = [entry for entry in written if not entry["iscrowd"]]
         crowds = [entry for entry in written if entry["iscrowd"]]
+        known = {person.id for person in record.persons}
+        lost += [f"annotation {entry['id']} on {shorten(record.file_name)}" for entry in crowds if entry["id"] in known]
         areas = [entry["area"] for entry in persons]
         statistics.add(areas, len(crowds), _roi_masks(scene, record), exhaustive=record.exhaustive)
         images.append({**entries[record.id], "file_name": record.file_name, "height": size[0], "width": size[1]})
         annotations += persons + crowds
     if not statistics.persons:
         raise DataError(f"{people.file}: no persons in the {len(chosen)} images chosen; give a larger --max_images")
+    if lost:
+        logger.warning(
+            "%s: %d of %d persons have no pixel left after shrinking; what is in their boxes is ignored (first: %s)",
+            people.file,
+            len(lost),
+            statistics.persons + len(lost),
+            lost[0],
+        )
     category = [{"id": 1, "name": "person", "supercategory": "person"}]
     kept_keys: dict[str, Any] = {key: data[key] for key in ("info", "licenses") if key in data}
     file = root / "annotations" / f"instances_{split}_person.json"
@@ -296,15 +308,14 @@ def _annotations(
             segmentation = person.segmentation  # the box of a person without a mask
         if size != (record.height, record.width):
             segmentation, box = _scaled(person, record, size)
-        area, _ = mask_area_and_box(segmentation, *size)
-        x1, y1, x2, y2 = box
+        area, around = mask_area_and_box(segmentation, *size)
         is_region = person.is_crowd or not area
         if not area:
-            logger.warning(
-                "annotation %d of %s has no pixel left after shrinking; its box is ignored", person.id, record.file_name
-            )
             segmentation = _box_region(box, size)
-            area, _ = mask_area_and_box(segmentation, *size)
+            area, around = mask_area_and_box(segmentation, *size)
+        if box_iou(box, around) < MIN_BOX_IOU:  # a few pixels are left: they are not where fractions of them were
+            box = around
+        x1, y1, x2, y2 = box
         entries.append(
             {
                 "id": person.id,

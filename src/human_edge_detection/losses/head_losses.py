@@ -29,13 +29,12 @@ def target_labels(masks: Tensor) -> Tensor:
     return (masks - TARGET).where((masks == TARGET) | (masks == NON_TARGET), ignore)
 
 
-def target_mask(masks: Tensor) -> Tensor:
-    """``(N, 1, H, W)`` float: 1 on this person, 0 elsewhere."""
-    return (masks == TARGET)[:, None].float()
-
-
 def _target_border(batch: Batch) -> Tensor:
-    return border(target_mask(batch.roi_masks))[:, 0].where(batch.roi_masks != IGNORE, float(IGNORE))
+    return border(batch.roi_masks == TARGET, batch.roi_masks != IGNORE)
+
+
+def _target_distance(batch: Batch) -> Tensor:
+    return signed_distance(batch.roi_masks == TARGET, batch.roi_masks != IGNORE, DISTANCE_LIMIT)
 
 
 LABELS: Final[Mapping[LabelKind, Callable[[Batch], Tensor]]] = {
@@ -44,7 +43,7 @@ LABELS: Final[Mapping[LabelKind, Callable[[Batch], Tensor]]] = {
     "target": lambda batch: target_labels(batch.roi_masks),
     "person": lambda batch: batch.person_masks,
     "target_border": _target_border,
-    "target_distance": lambda batch: signed_distance(target_mask(batch.roi_masks), DISTANCE_LIMIT),
+    "target_distance": _target_distance,
 }
 """Labels of a batch by kind, ``(N, H, W)`` of the rois or ``(B, IH, IW)`` of the images; 255 is ignored."""
 
@@ -53,7 +52,7 @@ Terms = Iterator[tuple[str, float, Tensor]]
 """Name of the loss, its weight within the head, and the scalar."""
 
 
-def _classes(head: Head, logits: Tensor, labels: Tensor, batch: Batch, settings: LossConfig) -> Terms:
+def _classes(head: Head, logits: Tensor, labels: Tensor, settings: LossConfig) -> Terms:
     pixel_weights = class_weights = None
     if head.labels == "classes":  # weights are those of the three classes
         class_weights = logits.new_tensor(settings.class_weights)
@@ -64,23 +63,23 @@ def _classes(head: Head, logits: Tensor, labels: Tensor, batch: Batch, settings:
     yield "dice", settings.dice_weight, losses.dice
 
 
-def _binary(head: Head, logits: Tensor, labels: Tensor, batch: Batch, settings: LossConfig) -> Terms:
+def _binary(head: Head, logits: Tensor, labels: Tensor, settings: LossConfig) -> Terms:
     losses = binary_losses(logits, labels)
     yield "bce", 1.0, losses.cross_entropy
     yield "dice", settings.dice_weight, losses.dice
 
 
-def _balanced_binary(head: Head, logits: Tensor, labels: Tensor, batch: Batch, settings: LossConfig) -> Terms:
+def _balanced_binary(head: Head, logits: Tensor, labels: Tensor, settings: LossConfig) -> Terms:
     yield "bce", 1.0, balanced_cross_entropy(logits, labels)
 
 
-def _smooth_l1(head: Head, values: Tensor, labels: Tensor, batch: Batch, settings: LossConfig) -> Terms:
-    error = functional.smooth_l1_loss(values, labels, reduction="none", beta=0.1)
-    valid = (batch.roi_masks != IGNORE)[:, None].to(error.dtype)
+def _smooth_l1(head: Head, values: Tensor, labels: Tensor, settings: LossConfig) -> Terms:
+    error = functional.smooth_l1_loss(values[:, 0], labels, reduction="none", beta=0.1)
+    valid = (labels != IGNORE).to(error.dtype)
     yield "smooth_l1", 1.0, (error * valid).sum() / valid.sum().clamp(min=1.0)
 
 
-LOSSES: Final[Mapping[LossKind, Callable[[Head, Tensor, Tensor, Batch, LossConfig], Terms]]] = {
+LOSSES: Final[Mapping[LossKind, Callable[[Head, Tensor, Tensor, LossConfig], Terms]]] = {
     "classes": _classes,
     "binary": _binary,
     "balanced_binary": _balanced_binary,

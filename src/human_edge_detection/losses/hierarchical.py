@@ -37,6 +37,6 @@ class HierarchicalLoss:
             if found is None:
                 continue
             labels = LABELS[head.labels](batch)
-            for loss, weight, value in LOSSES[head.loss](head, found, labels, batch, self.settings):
+            for loss, weight, value in LOSSES[head.loss](head, found, labels, self.settings):
                 if weight > 0.0:
                     yield LossTerm(f"{head.name}/{loss}", value, self.weights[head.name] * weight, head.over)

@@ -8,10 +8,9 @@ count.
 
 import math
 
-import torch
-import torch.nn.functional as functional
 from torch import Tensor
 
+from human_edge_detection.morphology import dilate
 from human_edge_detection.structures import IGNORE, TARGET
 
 TOLERANCE = 0.0075
@@ -41,10 +40,10 @@ def boundary_f1(classes: Tensor, target: Tensor, tolerance: int) -> Tensor:
     valid = target != IGNORE
     # 1. Borders of both masks, and the pixels that are far enough from ignored ones.
     predicted, true = (_border(mask == TARGET, valid) for mask in (classes, target))
-    counted = ~_dilate(~valid, tolerance)
+    counted = ~dilate(~valid, tolerance)
     # 2. Precision: matched share of the predicted border; recall: matched share of the true border.
-    precision = _matched_share(predicted & counted, _dilate(true, tolerance))
-    recall = _matched_share(true & counted, _dilate(predicted, tolerance))
+    precision = _matched_share(predicted & counted, dilate(true, tolerance))
+    recall = _matched_share(true & counted, dilate(predicted, tolerance))
     # 3. A prediction without a border has the precision 0 / 0, taken as 1; its recall is 0, and so is its F1.
     precision = precision.nan_to_num(1.0)
     return 2 * precision * recall / (precision + recall).clamp(min=1e-12)
@@ -52,18 +51,7 @@ def boundary_f1(classes: Tensor, target: Tensor, tolerance: int) -> Tensor:
 
 def _border(mask: Tensor, valid: Tensor) -> Tensor:
     """Pixels of the mask ``(N, H, W)`` with a valid pixel outside of it among their 8 neighbours."""
-    return mask & valid & _dilate(~mask & valid, 1)
-
-
-def _dilate(mask: Tensor, radius: int) -> Tensor:
-    """Dilation of boolean ``(N, H, W)`` masks by a square of side ``2 * radius + 1``."""
-    # Separable: along columns, then along rows, as "or" of shifted copies; on a CPU 30 times as fast as max pooling.
-    for axis, margin in ((2, (radius, radius, 0, 0)), (1, (0, 0, radius, radius))):
-        padded, length = functional.pad(mask, margin), mask.shape[axis]
-        mask = torch.zeros_like(mask)
-        for shift in range(2 * radius + 1):
-            mask |= padded.narrow(axis, shift, length)
-    return mask
+    return mask & valid & dilate(~mask & valid, 1)
 
 
 def _matched_share(border: Tensor, near_other: Tensor) -> Tensor:

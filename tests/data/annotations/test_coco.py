@@ -35,7 +35,7 @@ def test_box_comes_from_the_mask_when_there_is_none_and_when_it_is_far_off(write
         first = read_annotations(*write_coco(edit)).images[0]
     assert first.persons[0].box == (4, 4, 14, 14)
     assert first.persons[1].box == (10, 8, 20, 18)
-    assert "1 annotations (first: 2) have a bbox that is empty or far from their mask" in caplog.text
+    assert "1 of 3 person annotations have a bbox that is empty or far from their mask" in caplog.text
 
 
 def test_box_is_clipped_to_the_image(write_coco):
@@ -49,7 +49,7 @@ def test_an_annotation_without_mask_and_box_is_left_out_and_counted(write_coco, 
     with caplog.at_level(logging.WARNING):
         people = read_annotations(*write_coco(lambda data: data["annotations"][0].update(segmentation=[], bbox=[])))
     assert [person.id for person in people.images[0].persons] == [2]
-    assert "1 of 3 person annotations have neither a mask nor a box and are left out (first: 1)" in caplog.text
+    assert "1 of 3 person annotations have neither a mask nor a box on their image and are left out" in caplog.text
 
 
 def test_boxes_without_any_mask_are_refused_in_one_line(write_coco, caplog):
@@ -169,7 +169,8 @@ def test_the_first_invisible_person_is_that_of_the_first_image(write_coco, caplo
 
     with caplog.at_level(logging.WARNING):
         read_annotations(*write_coco(edit))
-    assert "2 of 4 person annotations have neither a mask nor a box and are left out (first: 12)" in caplog.text
+    assert "2 of 4 person annotations have neither a mask nor a box on their image and are left out" in caplog.text
+    assert "(first: annotation 12 on 'b.png')" in caplog.text
 
 
 def test_missing_images_are_counted(write_coco):

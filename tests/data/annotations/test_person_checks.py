@@ -51,7 +51,7 @@ def test_a_person_with_neither_mask_nor_box_is_left_out_and_counted(coco, mask):
         without(coco["annotations"][0], "bbox", box)
         columns, findings = packed(coco)
         assert columns.annotation_ids.tolist() == [2, 3]
-        assert (findings.invisible, findings.first_invisible, findings.unmasked) == (1, 1, 0)
+        assert (findings.invisible, findings.first_invisible, findings.unmasked) == (1, "annotation 1 on 'a.png'", 0)
         coco["annotations"][0].update(segmentation=None, bbox=None)
 
 

@@ -49,11 +49,16 @@ def test_images_of_several_folders_are_named_from_the_one_above(tmp_path):
     assert [image["file_name"] for image in split.data["images"]] == ["a/x.png", "b/x.png"]
 
 
-def test_what_has_no_pixel_is_left_out_and_named(tmp_path, caplog):
+def test_what_has_no_pixel_is_ignored_where_it_touches_the_image_else_left_out_and_named(tmp_path, caplog):
     outside = shape("mask", rectangle(50, 50, 60, 60), where="a.txt, line 7")
-    split = dataset(tmp_path, shape("mask", rectangle(1, 1, 9, 9)), outside).persons({"person"})["train"]
-    assert len(split.data["annotations"]) == 1
-    assert "1 shapes of persons have no pixel of the image, and are left out (first: a.txt, line 7)" in caplog.text
+    thin = [shape(kind, rectangle(20.1, 1, 20.2, 9), where="a.txt, line 8") for kind in ("mask", "box")]
+    split = dataset(tmp_path, shape("mask", rectangle(1, 1, 9, 9)), outside, *thin).persons({"person"})["train"]
+    image = check_annotations(split).images[0]
+    assert len(image.persons) == 1
+    assert [region.box for region in image.crowds] == [(20, 1, 21, 9)] * 2
+    assert "1 of 4 person annotations have neither a mask nor a box on their image and are left out" in caplog.text
+    assert "(first: a.txt, line 7)" in caplog.text
+    assert "2 of 4 person annotations have a box and no mask" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -65,9 +70,10 @@ def test_what_has_no_pixel_is_left_out_and_named(tmp_path, caplog):
     ],
 )
 def test_what_is_malformed_is_refused_with_its_place(tmp_path, shapes, size, message):
+    split = dataset(tmp_path, *shapes, size=size).persons({"person"})["train"]
     with pytest.raises(DataError) as error:
-        dataset(tmp_path, *shapes, size=size).persons({"person"})
-    assert message in str(error.value)
+        check_annotations(split)
+    assert f"1 of 1 images cannot be used: 'a.png' ({message}" in str(error.value)
 
 
 @pytest.mark.parametrize(("top", "left"), [(-1, 0), (26, 0), (0, 37), (0, -1)])

@@ -30,6 +30,12 @@ def test_only_whole_pixels_get_the_end_that_lacks(options):
     assert with_end(content[:-60].ljust(len(content), b"\0")) == content[:-60].ljust(len(content), b"\0")
 
 
+def test_finding_out_prints_nothing(capfd):
+    for lost in (2, 30):
+        with_end(jpeg()[:-lost])
+    assert capfd.readouterr() == ("", "")
+
+
 def test_the_end_of_a_preview_is_not_that_of_the_image():
     content = jpeg()
     preview = b"\xff\xe1" + (len(content) + 2).to_bytes(2, "big") + content

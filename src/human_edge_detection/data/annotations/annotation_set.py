@@ -157,8 +157,8 @@ def without(people: AnnotationSet, bad: Sequence[BadImage]) -> AnnotationSet:
     return rest
 
 
-def only_these(people: AnnotationSet, names: Collection[str]) -> AnnotationSet:
-    """``people`` with the images of these file names only; logs how many these are.
+def only_these(people: AnnotationSet, names: Collection[str], *, others: str) -> AnnotationSet:
+    """``people`` with the images of these file names only; logs how many these are, and what the ``others`` are.
 
     Raises:
         DataError: None of them shows a person.
@@ -170,7 +170,8 @@ def only_these(people: AnnotationSet, names: Collection[str]) -> AnnotationSet:
             "no person; give the folder that holds the images"
         )
     if len(kept) < len(people.images):
-        logger.warning("%s: %d of %d images are taken", people.file, len(kept), len(people.images))
+        total = len(people.images)
+        logger.warning("%s: %d of %d images are taken; the others are %s", people.file, len(kept), total, others)
     return replace(people, images=kept)
 
 

@@ -63,6 +63,8 @@ _MAX_SIDE_PX = 65_535
 """Largest height and width of an image."""
 _MIN_INDEXED_BYTES = 2**20
 """Smallest annotation file that gets an index; reading a smaller one again is as quick."""
+_MAX_EXACT = 2.0**53
+"""Below this, no two integers are the same float."""
 _UNUSABLE_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters and line ends, which would break messages into lines, and surrogates, which are not text."""
 
@@ -165,7 +167,7 @@ def _usable(
             f"there: {advice.only_present}"
         )
     if only_present:
-        named, missing = only_these(named, {*named.images.file_names} - missing.keys()), {}
+        named, missing = only_these(named, {*named.images.file_names} - missing.keys(), others="missing"), {}
     kept = {*named.images.file_names}
     malformed = [BadImage(found.taken.get(name, name), problem) for name, problem in index.findings.malformed]
     bad = {name: problem for name, problem in malformed if name in kept}
@@ -225,22 +227,41 @@ def read_json(file: Path, content: bytes) -> dict[str, Any]:
         if not all(isinstance(entry, dict) for entry in data[key]):
             raise DataError(f"{file}: {key!r} holds entries that are not objects; give a COCO instances file")
     for image in data["images"]:
-        _say_integers(image, ("height", "width"))
+        _say_integers(image, ("id", "height", "width"))
+    for category in data["categories"]:
+        _say_integers(category, ("id",))
     for entry in data["annotations"]:
-        # What tools write that have nothing to say: no mask, and no crowd region.
-        if entry.get("segmentation", ()) is None:
-            entry["segmentation"] = []
-        if entry.get("iscrowd", 0) is None:
-            entry["iscrowd"] = 0
+        _say_plainly(entry)
     return data
+
+
+def _say_plainly(entry: dict[str, Any]) -> None:
+    """Turns what tools write in an annotation, and what means the same as COCO's own way, into that way."""
+    _say_integers(entry, ("id", "image_id", "category_id", "iscrowd"))
+    if entry.get("iscrowd", 0) is None:
+        entry["iscrowd"] = 0
+    segmentation = entry.get("segmentation", ())
+    if segmentation in (None, {}):
+        entry["segmentation"] = []
+    elif isinstance(segmentation, list):
+        if [] in segmentation:
+            entry["segmentation"] = [polygon for polygon in segmentation if polygon != []]
+    elif isinstance(segmentation, dict):
+        for key, values in segmentation.items():  # size and run lengths
+            if isinstance(values, list) and float in {*map(type, values)}:
+                segmentation[key] = [_whole(value) for value in values]
 
 
 def _say_integers(entry: dict[str, Any], keys: tuple[str, ...]) -> None:
     """Turns whole floats into integers, as tools write that keep tables of numbers."""
     for key in keys:
-        value = entry.get(key)
-        if type(value) is float and value.is_integer():
-            entry[key] = int(value)
+        if type(value := entry.get(key)) is float:
+            entry[key] = _whole(value)
+
+
+def _whole(value: object) -> object:
+    """The integer that a float stands for, if it is one and no other rounds to the same float; else ``value``."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _MAX_EXACT else value
 
 
 def read_object(file: Path, content: bytes, wanted: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ class Findings(NamedTuple):
         moved: Number of those whose ``bbox`` is empty or far from their mask.
         first_moved: Annotation id of the first of these; 0 without one.
         invisible: Number of those with neither a mask nor a box that has an area, which are left out.
-        first_invisible: Annotation id of the first of these; 0 without one.
+        first_invisible: Annotation and image of the first of these, in words; empty without one.
         boxless: Number of those in ``moved`` whose ``bbox`` is empty.
         unmasked: Number of those with a box and no mask, which become ignored regions.
         first_unmasked: Annotation and image of the first of these, in words; empty without one.
@@ -31,7 +31,7 @@ class Findings(NamedTuple):
     moved: int
     first_moved: int
     invisible: int
-    first_invisible: int
+    first_invisible: str
     boxless: int
     unmasked: int
     first_unmasked: str
@@ -40,14 +40,17 @@ class Findings(NamedTuple):
         """Logs a warning for each kind of annotation in ``file`` that is not taken as it is."""
         if self.moved:
             logger.warning(
-                "%d annotations (first: %d) have a bbox that is empty or far from their mask; the mask's box is used. "
-                "bbox is x, y, width, height",
+                "%s: %d of %d person annotations have a bbox that is empty or far from their mask; the mask's box is "
+                "used; bbox is x, y, width, height (first: %d)",
+                file,
                 self.moved,
+                self.persons,
                 self.first_moved,
             )
         if self.invisible:
             logger.warning(
-                "%s: %d of %d person annotations have neither a mask nor a box and are left out (first: %d)",
+                "%s: %d of %d person annotations have neither a mask nor a box on their image and are left out "
+                "(first: %s)",
                 file,
                 self.invisible,
                 self.persons,

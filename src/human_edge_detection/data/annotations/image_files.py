@@ -80,11 +80,11 @@ def with_files(people: AnnotationSet, packed: AnnotationColumns) -> tuple[Annota
     names = people.images.file_names
     found = find_files(names, people.images_dir)
     for number, name in enumerate(names):
-        if _leads_out(name):
-            near = found.taken.get(name)
+        if _leads_out(name) and name not in found.taken:
+            near = found.missing.get(name)
             raise DataError(
                 f"{people.file}: image {people.images.ids[number]}: file_name {shorten(name)} leads out of the images "
-                f"folder; use a relative path{(near and f', such as {shorten(near)}') or ''}"
+                f"folder; use a relative path{near and f', near is {near}'}"
             )
     if not found.taken:
         return people, found

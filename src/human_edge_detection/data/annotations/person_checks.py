@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ from human_edge_detection.data.annotations.polygons_and_rle import (
 from human_edge_detection.data.annotations.rle_to_polygons import trace
 from human_edge_detection.errors import DataError
 
-_MIN_BOX_IOU: Final = 0.25
+MIN_BOX_IOU: Final = 0.25
 """Least IoU of an annotation's ``bbox`` and the bounding box of its mask; below it, the ``bbox`` is not used."""
 _MAX_BOX_PX: Final = 1e6
 """Numbers of a ``bbox`` are below this, pixels."""
@@ -47,6 +47,10 @@ _NO_BOX: Final = [float("nan")] * 4
 
 class Place(str):
     """Where an annotation stands, in files that are not COCO: its ``where``, which messages name."""
+
+
+class Malformed(str):
+    """A ``segmentation`` that could not be made, in files that are not COCO: what is wrong, and where it stands."""
 
 
 class _Candidates(NamedTuple):
@@ -71,7 +75,7 @@ class _Checked(NamedTuple):
         run_lengths: COCO's compressed RLE string; empty for polygons. Without a mask it is that of the box.
         is_crowd: Whether it is a region that is ignored: of a crowd, or of a person without a mask.
         has_mask: Whether the mask has an area above 0.
-        has_box: Whether the file's box has one, or there is none in it.
+        has_box: Whether the file's box has one, or there is none in it and the mask's has.
         agrees: Whether the file's box agrees with the mask.
     """
 
@@ -231,12 +235,12 @@ def _add_polygons(polygons: object, coordinates: array[float], lengths: array[in
 def _add_box(box: Any, boxes: array[float]) -> None:
     """Appends the four numbers of a box, NaN when it has no such numbers."""
     try:
-        boxes.fromlist(box if _is_box(box) else _NO_BOX)
+        boxes.fromlist(box if is_box(box) else _NO_BOX)
     except OverflowError:
         boxes.fromlist(_NO_BOX)
 
 
-def _is_box(box: object) -> bool:
+def is_box(box: object) -> TypeGuard[list[float]]:
     """Whether this is a list of four ints or floats, of any value."""
     return isinstance(box, list) and len(box) == 4 and {*map(type, box)} <= {int, float}
 
@@ -273,7 +277,7 @@ def _prove(outlines: PolygonColumns, boxes: NDArray[np.float64]) -> NDArray[np.b
             outlines.counts[own],
             outlines.sizes[own],
         )
-        proven[own] = prove_boxes(part, boxes[own], min_iou=_MIN_BOX_IOU)
+        proven[own] = prove_boxes(part, boxes[own], min_iou=MIN_BOX_IOU)
     return proven
 
 
@@ -303,8 +307,9 @@ def _check_all(
             checked = _check_annotation(candidates.entries[number], image["height"], image["width"])
         except DataError as error:
             columns.well_formed[number] = False
-            annotation = f"annotation {candidates.ids[number]} of image {image['id']}"
-            problems.setdefault(owner, f"{annotation}: {error}")
+            is_placed = isinstance(candidates.entries[number].get("segmentation"), Malformed)
+            annotation = "" if is_placed else f"annotation {candidates.ids[number]} of image {image['id']}: "
+            problems.setdefault(owner, f"{annotation}{error}")
             continue
         columns.boxes[number] = checked.box
         columns.runs[number] = len(columns.run_lengths), len(columns.run_lengths) + len(checked.run_lengths)
@@ -326,19 +331,32 @@ def _check_annotation(entry: Mapping[str, Any], height: int, width: int) -> _Che
     if crowd not in (0, 1):
         raise DataError(f"iscrowd is {shorten(crowd)}, expected 0 or 1")
     given = entry.get("segmentation")
+    if isinstance(given, Malformed):
+        raise DataError(given)
     segmentation = check_segmentation([] if given is None else given, height, width)
     if crowd and segmentation and isinstance(segmentation, list):
         raise DataError("a crowd (iscrowd 1) has polygons, expected run lengths (RLE); write RLE, or iscrowd 0")
     area, mask_box = mask_area_and_box(segmentation, height, width)
     given = entry.get("bbox")
     box = mask_box if given in (None, []) else _clipped_box(given, height, width)
-    has_box = not _is_empty(box)
     if not area:  # a person with a box is there, but nobody knows which pixels of the box are the person's
+        if _is_empty(box) and isinstance(segmentation, list) and segmentation:
+            box = _around(segmentation, height, width)
+        has_box = not _is_empty(box)
         region = _run_lengths([box_polygon(whole_pixels(box))], height, width) if has_box else b""
         return _Checked(box, region, is_crowd=True, has_mask=False, has_box=has_box, agrees=True)
     run_lengths = b"" if isinstance(segmentation, list) else _run_lengths(segmentation, height, width)
-    agrees = box_iou(box, mask_box) >= _MIN_BOX_IOU
-    return _Checked(box if agrees else mask_box, run_lengths, bool(crowd), True, has_box, agrees)
+    agrees = box_iou(box, mask_box) >= MIN_BOX_IOU
+    return _Checked(box if agrees else mask_box, run_lengths, bool(crowd), True, not _is_empty(box), agrees)
+
+
+def _around(polygons: list[list[float]], height: int, width: int) -> Box:
+    """The pixels that polygons reach, though they cover none of them: they are thinner than one, or off the image."""
+    x, y = [v for polygon in polygons for v in polygon[::2]], [v for polygon in polygons for v in polygon[1::2]]
+    left, top, right, bottom = whole_pixels((min(x), min(y), max(x), max(y)))
+    corners = np.array([[left, top, max(right, left + 1), max(bottom, top + 1)]], np.float64)
+    x1, y1, x2, y2 = np.clip(corners, 0, [width, height, width, height])[0].tolist()
+    return x1, y1, x2, y2
 
 
 def _run_lengths(segmentation: Segmentation, height: int, width: int) -> bytes:
@@ -351,7 +369,7 @@ def _clipped_box(box: object, height: int, width: int) -> Box:
     """A COCO ``bbox`` x, y, width, height as x1, y1, x2, y2 clipped to the image; refuses anything else."""
     if not isinstance(box, list) or len(box) != 4:
         raise DataError(f"bbox is {shorten(box)}, expected [x, y, width, height]")
-    if not _is_box(box) or not all(-_MAX_BOX_PX < value < _MAX_BOX_PX for value in box):
+    if not is_box(box) or not all(-_MAX_BOX_PX < value < _MAX_BOX_PX for value in box):
         raise DataError(f"bbox is {shorten(box)}, expected four finite numbers of pixels")
     x1, y1, x2, y2 = _clipped_boxes(np.array([box], np.float64), np.array([[height, width]], np.int32))[0].tolist()
     return x1, y1, x2, y2
@@ -458,7 +476,7 @@ def _findings(
         moved=len(moved),
         first_moved=int(candidates.ids[moved[0]]) if len(moved) else 0,
         invisible=len(invisible),
-        first_invisible=int(candidates.ids[invisible[0]]) if len(invisible) else 0,
+        first_invisible=_place(invisible[0], names, candidates) if len(invisible) else "",
         boxless=int((~columns.has_box[moved]).sum()),
         unmasked=len(unmasked),
         first_unmasked=_place(unmasked[0], names, candidates) if len(unmasked) else "",

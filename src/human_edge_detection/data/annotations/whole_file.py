@@ -86,7 +86,7 @@ def _gather(
     _, _, counts = polygons_of(packed)
     is_person = np.arange(len(owners)) < packed.first_crowds[owners]
     kept = np.flatnonzero(is_person & (counts > 0))
-    ids, around = packed.annotation_ids[kept], _boxes_around(packed)[kept]
+    ids, around = packed.annotation_ids[kept], boxes_around(packed)[kept]
     # Outlines that no pixel is left of say most about a wrong unit.
     lost = dict(_without_pixels(persons, {*packed.annotation_ids[is_person].tolist()}))
     sizes = {image["id"]: (image["height"], image["width"]) for image in images} if lost else {}
@@ -103,7 +103,7 @@ def _gather(
     )
 
 
-def _boxes_around(packed: AnnotationColumns) -> _Corners:
+def boxes_around(packed: AnnotationColumns) -> _Corners:
     """``(m, 4)`` corners of the boxes around the polygons of each annotation; 0 for one without."""
     flat, _, counts = polygons_of(packed)
     around = np.zeros((len(counts), 4))
@@ -156,7 +156,7 @@ def _categories(data: Mapping[str, Any]) -> Iterator[Finding]:
         f"{sum(unlisted.values())} of {len(data['annotations'])} annotations have a category_id that no category has: "
         f"{ids}; 'categories' lists {names}"
     )
-    flag = "id " + str(next(iter(unlisted)))
+    flag = ",".join(f"id {number}" for number, _ in Counter(unlisted).most_common(_MAX_NAMED))
     yield Finding(
         "categories",
         text,
@@ -304,7 +304,14 @@ def _outlines(persons: _Persons) -> Iterator[Finding]:
             f"{_OUTSIDE_SHARE:.0%} of their area (of all: {outside.mean():.0%})"
         )
         certain = count > total / 2
-        yield Finding("outlines", text, certain, "give the images that they were drawn on, or scale the outlines")
+        mend = "give the images that they were drawn on, or scale the outlines"
+        turned = np.divide(
+            areas - _areas(_clipped(around, sizes[:, ::-1])), areas, out=np.zeros(total), where=areas > 0
+        )
+        if int((turned > _OUTSIDE_SHARE).sum()) < _MIN_SHARE * count:
+            text += "; they lie within it when its width and height are exchanged"
+            mend = "exchange them, or where EXIF turns the images, say what they were drawn on: hed prepare-data --exif"
+        yield Finding("outlines", text, certain, mend)
 
 
 def _repeated(packed: AnnotationColumns) -> Iterator[Finding]:

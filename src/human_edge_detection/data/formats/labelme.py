@@ -28,6 +28,7 @@ from human_edge_detection.data.formats.shapes import (
     ellipse,
     placed_mask,
     rectangle,
+    unusable,
 )
 from human_edge_detection.data.formats.splits import split_called
 from human_edge_detection.data.images.read import decode_grey, image_size
@@ -59,10 +60,13 @@ def _read(root: Path) -> ShapeDataset:
     others: list[Path] = []
     files: dict[Path, Path] = {}
     for file in files_below(root, {".json"}):
-        data = read_object(file, read_bytes(file, _MAX_BYTES), "a file as LabelMe writes it")
-        if {"shapes", "imagePath"} & data.keys():
+        try:
+            data = read_object(file, read_bytes(file, _MAX_BYTES), "a file as LabelMe writes it")
+            image = _image(file, data) if {"shapes", "imagePath"} & data.keys() else None
+        except DataError as error:
+            image = unusable(next(filter(is_file, _beside(file)), file), error)
+        if image is not None:
             split = split_called(file.relative_to(root).parts[0]) or "train"
-            image = _image(file, data)
             if files.setdefault(image.file, file) != file:
                 raise DataError(f"{file}: is about {image.file}, as {files[image.file]} is; delete one of them")
             splits.setdefault(split, []).append(image)
@@ -82,7 +86,7 @@ def _image(file: Path, data: Mapping[str, Any]) -> ImageShapes:
         raise DataError(f"{file}: 'shapes' is {shorten(shapes)}, expected a list of objects")
     image = _image_file(file, data.get("imagePath"))
     if data.get("imageHeight") is None:  # which early versions did not write
-        height, width = image_size(image)
+        height, width = image_size(image) if is_file(image) else (1, 1)
     else:
         height, width = integer(data, "imageHeight", str(file)), integer(data, "imageWidth", str(file))
     read = [_shape(shape, f"{file}, shape {number}") for number, shape in enumerate(shapes)]
@@ -90,15 +94,15 @@ def _image(file: Path, data: Mapping[str, Any]) -> ImageShapes:
 
 
 def _image_file(file: Path, given: object) -> Path:
-    """The image that a JSON file is about: at the path in it, or beside it under that name or the name of the file."""
+    """The image that a JSON file is about: at the path in it, or beside it under that name or the name of the file.
+
+    One that is nowhere is missed beside the file.
+    """
     if not isinstance(given, str) or not given:
         raise DataError(f"{file}: 'imagePath' is {shorten(given)}, expected the path of an image")
     path = PureWindowsPath(given)  # which takes both kinds of slashes
     places = [file.parent / path.as_posix(), file.parent / path.name, *_beside(file)]
-    found = next(filter(is_file, places), None)
-    if found is None:
-        raise DataError(f"{file}: the image {shorten(given)} is not there; put it beside this file")
-    return found
+    return next(filter(is_file, places), places[1])
 
 
 def _beside(file: Path) -> Iterator[Path]:

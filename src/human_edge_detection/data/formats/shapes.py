@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from human_edge_detection.data.annotations.coco import CocoSplit, check_image_size
-from human_edge_detection.data.annotations.person_checks import Place
+from human_edge_detection.data.annotations.person_checks import Malformed, Place
 from human_edge_detection.data.annotations.polygons_and_rle import (
     Segmentation,
     box_iou,
@@ -57,12 +57,26 @@ class Shape(NamedTuple):
 
 
 class ImageShapes(NamedTuple):
-    """The shapes of one image file; height and width in pixels."""
+    """The shapes of one image file.
+
+    Attributes:
+        file: The image; it may be missing.
+        height: In pixels.
+        width: In pixels.
+        shapes: In the order of its annotation file.
+        problem: Why the image cannot be used, with file and line; its other fields mean nothing then.
+    """
 
     file: Path
     height: int
     width: int
     shapes: Sequence[Shape]
+    problem: str | None = None
+
+
+def unusable(file: Path, error: DataError) -> ImageShapes:
+    """An image that cannot be used, or whose annotations cannot."""
+    return ImageShapes(file, 1, 1, (), str(error))
 
 
 @dataclass
@@ -70,16 +84,17 @@ class _Notes:
     """Where shapes were found that are no mask of a person."""
 
     without_area: list[str] = field(default_factory=list)
-    empty: list[str] = field(default_factory=list)
 
     def warn(self, source: Path) -> None:
-        """One line for each kind, with the number and the first."""
-        for places, what in (
-            (self.without_area, "are points, lines or something else without an area, and are left out"),
-            (self.empty, "have no pixel of the image, and are left out"),
-        ):
-            if places:
-                logger.warning("%s: %d shapes of persons %s (first: %s)", source, len(places), what, places[0])
+        """One line with the number and the first."""
+        if self.without_area:
+            logger.warning(
+                "%s: %d shapes of persons are points, lines or something else without an area, and are left out "
+                "(first: %s)",
+                source,
+                len(self.without_area),
+                self.without_area[0],
+            )
 
 
 @dataclass(frozen=True)
@@ -101,15 +116,20 @@ class ShapeDataset:
 
     @property
     def categories(self) -> dict[str, int]:
-        """Number of shapes by name of the category."""
-        return dict(Counter(s.category for images in self.splits.values() for image in images for s in image.shapes))
-
-    def persons(self, categories: Collection[str]) -> dict[str, CocoSplit]:
-        """The splits as COCO. A person with a box and no mask has just that there.
+        """Number of shapes by name of the category.
 
         Raises:
-            DataError: A shape is malformed.
+            DataError: There are none, as images cannot be used.
         """
+        images = [image for found in self.splits.values() for image in found]
+        counts = dict(Counter(shape.category for image in images for shape in image.shapes))
+        problem = next((image.problem for image in images if image.problem is not None), None)
+        if problem is not None and not counts:
+            raise DataError(problem)
+        return counts
+
+    def persons(self, categories: Collection[str]) -> dict[str, CocoSplit]:
+        """The splits as COCO. A person with a box and no mask has just that there; what is malformed says so there."""
         chosen, notes = frozenset(categories), _Notes()
         splits = {split: _coco_split(self.source, images, chosen, notes) for split, images in self.splits.items()}
         notes.warn(self.source)
@@ -121,13 +141,26 @@ def _coco_split(source: Path, images: Iterable[ImageShapes], chosen: frozenset[s
     images_dir = Path(os.path.commonpath([image.file.parent for image in images])) if images else source
     entries: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for image_id, image in enumerate(images, 1):
+    for image_id, given in enumerate(images, 1):
+        image, persons = _with_persons(given, chosen, notes)
         name = image.file.relative_to(images_dir).as_posix()
         entries.append({"id": image_id, "file_name": name, "height": image.height, "width": image.width})
-        for person in _persons(image, chosen, notes):
+        for person in persons:
             annotations.append({"id": len(annotations) + 1, "image_id": image_id, "category_id": 1, **person})
     data = {"images": entries, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
     return CocoSplit(source, images_dir, data)
+
+
+def _with_persons(
+    image: ImageShapes, chosen: frozenset[str], notes: _Notes
+) -> tuple[ImageShapes, list[dict[str, Any]]]:
+    """The image and its persons. What is malformed is left to the checks of the annotations, as in COCO files."""
+    if image.problem is None:
+        try:
+            return image, _persons(image, chosen, notes)
+        except DataError as error:
+            image = unusable(image.file, error)
+    return image, [{"segmentation": Malformed(image.problem)}]
 
 
 def _persons(image: ImageShapes, chosen: frozenset[str], notes: _Notes) -> list[dict[str, Any]]:
@@ -150,10 +183,8 @@ def _persons(image: ImageShapes, chosen: frozenset[str], notes: _Notes) -> list[
         boxes = [_outline(shape, image) for shape in shapes if shape.kind == "box"]
         whole = _join([*masks, *_parts(boxes, masks, image)] if masks else boxes, image)
         area, (x1, y1, x2, y2) = mask_area_and_box(whole, image.height, image.width)
-        if not area:
-            notes.empty.append(shapes[0].where)
-            continue
-        drawn = {"segmentation": whole} if masks else {"bbox": [x1, y1, x2 - x1, y2 - y1]}
+        # Of an outline without a pixel the checks of the annotations say what becomes, as in COCO files.
+        drawn = {"segmentation": whole} if masks or not area else {"bbox": [x1, y1, x2 - x1, y2 - y1]}
         persons.append({**drawn, "where": Place(shapes[0].where)})
     return persons
 

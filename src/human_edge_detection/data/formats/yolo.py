@@ -17,7 +17,7 @@ import yaml
 from human_edge_detection.data.annotations.polygons_and_rle import Segmentation, shorten
 from human_edge_detection.data.formats.folder import IMAGE_SUFFIXES, files_below, read_text
 from human_edge_detection.data.formats.format import Format
-from human_edge_detection.data.formats.shapes import ImageShapes, Shape, ShapeDataset, rectangle
+from human_edge_detection.data.formats.shapes import ImageShapes, Shape, ShapeDataset, rectangle, unusable
 from human_edge_detection.data.images.read import image_size
 from human_edge_detection.errors import DataError
 from human_edge_detection.files.plain_yaml import line_of, parse_value, problem_of
@@ -63,11 +63,19 @@ def _read(root: Path) -> ShapeDataset:
     labels = {image: _label_file(image) for found in images.values() for image in found}
     _check_labels(file, labels)
     splits = {
-        split: [ImageShapes(image, *image_size(image), _shapes(labels[image], file, names)) for image in found]
+        split: [_image(image, labels[image], file, names) for image in found]
         for split, found in images.items()
         if found
     }
     return ShapeDataset(file, splits)
+
+
+def _image(image: Path, label: Path, file: Path, names: Mapping[int, str]) -> ImageShapes:
+    try:
+        shapes = _shapes(label, file, names)
+        return ImageShapes(image, *image_size(image), shapes)
+    except DataError as error:
+        return unusable(image, error)
 
 
 def _fields(file: Path) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """JPEG files without their end marker: the pixels of some are whole, as when a camera or a download lost two bytes."""
 
-import cv2
+from io import BytesIO
+
 import numpy as np
+from PIL import Image
 
 from human_edge_detection.data.images.header import read_header
 from human_edge_detection.errors import DataError
@@ -32,7 +34,14 @@ def with_end(content: bytes) -> bytes:
         read_header(content + _END)
     except DataError:
         return content
-    first, *others = [cv2.imdecode(np.frombuffer(content + tail + _END, np.uint8), cv2.IMREAD_COLOR) for tail in _TAILS]
-    if first is None or any(image is None or not np.array_equal(first, image) for image in others):
-        return content
-    return content + _END
+    first, *others = [_pixels(content + tail + _END) for tail in _TAILS]
+    return content + _END if first is not None and all(pixels == first for pixels in others) else content
+
+
+def _pixels(content: bytes) -> bytes | None:
+    """The decoded pixels; None where there are none. By Pillow, as OpenCV writes to the terminal at each try."""
+    try:
+        with Image.open(BytesIO(content), formats=("JPEG",)) as image:
+            return image.tobytes()
+    except (OSError, SyntaxError, Image.DecompressionBombError):
+        return None

@@ -15,6 +15,7 @@ from human_edge_detection.data.annotations.dataset_findings import Finding
 from human_edge_detection.data.annotations.equal_outlines import outline_hashes, owners_of
 from human_edge_detection.data.annotations.polygons_and_rle import shorten
 from human_edge_detection.data.annotations.scan import Scan
+from human_edge_detection.data.annotations.whole_file import boxes_around
 from human_edge_detection.data.images.bit_depth import BITS
 from human_edge_detection.files.read import is_file
 
@@ -22,6 +23,8 @@ REPORT_FILE: Final = "prepare_report.json"
 """Beside the annotations of a prepared data set: there the question how images were annotated was answered."""
 _MAX_FEW_BITS: Final = 14
 """With so many bits or fewer, an image is at least four times too dark."""
+_SLACK: Final = 1.02
+"""Outlines that end this factor beyond the image are imprecise."""
 _DROP: Final = "hed prepare-data --duplicates drop"
 
 
@@ -117,10 +120,21 @@ def _exif(people: AnnotationSet, scan: Scan) -> Iterator[Finding]:
     if kinds.stored:
         text = (
             f"{len(kinds.stored)} of {len(kinds.stored) + len(kinds.shown)} images that EXIF turns by 90 degrees have "
-            f"the size of their stored pixels in the annotations (first: {shorten(kinds.stored[0])}): they were "
-            "annotated as stored"
+            f"the size of their stored pixels in the annotations (first: {shorten(kinds.stored[0])})"
         )
-        yield Finding("exif", text, True, "turn their annotations: hed prepare-data --exif stored")
+        beyond_stored, beyond_shown = _outlines_beyond(people, kinds.stored)
+        if beyond_shown and not beyond_stored:
+            text += f": they were annotated as stored ({beyond_shown} outlines reach beyond the images as shown)"
+            mend = "turn their annotations: hed prepare-data --exif stored"
+        elif beyond_stored and not beyond_shown:
+            text += f", but were annotated as shown ({beyond_stored} outlines reach beyond the images as stored)"
+            mend = "exchange width and height: hed prepare-data --exif shown"
+        else:
+            mend = (
+                "look at one; if it was annotated as stored: hed prepare-data --exif stored; if it was annotated as "
+                "shown and only its size is that of the stored pixels: --exif shown"
+            )
+        yield Finding("exif", text, True, mend)
     elif kinds.unclear and not kinds.shown and not is_file(people.file.parent.parent / REPORT_FILE):
         counts = Counter(scan.facts[name].orientation for name in kinds.unclear)
         listed = ", ".join(f"{number}: {count}" for number, count in sorted(counts.items()))
@@ -129,7 +143,23 @@ def _exif(people: AnnotationSet, scan: Scan) -> Iterator[Finding]:
             f"(orientation {listed}; first: {shorten(kinds.unclear[0])}); annotations are taken as drawn on the turned "
             "image"
         )
-        yield Finding("exif", text, False, "if the tool ignored EXIF: hed prepare-data --exif stored")
+        yield Finding(
+            "exif", text, False, "if the tool ignored EXIF: hed prepare-data --exif stored; if not: --exif shown"
+        )
+
+
+def _outlines_beyond(people: AnnotationSet, names: list[str]) -> tuple[int, int]:
+    """How many outlines reach beyond these images as they are stored, and as they are shown, turned by 90 degrees.
+
+    The annotated size of the images is that of their stored pixels.
+    """
+    columns, owners = people.images.columns, owners_of(people.images.columns)
+    is_meant = np.zeros(len(columns.image_ids), bool)
+    is_meant[people.images.positions[np.isin(people.images.file_names, names)]] = True
+    kept = is_meant[owners]
+    ends, limits = boxes_around(columns)[kept, 2:], columns.sizes[owners[kept]] * _SLACK
+    beyond_stored, beyond_shown = (ends > limits[:, ::-1]).any(axis=1), (ends > limits).any(axis=1)
+    return int((beyond_stored & ~beyond_shown).sum()), int((beyond_shown & ~beyond_stored).sum())
 
 
 def _ends(people: AnnotationSet, scan: Scan) -> Iterator[Finding]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 from human_edge_detection.data.annotations.annotation_set import (
@@ -25,9 +27,12 @@ from human_edge_detection.data.judgement.mend import (
     boxes_from_masks,
     crowds_as_persons,
     outlines_in_pixels,
+    sized_as_shown,
     turned,
     without_annotations,
 )
+
+logger = logging.getLogger(__name__)
 
 _MEASURED = ("val", "test")
 """Splits that nothing is trained on: images that they share with ``train`` are left out of that."""
@@ -39,7 +44,8 @@ class Mending:
 
     Attributes:
         boxes: Take boxes as given, or those around the masks.
-        exif: Annotations were drawn on images as they are shown, or as they are stored, without their EXIF turn.
+        exif: Annotations were drawn on images as they are shown, whatever size they say, or as they are stored, without
+            their EXIF turn; auto: as shown, and a size that contradicts it is refused.
         outlines: Unit of the polygons.
         duplicates: Keep what is given twice, or leave the copies out: persons and images of a split, and images of
             ``train`` that another split has as well.
@@ -48,7 +54,7 @@ class Mending:
     """
 
     boxes: Literal["given", "from_masks"] = "given"
-    exif: Literal["shown", "stored"] = "shown"
+    exif: Literal["auto", "shown", "stored"] = "auto"
     outlines: Unit = "pixels"
     duplicates: Literal["keep", "drop"] = "keep"
     on_bad_sample: Literal["error", "skip"] = "error"
@@ -80,7 +86,9 @@ def judge_all(
     Raises:
         DataError: Input is missing or malformed, or certainly wrong as a whole.
     """
-    judged = {name: _judge(split, mending, crowds_are_persons) for name, split in splits.items()}
+    mended = {name: _mended(split, mending, crowds_are_persons) for name, split in splits.items()}
+    _warn_of_no_effect([changed for _, changed in mended.values()])
+    judged = {name: _judge(split, mending) for name, (split, _) in mended.items()}
     if "train" not in judged:
         return judged
     for name in [name for name in _MEASURED if name in judged]:
@@ -95,8 +103,7 @@ def judge_all(
     return judged
 
 
-def _judge(split: CocoSplit, mending: Mending, crowds_are_persons: bool) -> JudgedSplit:
-    split = _mended(split, mending, crowds_are_persons)
+def _judge(split: CocoSplit, mending: Mending) -> JudgedSplit:
     skip = mending.on_bad_sample == "skip"
     people = check_annotations(split, skip_bad=skip, only_present=mending.only_present)
     dropped: dict[str, int] = {}
@@ -110,7 +117,7 @@ def _judge(split: CocoSplit, mending: Mending, crowds_are_persons: bool) -> Judg
     if mending.duplicates == "drop":
         judged = _without_images(judged, equal_images(people, scan.digests).keys(), "images")
     findings = judge_images(judged.people, scan)
-    if mending.exif == "stored":  # which is the answer to what is not clear
+    if mending.exif != "auto":  # which is the answer to what is not clear
         findings = tuple(finding for finding in findings if finding.certain or finding.kind != "exif")
     settle(split.source, findings)
     if scan.bad and not skip:
@@ -120,17 +127,38 @@ def _judge(split: CocoSplit, mending: Mending, crowds_are_persons: bool) -> Judg
     return _with(replace(judged, people=without(judged.people, bad)), findings)
 
 
-def _mended(split: CocoSplit, mending: Mending, crowds_are_persons: bool) -> CocoSplit:
-    split = outlines_in_pixels(split, mending.outlines)
+def _mended(split: CocoSplit, mending: Mending, crowds_are_persons: bool) -> tuple[CocoSplit, dict[str, bool]]:
+    """The split after all that is asked for, and for each of these whether it changed anything."""
+    steps: dict[str, Callable[[CocoSplit], CocoSplit]] = {}
+    if mending.outlines != "pixels":
+        steps[f"--outlines {mending.outlines}"] = partial(outlines_in_pixels, unit=mending.outlines)
     if mending.boxes == "from_masks":
-        split = boxes_from_masks(split)
+        steps["--boxes from_masks"] = boxes_from_masks
     if crowds_are_persons:
-        split = crowds_as_persons(split)
-    return turned(split, _orientations(split)) if mending.exif == "stored" else split
+        steps["--crowds person"] = crowds_as_persons
+    if mending.exif == "stored":
+        steps["--exif stored"] = lambda split: turned(split, _orientations(split))
+    changed = {}
+    for flag, step in steps.items():
+        before, split = split, step(split)
+        changed[flag] = any(
+            new is not old
+            for key in ("annotations", "images")
+            for new, old in zip(split.data[key], before.data[key], strict=True)
+        )
+    # To say that annotations are as shown is an answer that may change nothing.
+    return (sized_as_shown(split, _orientations(split)) if mending.exif == "shown" else split), changed
+
+
+def _warn_of_no_effect(changed: Sequence[Mapping[str, bool]]) -> None:
+    """Says which flags change nothing in any split: they were meant for other data."""
+    for flag in changed[0] if changed else ():
+        if not any(split[flag] for split in changed):
+            logger.warning("%s changes nothing: there is nothing of that kind in the data", flag)
 
 
 def _orientations(split: CocoSplit) -> dict[int, int]:
-    """EXIF orientation by image id, of images whose annotations have to be turned."""
+    """EXIF orientation by image id, of images whose annotations say the size of their stored pixels."""
     images = [image for image in split.data["images"] if isinstance(image.get("file_name"), str)]
     found = find_files([image["file_name"] for image in images], split.images_dir)
     orientations: dict[int, int] = {}
@@ -150,7 +178,8 @@ def _without_images(judged: JudgedSplit, names: Iterable[str], kind: str) -> Jud
         return judged
     kept = {*judged.people.images.file_names} - left_out
     dropped = {**judged.dropped, kind: len(left_out)}
-    return replace(judged, people=only_these(judged.people, kept), dropped=dropped)
+    others = "copies of these" if kind == "images" else f"{kind}, too"
+    return replace(judged, people=only_these(judged.people, kept, others=others), dropped=dropped)
 
 
 def _with(judged: JudgedSplit, findings: tuple[Finding, ...]) -> JudgedSplit:

@@ -20,7 +20,9 @@ def head_targets(batch: Batch) -> dict[str, HeadTarget]:
 
 def _target(head: Head, batch: Batch) -> HeadTarget:
     labels = LABELS[head.labels](batch).long()
-    return HeadTarget(labels, partial(border_band, labels), _applicable(head, batch))
+    # Where a target ends at the background, its head is asked nothing on one side; it is a border for it all the same.
+    classes = batch.roi_masks if head.labels == "target" else labels
+    return HeadTarget(labels, partial(border_band, classes), _applicable(head, batch))
 
 
 def _applicable(head: Head, batch: Batch) -> Tensor | None:
