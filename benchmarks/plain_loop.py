@@ -107,6 +107,7 @@ def plain_step(
         clip: Largest norm of the gradient.
     """
     optimizer.zero_grad()
+    batch = batch.to(torch.device("cpu"))
     with plain_operators():
         output = student(batch.images, batch.rois)
     prediction = loss(output, batch)
@@ -114,7 +115,7 @@ def plain_step(
         with torch.no_grad(), plain_operators():
             taught = teacher(batch.images, batch.rois)
         prediction = distillation(output, taught, head_targets(batch), prediction)
-    prediction.total.backward()
+    prediction.total.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(student.parameters(), clip)
     optimizer.step()
     return {name: term.item() for name, term in prediction.values.items()}

@@ -15,8 +15,6 @@ from human_edge_detection.errors import DataError
 from human_edge_detection.signals import obey_only_parent
 from human_edge_detection.structures import Batch
 
-MIN_VALIDATION_BATCH = 4
-"""Without gradients more images fit in memory than the training batch of a small machine."""
 _ORDER_STREAM = 0x0DE5
 Key = tuple[int, int]
 """Epoch and index of a sample."""
@@ -28,8 +26,25 @@ class BatchLoader:
     Iterating raises :class:`~human_edge_detection.errors.DataError` as the dataset did, also out of a worker.
     """
 
-    def __init__(self, dataset: PersonDataset, batches: Iterable[list[Key]], *, num_workers: int) -> None:
-        """``num_workers`` processes make the batches; 0 makes them in this one."""
+    def __init__(
+        self,
+        dataset: PersonDataset,
+        batches: Iterable[list[Key]],
+        *,
+        num_workers: int,
+        pin: bool = False,
+        keep_workers: bool = False,
+    ) -> None:
+        """A loader of ``batches`` of ``dataset``.
+
+        Args:
+            dataset: The samples.
+            batches: Their keys.
+            num_workers: Processes that make the batches; 0 makes them in this one.
+            pin: Hand them over in page-locked memory, for a GPU; it makes a CUDA context.
+            keep_workers: The processes stay for the next time, until this loader goes: they take seconds to start
+                where a system does not fork.
+        """
         self.dataset = dataset
         self._loader: DataLoader[Batch | DataError] = DataLoader(
             _CollatingDataset(dataset),
@@ -37,7 +52,8 @@ class BatchLoader:
             num_workers=num_workers,
             collate_fn=_as_is,
             worker_init_fn=_start_worker,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=pin,
+            persistent_workers=keep_workers and num_workers > 0,
             generator=torch.Generator(),  # the default one would be drawn from, and training with it disturbed
         )
 
@@ -93,6 +109,7 @@ def training_batches(
     start_batch: int,
     epochs: int,
     num_workers: int,
+    pin: bool = False,
 ) -> Generator[Batch]:
     """All batches from (``start_epoch``, ``start_batch``) to the end of the last epoch, in one stream.
 
@@ -104,6 +121,7 @@ def training_batches(
         start_batch: Batch of that epoch to start at, from 0.
         epochs: Number of epochs in all, those before ``start_epoch`` included.
         num_workers: Processes that make batches; the stream does not depend on it.
+        pin: As for :class:`BatchLoader`.
 
     Raises:
         DataError: An image cannot be read.
@@ -112,7 +130,7 @@ def training_batches(
         _epoch_keys(len(dataset), batch_size, seed, epoch, start_batch if epoch == start_epoch else 0)
         for epoch in range(start_epoch, epochs)
     )
-    yield from BatchLoader(dataset, chain.from_iterable(keys), num_workers=num_workers)
+    yield from BatchLoader(dataset, chain.from_iterable(keys), num_workers=num_workers, pin=pin)
 
 
 def _epoch_keys(length: int, batch_size: int, seed: int, epoch: int, first: int) -> Iterator[list[Key]]:
@@ -121,8 +139,13 @@ def _epoch_keys(length: int, batch_size: int, seed: int, epoch: int, first: int)
         yield [(epoch, int(index)) for index in order[start : start + batch_size]]
 
 
-def validation_batches(dataset: PersonDataset, *, batch_size: int, num_workers: int) -> BatchLoader:
-    """Every image once, in the order of the annotation file; can be gone through again and again."""
+def validation_batches(
+    dataset: PersonDataset, *, batch_size: int, num_workers: int, pin: bool = False, keep_workers: bool = False
+) -> BatchLoader:
+    """Every image once, in the order of the annotation file; can be gone through again and again.
+
+    Arguments as for :class:`BatchLoader`.
+    """
     indices = range(len(dataset))
     keys = [[(0, index) for index in indices[start : start + batch_size]] for start in indices[::batch_size]]
-    return BatchLoader(dataset, keys, num_workers=num_workers)
+    return BatchLoader(dataset, keys, num_workers=num_workers, pin=pin, keep_workers=keep_workers)

@@ -14,7 +14,7 @@ from human_edge_detection.engine.evaluation.per_image import count_per_image
 from human_edge_detection.engine.session.prepare import prepare_training
 from human_edge_detection.engine.session.status import StatusFile, now
 from human_edge_detection.engine.training.trainer import Trainer
-from human_edge_detection.errors import TrainingError
+from human_edge_detection.errors import TrainingError, out_of_memory
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.write import write_atomically, write_json
 from human_edge_detection.log import log_to_file, stop_logging_to
@@ -99,12 +99,9 @@ def execute_run(
 
 def _explained(error: BaseException) -> BaseException:
     """What the user can mend about ``error``, where PyTorch says it in its own way."""
+    if isinstance(error, (MemoryError, RuntimeError)) and (short := out_of_memory(error)) is not None:
+        return short
     text = " ".join(str(error).split())
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in text:
-        return TrainingError(
-            f"out of memory ({text or type(error).__name__}); lower --batch_size, model.image_size or "
-            "data.max_rois_per_image; the last checkpoint is kept"
-        )
     if isinstance(error, RuntimeError) and text.startswith("DataLoader worker"):
         return TrainingError(
             f"{text}; often memory, or a small /dev/shm: lower --num_workers or --batch_size; the last checkpoint is "

@@ -14,7 +14,7 @@ from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPerso
 from human_edge_detection.advanced.knowledge_distillation import DistillationLoss
 from human_edge_detection.data.annotations.annotation_set import AnnotationSet
 from human_edge_detection.data.dataset import PersonDataset, collate
-from human_edge_detection.data.loader import MIN_VALIDATION_BATCH, validation_batches
+from human_edge_detection.data.loader import validation_batches
 from human_edge_detection.engine.build import (
     Splits,
     build_distillation_loss,
@@ -32,13 +32,14 @@ from human_edge_detection.engine.checkpoints.go_back import go_back
 from human_edge_detection.engine.checkpoints.initial_weights import load_initial_weights, load_unet
 from human_edge_detection.engine.checkpoints.save_policy import mend_best, newest_good_checkpoint
 from human_edge_detection.engine.device import (
-    Precision,
     choose_device,
     choose_precision,
     keep_freed_memory,
     make_deterministic,
     seed_everything,
 )
+from human_edge_detection.engine.loading import loading_of
+from human_edge_detection.engine.precision import Precision
 from human_edge_detection.engine.teaching.alpha_holdout import hold_out, measure_holdout
 from human_edge_detection.engine.teaching.distiller import Distiller
 from human_edge_detection.engine.teaching.soft_labels import SoftLabels, open_soft_labels, teacher_record
@@ -226,8 +227,7 @@ def _distiller(
             splits.val,
             device=device,
             precision=precision,
-            batch_size=max(config.training.batch_size, MIN_VALIDATION_BATCH),
-            num_workers=config.data.num_workers,
+            loading=loading_of(config, device),
         )
         record = teacher_record(teacher, metrics, splits.val)
     source = soft_labels or teacher
@@ -246,7 +246,7 @@ def _parts(
     precision: Precision,
     origin: Origin,
 ) -> Parts:
-    settings = config.training
+    loading = loading_of(config, device)
     validation_set = build_validation_set(config.model, splits.val)
     logger.info(
         "%s: %d training and %d validation images, %s, %s",
@@ -260,15 +260,18 @@ def _parts(
     return Parts(
         config=config,
         device=device,
+        loading=loading,
         loss=build_loss(config),
         distiller=distiller,
         training_set=training_set,
         validation=validation_batches(
             validation_set,
-            batch_size=max(settings.batch_size, MIN_VALIDATION_BATCH),
-            num_workers=config.data.num_workers,
+            batch_size=loading.validation_batch,
+            num_workers=loading.workers,
+            pin=loading.pin,
+            keep_workers=True,
         ),
-        preview=_preview(preview_set, settings.visualize_images),
+        preview=_preview(preview_set, config.training.visualize_images),
         origin=origin,
         skipped=(*splits.train.skipped, *splits.val.skipped),
     )
