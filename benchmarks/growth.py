@@ -95,7 +95,7 @@ def make_trainer(image_size: int, folder: Path) -> Trainer:
         }
     )
     paths = RunPaths(folder / f"step_{os.getpid()}")
-    trainer = prepare_training(config, paths, resume=None, init_from=None, sample_root=folder / "sample")
+    trainer = prepare_training(config, paths, resume=None, sample_root=folder / "sample")
     trainer.progress.batch = 1  # the first batch of an epoch also measures the shares of the gradient
     return trainer
 
@@ -201,7 +201,7 @@ def cost_of_validation(records: int, folder: Path) -> Cost:
             "model": {"encoder_weights": "none", "image_size": [256, 256], "mask_size": [160, 120]},
         }
     )
-    people = read_splits(config.data, folder / "photographs").val
+    people = read_splits(config.data, folder / "photographs", seed=0).val
     dataset = build_validation_set(config.model, people)
     batch = next(iter(validation_batches(dataset, batch_size=IMAGES, num_workers=0)))
     predicted = plausible(batch)

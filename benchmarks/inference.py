@@ -57,7 +57,7 @@ def main() -> None:
     rows, ratios = [], {}
     for encoder in ("b0",) if args.quick else ("b0", "b3"):
         size = (args.image_size, args.image_size)
-        config = ModelConfig(encoder=f"timm-efficientnet-{encoder}", image_size=size)  # type: ignore[arg-type]
+        config = ModelConfig.model_validate({"encoder": f"timm-efficientnet-{encoder}", "image_size": size})
         run = session(config)
         seconds = take_turns({"few": partial(run, _FEW), "many": partial(run, _MANY)}, args.rounds)
         pairs = zip(seconds["few"], seconds["many"], strict=True)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 
 from human_edge_detection.data.annotations.coco import AnnotationSet
+from human_edge_detection.data.annotations.polygons_and_rle import PlacedMask
 from human_edge_detection.data.dataset import Scene, person_mask, read_scene, roi_masks
 from human_edge_detection.data.images.read import resize
 from human_edge_detection.data.views.augment import FILL_COLOR, fit_boxes
@@ -65,7 +66,9 @@ class PlainData:
         self.transform = A.Compose([*first, *changes(AugmentationConfig())])
 
     def sample(self, image_id: int) -> tuple[torch.Tensor, Array, Array, Array]:
-        image = cv2.cvtColor(cv2.imread(str(self.images / self.coco.imgs[image_id]["file_name"])), cv2.COLOR_BGR2RGB)
+        stored = cv2.imread(str(self.images / self.coco.imgs[image_id]["file_name"]))
+        assert stored is not None
+        image = cv2.cvtColor(stored, cv2.COLOR_BGR2RGB)
         annotations = self.coco.loadAnns(self.coco.getAnnIds(imgIds=image_id))
         masks = [self.coco.annToMask(annotation) for annotation in annotations if not annotation["iscrowd"]]
         counted = np.ones(image.shape[:2], np.uint8)
@@ -89,7 +92,7 @@ class PlainData:
             labels[masks[number] > 0] = 1
             part = labels[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
             rois.append(cv2.resize(part, self.mask_size[::-1], interpolation=cv2.INTER_NEAREST))
-        people = cv2.resize(people, self.image_size[::-1], interpolation=cv2.INTER_NEAREST)
+        people = np.asarray(cv2.resize(people, self.image_size[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
         tensor = torch.from_numpy(cv2.resize(image, self.image_size[::-1])).permute(2, 0, 1).float() / 255
         return tensor, np.reshape(boxes, (-1, 4)) / np.array([width, height, width, height]), np.array(rois), people
 
@@ -105,14 +108,17 @@ def exact_sample(
 ) -> tuple[Array, Array, Array]:
     """Image, roi masks and mask of all persons, through full-size masks and exact areas."""
     scene = read_scene(people, people.images[index])
-    planes = np.concatenate([scene.persons, 1 - scene.ignored[None]])
-    changed = transform(image=scene.image, masks=planes)
-    scene = Scene(changed["image"], changed["masks"][:-1], 1 - changed["masks"][-1])
-    visible = [number for number, mask in enumerate(scene.persons) if mask.any()]
+    whole = [np.zeros(scene.ignored.shape, np.uint8) for _ in scene.persons]
+    for plane, person in zip(whole, scene.persons, strict=True):
+        person.add_to(plane)
+    changed = transform(image=scene.image, masks=[*whole, 1 - scene.ignored])
+    *whole, counted = changed["masks"]
+    scene = Scene(changed["image"], tuple(PlacedMask(mask, 0, 0) for mask in whole), 1 - counted)
+    visible = [number for number, mask in enumerate(whole) if mask.any()]
     chosen = np.array(random.sample(visible, min(len(visible), max_rois)), np.intp)
     boxes = np.zeros((len(chosen), 4), np.float32)
     for box, number in zip(boxes, chosen, strict=True):
-        mask = scene.persons[number]
+        mask = whole[number]
         columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
         box[:] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
     image = np.ascontiguousarray((resize(scene.image, image_size).astype(np.float32) / 255).transpose(2, 0, 1))

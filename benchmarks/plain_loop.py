@@ -30,6 +30,7 @@ from human_edge_detection.structures import Batch, LossOutput
 
 RGB = hierarchical_segmentation_rgb.__name__
 UNET = hierarchical_segmentation_unet.__name__
+_CPU = torch.device("cpu")
 PLAIN: dict[type[nn.Module], type[nn.Module]] = {
     DepthwiseConv2d: nn.Conv2d,
     PointwiseConv2d: nn.Conv2d,
@@ -94,6 +95,7 @@ def plain_step(
     distillation: Callable[..., LossOutput] | None,
     optimizer: torch.optim.Optimizer,
     clip: float,
+    device: torch.device = _CPU,
 ) -> dict[str, float]:
     """One update; returns the value of each term.
 
@@ -105,8 +107,10 @@ def plain_step(
         distillation: Adds what the teacher says: a distillation loss at its temperature and alpha.
         optimizer: Of the student's weights.
         clip: Largest norm of the gradient.
+        device: Where the models are.
     """
     optimizer.zero_grad()
+    batch = batch.to(device)
     with plain_operators():
         output = student(batch.images, batch.rois)
     prediction = loss(output, batch)
@@ -114,7 +118,7 @@ def plain_step(
         with torch.no_grad(), plain_operators():
             taught = teacher(batch.images, batch.rois)
         prediction = distillation(output, taught, head_targets(batch), prediction)
-    prediction.total.backward()
+    prediction.total.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(student.parameters(), clip)
     optimizer.step()
     return {name: term.item() for name, term in prediction.values.items()}

@@ -74,16 +74,14 @@ def configs(args: argparse.Namespace) -> tuple[ExperimentConfig, ExperimentConfi
 
 def make_trainer(config: ExperimentConfig, folder: Path) -> Trainer:
     """A trainer before its first step."""
-    trainer = prepare_training(
-        config, RunPaths(folder / config.name), resume=None, init_from=None, sample_root=folder / "sample"
-    )
+    trainer = prepare_training(config, RunPaths(folder / config.name), resume=None, sample_root=folder / "sample")
     trainer.progress.batch = 1  # the first batch of an epoch also measures the shares of the gradient
     return trainer
 
 
 def ours(config: ExperimentConfig, teacher: Path | None, precision: str, folder: Path) -> Step:
     """The trainer's step at ``precision``."""
-    section = {} if teacher is None else {"distillation": {"teacher_checkpoint": str(teacher)}}
+    section: dict[str, Any] = {} if teacher is None else {"distillation": {"teacher_checkpoint": str(teacher)}}
     trainer = make_trainer(
         derive(config, name=f"ours_{precision}_{teacher is not None}", training={"precision": precision}, **section),
         folder,
@@ -93,7 +91,10 @@ def ours(config: ExperimentConfig, teacher: Path | None, precision: str, folder:
 
 def cached(config: ExperimentConfig, teacher: Path, precision: str, folder: Path) -> Step:
     """The trainer's step with the teacher's soft labels at hand, as they come out of a soft-label cache."""
-    changes = {"training": {"precision": precision}, "distillation": {"teacher_checkpoint": str(teacher)}}
+    changes: dict[str, Any] = {
+        "training": {"precision": precision},
+        "distillation": {"teacher_checkpoint": str(teacher)},
+    }
     trainer = make_trainer(derive(config, name=f"cached_{precision}", **changes), folder)
     outputs: dict[tuple[int, ...], SegmentationOutput] = {}
 
@@ -109,7 +110,7 @@ def cached(config: ExperimentConfig, teacher: Path, precision: str, folder: Path
         outputs[batch.image_ids] = SegmentationOutput(prediction.logits.half(), aux)
 
     for batch in batches_of(trainer):
-        prepare(batch)
+        prepare(batch.to(trainer.parts.device))
     return step
 
 
@@ -221,7 +222,8 @@ def floor_of(config: ExperimentConfig, teacher_config: ExperimentConfig, batch: 
     images, rois = len(batch.images), len(batch.rois)
     flops = 3 * operations(config.model, images, rois) + operations(teacher_config.model, images, rois)
     passes = ((config.model, 5), (teacher_config.model, 2))
-    inputs = (batch.images, batch.rois)
+    on_cpu = batch.to(torch.device("cpu"))
+    inputs = (on_cpu.images, on_cpu.rois)
     moved = sum(times * soft_label_bytes(build_model(model).eval(), inputs, bytes_each=2) for model, times in passes)
     rate, bandwidth = matmul_rate(torch.bfloat16), copy_bandwidth()
     return {

@@ -114,7 +114,7 @@ class Validation:
     def validate(self, batches: Iterable[Batch], *, coco: bool = False) -> dict[str, float | None]:
         coco_ap = CocoMaskAp(self.annotations) if coco else None
         return evaluate(
-            self.answer(),
+            self.prediction(),
             batches,
             device=self.device,
             precision=self.precision,
@@ -149,7 +149,7 @@ def main() -> None:
         args.images, args.rounds = 16, 4
     config = config_of(args)
     with tempfile.TemporaryDirectory() as folder:
-        people = read_splits(config.data, Path(folder)).val
+        people = read_splits(config.data, Path(folder), seed=0).val
         validation = Validation(config, people, args)
         variants = validation.variants()
         if args.quick:

@@ -6,6 +6,16 @@ bug of ours: it ends in a traceback and exit code 1.
 
 import difflib
 from collections.abc import Iterable
+from typing import Final
+
+_OUT_OF_MEMORY: Final = (
+    "out of memory",
+    "can't allocate memory",
+    "cublas_status_alloc_failed",
+    "cublas_status_not_initialized",
+    "cudnn_status_alloc_failed",
+    "cudnn_status_internal_error",
+)
 
 
 class HumanEdgeDetectionError(Exception):
@@ -50,6 +60,21 @@ class BusyError(HumanEdgeDetectionError):
 
 class ExportError(HumanEdgeDetectionError):
     """The outputs of an exported model are not those of the trained one."""
+
+
+def out_of_memory(error: BaseException) -> TrainingError | None:
+    """``error`` as one that the user can mend; None when it does not come from too little memory.
+
+    PyTorch has a class for one of the many; drivers and libraries of GPUs say it in their own words.
+    """
+    text = " ".join(str(error).split())
+    if not isinstance(error, MemoryError) and not any(words in text.lower() for words in _OUT_OF_MEMORY):
+        return None
+    return TrainingError(
+        f"out of memory ({text or type(error).__name__}); lower --batch_size, model.image_size or "
+        "data.max_rois_per_image, and see whether another program uses the memory (nvidia-smi shows that of a GPU); "
+        "the last checkpoint is kept"
+    )
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""What this process may take of the machine: memory, open files, limits of a container (control groups of Linux)."""
+"""What this process may take of the machine: cores, memory, open files, limits of a container (control groups)."""
 
 from __future__ import annotations
 
@@ -113,6 +113,17 @@ def memory_used(groups: Iterable[Path]) -> int | None:
             cached = {name: int(size) for name, size in lines}
             return used - cached.get("total_inactive_file", cached.get("inactive_file", 0))
     return None
+
+
+def usable_cores() -> float:
+    """Cores that this process can keep busy; a container's limit may be a fraction."""
+    limit = cpu_limit(own_groups(CGROUP_ROOT, OWN_GROUPS))
+    return allowed_cores() if limit is None else min(limit, allowed_cores())
+
+
+def allowed_cores() -> int:
+    """Cores that this process may run on (``taskset``, a scheduler's binding)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cpu_limit(groups: Iterable[Path]) -> float | None:

@@ -21,7 +21,7 @@ class Batch(NamedTuple):
     """B images with N person boxes in all.
 
     Attributes:
-        images: ``(B, 3, IH, IW)`` float32, RGB in [0, 1].
+        images: ``(B, 3, IH, IW)`` RGB: uint8 as they are loaded, float32 in [0, 1] once the batch is on its device.
         rois: ``(N, 5)`` float32, ``batch_index, x1, y1, x2, y2``; coordinates are fractions of the image.
         roi_masks: ``(N, H, W)`` uint8, 0 background, 1 this person, 2 other people, 255 ignore.
         person_masks: ``(B, IH, IW)`` uint8, 0 background, 1 any person, 255 ignore.
@@ -42,15 +42,21 @@ class Batch(NamedTuple):
     soft_labels: "SegmentationOutput | None" = None
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch with its tensors on ``device``."""
+        """The same batch with its tensors on ``device``, and its images in [0, 1]."""
         return self._replace(
-            images=self.images.to(device, non_blocking=True),
+            images=_unit(self.images, device),
             rois=self.rois.to(device, non_blocking=True),
             roi_masks=self.roi_masks.to(device, non_blocking=True),
             person_masks=self.person_masks.to(device, non_blocking=True),
-            teacher_images=None if self.teacher_images is None else self.teacher_images.to(device, non_blocking=True),
+            teacher_images=None if self.teacher_images is None else _unit(self.teacher_images, device),
             soft_labels=None if self.soft_labels is None else self.soft_labels.to(device),
         )
+
+
+def _unit(images: Tensor, device: torch.device) -> Tensor:
+    """``images`` on ``device`` as float32 in [0, 1]. Bytes travel, a quarter of what float32 would take."""
+    moved = images.to(device, non_blocking=True)
+    return moved.float().div_(255.0) if moved.dtype == torch.uint8 else moved
 
 
 class SegmentationOutput(NamedTuple):

@@ -45,7 +45,7 @@ def hed(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
         (["train", "--bach_size", "3"], "unknown argument --bach_size (did you mean '--batch_size'?)"),
         (["train", "--epoch", "3"], "unknown argument --epoch (did you mean '--epochs'?)"),
         (["train", "--epochs", "many"], "invalid int value: 'many'"),
-        (["train", "--device", "tpu"], "argument --device: invalid choice: 'tpu'"),
+        (["train", "--device", "tpu"], "--device (training.device): expected auto, cpu, cuda or cuda:N, got 'tpu'"),
         (["train", "--config", STUDENT, "--batch_size", "0"], "--batch_size (training.batch_size): "),
         (["train", "--config", STUDENT, "--epochs", "-3"], "--epochs (training.epochs): "),
         (["train", "--config", STUDENT, "--set", "training.epoch=3"], "did you mean 'epochs'"),

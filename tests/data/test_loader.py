@@ -1,3 +1,5 @@
+import multiprocessing
+
 import numpy as np
 import pytest
 import torch
@@ -71,6 +73,22 @@ def test_validation_is_in_order_and_repeatable(sample_root):
     first = list(loader)
     assert [batch.image_ids for batch in first] == [(1, 2), (3,)]
     _assert_equal(list(loader), first)
+
+
+def test_kept_workers_make_the_same_batches_again_also_after_a_pass_that_was_left(sample_root):
+    people = read_annotations(*find_splits(sample_root)[1])
+    dataset = PersonDataset(people, image_size=(64, 64), mask_size=(16, 12), augmentation=None, max_rois=None, seed=0)
+    expected = list(validation_batches(dataset, batch_size=1, num_workers=0))
+    loader = validation_batches(dataset, batch_size=1, num_workers=1, keep_workers=True)
+    _assert_equal(list(loader), expected)
+    workers = [child.pid for child in multiprocessing.active_children()]
+    left = iter(loader)
+    next(left)
+    left.close()
+    _assert_equal(list(loader), expected)
+    assert [child.pid for child in multiprocessing.active_children()] == workers
+    del loader, left
+    assert not multiprocessing.active_children()
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -1,6 +1,8 @@
 import ctypes
 import mmap
 import random
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from human_edge_detection.engine import device as module
 from human_edge_detection.engine.device import (
     autocast,
     choose_device,
@@ -16,42 +19,70 @@ from human_edge_detection.engine.device import (
     seed_everything,
 )
 from human_edge_detection.errors import ConfigError
+from human_edge_detection.files.lock import hold
 
-CPU, CUDA = torch.device("cpu"), torch.device("cuda")
-
-
-def cuda_is(monkeypatch: pytest.MonkeyPatch, available: bool, *, bf16: bool = True) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bf16)
+CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
 
 
-def test_auto_takes_the_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    cuda_is(monkeypatch, True)
-    assert (choose_device("auto"), choose_device("cuda"), choose_device("cpu")) == (CUDA, CUDA, CPU)
-    cuda_is(monkeypatch, False)
+@pytest.fixture
+def gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., None]]:
+    """Makes PyTorch say that there are so many GPUs of a compute capability."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def there_are(count: int, capability: tuple[int, int] = (8, 0)) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: SimpleNamespace(uuid=f"gpu-{number}"))
+
+    module._own_gpu.cache_clear()
+    monkeypatch.setattr(module, "_KEPT", kept := ExitStack())
+    yield there_are
+    kept.close()
+    module._own_gpu.cache_clear()
+
+
+def test_auto_takes_the_gpu_where_there_is_one(gpus: Callable[..., None]) -> None:
+    gpus(1)
+    assert [choose_device(name) for name in ("auto", "cuda", "cuda:0", "cpu")] == [CUDA, CUDA, CUDA, CPU]
+    gpus(0)
     assert (choose_device("auto"), choose_device("cpu")) == (CPU, CPU)
 
 
-def test_cuda_asked_for_and_absent_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    cuda_is(monkeypatch, False)
+def test_a_gpu_asked_for_and_absent_is_an_error(gpus: Callable[..., None]) -> None:
+    gpus(0)
     with pytest.raises(ConfigError, match="--device cuda: PyTorch sees no CUDA device"):
         choose_device("cuda")
+    gpus(2)
+    assert choose_device("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(ConfigError, match="--device cuda:2: PyTorch sees 2 CUDA devices here, cuda:0 to cuda:1"):
+        choose_device("cuda:2")
 
 
-def test_auto_precision_asks_which_is_the_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+def test_of_several_gpus_auto_takes_one_that_nobody_has_taken(gpus: Callable[..., None], tmp_path: Path) -> None:
+    gpus(2)
+    lock = tmp_path / "human-edge-detection" / "gpus" / "gpu-0.lock"
+    with hold(lock, "GPU 0", advice=""):
+        assert [choose_device("auto") for _ in range(2)] == [torch.device("cuda:1")] * 2, "and this process keeps it"
+    module._own_gpu.cache_clear()
+    assert choose_device("cuda") == torch.device("cuda:0")
+    module._own_gpu.cache_clear()
+    assert choose_device("cuda") == torch.device("cuda:0"), "all are taken: the first"
 
-    def fastest(device: torch.device, half: str) -> str:
-        asked.append((device.type, half))
-        return half if device.type == "cuda" else "fp32"
 
-    monkeypatch.setattr("human_edge_detection.engine.device.fastest_precision", fastest)
-    cuda_is(monkeypatch, True)
-    assert choose_precision("auto", CUDA) == "bf16"
-    cuda_is(monkeypatch, True, bf16=False)
-    assert choose_precision("auto", CUDA) == "fp16"
-    assert choose_precision("auto", CPU) == "fp32"
-    assert asked == [("cuda", "bf16"), ("cuda", "fp16"), ("cpu", "bf16")]
+def test_auto_precision_follows_from_the_device(gpus: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "precision_of_cpu", lambda: "fp32")
+    found = []
+    for capability in ((6, 1), (7, 5), (9, 0)):
+        gpus(1, capability)
+        found.append(choose_precision("auto", CUDA))
+    assert (*found, choose_precision("auto", CPU)) == ("fp32", "fp16", "bf16", "fp32")
+
+
+def test_bf16_is_refused_where_it_is_emulated(gpus: Callable[..., None]) -> None:
+    gpus(1, (7, 5))
+    with pytest.raises(ConfigError, match="only emulates it; use fp16, fp32 or auto"):
+        choose_precision("bf16", CUDA)
 
 
 def resident_bytes() -> int:
@@ -91,7 +122,8 @@ def test_an_old_glibc_keeps_what_it_can(
 
 @pytest.mark.parametrize("wanted", ["fp32", "bf16"])
 @pytest.mark.parametrize("device", [CPU, CUDA], ids=str)
-def test_a_named_precision_is_used(wanted: str, device: torch.device) -> None:
+def test_a_named_precision_is_used(wanted: str, device: torch.device, gpus: Callable[..., None]) -> None:
+    gpus(1)
     assert choose_precision(wanted, device) == wanted
 
 

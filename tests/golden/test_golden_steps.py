@@ -118,12 +118,13 @@ def test_two_epochs_of_batches_are_as_recorded(
 def summary(batch: Batch) -> dict[str, list[float]]:
     """What is in a batch, as means and sums that one pixel rounded otherwise hardly moves."""
     classes = [*range(len(CLASS_NAMES)), IGNORE]
+    images = batch.to(torch.device("cpu")).images
     return {
         "image_ids": [*batch.image_ids],
         "annotation_ids": [*batch.annotation_ids],
         "rois": batch.rois.flatten().tolist(),
-        "colours": batch.images.mean(dim=(2, 3)).flatten().tolist(),
-        "spread": batch.images.std(dim=(2, 3)).flatten().tolist(),
+        "colours": images.mean(dim=(2, 3)).flatten().tolist(),
+        "spread": images.std(dim=(2, 3)).flatten().tolist(),
         "roi_masks": [int((mask == kind).sum()) for mask in batch.roi_masks for kind in classes],
         "person_masks": [int((mask == kind).sum()) for mask in batch.person_masks for kind in classes],
     }

@@ -13,6 +13,7 @@ from human_edge_detection.data.dataset import collate
 from human_edge_detection.data.images.read import read_image, resize
 from human_edge_detection.engine.build import build_model
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
+from human_edge_detection.engine.loading import Loading
 from human_edge_detection.engine.teaching.teacher import check_teacher, load_teacher, load_teachers
 from human_edge_detection.engine.training.trainer import Trainer
 from human_edge_detection.errors import CheckpointError
@@ -126,7 +127,7 @@ def test_several_teachers_are_each_and_together_measured(
     assert first.fingerprint == first.sha256
     trainer = make_trainer(distilled_config)
     people = trainer.parts.validation.dataset.people
-    options = {"device": CPU, "precision": "fp32", "batch_size": 2, "num_workers": 0}
+    options = {"device": CPU, "precision": "fp32", "loading": Loading(0, False, 2)}
     together, alone = (check_teacher(teacher, people, **options)["miou"] for teacher in (teachers, first))  # type: ignore[arg-type]
     assert together is not None
     assert alone is not None

@@ -1,4 +1,4 @@
-"""A whole training where hardly any file may be open; how batches get out of workers is in tests/data/test_transport.py."""
+"""A whole training where hardly any file may be open; tests/data/test_transport.py: how batches get out of workers."""
 
 import subprocess
 import sys

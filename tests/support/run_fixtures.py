@@ -128,6 +128,7 @@ def make_trainer(tmp_path: Path) -> MakeTrainer:
         read_splits,
     )
     from human_edge_detection.engine.device import seed_everything
+    from human_edge_detection.engine.loading import Loading
     from human_edge_detection.engine.teaching.distiller import Distiller
     from human_edge_detection.engine.teaching.soft_labels import teacher_record
     from human_edge_detection.engine.teaching.teacher import load_teachers
@@ -153,6 +154,7 @@ def make_trainer(tmp_path: Path) -> MakeTrainer:
         parts = Parts(
             config=config,
             device=device,
+            loading=Loading(0, False, 4),
             loss=build_loss(config),
             distiller=distiller,
             training_set=build_training_set(

@@ -41,7 +41,7 @@ def batches_of(trainer: Trainer) -> Iterator[Batch]:
         start_epoch=0,
         start_batch=0,
         epochs=settings.epochs,
-        num_workers=trainer.parts.config.data.num_workers,
+        num_workers=trainer.parts.loading.workers,
     )
 
 

@@ -1,4 +1,4 @@
-"""RoIAlign; on a CPU, separable bilinear sampling as two matrix products."""
+"""RoIAlign; on a CPU and where results must repeat, separable bilinear sampling as two matrix products."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ def align_rois(maps: Sequence[Tensor], rois: Tensor, size: tuple[int, int]) -> T
 
     The mean of 2 x 2 bilinear samples in each cell is separable: a weighted sum over rows, then one over columns. Two
     matrix products take a fraction of the time of torchvision's operator, whose backward pass on a CPU has one
-    thread. A GPU and an exported graph use the operator.
+    thread. An exported graph uses the operator, and so does a GPU, unless its results must repeat: there the operator's
+    backward pass adds with atomics, and what torchvision compiles in its place cannot be gone through twice, as the
+    measurement of gradient shares does.
 
     Args:
         maps: Each ``(B, C_i, H, W)``, all of one height and width.
@@ -29,30 +31,47 @@ def align_rois(maps: Sequence[Tensor], rois: Tensor, size: tuple[int, int]) -> T
         else float32.
     """
     height, width = maps[0].shape[-2:]
-    boxes = rois * rois.new_tensor([1.0, width, height, width, height])
-    if maps[0].device.type != "cpu" or torch.compiler.is_exporting():
+    index, left, top, right, bottom = rois.unbind(1)
+    # Multiplied one by one: a tensor of the five factors would be copied to a GPU, which waits for all before.
+    left, right, top, bottom = left * width, right * width, top * height, bottom * height
+    if _takes_operator(maps[0].device):
         concatenated = torch.cat([part.float() for part in maps], dim=1)
+        boxes = torch.stack([index, left, top, right, bottom], dim=1)
         aligned: Tensor = roi_align(concatenated, boxes, size, sampling_ratio=SAMPLES, aligned=True)
         return aligned
-    # 1. Sort the boxes by image, so that those of one image are multiplied at once.
-    order = boxes[:, 0].argsort(stable=True)
-    index, left, top, right, bottom = boxes[order].unbind(1)
-    counts = torch.bincount(index.long(), minlength=len(maps[0])).tolist()
+    # 1. Channels last, which needs no copy of the maps.
+    image = index.long()
+    last = [part.permute(0, 2, 3, 1) for part in maps]
     # 2. The weights of both axes for each box.
-    rows = torch.split(_sample_weights(top, bottom, height, size[0]), counts)
-    columns = torch.split(_sample_weights(left, right, width, size[1]), counts)
-    # 3. Two matrix products for each image with boxes; channels last, which needs no copy of the maps.
-    images = zip(*(part.permute(0, 2, 3, 1).unbind(0) for part in maps), strict=True)
-    parts = [_align(image, *weights) for image, *weights in zip(images, rows, columns, strict=True) if len(weights[0])]
-    # 4. Back to the order of ``rois``.
-    return torch.cat(parts)[order.argsort()].permute(0, 3, 1, 2)
+    rows, columns = _sample_weights(top, bottom, height, size[0]), _sample_weights(left, right, width, size[1])
+    # 3. Two matrix products; on a GPU for all boxes at once, as to count those of an image would wait for it.
+    if maps[0].device.type != "cpu":
+        return _align([part[image] for part in last], rows, columns).permute(0, 3, 1, 2)
+    return _align_by_image(last, image, rows, columns).permute(0, 3, 1, 2)
+
+
+def _takes_operator(device: torch.device) -> bool:
+    """Whether maps on ``device`` go through torchvision's operator; ``meta`` stands for a GPU."""
+    if torch.compiler.is_exporting():
+        return True
+    return device.type != "cpu" and not (device.type == "cuda" and torch.are_deterministic_algorithms_enabled())
+
+
+def _align_by_image(maps: Sequence[Tensor], index: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """RoIAlign of n boxes, those of one image at once; arguments as for :func:`_align`, and the image of each box."""
+    order = index.argsort(stable=True)
+    counts = torch.bincount(index, minlength=len(maps[0])).tolist()
+    weights = zip(torch.split(rows[order], counts), torch.split(columns[order], counts), strict=True)
+    images = zip(*(part.unbind(0) for part in maps), strict=True)
+    parts = [_align(image, *both) for image, both in zip(images, weights, strict=True) if len(both[0])]
+    return torch.cat(parts)[order.argsort()]
 
 
 def _align(image: Sequence[Tensor], rows: Tensor, columns: Tensor) -> Tensor:
-    """RoIAlign of the n boxes of one image.
+    """RoIAlign of n boxes.
 
     Args:
-        image: Its maps, each ``(H, W, C_i)``.
+        image: Maps, each ``(H, W, C_i)`` when all boxes are of one image, else ``(n, H, W, C_i)``.
         rows: ``(n, height, H)`` weights.
         columns: ``(n, width, W)`` weights.
 
@@ -61,7 +80,7 @@ def _align(image: Sequence[Tensor], rows: Tensor, columns: Tensor) -> Tensor:
     """
     # 1. Sums over rows, for each map alone: (n, height, W, C_i).
     count, height, _ = rows.shape
-    bands = [(rows.flatten(0, 1) @ part.flatten(1, 2)).view(count, height, *part.shape[1:]) for part in image]
+    bands = [(rows @ part.flatten(-2)).view(count, height, *part.shape[-2:]) for part in image]
     # 2. Concatenate, which is less here than before the rows were summed: (n, W, height, C).
     band = torch.cat(bands, dim=-1).transpose(1, 2)
     # 3. Sums over columns.
@@ -82,7 +101,7 @@ def _sample_weights(start: Tensor, end: Tensor, length: int, count: int) -> Tens
     """
     # 1. Sampling points, with the centre of the first pixel at 0.
     step = (end - start) / (count * SAMPLES)
-    points = start[:, None] - 0.5 + (torch.arange(count * SAMPLES) + 0.5) * step[:, None]
+    points = start[:, None] - 0.5 + (torch.arange(count * SAMPLES, device=start.device) + 0.5) * step[:, None]
     # 2. As in the operator: points up to one pixel outside are moved to the border, those further out count 0.
     inside = (points >= -1) & (points <= length)
     points = points.clamp(0, length - 1)
@@ -92,4 +111,6 @@ def _sample_weights(start: Tensor, end: Tensor, length: int, count: int) -> Tens
     pixels = torch.stack([before, (before + 1).clamp(max=length - 1)], dim=2).long()
     # 4. Add up the weights of the points of each cell.
     cells = (len(start), count, 2 * SAMPLES)
-    return torch.zeros(len(start), count, length).scatter_add_(2, pixels.view(cells), share.view(cells))
+    return torch.zeros(len(start), count, length, device=start.device).scatter_add_(
+        2, pixels.view(cells), share.view(cells)
+    )

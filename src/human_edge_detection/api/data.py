@@ -105,20 +105,25 @@ def prepare_data(
     for name, choices in _MENDING_CHOICES.items():
         check_choice(name, str(mending.get(name, choices[0])), choices)
 
-    from human_edge_detection.data.formats.shapes import ShapeDataset
     from human_edge_detection.data.formats.splits import SPLITS
     from human_edge_detection.data.judgement.whole_split import Mending
     from human_edge_detection.data.prepare import Preparation, prepare
 
     found = _read(data_root, {"train": train, "val": val}, format)
-    outlines = mending.get("outlines", "pixels")
-    if outlines != "pixels" and isinstance(found.dataset, ShapeDataset):
-        raise ConfigError(f"--outlines {outlines}: {found.format.title} says what its numbers are; leave the flag out")
+    _check_outlines(mending.get("outlines", "pixels"), found)
     fraction = VAL_FRACTION if val_fraction is None and data_root is not None else val_fraction
     splits = _with_validation(_persons(found, category), fraction, seed, asked=val_fraction is not None)
     ordered: dict[str, CocoSplit] = {name: splits[name] for name in SPLITS if name in splits}
     preparation = Preparation(crowds, max_images, max_side, seed, exhaustive=exhaustive, mending=Mending(**mending))
     return prepare(ordered, Path(output), preparation, _track)
+
+
+def _check_outlines(outlines: str, found: Recognised) -> None:
+    """Refuses ``--outlines`` for formats that say what their numbers are."""
+    from human_edge_detection.data.formats.shapes import ShapeDataset
+
+    if outlines != "pixels" and isinstance(found.dataset, ShapeDataset):
+        raise ConfigError(f"--outlines {outlines}: {found.format.title} says what its numbers are; leave the flag out")
 
 
 def _check_numbers(val_fraction: float | None, **given: tuple[int | None, int]) -> None:

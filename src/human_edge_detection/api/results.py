@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from human_edge_detection.api.request import OUTPUT_DIR, check_choice
 from human_edge_detection.errors import CheckpointError, ConfigError
+from human_edge_detection.experiments.schema.training import check_device
 
 if TYPE_CHECKING:
     from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
@@ -81,7 +82,7 @@ def evaluate(
     split: Literal["train", "val"] = "val",
     data: Data | None = None,
     batch_size: int = 4,
-    num_workers: int = 1,
+    num_workers: int | None = None,
     device: str = "auto",
     precision: str = "auto",
     output_dir: str | Path = OUTPUT_DIR,
@@ -93,8 +94,8 @@ def evaluate(
         split: Which of its data.
         data: Other data: a folder as for ``data.root``, or the annotations and the folder of images; None: its own.
         batch_size: Images in a batch; no metric depends on it.
-        num_workers: Processes that load images; nor on this.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        num_workers: Processes that load images; nor on this. None: 1, more for a GPU.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto`` (the quickest, measured once), ``fp32``, ``bf16`` or ``fp16``.
         output_dir: Folder of all runs.
 
@@ -109,10 +110,10 @@ def evaluate(
     """
     if batch_size < 1:
         raise ConfigError(f"--batch_size: expected at least 1, got {batch_size}")
-    if not 0 <= num_workers <= 64:
+    if num_workers is not None and not 0 <= num_workers <= 64:
         raise ConfigError(f"--num_workers: expected 0 to 64, got {num_workers}")
     check_choice("split", split, ("train", "val"))
-    check_choice("device", device, ("auto", "cpu", "cuda"))
+    _check_device(device)
     check_choice("precision", precision, ("auto", "fp32", "bf16", "fp16"))
     checkpoints = _checkpoints(run, Path(output_dir))
     given = _split_of(data, split)
@@ -133,6 +134,13 @@ def evaluate(
             )
         )
     return tuple(evaluations)
+
+
+def _check_device(name: str) -> None:
+    try:
+        check_device(name)
+    except ValueError as error:
+        raise ConfigError(f"--device {name}: {error}") from error
 
 
 def export(

@@ -17,8 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_checkpoint_arguments(parser, ["train", "val"])
     parser.add_argument("--split", choices=("train", "val"), default="val", help="default: %(default)s")
     parser.add_argument("--batch_size", type=int, default=4, metavar="N", help="images in a batch (default: 4)")
-    parser.add_argument("--num_workers", type=int, default=1, metavar="N", help="processes that load (default: 1)")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: auto")
+    parser.add_argument(
+        "--num_workers", type=int, metavar="N", help="processes that load images (default: 1, for a GPU more)"
+    )
+    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda or cuda:N")
     parser.add_argument(
         "--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto", help="arithmetic (default: auto)"
     )

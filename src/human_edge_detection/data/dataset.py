@@ -25,7 +25,7 @@ class Sample(NamedTuple):
     """One image with its n persons.
 
     Attributes:
-        image: ``(3, IH, IW)`` float32, RGB in [0, 1].
+        image: ``(3, IH, IW)`` uint8 RGB.
         boxes: ``(n, 4)`` float32, x1, y1, x2, y2 as fractions of the image.
         roi_masks: ``(n, H, W)`` uint8, see :class:`~human_edge_detection.structures.Batch`.
         person_mask: ``(IH, IW)`` uint8.
@@ -35,13 +35,13 @@ class Sample(NamedTuple):
         soft_labels: By head, see :data:`SoftLabelSource`; None: none is stored.
     """
 
-    image: NDArray[np.float32]
+    image: NDArray[np.uint8]
     boxes: NDArray[np.float32]
     roi_masks: NDArray[np.uint8]
     person_mask: NDArray[np.uint8]
     image_id: int
     annotation_ids: tuple[int, ...]
-    teacher_image: NDArray[np.float32] | None = None
+    teacher_image: NDArray[np.uint8] | None = None
     soft_labels: Mapping[str, NDArray[np.float16]] | None = None
 
 
@@ -187,12 +187,9 @@ def _extent(size: tuple[int, int]) -> NDArray[np.float64]:
     return np.array([size[1], size[0], size[1], size[0]], np.float64)
 
 
-def _planes(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """``(H, W, 3)`` uint8 as ``(3, H, W)`` in [0, 1]."""
-    planes = np.empty((3, *image.shape[:2]), np.float32)
-    for plane, channel in zip(planes, cv2.split(image), strict=True):
-        np.divide(channel, np.float32(255), out=plane)
-    return planes
+def _planes(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """``(H, W, 3)`` as ``(3, H, W)``."""
+    return np.stack([np.asarray(channel, np.uint8) for channel in cv2.split(image)])
 
 
 def read_scene(people: AnnotationSet, record: AnnotatedImage) -> Scene:

@@ -19,8 +19,6 @@ from human_edge_detection.errors import DataError, TrainingError
 from human_edge_detection.signals import obey_only_parent
 from human_edge_detection.structures import Batch
 
-MIN_VALIDATION_BATCH = 4
-"""Without gradients more images fit in memory than the training batch of a small machine."""
 _ORDER_STREAM = 0x0DE5
 _LOOK_SECONDS: Final = 5.0
 """So often the process that waits for a batch looks whether its workers are alive."""
@@ -41,11 +39,31 @@ class BatchLoader:
     :class:`~human_edge_detection.errors.TrainingError` when a worker was killed, or no worker makes anything any more.
     """
 
-    def __init__(self, dataset: PersonDataset, batches: Iterable[list[Key]], *, num_workers: int) -> None:
-        """``num_workers`` processes make the batches, or fewer where the system has no room; 0: this one does."""
+    def __init__(
+        self,
+        dataset: PersonDataset,
+        batches: Iterable[list[Key]],
+        *,
+        num_workers: int,
+        pin: bool = False,
+        keep_workers: bool = False,
+    ) -> None:
+        """A loader of ``batches`` of ``dataset``.
+
+        Args:
+            dataset: The samples.
+            batches: Their keys.
+            num_workers: Processes that make the batches, or fewer where the system has no room; 0: this one does.
+            pin: Hand them over in page-locked memory, for a GPU; it makes a CUDA context.
+            keep_workers: The processes stay for the next time, until this loader goes: they take seconds to start
+                where a system does not fork.
+        """
         self.dataset = dataset
         self._batches = batches
         self._num_workers = num_workers
+        self._pin = pin
+        self._keeps_workers = keep_workers
+        self._kept: tuple[Way, DataLoader[Batch | Arrived | DataError]] | None = None
 
     def __len__(self) -> int:
         assert isinstance(self._batches, Sized)
@@ -53,7 +71,7 @@ class BatchLoader:
 
     def __iter__(self) -> Generator[Batch]:
         way = choose_way(self._num_workers)
-        # Once closed, this generator lets the workers go.
+        # Once closed, this generator lets the workers go, unless they are kept.
         for made in _watched(self._start(way), by_workers=way.workers > 0):
             if isinstance(made, DataError):
                 raise made
@@ -66,18 +84,26 @@ class BatchLoader:
             yield batch._replace(image_ids=tuple(batch.image_ids), annotation_ids=tuple(batch.annotation_ids))
 
     def _start(self, way: Way) -> Iterator[Batch | Arrived | DataError]:
-        loader: DataLoader[Batch | Arrived | DataError] = DataLoader(
+        if self._kept is not None and self._kept[0] == way:
+            loader = self._kept[1]
+        else:
+            loader = self._loader(way)
+            self._kept = (way, loader) if self._keeps_workers else None
+        with _no_error_from_signals():
+            return iter(loader)
+
+    def _loader(self, way: Way) -> DataLoader[Batch | Arrived | DataError]:
+        return DataLoader(
             _CollatingDataset(self.dataset, way),
             batch_sampler=self._batches,
             num_workers=way.workers,
             collate_fn=_as_is,
             worker_init_fn=_start_worker,
             timeout=_LOOK_SECONDS if way.workers else 0,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=self._pin,
+            persistent_workers=self._keeps_workers and way.workers > 0,
             generator=torch.Generator(),  # the default one would be drawn from, and training with it disturbed
         )
-        with _no_error_from_signals():
-            return iter(loader)
 
 
 @contextmanager
@@ -180,6 +206,7 @@ def training_batches(
     start_batch: int,
     epochs: int,
     num_workers: int,
+    pin: bool = False,
 ) -> Generator[Batch]:
     """All batches from (``start_epoch``, ``start_batch``) to the end of the last epoch, in one stream.
 
@@ -191,6 +218,7 @@ def training_batches(
         start_batch: Batch of that epoch to start at, from 0.
         epochs: Number of epochs in all, those before ``start_epoch`` included.
         num_workers: Processes that make batches; the stream does not depend on it.
+        pin: As for :class:`BatchLoader`.
 
     Raises:
         DataError: An image cannot be read.
@@ -199,7 +227,7 @@ def training_batches(
         _epoch_keys(len(dataset), batch_size, seed, epoch, start_batch if epoch == start_epoch else 0)
         for epoch in range(start_epoch, epochs)
     )
-    yield from BatchLoader(dataset, chain.from_iterable(keys), num_workers=num_workers)
+    yield from BatchLoader(dataset, chain.from_iterable(keys), num_workers=num_workers, pin=pin)
 
 
 def _epoch_keys(length: int, batch_size: int, seed: int, epoch: int, first: int) -> Iterator[list[Key]]:
@@ -208,8 +236,13 @@ def _epoch_keys(length: int, batch_size: int, seed: int, epoch: int, first: int)
         yield [(epoch, int(index)) for index in order[start : start + batch_size]]
 
 
-def validation_batches(dataset: PersonDataset, *, batch_size: int, num_workers: int) -> BatchLoader:
-    """Every image once, in the order of the annotation file; can be gone through again and again."""
+def validation_batches(
+    dataset: PersonDataset, *, batch_size: int, num_workers: int, pin: bool = False, keep_workers: bool = False
+) -> BatchLoader:
+    """Every image once, in the order of the annotation file; can be gone through again and again.
+
+    Arguments as for :class:`BatchLoader`.
+    """
     indices = range(len(dataset))
     keys = [[(0, index) for index in indices[start : start + batch_size]] for start in indices[::batch_size]]
-    return BatchLoader(dataset, keys, num_workers=num_workers)
+    return BatchLoader(dataset, keys, num_workers=num_workers, pin=pin, keep_workers=keep_workers)

@@ -4,48 +4,89 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import hashlib
 import os
 import random
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import torch
 
-from human_edge_detection.engine.precision import fastest_precision
-from human_edge_detection.errors import ConfigError
+from human_edge_detection.engine.precision import Precision, precision_of_cpu, precision_of_gpu
+from human_edge_detection.errors import BusyError, ConfigError, StorageError
+from human_edge_detection.files.cache import cache_folder
+from human_edge_detection.files.lock import hold
 
-Precision = Literal["fp32", "bf16", "fp16"]
+_KEPT: Final = contextlib.ExitStack()
+"""Locks that this process gives back when it ends."""
 # Of glibc's malloc.h.
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 
 
 def choose_device(wanted: str) -> torch.device:
-    """The device for ``auto``, ``cpu`` or ``cuda``.
+    """The device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    On a machine with several GPUs ``auto`` and ``cuda`` take the first that no process of this tool has taken, and this
+    process keeps it to its end: two batches side by side train on two GPUs. When all are taken, it is the first.
 
     Raises:
-        ConfigError: CUDA asked for and absent.
+        ConfigError: CUDA asked for and absent, or fewer GPUs than the number says.
     """
-    available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
-        raise ConfigError("--device cuda: PyTorch sees no CUDA device here; use --device cpu or auto")
-    return torch.device("cuda" if available and wanted != "cpu" else "cpu")
+    if wanted == "cpu":
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        if wanted == "auto":
+            return torch.device("cpu")
+        raise ConfigError(f"--device {wanted}: PyTorch sees no CUDA device here; use --device cpu or auto")
+    count = torch.cuda.device_count()
+    if wanted in ("auto", "cuda"):
+        return torch.device("cuda", 0 if count == 1 else _own_gpu(count))
+    device = torch.device(wanted)
+    if device.index >= count:
+        raise ConfigError(f"--device {wanted}: PyTorch sees {count} CUDA devices here, cuda:0 to cuda:{count - 1}")
+    return device
+
+
+@functools.cache
+def _own_gpu(count: int) -> int:
+    """Number of a GPU that is kept for this process until it ends; 0 when others have taken all."""
+    folder = cache_folder()
+    if folder is None:
+        return 0
+    for number in range(count):
+        lock = folder / "gpus" / f"{torch.cuda.get_device_properties(number).uuid}.lock"
+        try:
+            _KEPT.enter_context(hold(lock, f"GPU {number}", advice="give --device cuda:N"))
+        except (BusyError, StorageError):
+            continue
+        return number
+    return 0
 
 
 def choose_precision(wanted: str, device: torch.device) -> Precision:
-    """The arithmetic for ``auto``: the quickest on the device, float32 or half precision, as measured.
+    """The arithmetic for ``auto``: the quickest on the device, float32 or half precision.
 
-    On a GPU half precision is bf16 where it has bf16 units, else fp16 with loss scaling; on a CPU it is bf16.
+    On a GPU it follows from the GPU's kind: bf16 where it has units for it, else fp16 with loss scaling; on a CPU it is
+    bf16 where a measurement says so.
 
     Raises:
-        ConfigError: fp16 on a CPU, where its gradients underflow and it is not accelerated.
+        ConfigError: fp16 on a CPU, where its gradients underflow and it is not accelerated; bf16 on a GPU that has no
+            units for it, which emulates it slowly and lacks some operators.
     """
-    if wanted == "fp16" and device.type == "cpu":
+    on_cpu = device.type == "cpu"
+    if wanted == "fp16" and on_cpu:
         raise ConfigError("--precision fp16: not usable for training on a CPU; use bf16, fp32 or auto")
     if wanted == "auto":
-        has_bf16 = device.type == "cpu" or torch.cuda.is_bf16_supported()
-        wanted = fastest_precision(device, "bf16" if has_bf16 else "fp16")
+        return precision_of_cpu() if on_cpu else precision_of_gpu(torch.cuda.get_device_capability(device))
+    if wanted == "bf16" and not on_cpu:
+        major, minor = torch.cuda.get_device_capability(device)
+        if precision_of_gpu((major, minor)) != "bf16":
+            raise ConfigError(
+                f"--precision bf16: this GPU (compute capability {major}.{minor}) only emulates it; use fp16, fp32 or "
+                "auto"
+            )
     if wanted == "bf16":
         return "bf16"
     return "fp16" if wanted == "fp16" else "fp32"

@@ -45,9 +45,14 @@ TRAINING_FLAGS: Final = (
     Flag("--learning_rate", "training.learning_rate", float, "peak learning rate"),
     Flag("--accumulation_steps", "training.accumulation_steps", int, "batches for one optimizer update"),
     Flag("--seed", "training.seed", int, "seed of weights, order and augmentation"),
-    Flag("--num_workers", "data.num_workers", int, "processes that load images; results do not depend on it"),
+    Flag(
+        "--num_workers",
+        "data.num_workers",
+        int,
+        "processes that load images (default: 1, on a GPU more); results do not depend on it",
+    ),
     Flag("--cache_views", "data.cache_views", int, "epochs after which the same views come again (default: never)"),
-    Flag("--device", "training.device", str, "where to train", ("auto", "cpu", "cuda")),
+    Flag("--device", "training.device", str, "where to train: auto (default), cpu, cuda or cuda:N"),
     Flag("--precision", "training.precision", str, "arithmetic", ("auto", "fp32", "bf16", "fp16")),
     Flag("--deterministic", "training.deterministic", bool, "repeatable on a GPU too, slower (a CPU always is)"),
     Flag(

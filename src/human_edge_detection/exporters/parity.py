@@ -59,7 +59,8 @@ def parity_inputs(dataset: PersonDataset, *, with_rois: bool) -> list[Inputs]:
     with_persons = np.flatnonzero(dataset.people.images.person_counts).tolist()
     cases: list[Inputs] = []
     for count in IMAGE_COUNTS:
-        batch = collate([dataset[(0, with_persons[number % len(with_persons)])] for number in range(count)])
+        samples = [dataset[(0, with_persons[number % len(with_persons)])] for number in range(count)]
+        batch = collate(samples).to(torch.device("cpu"))
         if with_rois:
             cases += [{"images": batch.images, "rois": take_rois(batch.rois, rois)} for rois in ROI_COUNTS]
         else:

@@ -55,7 +55,7 @@ Terms = Iterator[tuple[str, float, Tensor]]
 def _classes(head: Head, logits: Tensor, labels: Tensor, settings: LossConfig) -> Terms:
     pixel_weights = class_weights = None
     if head.labels == "classes":  # weights are those of the three classes
-        class_weights = logits.new_tensor(settings.class_weights)
+        class_weights = settings.class_weights
         if settings.boundary is not None:
             pixel_weights = 1.0 + settings.boundary.weight * border_band(labels, settings.boundary.width)
     losses = class_losses(logits, labels, class_weights=class_weights, pixel_weights=pixel_weights)

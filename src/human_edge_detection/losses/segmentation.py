@@ -5,6 +5,7 @@ All are averages over positions, so that image size and number of rois do not ch
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -34,7 +35,7 @@ def class_losses(
     logits: Tensor,
     target: Tensor,
     *,
-    class_weights: Tensor | None = None,
+    class_weights: Sequence[float] | None = None,
     pixel_weights: Tensor | None = None,
     smooth: float = 1.0,
 ) -> RegionLosses:
@@ -43,7 +44,7 @@ def class_losses(
     Args:
         logits: ``(N, C, H, W)``.
         target: ``(N, H, W)`` integer classes; 255 is ignored.
-        class_weights: ``(C,)`` >= 0, for the cross-entropy.
+        class_weights: C numbers >= 0, for the cross-entropy.
         pixel_weights: ``(N, H, W)`` >= 0, for the cross-entropy.
         smooth: Added to numerator and denominator of the Dice coefficient, pixels.
     """
@@ -58,9 +59,10 @@ def class_losses(
     counted = size if pixel_weights is None else weighted.sum(_OVER_POSITIONS)
     negative_log_likelihood = -(log_probabilities * weighted).sum(_OVER_POSITIONS)
     if class_weights is not None:
+        # One by one: a tensor of the weights would be copied to a GPU, which waits for all before.
         negative_log_likelihood, counted = (
-            negative_log_likelihood * class_weights.to(negative_log_likelihood),
-            counted * class_weights.to(counted),
+            torch.stack([value * weight for value, weight in zip(values.unbind(), class_weights, strict=True)])
+            for values in (negative_log_likelihood, counted)
         )
     cross_entropy = negative_log_likelihood.sum() / counted.sum().clamp(min=1e-6)
 

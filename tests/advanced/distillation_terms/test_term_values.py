@@ -140,3 +140,13 @@ def test_attention_by_hand() -> None:
 def test_an_adapter_starts_as_the_identity() -> None:
     maps = torch.randn(2, 16, 3, 3)
     torch.testing.assert_close(FeatureAdapter(16)(maps), maps)
+
+
+def test_the_relation_of_many_positions_is_finite_under_fp16() -> None:
+    """40 rois of 160 x 120: the sum of a class over all of them is beyond what float16 can hold."""
+    generator = torch.Generator().manual_seed(0)
+    student, teacher = (torch.randn(40, 3, 160, 120, generator=generator) for _ in range(2))
+    mask = torch.ones(40, 160, 120, dtype=torch.bool)
+    expected = relation_loss(student, teacher, 1.0, mask=mask)
+    with torch.autocast("cpu", torch.float16):
+        assert float(relation_loss(student, teacher, 1.0, mask=mask)) == pytest.approx(float(expected), rel=1e-5)

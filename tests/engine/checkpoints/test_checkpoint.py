@@ -56,6 +56,23 @@ def _saved(path: Path, checkpoint: Checkpoint) -> Path:
     return path
 
 
+def test_every_tensor_goes_to_main_memory_first(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file with storages of ``cuda:0`` cannot be loaded where there is no GPU."""
+    moved: list[int] = []
+    cpu = torch.Tensor.cpu
+
+    def counted(tensor: torch.Tensor) -> torch.Tensor:
+        moved.append(id(tensor))
+        return cpu(tensor)
+
+    monkeypatch.setattr(torch.Tensor, "cpu", counted)
+    save_checkpoint(tmp_path / "a.pth", checkpoint)
+    held = [*checkpoint.model.values(), *flat(checkpoint.training).values()]
+    assert {id(value) for value in held if isinstance(value, torch.Tensor)} <= {*moved}
+
+
 def test_the_summary_beside_it_says_what_it_is(checkpoint: Checkpoint, tmp_path: Path) -> None:
     sha256 = save_checkpoint(tmp_path / "a.pth", checkpoint)
     assert json.loads((tmp_path / "a.json").read_text()) == {

@@ -10,6 +10,7 @@ from human_edge_detection.data.annotations.coco import AnnotationSet, read_annot
 from human_edge_detection.engine.build import build_model
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from human_edge_detection.engine.evaluation.evaluate import Metrics
+from human_edge_detection.engine.loading import Loading
 from human_edge_detection.engine.teaching.teacher import check_teacher, load_teacher
 from human_edge_detection.errors import CheckpointError, TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
@@ -31,7 +32,7 @@ def people(tiny_coco: Path) -> AnnotationSet:
 
 
 def check(path: Path, people: AnnotationSet) -> Metrics:
-    return check_teacher(load_teacher(path, CPU), people, device=CPU, precision="fp32", batch_size=2, num_workers=0)
+    return check_teacher(load_teacher(path, CPU), people, device=CPU, precision="fp32", loading=Loading(0, False, 2))
 
 
 def saved(path: Path, checkpoint: Checkpoint) -> Path:

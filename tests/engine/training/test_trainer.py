@@ -293,8 +293,10 @@ def test_a_temperature_that_no_number_survives_is_named_first(
 ) -> None:
     trainer = make_trainer(derive(distilled_config, name="cold", distillation={"temperature": 1e-40}))
     words = r"main/ce [\d.]+, .*distill/main nan.*; likeliest cause first: raise --distillation_temperature \(now 1e-40"
+    before = [parameter.detach().clone() for parameter in trainer.state.student.parameters()]
     with pytest.raises(TrainingError, match=words):
         trainer.train_step([synthetic_batch((2, 1))])
+    assert all(map(torch.equal, before, trainer.state.student.parameters())), "weights stay good"
 
 
 @pytest.fixture(scope="module")
@@ -395,7 +397,7 @@ def test_a_resumed_run_keeps_its_precision(
     """On another machine, or measured again, ``auto`` may come out differently."""
     paths = RunPaths(tmp_path / "run")
     for epochs, fastest in ((1, "bf16"), (2, "fp32")):
-        monkeypatch.setattr("human_edge_detection.engine.device.fastest_precision", lambda *_, fastest=fastest: fastest)
+        monkeypatch.setattr("human_edge_detection.engine.device.precision_of_cpu", lambda fastest=fastest: fastest)
         train(derive(tiny_config, name="auto", training={"epochs": epochs, "precision": "auto"}), paths)
         assert json.loads(paths.provenance.read_text())["precision"] == "bf16"
 

@@ -68,7 +68,9 @@ def _centred(rows: Tensor, counted: Tensor | None) -> Tensor:
     if counted is None:
         return rows - rows.mean(dim=1, keepdim=True)
     weight = counted.to(rows.dtype)
-    return (rows - (rows @ weight / weight.sum().clamp(min=1.0))[:, None]) * weight
+    # A product with ``@`` would be float16 under autocast, which ends at 65504: 7 rois, and the sum is infinite.
+    mean = (rows * weight).sum(dim=1, keepdim=True) / weight.sum().clamp(min=1.0)
+    return (rows - mean) * weight
 
 
 def _one_minus_correlation(student: Tensor, teacher: Tensor, *, dim: int) -> Tensor:

@@ -90,6 +90,15 @@ class _Payload(Section):
     training: dict[str, Any] | None = None
 
 
+def _on_cpu(value: Any) -> Any:
+    """The same with every tensor in main memory, so that the file can be read where there is no GPU."""
+    if isinstance(value, Tensor):
+        return value.cpu()
+    if isinstance(value, Mapping):
+        return {name: _on_cpu(one) for name, one in value.items()}
+    return [_on_cpu(one) for one in value] if isinstance(value, list) else value
+
+
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> str:
     """Writes ``checkpoint`` and a summary (``.json`` beside it) in one step each; returns the file's sha256.
 
@@ -99,12 +108,12 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> str:
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "config": checkpoint.config.model_dump(mode="json"),
-        "model": dict(checkpoint.model),
+        "model": _on_cpu(dict(checkpoint.model)),
         "epoch": checkpoint.epoch,
         "metrics": dict(checkpoint.metrics),
         "data_fingerprint": checkpoint.data_fingerprint,
         "validation_images": checkpoint.validation_images,
-        "training": checkpoint.training,
+        "training": _on_cpu(checkpoint.training),
     }
     buffer = io.BytesIO()
     torch.save(payload, buffer)

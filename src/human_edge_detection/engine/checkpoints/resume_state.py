@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, FiniteFloat, ValidationError
 from torch import Tensor
 
 from human_edge_detection.engine.checkpoints.counters import TrainingProgress
-from human_edge_detection.engine.device import Precision
+from human_edge_detection.engine.precision import Precision
 from human_edge_detection.errors import CheckpointError
 from human_edge_detection.experiments.schema.base import Section
 from human_edge_detection.runs.records import problem_of

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from human_edge_detection.engine.device import Precision, autocast
+from human_edge_detection.engine.device import autocast
+from human_edge_detection.engine.precision import Precision
 from human_edge_detection.metrics.coco_ap import CocoMaskAp
 from human_edge_detection.metrics.segmentation import SegmentationMetrics
 from human_edge_detection.structures import Batch, SegmentationOutput

@@ -12,8 +12,9 @@ from human_edge_detection.data.annotations.coco import AnnotationSet
 from human_edge_detection.data.loader import validation_batches
 from human_edge_detection.engine.build import build_validation_set
 from human_edge_detection.engine.checkpoints.load import TrainedModel
-from human_edge_detection.engine.device import Precision
 from human_edge_detection.engine.evaluation.evaluate import Metrics, evaluate, predictor
+from human_edge_detection.engine.loading import loading_for
+from human_edge_detection.engine.precision import Precision
 from human_edge_detection.log import shows_progress, terminal
 from human_edge_detection.metrics.coco_ap import METRICS as COCO_METRICS
 from human_edge_detection.metrics.coco_ap import CocoMaskAp
@@ -63,7 +64,7 @@ def evaluate_checkpoint(
     batch_size: int,
     device: torch.device,
     precision: Precision,
-    num_workers: int,
+    num_workers: int | None,
 ) -> Evaluation:
     """Measures ``trained`` on every image of ``people``, with a progress bar on a terminal.
 
@@ -73,7 +74,7 @@ def evaluate_checkpoint(
         batch_size: Images in a batch; no metric depends on it.
         device: Where to run.
         precision: Arithmetic of the forward passes.
-        num_workers: Processes that load images; no metric depends on it.
+        num_workers: Processes that load images; no metric depends on it. None: as in training.
 
     Returns:
         The metrics of :class:`~human_edge_detection.metrics.segmentation.SegmentationMetrics` and of
@@ -83,8 +84,9 @@ def evaluate_checkpoint(
         DataError: An image cannot be read.
     """
     config = trained.checkpoint.config
+    loading = loading_for(device, num_workers)
     batches = validation_batches(
-        build_validation_set(config.model, people), batch_size=batch_size, num_workers=num_workers
+        build_validation_set(config.model, people), batch_size=batch_size, num_workers=loading.workers, pin=loading.pin
     )
     coco_ap = CocoMaskAp(people.file) if trained.model.head is not None else None
     trained.model.to(device).to(memory_format=torch.channels_last)

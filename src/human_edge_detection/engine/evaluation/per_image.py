@@ -13,8 +13,8 @@ from human_edge_detection.data.annotations.annotation_set import AnnotationSet
 from human_edge_detection.data.annotations.polygons_and_rle import mask_area_and_box
 from human_edge_detection.data.loader import BatchLoader
 from human_edge_detection.engine.checkpoints.load import TrainedModel, load_trained
-from human_edge_detection.engine.device import Precision
 from human_edge_detection.engine.evaluation.evaluate import Metrics, measure, predictor
+from human_edge_detection.engine.precision import Precision
 from human_edge_detection.metrics.segmentation import RoiScore, SegmentationMetrics
 from human_edge_detection.runs.per_image import ImageCounts, PerImage, RoiCounts, person_size
 

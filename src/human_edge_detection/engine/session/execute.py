@@ -15,7 +15,7 @@ from human_edge_detection.engine.evaluation.per_image import count_per_image
 from human_edge_detection.engine.session.prepare import prepare_training
 from human_edge_detection.engine.session.status import StatusFile, now
 from human_edge_detection.engine.training.trainer import Trainer
-from human_edge_detection.errors import FolderMovedError, TrainingError
+from human_edge_detection.errors import FolderMovedError, out_of_memory
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.write import write_atomically, write_json
 from human_edge_detection.log import log_to_file, stop_logging_to
@@ -102,13 +102,8 @@ def execute_run(
 
 def _explained(error: BaseException) -> BaseException:
     """What the user can mend about ``error``, where PyTorch says it in its own way."""
-    text = " ".join(str(error).split())
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in text:
-        return TrainingError(
-            f"out of memory ({text or type(error).__name__}); lower --batch_size, model.image_size or "
-            "data.max_rois_per_image; the last checkpoint is kept"
-        )
-    return error
+    memory = out_of_memory(error) if isinstance(error, (MemoryError, RuntimeError)) else None
+    return memory or error
 
 
 def _write_declaration(

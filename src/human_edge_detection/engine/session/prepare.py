@@ -14,7 +14,7 @@ from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPerso
 from human_edge_detection.advanced.knowledge_distillation import DistillationLoss
 from human_edge_detection.data.annotations.annotation_set import AnnotationSet
 from human_edge_detection.data.dataset import PersonDataset, collate
-from human_edge_detection.data.loader import MIN_VALIDATION_BATCH, validation_batches
+from human_edge_detection.data.loader import validation_batches
 from human_edge_detection.engine.build import (
     Splits,
     build_distillation_loss,
@@ -32,13 +32,14 @@ from human_edge_detection.engine.checkpoints.go_back import go_back
 from human_edge_detection.engine.checkpoints.initial_weights import load_initial_weights, load_unet
 from human_edge_detection.engine.checkpoints.save_policy import mend_best, newest_good_checkpoint
 from human_edge_detection.engine.device import (
-    Precision,
     choose_device,
     choose_precision,
     keep_freed_memory,
     make_deterministic,
     seed_everything,
 )
+from human_edge_detection.engine.loading import loading_of
+from human_edge_detection.engine.precision import Precision
 from human_edge_detection.engine.teaching.alpha_holdout import hold_out, measure_holdout
 from human_edge_detection.engine.teaching.distiller import Distiller
 from human_edge_detection.engine.teaching.soft_labels import SoftLabels, open_soft_labels, teacher_record
@@ -107,11 +108,7 @@ def prepare_training(
         _go_on(state, start, origin, config, paths, resume or paths.latest)
     else:
         _read_one_sample(training_set)
-    distiller = None
-    if config.distillation is not None and distillation_loss is not None:
-        distiller = _distiller(
-            config, distillation_loss, teacher, soft_labels, splits, held_out, device, precision, alive
-        )
+    distiller = _distiller(config, distillation_loss, teacher, soft_labels, splits, held_out, device, precision, alive)
     parts = _parts(config, distiller, splits, training_set, device, precision, origin)
     write_metrics(paths.metrics, state.progress.history)
     if start is None:
@@ -211,7 +208,7 @@ def _teacher_sha256(teacher: Teacher | None, soft_labels: SoftLabels | None) -> 
 
 def _distiller(
     config: ExperimentConfig,
-    loss: DistillationLoss,
+    loss: DistillationLoss | None,
     teacher: Teacher | None,
     soft_labels: SoftLabels | None,
     splits: Splits,
@@ -219,9 +216,10 @@ def _distiller(
     device: torch.device,
     precision: Precision,
     alive: Callable[[], None],
-) -> Distiller:
-    """What teaches; a loaded teacher is measured here, before the first step."""
-    assert config.distillation is not None
+) -> Distiller | None:
+    """What teaches, if anything; a loaded teacher is measured here, before the first step."""
+    if config.distillation is None or loss is None:
+        return None
     if soft_labels is not None:
         record, holdout = soft_labels.metadata.teacher, None
     else:
@@ -234,8 +232,7 @@ def _distiller(
             splits.val,
             device=device,
             precision=precision,
-            batch_size=max(config.training.batch_size, MIN_VALIDATION_BATCH),
-            num_workers=config.data.num_workers,
+            loading=loading_of(config, device),
             after_batch=alive,
         )
         record = teacher_record(teacher, metrics, splits.val)
@@ -255,7 +252,7 @@ def _parts(
     precision: Precision,
     origin: Origin,
 ) -> Parts:
-    settings = config.training
+    loading = loading_of(config, device)
     validation_set = build_validation_set(config.model, splits.val)
     logger.info(
         "%s: %d training and %d validation images, %s, %s",
@@ -269,15 +266,18 @@ def _parts(
     return Parts(
         config=config,
         device=device,
+        loading=loading,
         loss=build_loss(config),
         distiller=distiller,
         training_set=training_set,
         validation=validation_batches(
             validation_set,
-            batch_size=max(settings.batch_size, MIN_VALIDATION_BATCH),
-            num_workers=config.data.num_workers,
+            batch_size=loading.validation_batch,
+            num_workers=loading.workers,
+            pin=loading.pin,
+            keep_workers=True,
         ),
-        preview=_preview(preview_set, settings.visualize_images),
+        preview=_preview(preview_set, config.training.visualize_images),
         origin=origin,
         skipped=(*splits.train.skipped, *splits.val.skipped),
     )

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import torch
 
 from human_edge_detection.data.annotations.annotation_set import AnnotationSet, split_off
-from human_edge_detection.data.loader import MIN_VALIDATION_BATCH, BatchLoader, validation_batches
+from human_edge_detection.data.loader import BatchLoader, validation_batches
 from human_edge_detection.engine.build import Splits, build_validation_set
-from human_edge_detection.engine.device import Precision
 from human_edge_detection.engine.evaluation.evaluate import evaluate
+from human_edge_detection.engine.loading import loading_of
+from human_edge_detection.engine.precision import Precision
 from human_edge_detection.engine.teaching.teacher import Teacher
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.experiments.schema.model import ModelConfig
@@ -47,13 +48,15 @@ def measure_holdout(
     after_batch: Callable[[], None] = lambda: None,
 ) -> AlphaHoldout:
     """``held_out`` at the student's size, and the teacher's score there at its own size."""
-    model, settings = config.model, config.training
+    model, loading = config.model, loading_of(config, device)
 
     def batches(sizes: ModelConfig) -> BatchLoader:
         return validation_batches(
             build_validation_set(sizes, held_out),
-            batch_size=max(settings.batch_size, MIN_VALIDATION_BATCH),
-            num_workers=config.data.num_workers,
+            batch_size=loading.validation_batch,
+            num_workers=loading.workers,
+            pin=loading.pin,
+            keep_workers=sizes is model,
         )
 
     metrics = evaluate(

@@ -49,21 +49,30 @@ class Distiller:
         """Temperature and alpha of the epoch after ``history`` of ``epochs``."""
         return strength_in(self.config, history, epochs=epochs)
 
-    def loss(self, batch: Batch, output: SegmentationOutput, base: LossOutput, strength: Strength) -> LossOutput:
+    def ask(self, batch: Batch) -> SegmentationOutput | None:
+        """What the student is to learn from ``batch``; None when nothing is stored for it and nobody can be asked."""
+        if batch.soft_labels is not None or self.teacher is None:
+            return batch.soft_labels
+        mask_size = (batch.roi_masks.shape[-2], batch.roi_masks.shape[-1])
+        return self.teacher.predict_batch(batch, mask_size=mask_size, features=self.needs_features)
+
+    def loss(
+        self,
+        batch: Batch,
+        output: SegmentationOutput,
+        soft_labels: SegmentationOutput,
+        base: LossOutput,
+        strength: Strength,
+    ) -> LossOutput:
         """The whole loss of a batch.
 
         Args:
-            batch: Images, rois and ground truth; with the soft labels where they are stored.
+            batch: Its ground truth.
             output: The student's, with gradient; with its decoder features where they are needed.
+            soft_labels: What :meth:`ask` said.
             base: The student's loss on ground truth.
             strength: Of the epoch.
         """
-        soft_labels = batch.soft_labels
-        if soft_labels is None and self.teacher is not None:
-            mask_size = (batch.roi_masks.shape[-2], batch.roi_masks.shape[-1])
-            soft_labels = self.teacher.predict_batch(batch, mask_size=mask_size, features=self.needs_features)
-        if soft_labels is None:
-            return base
         return self.distillation_loss(
             output, soft_labels, head_targets(batch), base, temperature=strength.temperature, alpha=strength.alpha
         )

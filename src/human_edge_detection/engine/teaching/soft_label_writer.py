@@ -18,6 +18,7 @@ from torch import Tensor
 from human_edge_detection.data.loader import BatchLoader, Key
 from human_edge_detection.engine.build import Splits, build_training_set, read_splits
 from human_edge_detection.engine.device import autocast, choose_device, choose_precision, make_deterministic
+from human_edge_detection.engine.loading import loading_of
 from human_edge_detection.engine.teaching.soft_labels import (
     Heads,
     Predictor,
@@ -108,6 +109,7 @@ class _Writer:
         self.device = device
         self.precision = choose_precision(config.training.precision, device)
         self.images = len(splits.train.images)
+        self.loading = loading_of(config, device)
 
     def write(self) -> SoftLabels:
         key = soft_label_key(self.config, self.splits, self.teacher.fingerprint)
@@ -147,8 +149,7 @@ class _Writer:
             self.splits.val,
             device=self.device,
             precision=self.precision,
-            batch_size=self.config.training.batch_size,
-            num_workers=self.config.data.num_workers,
+            loading=self.loading,
         )
         return teacher_record(self.teacher, metrics, self.splits.val)
 
@@ -206,7 +207,8 @@ class _Writer:
         dataset = build_training_set(
             self.config, self.splits.train, teacher_size=self.teacher.wanted_size(self.config.model.image_size)
         )
-        for batch in BatchLoader(dataset, self._keys(parts), num_workers=self.config.data.num_workers):
+        loader = BatchLoader(dataset, self._keys(parts), num_workers=self.loading.workers, pin=self.loading.pin)
+        for batch in loader:
             yield from split_output(self._ask(batch.to(self.device)), batch, heads)
 
     def _keys(self, parts: Sequence[tuple[int, int]]) -> list[list[Key]]:

@@ -18,8 +18,9 @@ from human_edge_detection.data.annotations.coco import AnnotationSet
 from human_edge_detection.data.loader import validation_batches
 from human_edge_detection.engine.build import build_model, build_validation_set
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, read_checkpoint
-from human_edge_detection.engine.device import Precision
 from human_edge_detection.engine.evaluation.evaluate import Metrics, Predictor, evaluate, predictor
+from human_edge_detection.engine.loading import Loading
+from human_edge_detection.engine.precision import Precision
 from human_edge_detection.errors import CheckpointError, TrainingError
 from human_edge_detection.experiments.difference import known_to_differ
 from human_edge_detection.experiments.schema.model import ModelConfig
@@ -141,8 +142,7 @@ def check_teacher(
     *,
     device: torch.device,
     precision: Precision,
-    batch_size: int,
-    num_workers: int,
+    loading: Loading,
     after_batch: Callable[[], None] = lambda: None,
 ) -> Metrics:
     """Measures the teacher on ``people`` at its own sizes, before the first step; of several, each and all as one.
@@ -156,7 +156,9 @@ def check_teacher(
 
     def measure(predict: Predictor, config: ModelConfig) -> Metrics:
         data = build_validation_set(config, people)
-        batches = validation_batches(data, batch_size=batch_size, num_workers=num_workers)
+        batches = validation_batches(
+            data, batch_size=loading.validation_batch, num_workers=loading.workers, pin=loading.pin
+        )
         return evaluate(
             predict,
             batches,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from human_edge_detection.engine.device import Precision
+from human_edge_detection.engine.precision import Precision
 from human_edge_detection.structures import Source
 
 

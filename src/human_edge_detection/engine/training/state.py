@@ -13,8 +13,8 @@ from human_edge_detection.advanced.weights.state_dict import load_strictly
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint
 from human_edge_detection.engine.checkpoints.counters import TrainingProgress
 from human_edge_detection.engine.checkpoints.resume_state import check_training_state
-from human_edge_detection.engine.device import Precision
 from human_edge_detection.engine.evaluation.evaluate import Metrics
+from human_edge_detection.engine.precision import Precision
 from human_edge_detection.engine.training.ema import MovingAverage
 from human_edge_detection.errors import CheckpointError
 from human_edge_detection.experiments.difference import known_to_differ

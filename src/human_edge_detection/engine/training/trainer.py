@@ -6,7 +6,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -24,6 +24,7 @@ from human_edge_detection.engine.checkpoints.save_policy import Saver
 from human_edge_detection.engine.device import autocast, seed_everything
 from human_edge_detection.engine.evaluation.evaluate import Metrics, evaluate, predictor
 from human_edge_detection.engine.evaluation.visualize import draw_comparison, encode_png, write_figures
+from human_edge_detection.engine.loading import Loading
 from human_edge_detection.engine.teaching.distillation_schedule import TEACHER_TUNING_SCORE, TUNING_SCORE, Strength
 from human_edge_detection.engine.teaching.distiller import Distiller
 from human_edge_detection.engine.training.distillation_warnings import distillation_warnings
@@ -32,13 +33,14 @@ from human_edge_detection.engine.training.not_finite import not_finite_advice
 from human_edge_detection.engine.training.progress_bar import TrainingDisplay, training_display
 from human_edge_detection.engine.training.schedules import learning_rate_factor
 from human_edge_detection.engine.training.state import Origin, TrainingState
+from human_edge_detection.engine.training.step_loss import StepLoss, read_once
 from human_edge_detection.engine.training.writers import RunWriters, write_metrics
 from human_edge_detection.errors import DataError, StorageError, TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.losses.hierarchical import HierarchicalLoss
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import EpochRecord
-from human_edge_detection.structures import Batch, LossOutput, LossTerm, SegmentationOutput, Source
+from human_edge_detection.structures import Batch, LossOutput, SegmentationOutput, Source
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +56,7 @@ class Parts:
     Attributes:
         config: The experiment, resolved.
         device: Where it trains.
+        loading: How batches get there.
         loss: On ground truth.
         distiller: What teaches; None: nobody does.
         training_set: The training images, augmented.
@@ -65,6 +68,7 @@ class Parts:
 
     config: ExperimentConfig
     device: torch.device
+    loading: Loading
     loss: HierarchicalLoss
     distiller: Distiller | None
     training_set: PersonDataset
@@ -109,6 +113,8 @@ class Trainer:
         self._warned: set[str] = set()
         self._frozen: Sequence[nn.Module] = ()
         """Parts of the student that do not learn in the epoch under way, statistics of their normalisation included."""
+        self._student_is_set = False
+        """Whether the student is in the mode to learn in; the validation leaves it in another one."""
         self._taught: set[str] = set()
         self._confident: set[str] = set()
         """Names of the terms that the teacher gave, and of the confident shares, in the steps of this process."""
@@ -147,7 +153,8 @@ class Trainer:
             start_epoch=self.progress.epoch,
             start_batch=self.progress.batch,
             epochs=self.settings.epochs,
-            num_workers=self.parts.config.data.num_workers,
+            num_workers=self.parts.loading.workers,
+            pin=self.parts.loading.pin,
         )
 
     def _train_epoch(self, stream: Iterator[Batch], writers: RunWriters, display: TrainingDisplay) -> None:
@@ -181,6 +188,14 @@ class Trainer:
         unet.requires_grad_(True)
         for part in self._frozen:
             part.requires_grad_(False)
+        self._student_is_set = False
+
+    def _set_student(self) -> None:
+        """Training mode, but for what does not learn; once an epoch, as it visits every module."""
+        self.state.student.train()
+        for part in self._frozen:
+            part.eval()
+        self._student_is_set = True
 
     def _strength(self) -> Strength | None:
         """Temperature and alpha of the epoch under way."""
@@ -202,29 +217,34 @@ class Trainer:
         Each batch's terms are weighted by its share of the group's rois (or images), so that several batches give the
         gradient of one large batch for every term that is a mean over rois or images.
         """
-        settings, student = self.settings, self.state.student
+        settings = self.settings
         seed_everything(settings.seed, self.progress.step)
         factor = self._set_learning_rate()
-        student.train()
-        for part in self._frozen:
-            part.eval()
+        if not self._student_is_set:
+            self._set_student()
         self.state.optimizer.zero_grad(set_to_none=True)
         strength = self._strength()
         rois, images = sum(len(batch.rois) for batch in group), sum(len(batch.images) for batch in group)
-        values: dict[str, float] = {}
+        # 1. Everything is queued on the device, and nobody waits for a number.
+        found: list[StepLoss] = []
         for batch in group:
             loss = self.batch_loss(batch.to(self.parts.device), strength)
-            self._taught |= {term.name for term in loss.terms if term.source == "teacher"}
-            self._confident |= {term.name for term in loss.confident}
             shares = {"rois": len(batch.rois) / max(rois, 1), "images": len(batch.images) / images}
             total = LossOutput(tuple(term.scaled(shares[term.over]) for term in loss.terms)).total
-            self._add_values(values, loss, shares, total)
+            found.append(StepLoss(loss, total.detach().to(self.parts.device), shares))
             if self.progress.batch == 0 and batch is group[0]:
                 self.progress.gradient_shares = self._gradient_shares(loss)
             if total.requires_grad:
                 self.state.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
-        norm = self._update(values)
-        return values | {"gradient_norm": norm, "learning_rate": settings.learning_rate * factor}
+        losses = torch.cat([one.numbers for one in found])
+        norm = self._update(losses)
+        # 2. All numbers come in one transfer, which waits for the step.
+        *numbers, length = read_once(torch.cat([losses, norm.to(losses).reshape(1)]))
+        values = self._values(found, numbers)
+        self._check_norm(length, values)
+        self.progress.step += 1
+        length = length if math.isfinite(length) else 0.0
+        return values | {"gradient_norm": length, "learning_rate": settings.learning_rate * factor}
 
     def batch_loss(self, batch: Batch, strength: Strength | None) -> LossOutput:
         """The loss of one batch, distillation included where ``strength`` is given."""
@@ -233,10 +253,12 @@ class Trainer:
             images = batch.images.contiguous(memory_format=torch.channels_last)
             features = distiller is not None and distiller.needs_features
             output: SegmentationOutput = self.state.student(images, batch.rois, features=features)
-            base = parts.loss(output, batch)
-            if distiller is None or strength is None:
-                return base
-            return distiller.loss(batch, output, base, strength)
+            soft_labels = distiller.ask(batch) if distiller is not None and strength is not None else None
+        # Losses are sums over many positions: in float32.
+        base = parts.loss(output, batch)
+        if distiller is None or strength is None or soft_labels is None:
+            return base
+        return distiller.loss(batch, output, soft_labels, base, strength)
 
     def _set_learning_rate(self) -> float:
         factor = learning_rate_factor(
@@ -249,26 +271,27 @@ class Trainer:
             group["lr"] = group["base_lr"] * factor
         return factor
 
-    def _add_values(
-        self, values: dict[str, float], loss: LossOutput, shares: Mapping[str, float], total: Tensor
-    ) -> None:
-        terms = (*loss.terms, *loss.confident)
-        whole, *each = torch.stack(
-            [total.detach(), *(term.value.detach().to(total) * shares[term.over] for term in terms)]
-        ).tolist()
-        found = {"total": whole} | {term.name: number for term, number in zip(terms, each, strict=True)}
-        if not all(map(math.isfinite, found.values())):
-            shown = ", ".join(f"{name} {number:.4g}" for name, number in found.items())
-            sources = {term.source for term, number in zip(terms, each, strict=True) if not math.isfinite(number)}
-            raise TrainingError(
-                f"loss is not finite in epoch {self.progress.epoch + 1}, step {self.progress.step + 1} ({shown}); "
-                f"{self._advice(sources)}; the last checkpoint is kept"
-            )
-        parts = {"hard": _part_of("truth", terms, each)}
-        if self.parts.distiller is not None:
-            parts["soft"] = _part_of("teacher", terms, each)
-        for name, number in ({"total": whole} | parts | found).items():
-            values[name] = values.get(name, 0.0) + number
+    def _values(self, found: Sequence[StepLoss], numbers: Iterable[float]) -> dict[str, float]:
+        """The losses of a step by name, summed over its batches; ``numbers`` of ``found`` come one after the other.
+
+        Raises:
+            TrainingError: One of them is not finite.
+        """
+        values: dict[str, float] = {}
+        coming = iter(numbers)
+        for one in found:
+            named = one.named(coming, with_soft=self.parts.distiller is not None)
+            if named.not_finite is not None:
+                shown = ", ".join(f"{name} {number:.4g}" for name, number in named.losses.items())
+                raise TrainingError(
+                    f"loss is not finite in epoch {self.progress.epoch + 1}, step {self.progress.step + 1} ({shown}); "
+                    f"{self._advice(named.not_finite)}; the last checkpoint is kept"
+                )
+            self._taught |= {term.name for term in one.loss.terms if term.source == "teacher"}
+            self._confident |= {term.name for term in one.loss.confident}
+            for name, number in (named.losses | named.sums).items():
+                values[name] = values.get(name, 0.0) + number
+        return values
 
     def _advice(self, sources: Set[Source]) -> str:
         """What to change about a loss whose terms from ``sources`` are not finite."""
@@ -289,34 +312,48 @@ class Trainer:
         weight = self.state.student.unet.last_shared_weight()
         if not weight.requires_grad:
             return {}
-        norms = {}
+        norms = []
         for term in loss.terms:
             (gradient,) = torch.autograd.grad(term.weighted, weight, retain_graph=True, allow_unused=True)
-            norms[term.name] = 0.0 if gradient is None else float(gradient.norm())
-        total = sum(norms.values()) or 1.0
-        return {f"{_GRADIENT_SHARE}{name}": norm / total for name, norm in norms.items()}
+            norms.append(weight.new_zeros(()) if gradient is None else gradient.norm())
+        if not norms:
+            return {}
+        numbers = torch.stack(norms).tolist()
+        total = sum(numbers) or 1.0
+        return {f"{_GRADIENT_SHARE}{term.name}": norm / total for term, norm in zip(loss.terms, numbers, strict=True)}
 
-    def _update(self, values: Mapping[str, float]) -> float:
-        parameters = self.state.learning
+    def _update(self, losses: Tensor) -> Tensor:
+        """Queues one update of the weights, which changes none of them when a loss or gradient is not finite.
+
+        Args:
+            losses: ``(n,)``, all that this step found.
+
+        Returns:
+            Scalar: the norm of the gradient before it is clipped.
+        """
+        parameters, optimizer, scaler = self.state.learning, self.state.optimizer, self.state.scaler
+        norm = losses.new_zeros(())
         # There are none where only the head learns and nobody is on the images.
-        norm = self._optimize(parameters, values) if parameters else 0.0
-        self.progress.step += 1
+        if parameters:
+            scaler.unscale_(optimizer)
+            norm = torch.nn.utils.clip_grad_norm_(parameters, self.settings.gradient_clip or math.inf)
+            if not scaler.is_enabled():
+                # The fused update looks at this flag on the device, as it does for a scaler.
+                flag = ~(losses.isfinite().all() & norm.isfinite())
+                optimizer.found_inf = flag.to(torch.float32)  # type: ignore[attr-defined]
+            scaler.step(optimizer)
+            scaler.update()
         if self.state.ema is not None:
-            self.state.ema.update(self.state.student, self.progress.step)
+            self.state.ema.update(self.progress.step + 1)
         return norm
 
-    def _optimize(self, parameters: list[nn.Parameter], values: Mapping[str, float]) -> float:
-        self.state.scaler.unscale_(self.state.optimizer)
-        norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.settings.gradient_clip or math.inf))
+    def _check_norm(self, norm: float, values: Mapping[str, float]) -> None:
         # With fp16 an overflow is expected now and then: the scaler skips that update and lowers its scale.
         if not math.isfinite(norm) and not self.state.scaler.is_enabled():
             raise TrainingError(
                 f"gradient is not finite in epoch {self.progress.epoch + 1}, step {self.progress.step + 1} "
                 f"(loss {values['total']:.4g}); {self._advice(frozenset())}; the last checkpoint is kept"
             )
-        self.state.scaler.step(self.state.optimizer)
-        self.state.scaler.update()
-        return norm if math.isfinite(norm) else 0.0
 
     def _finish_epoch(self, writers: RunWriters, display: TrainingDisplay) -> None:
         progress, config = self.progress, self.parts.config
@@ -425,11 +462,6 @@ class Trainer:
 def _shown(values: Mapping[str, float]) -> dict[str, float]:
     """The losses that fit beside a progress bar: the total and, where somebody teaches, the parts that add up to it."""
     return {"loss": values["total"]} | ({name: values[name] for name in ("hard", "soft")} if "soft" in values else {})
-
-
-def _part_of(source: Source, terms: Sequence[LossTerm], values: Sequence[float]) -> float:
-    """What the terms of ``source`` add to the total, their weights and alpha included."""
-    return math.fsum(term.weight * value for term, value in zip(terms, values, strict=True) if term.source == source)
 
 
 def _epoch_line(

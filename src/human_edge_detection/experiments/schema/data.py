@@ -57,7 +57,8 @@ class DataConfig(Section):
     cache_views: int | None = Field(None, ge=1, le=9999)
     """The training images look the same again after so many epochs; null: never. A teacher's soft labels can be stored
     only for views that repeat."""
-    num_workers: int = Field(1, ge=0, le=64, json_schema_extra=NO_EFFECT)
+    num_workers: int | None = Field(None, ge=0, le=64, json_schema_extra=NO_EFFECT)
+    """Processes that load images; null: 1 on a CPU, on a GPU one less than there are cores and 12 at most."""
     on_bad_sample: Literal["error", "skip"] = "error"
     """What an image that cannot be used does: stop the run before its first step, or be left out and listed."""
 

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from human_edge_detection.experiments.schema.base import GROWTH, NO_EFFECT, Fraction, Section
+
+
+def check_device(name: str) -> str:
+    """``name`` when it is one that this tool trains and evaluates on.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if name.startswith("mps"):
+        raise ValueError("Apple GPUs (mps) are not supported, as nobody has run this tool on one yet; use cpu or auto")
+    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", name):
+        raise ValueError("expected auto, cpu, cuda or cuda:N")
+    return name
+
+
+Device = Annotated[str, AfterValidator(check_device)]
 
 
 class EmaConfig(Section):
@@ -47,7 +64,7 @@ class TrainingConfig(Section):
     final_lr_fraction: Fraction = 0.01
     gradient_clip: float | None = Field(1.0, gt=0.0, description="Largest gradient norm; null: no clipping.")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", json_schema_extra=NO_EFFECT)
+    device: Device = Field("auto", json_schema_extra=NO_EFFECT)
     seed: int = Field(0, ge=0, lt=2**31)
     unfreezing: UnfreezingConfig | None = None
     ema: EmaConfig | None = None

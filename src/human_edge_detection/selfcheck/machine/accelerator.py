@@ -13,8 +13,9 @@ from typing import Final, NamedTuple
 import torch
 
 from human_edge_detection.engine.device import choose_device, choose_precision
+from human_edge_detection.limits import usable_cores
 from human_edge_detection.selfcheck.machine.finding import Finding, ok, problem, warning
-from human_edge_detection.selfcheck.machine.processor import check_threads, usable_cores
+from human_edge_detection.selfcheck.machine.processor import check_threads
 from human_edge_detection.wording import GIB, gib
 
 _ADVISED_GPU_MEMORY: Final = 2 * GIB
@@ -42,13 +43,22 @@ def examine_accelerator() -> list[Finding]:
         findings.append(
             problem("GPU", " ".join(str(error).split()), "see nvidia-smi; a restart of the machine may help")
         )
-    device = choose_device("auto")
     findings += [
         check_instructions(torch.backends.cpu.get_cpu_capability(), platform.machine(), _amx()),
         check_threads(usable_cores(), torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")),
-        ok("--device auto", f"{device}, {choose_precision('auto', device)}"),
+        _chosen(),
     ]
     return findings
+
+
+def _chosen() -> Finding:
+    """What ``auto`` makes of this machine."""
+    name = "--device auto"
+    try:
+        device = choose_device("auto")
+        return ok(name, f"{device}, {choose_precision('auto', device)}")
+    except RuntimeError as error:  # a GPU without memory, or lost
+        return problem(name, " ".join(str(error).split()), "see nvidia-smi, or train with --device cpu")
 
 
 def nvidia_gpus() -> list[str]:

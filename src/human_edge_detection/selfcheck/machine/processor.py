@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from human_edge_detection.limits import CGROUP_ROOT, OWN_GROUPS, cpu_limit, own_groups
+from human_edge_detection.limits import CGROUP_ROOT, OWN_GROUPS, allowed_cores, cpu_limit, own_groups
 from human_edge_detection.selfcheck.machine.finding import Finding, ok, warning
 
 _MANY_CORES: Final = 16
@@ -14,18 +14,7 @@ _VARIABLE: Final = "OMP_NUM_THREADS"
 
 def examine_processor() -> list[Finding]:
     """Cores and the limits on them."""
-    return [check_cores(os.cpu_count() or 1, allowed_cores(), _limit())]
-
-
-def usable_cores() -> float:
-    """Cores that this process can keep busy; a container's limit may be a fraction."""
-    limit = _limit()
-    return allowed_cores() if limit is None else min(limit, allowed_cores())
-
-
-def allowed_cores() -> int:
-    """Cores that this process may run on (``taskset``, a scheduler's binding)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return [check_cores(os.cpu_count() or 1, allowed_cores(), cpu_limit(own_groups(CGROUP_ROOT, OWN_GROUPS)))]
 
 
 def check_cores(cores: int, allowed: int, limit: float | None) -> Finding:
@@ -52,7 +41,3 @@ def check_threads(usable: float, threads: int, variable: str | None) -> Finding:
         advice = f"export {_VARIABLE}={_MANY_CORES // 2} when several runs share this machine"
         return warning(name, f"{text}, on {usable:g} usable cores", advice)
     return ok(name, text)
-
-
-def _limit() -> float | None:
-    return cpu_limit(own_groups(CGROUP_ROOT, OWN_GROUPS))
