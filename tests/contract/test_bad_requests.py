@@ -146,6 +146,11 @@ REQUESTS: dict[str, tuple[Prepare, Sequence[str], str]] = {
     "data_root loops": (loop, (*TRAIN, "--data_root", "loop"), "no such folder: loop"),
     "data_root dangles": (dangling, (*TRAIN, "--data_root", "dangling"), "no such folder: dangling"),
     "data_root is a pipe": (pipe, (*TRAIN, "--data_root", "pipe"), "is not a folder: pipe"),
+    "annotations are a pipe": (
+        pipe,
+        (*TRAIN, "--train_ann", "pipe", "--val_ann", "pipe", "--train_images", ".", "--val_images", "."),
+        "--train_ann (data.train_ann): is not a file: pipe",
+    ),
     "resume a loop": (loop, ("train", "--resume", "loop"), "no such run folder or checkpoint: loop"),
     "resume a pipe": (pipe, ("train", "--resume", "pipe"), "not a run"),
     "resume a folder of nothing": (folder_, ("train", "--resume", "folder"), "not a run"),
