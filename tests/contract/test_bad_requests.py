@@ -306,7 +306,7 @@ def test_a_config_file_that_is_none(
     prepare: Prepare, path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prepare(tmp_path)
-    refused(("train", "--config_file", path), f"--config_file {path}: cannot be read (", capsys)
+    refused(("train", "--config_file", path), f"config file {path}: cannot be read (", capsys)
 
 
 def test_a_folder_that_cannot_be_written(

@@ -34,7 +34,8 @@ def go_back(paths: RunPaths, given: Path, checkpoint: Checkpoint, sha256: str) -
         aside = paths.checkpoints / f"set_aside_{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         make_folder(aside)
         _keep_later_metrics(paths, aside, checkpoint.epoch)
-        for path in (*later, paths.result, paths.per_image):
+        # The checkpoints last: while one of them is there, the same command sees that it is not done.
+        for path in (paths.result, paths.per_image, *later):
             for file in (path, summary_path(path)) if path.suffix == ".pth" else (path,):
                 _move(file, aside)
         logger.info("back to %s: %d later checkpoints are in %s", given.name, len(later), aside)
