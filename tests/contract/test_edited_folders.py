@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up_runs import SHA256, made_up_counts, write_counted_run
+from made_up_runs import WEIGHTS, made_up_counts, sha256_of, write_counted_run
 
 from human_edge_detection.api.request import request_for_one
 from human_edge_detection.errors import HumanEdgeDetectionError
@@ -58,7 +58,8 @@ def write_everything(root: Path, write_run: Callable[..., RunPaths]) -> RunPaths
     case = ParityCase(images=1, rois=1, max_difference=0.0, mask_iou=1.0)
     parity = ParityReport(
         onnx="checkpoints/best_model.onnx",
-        checkpoint_sha256=SHA256,
+        checkpoint_sha256=sha256_of(WEIGHTS),
+        onnx_sha256=sha256_of("x"),
         opset=18,
         size_bytes=1,
         tolerance=1e-4,
@@ -76,7 +77,7 @@ def write_everything(root: Path, write_run: Callable[..., RunPaths]) -> RunPaths
     write_json(paths.resumed_from, record.model_dump(mode="json"))
     provenance = {"command": ["hed", "train"], "versions": {"torch": "2"}, "git": None, "device": "cpu"}
     write_json(paths.provenance, {**provenance, "precision": "fp32", "threads": 1, "teacher_sha256": "a+b"})
-    paths.onnx.touch()
+    paths.onnx.write_text("x")
     return paths
 
 
@@ -168,6 +169,8 @@ VALUES: dict[str, str] = {
 }
 PLANNED_FROM = {"config.json", "contents.json", "status.json", "result.json", "provenance.json", "resumed_from.json"}
 """What planning reads of a run that is there."""
+OF_BOTH = {"gain_over_control", "control", "why_no_gain"}
+"""Columns of a run that another one's files may change: without its distillation, that is its control."""
 _HERE = "PUT-IT-HERE"
 
 
@@ -222,7 +225,7 @@ def check(output_dir: Path, healthy: Row, *, file: str, what: str) -> None:
 def sweep(output_dir: Path, chosen: Callable[[int], bool]) -> int:
     """Makes each chosen edit, one at a time; returns how many."""
     healthy = next(row for row in comparison_rows(read_records(output_dir)) if row["run"] == "healthy")
-    healthy = {column: value for column, value in healthy.items() if column != "gain_over_control"}  # of both
+    healthy = {column: value for column, value in healthy.items() if column not in OF_BOTH}
     number = done = 0
     for file in files_of(RunPaths(output_dir / STUDENT)):
         content = file.read_bytes()

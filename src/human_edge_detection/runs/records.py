@@ -208,4 +208,4 @@ def problem_of(error: ValueError) -> str:
         return str(error)
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     place = " ".join(".".join(map(str, first["loc"])).split())
-    return f"{place[:_SHOWN]}: {first['msg']}" if place else first["msg"]
+    return f"{place[-_SHOWN:]}: {first['msg']}" if place else first["msg"]
