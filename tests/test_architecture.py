@@ -25,6 +25,7 @@ ALL_FILES = sorted(
 MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_FOLDER_FILES = 500, 60, 15
 
 FOUNDATION = (
+    "console",
     "errors",
     "files",
     "limits",

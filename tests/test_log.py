@@ -1,4 +1,4 @@
-"""The log of a run whose terminal, or reader, goes away while it trains."""
+"""The log: a line is one line of text, and a terminal or reader that goes away ends nothing."""
 
 import io
 import logging
@@ -66,3 +66,20 @@ def test_a_terminal_shows_log_and_progress(no_log: logging.Logger, monkeypatch: 
     os.close(reader)
     assert "said" in shown
     assert "0/2" in shown
+
+
+def test_a_message_cannot_write_a_second_line_or_an_escape(
+    no_log: logging.Logger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    setup_logging()
+    handler = log_to_file(tmp_path / "log.txt")
+    try:
+        no_log.warning("%s is odd", "a\x1b[31m\nINFO all is well")
+        no_log.error("it failed", exc_info=RuntimeError("b\nc"))
+    finally:
+        stop_logging_to(handler)
+    for text in (capsys.readouterr().err, (tmp_path / "log.txt").read_text()):
+        first, *rest = text.splitlines()
+        assert first.endswith("a\\x1b[31m\\nINFO all is well is odd")
+        assert rest[0].endswith("it failed")
+        assert rest[1:] == ["RuntimeError: b", "c"]

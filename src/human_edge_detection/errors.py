@@ -1,4 +1,5 @@
-"""Errors that are the user's to mend. The command line prints one line for them and exits with code 2.
+"""Errors that are the user's to mend. The command line prints one line for them and exits with code 2, or with 1
+when they ended a run that had begun.
 
 A message says what is wrong, what was given, what was expected and what to do. Anything that is not one of these is a
 bug of ours: it ends in a traceback and exit code 1.
@@ -19,7 +20,13 @@ _OUT_OF_MEMORY: Final = (
 
 
 class HumanEdgeDetectionError(Exception):
-    """Base of every error that the user can mend."""
+    """Base of every error that the user can mend.
+
+    Attributes:
+        run_failed: It ended a run that had begun to train, so what failed is the run: exit code 1 instead of 2.
+    """
+
+    run_failed: bool = False
 
 
 class ConfigError(HumanEdgeDetectionError):

@@ -12,6 +12,8 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, TextIO, cast
 
+from human_edge_detection.wording import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -22,9 +24,9 @@ _MAX_FILE_BYTES: Final = 5_000_000
 @functools.cache
 def terminal() -> Console:
     """The one console on stderr: log lines and progress bars share it, so that they do not overwrite each other."""
-    from rich.console import Console
+    from human_edge_detection.console import TextConsole
 
-    return Console(file=cast("IO[str]", _Stderr()))
+    return TextConsole(file=cast("IO[str]", _Stderr()))
 
 
 def setup_logging(*, level: int = logging.INFO) -> None:
@@ -47,7 +49,18 @@ def setup_logging(*, level: int = logging.INFO) -> None:
 def _terminal_log() -> logging.Handler:
     from rich.logging import RichHandler
 
-    return RichHandler(console=terminal(), show_path=False, log_time_format="[%X]")
+    handler = RichHandler(console=terminal(), show_path=False, log_time_format="[%X]")
+    handler.setFormatter(_Line("%(message)s"))
+    return handler
+
+
+class _Line(logging.Formatter):
+    """One line a message, of visible text; a traceback below it keeps its lines."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
+        """The message with escapes in place of control characters, which a file's name may hold."""
+        record.message = printable(record.message)
+        return super().formatMessage(record)
 
 
 class _Stderr(io.TextIOBase):
@@ -94,7 +107,7 @@ class _PlainLog(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self._stream = _Stderr()
-        self.setFormatter(logging.Formatter("[%(asctime)s] %(levelname)-8s %(message)s", "%X"))
+        self.setFormatter(_Line("[%(asctime)s] %(levelname)-8s %(message)s", "%X"))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes one line."""
@@ -130,7 +143,7 @@ def log_to_file(file: Path) -> logging.Handler:
     """Also appends the package's log to ``file``; ``stop_logging_to`` ends it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     handler = _RunLog(file, maxBytes=_MAX_FILE_BYTES, backupCount=1, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(_Line("%(asctime)s %(levelname)s %(message)s"))
     logging.getLogger(LOGGER_NAME).addHandler(handler)
     return handler
 

@@ -120,8 +120,13 @@ def test_restart_trains_anew_and_says_so_first(
     (output_dir / STUDENT / "checkpoints" / "old").touch()
     capsys.readouterr()
     assert run(output_dir, "--restart") == 0
-    assert f"restart: {output_dir / STUDENT} is deleted and trained anew" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"restart: {output_dir / STUDENT} is deleted and trained anew: a run of 6 epochs, 0 of them trained" in said
     assert not (output_dir / STUDENT / "checkpoints" / "old").exists()
+    assert run(output_dir, "--restart", "--epochs", "1") == 0
+    said = capsys.readouterr().err
+    assert "no run with these settings and epochs is there" in said
+    assert f"{output_dir / STUDENT} holds another run (training.epochs is 6 there, 1 here)" in said
 
 
 def test_flags_become_options(children: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from made_up_runs import sha256_of, write_weights
 
 from human_edge_detection.cli.main import main
-from human_edge_detection.errors import ExportError
+from human_edge_detection.errors import DataError, ExportError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.lock import is_held
 from human_edge_detection.runs.paths import RunPaths
@@ -89,3 +89,30 @@ def test_an_export_that_fails_is_an_error_and_the_run_is_finished(
     assert work.paths.result.is_file()
     assert train(work) == 0
     assert work.done == [("trained", True), ("exported", True)]
+
+
+@pytest.mark.parametrize("run_failed", [True, False])
+def test_a_run_that_failed_ends_with_1_and_what_is_refused_with_2_and_leaves_nothing(
+    run_failed: bool, work: Work, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        error = DataError("image a\x1b[31m.jpg is cut off")
+        error.run_failed = run_failed
+        raise error
+
+    monkeypatch.setattr("human_edge_detection.engine.session.execute.execute_run", fails)
+    assert train(work) == (1 if run_failed else 2)
+    assert capsys.readouterr().err.splitlines()[-1] == "error: image a\\x1b[31m.jpg is cut off"
+    assert not work.paths.root.parent.exists()
+
+
+def test_what_is_refused_leaves_no_lock_in_a_folder_that_was_there(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise DataError("no")
+
+    output_dir = work.paths.root.parent
+    output_dir.mkdir()
+    monkeypatch.setattr("human_edge_detection.engine.session.execute.execute_run", fails)
+    assert train(work, "--run_name", "mine") == 2
+    assert train(work, "--seed", "3") == 2
+    assert not [path.name for path in output_dir.iterdir() if path.name.endswith(".lock")]

@@ -146,6 +146,11 @@ REQUESTS: dict[str, tuple[Prepare, Sequence[str], str]] = {
     "data_root loops": (loop, (*TRAIN, "--data_root", "loop"), "no such folder: loop"),
     "data_root dangles": (dangling, (*TRAIN, "--data_root", "dangling"), "no such folder: dangling"),
     "data_root is a pipe": (pipe, (*TRAIN, "--data_root", "pipe"), "is not a folder: pipe"),
+    "annotations are a pipe": (
+        pipe,
+        (*TRAIN, "--train_ann", "pipe", "--val_ann", "pipe", "--train_images", ".", "--val_images", "."),
+        "--train_ann (data.train_ann): is not a file: pipe",
+    ),
     "resume a loop": (loop, ("train", "--resume", "loop"), "no such run folder or checkpoint: loop"),
     "resume a pipe": (pipe, ("train", "--resume", "pipe"), "not a run"),
     "resume a folder of nothing": (folder_, ("train", "--resume", "folder"), "not a run"),
@@ -301,7 +306,7 @@ def test_a_config_file_that_is_none(
     prepare: Prepare, path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prepare(tmp_path)
-    refused(("train", "--config_file", path), f"--config_file {path}: cannot be read (", capsys)
+    refused(("train", "--config_file", path), f"config file {path}: cannot be read (", capsys)
 
 
 def test_a_folder_that_cannot_be_written(

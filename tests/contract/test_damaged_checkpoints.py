@@ -7,10 +7,13 @@ import pickle
 import struct
 import subprocess
 import sys
+import time
+import tracemalloc
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,8 @@ import pytest
 import torch
 from torch import nn
 
+from human_edge_detection.advanced.weights.torch_archive import MAX_ARCHIVE_BYTES
+from human_edge_detection.advanced.weights.weights_file import read_weights
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from human_edge_detection.engine.checkpoints.counters import TrainingProgress
 from human_edge_detection.errors import CheckpointError
@@ -382,3 +387,34 @@ def test_weights_of_another_experiment_do_not_fit(good: bytes, tmp_path: Path) -
 
     with pytest.raises(CheckpointError, match=r"not a whole quickstart_student_b0: \d+ tensors missing"):
         load_trained(path)
+
+
+HOLLOW: dict[str, tuple[bytes, bytes]] = {
+    "zeros": (b"", b""),
+    "begins as an archive": (b"PK\x03\x04", b""),
+    "ends as a checkpoint": (b"PK\x03\x04", b"HEDSHA256" + bytes(32)),
+    "longest description": (b"\xff\xff\xff\xff\0\0\0\0{", b""),
+}
+
+
+@pytest.mark.parametrize("kind", HOLLOW)
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_hollow_file_of_gigabytes_is_refused_in_little_memory(kind: str, suffix: str, tmp_path: Path) -> None:
+    beginning, end = HOLLOW[kind]
+    path = tmp_path / f"hollow{suffix}"
+    size = MAX_ARCHIVE_BYTES if kind != "ends as a checkpoint" else 1 << 27  # that one is hashed, in parts
+    with path.open("wb") as file:
+        file.write(beginning)
+        file.truncate(size - len(end))
+        file.seek(0, os.SEEK_END)
+        file.write(end)
+    tracemalloc.start()
+    try:
+        for read in (read_checkpoint, partial(read_weights, source="weights")):
+            started = time.process_time()
+            with pytest.raises(CheckpointError):
+                read(path)
+            assert time.process_time() - started < 5.0
+        assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    finally:
+        tracemalloc.stop()

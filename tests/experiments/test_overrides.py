@@ -9,6 +9,7 @@ from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.config_file import MAX_BYTES
 from human_edge_detection.experiments.difference import difference
 from human_edge_detection.experiments.flags import FLAGS
+from human_edge_detection.experiments.named import named_experiments
 from human_edge_detection.experiments.overrides import apply, collect, collect_changes, resolve
 from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.experiments.schema.data import DataConfig, SampleDataConfig
@@ -207,3 +208,14 @@ def test_a_python_program_gives_dotted_paths_or_sections_and_data_take_the_place
     assert (config.training.epochs, config.data.root, config.data.sample) == (3, "people", None)
     drawn = apply(config, collect_changes({"data.sample": {"train_images": 4}, "distillation": None}))
     assert drawn.data.sample is not None and drawn.data.sample.train_images == 4
+
+
+def test_drawn_data_keeps_what_is_said_of_it() -> None:
+    drawn, _ = resolve("baseline", collect(sets=["data.sample.train_images=6"], flags={"--drawn_data": True}))
+    assert drawn.data.sample is not None
+    assert (drawn.data.sample.train_images, drawn.data.sample.val_images) == (6, SampleDataConfig().val_images)
+
+
+def test_a_file_is_called_a_file_whichever_flag_named_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"^config file {tmp_path}/own.yaml: base: expected a name"):
+        named_experiments([write(tmp_path / "own.yaml", "base: 3")], collect())

@@ -1,11 +1,13 @@
 """Files of a run that are not what they should be: one line, and which field."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from human_edge_detection.errors import CheckpointError
-from human_edge_detection.runs.records import CheckpointSummary, RunStatus, read_history, read_section
+from human_edge_detection.runs.lookup.identity import RunContents
+from human_edge_detection.runs.records import CheckpointSummary, RunResult, RunStatus, read_history, read_section
 
 REST = '"experiment": "a", "sha256": "b", "epoch": 1, "data_fingerprint": ""}'
 
@@ -44,3 +46,33 @@ def test_a_long_key_does_not_fill_the_message(tmp_path: Path) -> None:
         read_history(tmp_path / "metrics.jsonl")
     assert len(str(caught.value)) < 500
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_regular_file_is_refused_and_never_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "status.json")
+    (tmp_path / "metrics.jsonl").symlink_to("metrics.jsonl")
+    (tmp_path / "result.json").symlink_to("/dev/zero")
+    with pytest.raises(CheckpointError, match=r"status\.json: cannot be read \(Not a regular file\)"):
+        read_section(RunStatus, tmp_path / "status.json")
+    with pytest.raises(CheckpointError, match=r"metrics\.jsonl: cannot be read \(Too many levels"):
+        read_history(tmp_path / "metrics.jsonl")
+    with pytest.raises(CheckpointError, match=r"result\.json: cannot be read \(Not a regular file\)"):
+        read_section(RunResult, tmp_path / "result.json")
+
+
+def test_the_advice_is_the_least_that_helps(tmp_path: Path) -> None:
+    (tmp_path / "contents.json").write_text("{}")
+    with pytest.raises(CheckpointError) as caught:
+        read_section(RunContents, tmp_path / "contents.json")
+    assert str(caught.value).endswith("delete this file alone: what it says is found anew")
+    assert "RunContents" not in str(caught.value)
+
+
+def test_numbers_out_of_range_are_damage(tmp_path: Path) -> None:
+    status = '{"state": "running", "epochs": 1, "pid": %s, "host": "", "started": "", "updated": ""}'
+    (tmp_path / "status.json").write_text(status % 10**30)
+    with pytest.raises(CheckpointError, match="pid: Input should be less than"):
+        read_section(RunStatus, tmp_path / "status.json")
+    (tmp_path / "metrics.jsonl").write_text('{"epoch": 1, "val/miou": NaN}')
+    with pytest.raises(CheckpointError, match=r"val/miou\..*Input should be"):
+        read_history(tmp_path / "metrics.jsonl")

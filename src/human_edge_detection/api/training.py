@@ -74,6 +74,7 @@ def train(
     from human_edge_detection.runs.checks import is_finished
     from human_edge_detection.runs.lookup.reservation import run_claim
 
+    made_here = not Path(output_dir).exists()
     run = take_run(request_for_one(config, changes, output_dir, run_name, resume))
     for line in describe_additions([run]):
         logger.info("%s", line)
@@ -82,7 +83,7 @@ def train(
     with run_claim(run.paths, advice="wait for it, or give another --run_name"), held(run.paths.root):
         # Another process may have finished it meanwhile.
         done = run.finished or (run.resume is None and is_finished(run.paths))
-        result = _finished_earlier(run) if done else _train(run, reserved_here=resume is None)
+        result = _finished_earlier(run) if done else _train(run, reserved_here=resume is None, made_here=made_here)
         if export_onnx:
             _export(run.paths)
     return _with_place(result, run.paths)
@@ -101,9 +102,10 @@ def _finished_earlier(run: PlannedRun) -> RunResult:
     return result
 
 
-def _train(run: PlannedRun, *, reserved_here: bool) -> RunResult:
+def _train(run: PlannedRun, *, reserved_here: bool, made_here: bool) -> RunResult:
+    """Trains a run whose folder, or whose output folder too, has been made for it by this very call."""
     from human_edge_detection.errors import FolderMovedError
-    from human_edge_detection.runs.lookup.reservation import release
+    from human_edge_detection.runs.lookup.reservation import leave_unused, release
     from human_edge_detection.runs.paths import sample_data_dir
 
     try:
@@ -117,6 +119,8 @@ def _train(run: PlannedRun, *, reserved_here: bool) -> RunResult:
     except BaseException:
         # A run that never got to its first weights leaves nothing; only a batch reads what its status says.
         release(run.paths, with_status=reserved_here)
+        if made_here:
+            leave_unused(run.output_dir)
         raise
 
 

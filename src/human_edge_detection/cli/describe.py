@@ -49,9 +49,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(description: Mapping[str, Any]) -> None:
-    from rich.console import Console
+    from human_edge_detection.console import TextConsole
 
-    console = Console(highlight=False)
+    console = TextConsole(highlight=False, markup=False)
     console.print(_config_table(description["config"]))
     console.print(_cost_table(description))
     console.print(f"GFLOPs: {description['gflops_count']}; for one image, and for each roi.", soft_wrap=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from human_edge_detection.errors import HumanEdgeDetectionError
+from human_edge_detection.wording import printable
 
 if TYPE_CHECKING:
     from human_edge_detection.selfcheck.machine.finding import Finding
@@ -53,7 +54,7 @@ def lines_of(findings: Sequence[Finding], width: int = _WIDTH) -> list[str]:
     for finding in findings:
         head = f"  {finding.status:<7}  {finding.name:<{name_width}}  "
         indent = " " * len(head)
-        lines += textwrap.wrap(finding.text, width, initial_indent=head, subsequent_indent=indent)
+        lines += textwrap.wrap(printable(finding.text), width, initial_indent=head, subsequent_indent=indent)
         if finding.advice:
             lines += textwrap.wrap(f"do: {finding.advice}", width, initial_indent=indent, subsequent_indent=indent)
     return lines

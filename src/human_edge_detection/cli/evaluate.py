@@ -54,14 +54,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(evaluation: Evaluation) -> None:
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table("metric", "value", title=f"{evaluation.experiment}, epoch {evaluation.epoch}")
+    from human_edge_detection.console import TextConsole
+
+    table = Table("metric", "value", title=Text(f"{evaluation.experiment}, epoch {evaluation.epoch}"))
     table.columns[1].justify = "right"
     for name, value in evaluation.metrics.items():
         table.add_row(name, "-" if value is None else f"{value:.4f}")
-    console = Console()
+    console = TextConsole(markup=False)
     console.print(table)
     console.print(
         f"{evaluation.checkpoint}: {evaluation.images} images, {evaluation.persons} persons of "

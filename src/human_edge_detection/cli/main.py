@@ -15,6 +15,7 @@ from human_edge_detection.log import setup_logging
 from human_edge_detection.runner import STANDBY
 from human_edge_detection.signals import GO_ON, exit_code, heed_signals
 from human_edge_detection.streams import keep_streams
+from human_edge_detection.wording import printable
 
 COMMANDS: Final = {
     "train": "train one experiment",
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None, *, program: str | None = None) -> in
         result = _answer(argv, program)
         sys.stdout.flush()  # a disk that is full is found here, where it becomes one line
     except HumanEdgeDetectionError as error:
-        return _fail(" ".join(str(error).split()))
+        return _fail(" ".join(str(error).split()), run_failed=error.run_failed)
     except KeyboardInterrupt as interrupt:
         sys.stderr.write(f"{GO_ON}\n")
         return exit_code(interrupt)
@@ -99,6 +100,6 @@ def _usage() -> str:
     return f"usage: hed COMMAND ...\n\n{commands}\nhed COMMAND --help shows the flags of a command.\n"
 
 
-def _fail(message: str) -> int:
-    sys.stderr.write(f"error: {message}\n")
-    return 2
+def _fail(message: str, *, run_failed: bool = False) -> int:
+    sys.stderr.write(f"error: {printable(message)}\n")
+    return 1 if run_failed else 2

@@ -125,10 +125,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(prepared: Prepared, output: Path) -> None:
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=f"People in {output}", title_justify="left")
+    from human_edge_detection.console import TextConsole
+
+    table = Table(title=Text(f"People in {output}"), title_justify="left")
     table.add_column("")
     for split in prepared.statistics:
         table.add_column(split, justify="right")
@@ -152,7 +154,8 @@ def _show(prepared: Prepared, output: Path) -> None:
     ]
     for name, values in rows.items():
         table.add_row(name, *values)
-    Console().print(table)
+    console = TextConsole(markup=False, highlight=False)
+    console.print(table)
     weights = ",".join(f"{weight:g}" for weight in prepared.class_weights)
     usage = f"; use it with --data_root {output}" if {*_NEEDED} <= prepared.statistics.keys() else ""
     lines = (
@@ -161,4 +164,4 @@ def _show(prepared: Prepared, output: Path) -> None:
         f"Written to {output}{usage}",
     )
     for line in lines:
-        Console().print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)

@@ -15,6 +15,8 @@ NAMES_TEACHER: Final = (
     "distillation.soft_labels",
 )
 """Changes that turn distillation on."""
+CONFIG_FILE: Final = "config file"
+"""What a file is called in messages that was given to ``--config`` or ``--config_file``; its path follows."""
 PYTHON_ARGUMENT: Final = "changes"
 """Where a Python program gives its changes."""
 
@@ -26,7 +28,7 @@ class Change:
     Attributes:
         path: Dotted path of a field or section.
         value: Plain value; None turns an optional section off.
-        source: What set it, for messages: ``--epochs``, ``--set``, ``--config_file FILE``, ``changes['data.root']``.
+        source: What set it, for messages: ``--epochs``, ``--set``, ``config file FILE``, ``changes['data.root']``.
     """
 
     path: str
@@ -36,7 +38,7 @@ class Change:
     @property
     def from_file(self) -> bool:
         """Whether a config file says it, which every flag may override."""
-        return self.source.startswith("--config_file")
+        return self.source.startswith(CONFIG_FILE)
 
     @property
     def from_python(self) -> bool:

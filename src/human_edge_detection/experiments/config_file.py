@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from human_edge_detection.errors import ConfigError
+from human_edge_detection.experiments.change import CONFIG_FILE
 from human_edge_detection.files.plain_yaml import PlainLoader, line_of, parse_value, problem_of
 from human_edge_detection.files.read import read_regular_file
 
@@ -37,13 +38,13 @@ def read_config_file(path: Path) -> dict[str, Any]:
     try:
         fields = parse_value(read_regular_file(path, max_bytes=MAX_BYTES).decode("utf-8-sig"))
     except OSError as error:
-        raise ConfigError(f"--config_file {path}: cannot be read ({error.strerror})") from error
+        raise ConfigError(f"{CONFIG_FILE} {path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"--config_file {path}: not a YAML or JSON text ({type(error).__name__})") from error
+        raise ConfigError(f"{CONFIG_FILE} {path}: not a YAML or JSON text ({type(error).__name__})") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"--config_file {path}{line_of(error)}: {problem_of(error)}") from error
+        raise ConfigError(f"{CONFIG_FILE} {path}{line_of(error)}: {problem_of(error)}") from error
     if not isinstance(fields, Mapping):
-        raise ConfigError(f"--config_file {path}: expected a mapping such as 'base: NAME', got {type(fields).__name__}")
+        raise ConfigError(f"{CONFIG_FILE} {path}: expected a mapping such as 'base: NAME', got {type(fields).__name__}")
     return dict(fields)
 
 

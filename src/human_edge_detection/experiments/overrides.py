@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from human_edge_detection.errors import ConfigError, did_you_mean
-from human_edge_detection.experiments.change import NAMES_TEACHER, PYTHON_ARGUMENT
+from human_edge_detection.experiments.change import CONFIG_FILE, NAMES_TEACHER, PYTHON_ARGUMENT
 from human_edge_detection.experiments.change import Change as Change
 from human_edge_detection.experiments.config_file import line_of_field, read_config_file
 from human_edge_detection.experiments.flags import FLAGS
@@ -111,8 +111,8 @@ def collect(*, config_file: Path | None = None, sets: Sequence[str] = (), flags:
     base, name = fields.pop("base", None), fields.pop("name", None)
     for key, value in (("base", base), ("name", name)):
         if value is not None and not isinstance(value, str):
-            raise ConfigError(f"--config_file {config_file}: {key}: expected a name, got {value!r}")
-    from_file = [Change(path, value, f"--config_file {config_file}") for path, value in _leaves(fields)]
+            raise ConfigError(f"{CONFIG_FILE} {config_file}: {key}: expected a name, got {value!r}")
+    from_file = [Change(path, value, f"{CONFIG_FILE} {config_file}") for path, value in _leaves(fields)]
     for change in from_file:
         _check_path(change, older_words=True)
     from_sets = [parse_change(text, "--set", older_words=True) for text in sets]
@@ -163,6 +163,8 @@ def apply(preset: ExperimentConfig, overrides: Overrides) -> ExperimentConfig:
         if change.source in _FLAG_NAMES or change.from_python:
             for path in next((others for place, others in _REPLACES.items() if change.is_below([place])), ()):
                 _set(fields, path, None)
+        if change.source in _FLAG_NAMES and change.value == {} and _is_on(fields, change.path):
+            continue  # the flag turns on what has been given its own values
         _set(fields, change.path, change.value)
     select_terms(fields, overrides.changes)
     try:
@@ -204,10 +206,10 @@ def _base_name(named: str | None, overrides: Overrides) -> str:
         ConfigError: Neither, or both and they differ.
     """
     if named is not None and overrides.base is not None and named != overrides.base:
-        raise ConfigError(f"--config {named} and 'base: {overrides.base}' of the --config_file differ; give one")
+        raise ConfigError(f"--config {named} and 'base: {overrides.base}' of the config file differ; give one")
     name = named or overrides.base
     if name is None:
-        raise ConfigError("--config_file: no 'base:'; name the experiment it changes, or give --config")
+        raise ConfigError("config file: no 'base:'; name the experiment it changes, or give --config")
     return name
 
 
@@ -286,6 +288,12 @@ def _check_distils(preset: ExperimentConfig, overrides: Overrides) -> None:
         )
 
 
+def _is_on(fields: Any, path: str) -> bool:
+    for part in path.split("."):
+        fields = fields.get(part) if isinstance(fields, Mapping) else None
+    return isinstance(fields, Mapping)
+
+
 def _set(fields: dict[str, Any], path: str, value: Any) -> None:
     *above, last = path.split(".")
     for part in above:
@@ -301,7 +309,7 @@ def _name_flags(message: str, changes: Iterable[Change], file: Path | None) -> s
         name = rf"(?<![\w.]){re.escape(change.path)}(?=(\.\d+)?: )"
         if change.source in _FLAG_NAMES:
             message = re.sub(name, f"{change.source} ({change.path})", message, count=1)
-        elif file is not None and change.source == f"--config_file {file}" and re.search(name, message):
+        elif file is not None and change.source == f"{CONFIG_FILE} {file}" and re.search(name, message):
             place = f"{file}, line {line_of_field(file, change.path)}: {change.path}"
             message = place.join(re.split(name, message, maxsplit=1)[::2])
     return message

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from pydantic import TypeAdapter
 
-from human_edge_detection.files.read import read_regular_file
+from human_edge_detection.files.strict_json import read_json
 
 Kept = TypeVar("Kept")
 _MAX_BYTES: Final = 2**30
@@ -28,6 +28,6 @@ def read_cached(kind: type[Kept], path: Path | None) -> Kept | None:
     if path is None:
         return None
     try:
-        return TypeAdapter(kind).validate_json(read_regular_file(path, max_bytes=_MAX_BYTES), strict=True)
+        return read_json(TypeAdapter(kind), path, max_bytes=_MAX_BYTES)
     except (OSError, ValueError):
         return None

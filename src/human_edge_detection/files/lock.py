@@ -9,14 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter
 
 from human_edge_detection.errors import BusyError, StorageError
+from human_edge_detection.files.strict_json import read_json
 from human_edge_detection.files.write import make_folder
 
 _POLL_SECONDS = 0.01
+_MAX_NOTE_BYTES = 4096
+_PROCESS: Final[TypeAdapter[dict[str, int | str]]] = TypeAdapter(dict[str, int | str])
 
 
 @contextmanager
@@ -67,9 +71,9 @@ def is_held(lock: Path) -> bool:
 def holder(lock: Path) -> str:
     """Who holds ``lock``, in words, as the lock file tells it."""
     try:
-        process: Any = json.loads(lock.read_text(encoding="utf-8"))
+        process = read_json(_PROCESS, lock, max_bytes=_MAX_NOTE_BYTES)
         return f"process {process['pid']} on {process['host']} since {process['since']}"
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, KeyError):
         return "another process"
 
 
@@ -89,6 +93,6 @@ def _acquire(lock: Path, wait: float) -> FileLock | None:
     return file_lock
 
 
-def _this_process() -> dict[str, object]:
+def _this_process() -> dict[str, int | str]:
     since = datetime.now(UTC).isoformat(timespec="seconds")
     return {"pid": os.getpid(), "host": socket.gethostname(), "since": since}

@@ -10,6 +10,9 @@ from functools import lru_cache
 from io import BufferedReader
 from pathlib import Path
 
+_MAX_HASHED_BYTES = 8 << 30
+"""Larger than any file that is read."""
+
 
 def read_regular_file(path: Path, *, max_bytes: int) -> bytes:
     """The bytes of ``path``.
@@ -47,14 +50,13 @@ def file_sha256(path: Path) -> str | None:
     try:
         status = path.stat()
         return _sha256(os.fspath(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    except OSError:
+    except (OSError, ValueError):  # ValueError: no text that can be a path
         return None
 
 
 @lru_cache(maxsize=1024)
 def _sha256(path: str, size: int, changed: int, touched: int) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return hash_regular_file(Path(path), max_bytes=_MAX_HASHED_BYTES)
 
 
 def is_file(path: Path) -> bool:

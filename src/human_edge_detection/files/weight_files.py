@@ -23,7 +23,7 @@ _SAFETENSORS = ".safetensors"
 _SUFFIXES = (_SAFETENSORS, ".pth", ".pt", ".bin", ".ckpt", ".tar")
 _LENGTH_BYTES = 8
 """Of the number at the start of a safetensors file, which is the length of the description that follows."""
-_MAX_DESCRIPTION_BYTES = 100_000_000
+MAX_DESCRIPTION_BYTES = 100_000_000
 """Longest description that the format permits."""
 _FLOAT_BYTES, _COUNTER_BYTES = 4, 8
 
@@ -142,7 +142,7 @@ def _safetensors_bytes(path: Path) -> int:
 def _safetensors_sizes(path: Path) -> dict[str, tuple[int, ...]]:
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(_LENGTH_BYTES))
-        if length > _MAX_DESCRIPTION_BYTES:
+        if length > MAX_DESCRIPTION_BYTES:
             raise ValueError("no safetensors file")
         description = json.loads(file.read(length))
     return {name: tuple(map(int, entry["shape"])) for name, entry in description.items() if name != "__metadata__"}

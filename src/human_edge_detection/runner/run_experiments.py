@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from human_edge_detection.errors import ConfigError
@@ -110,8 +110,14 @@ def preview_experiments(
         HumanEdgeDetectionError: As :func:`run_experiments` before it trains.
     """
     planned = _checked(request, options, sweep)
-    runs = plan(request if planned is None else planned.competing)
-    return [*_describe_sweep(planned), *describe_additions(runs), *describe_plan(runs)]
+    if planned is None or planned.split is None:
+        runs = plan(request if planned is None else planned.competing)
+        return [*_describe_sweep(planned), *describe_additions(runs), *describe_plan(runs)]
+    with planned.split.written_elsewhere() as split:
+        runs = plan(replace(planned, split=split).competing)
+        lines = [*_describe_sweep(planned), *describe_additions(runs), *describe_plan(runs)]
+    there, here = (str(one.output_dir.parent) for one in (split, planned.split))
+    return [line.replace(there, here) for line in lines]
 
 
 def _checked(request: BatchRequest, options: Options, sweep: SweepRequest | None) -> Sweep | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,7 +124,8 @@ class RunPaths:
 
 def run_paths_of_checkpoint(checkpoint: Path) -> RunPaths:
     """The run folder that holds ``checkpoint``."""
-    return RunPaths(checkpoint.resolve().parent.parent)
+    # Not Path.resolve, which raises for a link that leads in a circle.
+    return RunPaths(Path(os.path.realpath(checkpoint)).parent.parent)
 
 
 def summary_path(checkpoint: Path) -> Path:
@@ -141,10 +145,35 @@ def list_checkpoints(output_dir: Path) -> list[Path]:
 
 
 def list_runs(output_dir: Path) -> list[RunPaths]:
-    """All runs below ``output_dir``, by name, and by seed where a run has several."""
-    found = [*output_dir.glob("*/status.json"), *output_dir.glob("*/seed_*/status.json")]
-    runs = [RunPaths(status.parent) for status in found]
+    """All runs below ``output_dir``, by name, and by seed where a run has several; those too that cannot be read."""
+    runs = []
+    for root in _folders_in(output_dir):
+        seeds = [seed for seed in _folders_in(root) if seed.name.startswith("seed_")]
+        runs += [RunPaths(folder) for folder in (root, *seeds) if _has_run(folder)]
     return sorted(runs, key=lambda run: (run.root.parts[:-1], len(run.root.name), run.root.name))
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    """The folders in ``folder``, links that lead in a circle included; none when it cannot be read."""
+    try:
+        return [path for path in folder.iterdir() if not path.name.startswith(".") and _may_be_folder(path)]
+    except OSError:
+        return []
+
+
+def _may_be_folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except OSError as error:
+        return error.errno == errno.ELOOP
+
+
+def _has_run(folder: Path) -> bool:
+    """Whether a run of ``folder`` has started, or that cannot be told."""
+    try:
+        return any(path.name == "status.json" for path in folder.iterdir())
+    except OSError:
+        return True
 
 
 def sample_data_dir(output_dir: Path, data: DataConfig) -> Path:

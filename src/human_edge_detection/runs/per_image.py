@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from human_edge_detection.experiments.schema.base import Fraction, Section
 
 PersonSize = Literal["small", "medium", "large"]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=2**40)]
+"""Of pixels or persons: the sum over millions of images is exact."""
+Number = Annotated[int, Field(ge=-(2**62), le=2**62)]
+"""An id, as the annotation file has it."""
+MAX_BYTES: Final = 1 << 30
+"""Of the file: a million images with ten persons each."""
 
 
 class ImageCounts(Section):
     """One entry for each validation image, in the order of the annotation file."""
 
-    id: tuple[int, ...] = Field(min_length=1)
+    id: tuple[Number, ...] = Field(min_length=1)
     persons: tuple[Count, ...]
     """Annotated persons, crowds not counted."""
     confusion: tuple[tuple[Count, Count, Count, Count], ...]
@@ -26,8 +31,8 @@ class ImageCounts(Section):
 class RoiCounts(Section):
     """One entry for each person."""
 
-    image: tuple[int, ...]
-    annotation: tuple[int, ...]
+    image: tuple[Number, ...]
+    annotation: tuple[Number, ...]
     size: tuple[PersonSize, ...]
     """COCO's: the person's area on the image is below 32 x 32, below 96 x 96, or larger (pixels)."""
     confusion: tuple[tuple[Count, Count, Count, Count, Count, Count, Count, Count, Count], ...]

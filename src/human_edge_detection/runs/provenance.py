@@ -6,7 +6,6 @@ just that (``starts``), and under ``earlier`` the same of the starts before, old
 
 from __future__ import annotations
 
-import json
 import platform
 import shutil
 import subprocess
@@ -14,8 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import JsonValue, TypeAdapter
+
+from human_edge_detection.files.strict_json import read_json
 from human_edge_detection.runs.paths import RunPaths
 
+_PLAIN: Final[TypeAdapter[dict[str, JsonValue]]] = TypeAdapter(dict[str, JsonValue])
 _STARTS, _EARLIER, _WRITTEN = "starts", "earlier", "written"
 _EXACT: Final = ("versions", "git", "processor", "accelerator", "threads", "device")
 """What must stay for a run that goes on to end in the same bits."""
@@ -47,10 +50,9 @@ def processor_name() -> str:
 def read_provenance(paths: RunPaths) -> dict[str, Any]:
     """What provenance.json of a run says; nothing when it is missing or damaged."""
     try:
-        content = json.loads(paths.provenance.read_bytes())
+        return read_json(_PLAIN, paths.provenance)
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def with_start(before: Mapping[str, Any], made_with: Mapping[str, Any], *, time: str) -> dict[str, Any]:

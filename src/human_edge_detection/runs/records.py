@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
 from human_edge_detection.errors import CheckpointError
-from human_edge_detection.experiments.schema.base import Section
+from human_edge_detection.experiments.schema.base import Fraction, Section
+from human_edge_detection.files.read import read_regular_file
+from human_edge_detection.files.strict_json import MAX_BYTES, read_json
 
 Kind = TypeVar("Kind", bound=Section)
 State = Literal["running", "finished", "interrupted", "failed"]
 EpochRecord = dict[str, float | int | None]
 """What is recorded of one epoch: a line of metrics.jsonl."""
-_EPOCH_RECORD: Final = TypeAdapter(EpochRecord)
+Count = Annotated[int, Field(ge=0, le=2**53)]
+"""What is counted, or numbered: a float holds it exactly."""
+Amount = Annotated[float, Field(ge=0.0, le=1e15)]
+"""What is measured and not negative: seconds, images a second, differences."""
+MetricName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=60)]
+Scores = dict[MetricName, Fraction | None]
+"""Metrics by name."""
+_EPOCH_RECORD: Final[TypeAdapter[EpochRecord]] = TypeAdapter(dict[str, Count | FiniteFloat | None])
+MAX_HISTORY_BYTES: Final = 1 << 28
+"""Of metrics.jsonl: 50,000 epochs."""
+_MOVE_AWAY: Final = "move it away, and give the training command of its run again"
+_DELETE: Final = "delete this file and give the training command again"
+_ADVICE: Final = {
+    "config.json": "restore it from a backup, or move the folder of the run away",
+    "contents.json": "delete this file alone: what it says is found anew",
+    "resumed_from.json": "delete this file alone",
+    "status.json": f"{_DELETE}: it is written anew",
+    "result.json": f"{_DELETE}: it validates once and trains nothing",
+    "soft_labels.json": "delete this file and give hed soft-labels again",
+    "parity.json": "delete this file and export again",
+}
+"""What to do about a damaged file, by its name; the runs themselves are in their checkpoints."""
 _SHOWN: Final = 120
 """Characters of a field's path in a message: keys of a damaged file can be anything."""
 
@@ -23,15 +46,15 @@ class RunStatus(Section):
     """Where a run stands. ``running`` with a dead process means that it was killed."""
 
     state: State
-    epoch: int = Field(0, ge=0, description="Epochs completed.")
-    epochs: int = Field(ge=0, description="Epochs in all.")
-    step: int = Field(0, ge=0, description="Optimizer updates done.")
+    epoch: Count = Field(0, description="Epochs completed.")
+    epochs: Count = Field(description="Epochs in all.")
+    step: Count = Field(0, description="Optimizer updates done.")
     error: str | None = None
-    pid: int
+    pid: int = Field(ge=1, lt=2**31)
     host: str
     started: str
     updated: str
-    beats: int = Field(0, ge=0, description="Grows while the run makes steps or validates; standing still: it hangs.")
+    beats: Count = Field(0, description="Grows while the run makes steps or validates; standing still: it hangs.")
 
 
 class CheckpointSummary(Section):
@@ -40,12 +63,12 @@ class CheckpointSummary(Section):
     experiment: str
     sha256: str
     """Of the file."""
-    size_bytes: int | None = None
+    size_bytes: Count | None = None
     """Of the file; None in summaries of older versions."""
-    epoch: int
-    metrics: dict[str, float | None]
+    epoch: Count
+    metrics: Scores
     data_fingerprint: str
-    step: int | None = None
+    step: Count | None = None
     """Optimizer updates done; none in a checkpoint that is only weights."""
 
 
@@ -68,8 +91,8 @@ class RunResult(Section):
     """Of several teachers, joined by ``+``; the other fields are of the first, ``teacher_miou`` of them together."""
     teacher_experiment: str | None = None
     teacher_encoder: str | None = None
-    teacher_miou: float | None = None
-    teacher_parameters: int | None = None
+    teacher_miou: Fraction | None = None
+    teacher_parameters: Count | None = None
     temperature: float | None = None
     alpha: float | None = None
     """Both as the config has them: of the first epoch."""
@@ -81,17 +104,17 @@ class RunResult(Section):
     last_soft_loss: float | None = None
     """Means over the steps of the last epoch: the total, and its parts from ground truth and teacher, which
     add up to it. None in results of older versions; there is no soft part where nobody teaches."""
-    unet_parameters: int
-    total_parameters: int
-    best_epoch: int
-    epochs: int
-    metrics: dict[str, float | None]
+    unet_parameters: Count
+    total_parameters: Count
+    best_epoch: Count
+    epochs: Count
+    metrics: Scores
     """Validation metrics of the best epoch."""
-    seconds: float
+    seconds: Amount
     """Spent in training steps and waiting for their data; validation and saving not counted."""
-    images: int | None = None
+    images: Count | None = None
     """Training images seen."""
-    images_per_second: float | None
+    images_per_second: Amount | None
     """Training images a second, validation and saving not counted."""
     best_checkpoint: str
     """Relative to the folder of result.json, so that it holds when the run is renamed."""
@@ -111,10 +134,10 @@ class RunResult(Section):
 class ParityCase(Section):
     """One comparison of the exported model with the trained one."""
 
-    images: int
-    rois: int
-    max_difference: float
-    mask_iou: float
+    images: Count
+    rois: Count
+    max_difference: Amount
+    mask_iou: Fraction
 
 
 class ParityReport(Section):
@@ -123,31 +146,33 @@ class ParityReport(Section):
     onnx: str
     """Relative to the folder of parity.json, so that it holds when the run is renamed."""
     checkpoint_sha256: str
-    opset: int
-    size_bytes: int
+    opset: Count
+    size_bytes: Count
     onnx_sha256: str | None = None
     """Of the file; None in reports of older versions."""
-    tolerance: float
-    max_difference: float
-    mask_iou: float
+    tolerance: Amount
+    max_difference: Amount
+    mask_iou: Fraction
     passed: bool
     cases: list[ParityCase]
 
 
-def read_section(kind: type[Kind], path: Path) -> Kind | None:
+def read_section(kind: type[Kind], path: Path, *, max_bytes: int = MAX_BYTES) -> Kind | None:
     """The ``kind`` stored at ``path``; None when there is no file.
 
     Raises:
-        CheckpointError: The file is there and is not what it should be.
+        CheckpointError: The file is there and cannot be read, or is not what it should be.
     """
     try:
-        return kind.model_validate_json(path.read_bytes())
+        return read_json(TypeAdapter(kind), path, max_bytes=max_bytes)
     except FileNotFoundError:
         return None
-    except ValidationError as error:
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except ValueError as error:
         raise CheckpointError(
-            f"{path}: not a valid {kind.__name__} ({problem_of(error)}); "
-            "it is damaged or of another version of this tool; move it away and start anew"
+            f"{path}: not what this tool writes there ({problem_of(error)}): damaged, edited, or of another version; "
+            f"{_ADVICE.get(path.name, _MOVE_AWAY)}"
         ) from error
 
 
@@ -158,9 +183,11 @@ def read_history(path: Path) -> list[EpochRecord]:
         CheckpointError: It is damaged.
     """
     try:
-        lines = path.read_bytes().splitlines()
+        lines = read_regular_file(path, max_bytes=MAX_HISTORY_BYTES).splitlines()
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise unreadable(path, error) from error
     try:
         return [_EPOCH_RECORD.validate_json(line, strict=True) for line in lines]
     except ValidationError as error:
@@ -169,8 +196,16 @@ def read_history(path: Path) -> list[EpochRecord]:
         ) from error
 
 
-def problem_of(error: ValidationError) -> str:
+def unreadable(path: Path, error: OSError) -> CheckpointError:
+    """What to say of a file of a run that the system does not let us read."""
+    problem = error.strerror or type(error).__name__
+    return CheckpointError(f"{path}: cannot be read ({problem}); mend its rights, or put a regular file there")
+
+
+def problem_of(error: ValueError) -> str:
     """The first thing that is wrong, ``field: problem`` in one line."""
+    if not isinstance(error, ValidationError):
+        return str(error)
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     place = " ".join(".".join(map(str, first["loc"])).split())
-    return f"{place[:_SHOWN]}: {first['msg']}" if place else first["msg"]
+    return f"{place[-_SHOWN:]}: {first['msg']}" if place else first["msg"]

@@ -89,3 +89,32 @@ def test_nothing_later_leaves_all_as_it_is(five_epochs: RunPaths) -> None:
     back(five_epochs, 5)
     assert not list(five_epochs.checkpoints.glob("set_aside_*"))
     assert len(five_epochs.epoch_checkpoints()) == 5
+
+
+def test_killed_anywhere_the_later_result_is_kept_and_not_taken_for_the_new_one(
+    five_epochs: RunPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    five_epochs.result.write_text("of five epochs")
+    five_epochs.per_image.write_text("of five epochs")
+    rename: Callable[..., Path] = Path.replace
+    for _ in range(20):
+        moved: list[Path] = []
+
+        def die_at_the_second(source: Path, target: Path, moved: list[Path] = moved) -> Path:
+            moved.append(source)
+            if len(moved) == 2:
+                raise OSError("killed")
+            return rename(source, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", die_at_the_second)
+            try:
+                back(five_epochs, 2)
+            except StorageError:
+                continue
+        break
+    assert json.loads(five_epochs.resumed_from.read_text())["complete"] is True
+    assert not five_epochs.result.exists()
+    assert not five_epochs.per_image.exists()
+    kept = {path.name for path in five_epochs.checkpoints.glob("set_aside_*/*")}
+    assert {"result.json", "per_image.json", "checkpoint_epoch_0005.pth", "best_model.pth"} <= kept

@@ -184,6 +184,7 @@ def fails_without_a_trace(
     with pytest.raises(error, match=words) as caught:
         train(config, RunPaths(root / "experiments" / "run"), **options)
     assert "\n" not in str(caught.value)
+    assert not caught.value.run_failed
     assert not (root / "experiments").exists()
 
 
@@ -278,6 +279,18 @@ def test_a_bug_of_ours_is_reported_too(
     status = read_section(RunStatus, paths.status)
     assert status is not None
     assert (status.state, status.error) == ("failed", "ZeroDivisionError: by zero")
+
+
+def test_an_error_after_the_first_step_is_that_of_a_run_that_failed(
+    tiny_config: ExperimentConfig, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise DataError("an image has gone")
+
+    monkeypatch.setattr("human_edge_detection.engine.training.trainer.evaluate", fail)
+    with pytest.raises(DataError) as caught:
+        train(changed(tiny_config, training={"batch_size": 8}), RunPaths(tmp_path / "run"))
+    assert caught.value.run_failed
 
 
 def test_a_run_without_augmentation_and_with_a_plain_head(

@@ -180,7 +180,7 @@ def test_answers_of_another_format_are_refused(cached: ExperimentConfig, tmp_pat
     metadata = stored.metadata.model_dump(mode="json")
     metadata["key"] |= {"format_version": 1, "albumentations": "2.0.8"}
     write_json(metadata_path(stored.folder), metadata)
-    with pytest.raises(CheckpointError, match=r"soft_labels\.json: .* of another version of this tool; move it away"):
+    with pytest.raises(CheckpointError, match=r"soft_labels\.json: .* of another version; delete this file and"):
         trainer_of(cached, tmp_path)
 
 
@@ -349,3 +349,44 @@ def test_what_needs_the_teacher_itself_is_refused(
     with pytest.raises(ConfigError) as raised:
         derive(cached, name="other", **change)
     assert message in str(raised.value)
+
+
+EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "no logits": (lambda content: content["heads"].pop("logits"), "heads: no logits"),
+    "an unknown head": (lambda content: content["heads"].update(depth=[1, 2, 2]), "heads: depth of shape 1 x 2 x 2"),
+    "other channels": (lambda content: content["heads"].update(logits=[2, 32, 24]), "heads: logits of shape 2 x 32"),
+    "another size": (
+        lambda content: content["heads"].update(logits=[3, 24, 32]),
+        "logits of 24 x 32, expected 32 x 24: edited; delete",
+    ),
+    "a side of nothing": (lambda content: content["heads"].update(logits=[3, 0, 24]), "heads: logits of shape 3 x 0"),
+    "fewer images": (lambda content: content.update(photographs=3), "3 images, expected 8: edited; delete"),
+    "more views": (lambda content: content["key"].update(cache_views=10**12), "cache_views is 1000000000000 there"),
+    "parts turned round": (lambda content: content["parts"].reverse(), "not the 6 parts of 8 images"),
+    "a part elsewhere": (lambda content: content["parts"][0].update(file="../secret"), "not the 6 parts of 8 images"),
+    "no miou": (
+        lambda content: [metrics.pop("miou") for metrics in content["teacher"]["metrics"].values()],
+        "was not measured on",
+    ),
+    "a miou beyond 1": (
+        lambda content: [metrics.update(miou=1e300) for metrics in content["teacher"]["metrics"].values()],
+        "miou: Input should be less than",
+    ),
+}
+
+
+def test_what_was_edited_by_hand_is_found_before_the_first_step(cached: ExperimentConfig, tmp_path: Path) -> None:
+    file = metadata_path(write(cached, tmp_path).folder)
+    whole = file.read_text()
+    for name, (edit, message) in EDITS.items():
+        content = json.loads(whole)
+        edit(content)
+        file.write_text(json.dumps(content))
+        with pytest.raises((ConfigError, CheckpointError), match=message):
+            trainer_of(cached, tmp_path)
+        assert file.exists(), name
+    content = json.loads(whole)
+    EDITS["no miou"][0](content)
+    file.write_text(json.dumps(content))
+    assert write(cached, tmp_path).metadata == read_metadata(file.parent)  # the advice helps: it is measured again
+    assert scores_teacher(trainer_of(cached, tmp_path))

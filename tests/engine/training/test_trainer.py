@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import signal
 import threading
@@ -453,3 +454,24 @@ def iter_batches(trainer: Trainer) -> Iterator[Batch]:
     """The first epoch, whatever became of loaders."""
     for start in range(0, len(trainer.parts.training_set), 2):
         yield collate([trainer.parts.training_set[(0, index)] for index in (start, start + 1)])
+
+
+def test_an_update_that_fp16_skips_for_ever_stops_the_run_in_one_line(
+    tiny_config: ExperimentConfig, make_trainer: MakeTrainer, small_networks: None
+) -> None:
+    trainer = make_trainer(tiny_config)
+    scaler = trainer.state.scaler = torch.amp.GradScaler("cpu")
+    weight = trainer.state.optimizer.param_groups[0]["params"][0]
+
+    def update(gradient: float) -> float:
+        scaler.scale(torch.zeros(()))
+        weight.grad = torch.full_like(weight, gradient * scaler.get_scale())
+        return trainer._optimize([weight], {"total": 1.0})
+
+    for _ in range(99):
+        update(math.inf)
+    assert update(1.0) > 0.0  # one that is made ends the row
+    for _ in range(99):
+        update(math.inf)
+    with pytest.raises(TrainingError, match=r"fp16 overflowed in 100 updates in a row.*give --precision bf16 or fp32"):
+        update(math.inf)

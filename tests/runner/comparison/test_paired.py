@@ -386,13 +386,16 @@ BAD: dict[str, tuple[Callable[[RunPaths], object], str]] = {
     ),
     "no summary": (lambda run: run.best.with_suffix(".json").unlink(), "stale, made from another checkpoint than"),
     "other data": (other_data, "stale, made from other data"),
-    "damaged counts": (damage, "not a valid PerImage .*; delete .*result.json and give the training command again"),
-    "not JSON": (lambda run: run.per_image.write_text("{"), "not a valid PerImage"),
+    "damaged counts": (
+        damage,
+        "not what this tool writes there .*; delete .*result.json and give the training command again",
+    ),
+    "not JSON": (lambda run: run.per_image.write_text("{"), "not what this tool writes there"),
     "damaged weights": (lambda run: run.best.write_bytes(b"garbage"), "best_model.pth is damaged"),
     "no config": (lambda run: run.config.unlink(), "config.json: missing"),
     "no result": (lambda run: run.result.unlink(), "is damaged .says finished, but result.json is missing"),
     "no status": (lambda run: run.status.unlink(), "is unknown, and only finished runs"),
-    "damaged result": (lambda run: run.result.write_text("{}"), "is unreadable .*RunResult"),
+    "damaged result": (lambda run: run.result.write_text("{}"), "is unreadable .*result.json: not what"),
 }
 
 

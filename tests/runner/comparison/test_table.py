@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 from made_up_runs import sha256_of, write_weights
 from rich.console import Console
 
+from human_edge_detection.cli.main import main
 from human_edge_detection.experiments.overrides import apply, collect
 from human_edge_detection.experiments.registry import expand, get_config
 from human_edge_detection.files.write import write_json
@@ -32,7 +34,7 @@ TEACHER, STUDENT, DISTILLED = expand(["quickstart"])
 
 
 def scores(miou: float) -> dict[str, float | None]:
-    return {"miou": miou, "iou_target": miou - 0.1, "boundary_f1": None}
+    return {"miou": miou, "iou_target": max(0.0, miou - 0.1), "boundary_f1": None}
 
 
 @pytest.fixture
@@ -254,7 +256,7 @@ def test_unfinished_and_damaged_runs_have_rows(runs: Path, write_run: WriteRun) 
     assert rows["gone"]["status"] == "killed"
     assert "nobody works on it" in rows["gone"]["error"]
     assert rows["odd"]["status"] == "unreadable"
-    assert "RunResult" in rows["odd"]["error"]
+    assert "result.json: not what this tool writes there" in rows["odd"]["error"]
 
 
 def test_files_are_rebuilt_beside_the_runs_and_tell_of_skipped_ones(runs: Path) -> None:
@@ -362,3 +364,21 @@ def test_lock_files_are_no_runs(runs: Path) -> None:
     for name in (f".{TEACHER}.lock", ".batch_lock", ".planning_lock", f"{TEACHER}/.seed_1.lock"):
         (runs / name).touch()
     assert rows_of(runs) == before
+
+
+def test_a_folder_that_cannot_be_read_is_a_row_with_its_reason(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = rows_of(runs)
+    (runs / "circle").symlink_to("circle")
+    (runs / os.fsdecode(b"caf\xe9") / "seed_0").mkdir(parents=True)
+    (runs / os.fsdecode(b"caf\xe9") / "seed_0" / "status.json").symlink_to("status.json")
+    odd = runs / "odd\x1b[31m\nname"
+    odd.mkdir()
+    (odd / "status.json").write_text('{"error": "\\u001b[2J"}')
+    rows, files = write_comparison(runs)
+    found = {row["run"]: row for row in rows}
+    assert {name: found[name] for name in before} == before
+    for name in ("circle", "caf\\udce9/seed_0", "odd\\x1b[31m\\nname"):
+        assert found[name]["status"] == "unreadable"
+    assert "Too many levels of symbolic links" in found["circle"]["error"]
+    assert main(["compare", "--output_dir", str(runs)]) == 0
+    assert "\x1b" not in capsys.readouterr().out + files[0].read_text(encoding="utf-8")

@@ -9,6 +9,7 @@ from made_up_runs import sha256_of, write_weights
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.overrides import apply, collect
 from human_edge_detection.experiments.registry import expand, get_config
+from human_edge_detection.runner.execution.one_run import take_run
 from human_edge_detection.runner.execution.plan import plan
 from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.execution.staleness import check_teachers, stale_teacher
@@ -83,3 +84,23 @@ def test_each_of_several_teachers_counts(tmp_path: Path, write_run: WriteRun, th
 def test_a_damaged_summary_has_no_checksum(tmp_path: Path, text: str) -> None:
     (tmp_path / "best_model.json").write_text(text)
     assert checkpoint_sha256(tmp_path / "best_model.pth") is None
+
+
+def test_one_training_refuses_it_too(tmp_path: Path, write_run: WriteRun) -> None:
+    teacher = write_run(tmp_path / TEACHER, get_config(TEACHER))
+    write_weights(teacher.best, "new")
+    config = apply(get_config(DISTILLED), collect(flags={"--teacher_checkpoint": str(teacher.best)}))
+    run = write_run(tmp_path / DISTILLED, config, teacher_checkpoint=str(teacher.best), teacher_sha256=sha256_of("old"))
+    with pytest.raises(ConfigError, match=f"sha256 {sha256_of('old')[:12]} then, {sha256_of('new')[:12]} now"):
+        take_run(BatchRequest(names=(), output_dir=tmp_path, resume=run.root))
+
+
+def test_the_summary_beside_a_replaced_teacher_is_not_believed(tmp_path: Path, write_run: WriteRun) -> None:
+    teacher = write_run(tmp_path / TEACHER, get_config(TEACHER))
+    write_weights(teacher.best, "old")
+    teacher.best.write_text("new")
+    config = apply(get_config(DISTILLED), collect(flags={"--teacher_checkpoint": str(teacher.best)}))
+    old = sha256_of("old")
+    write_run(tmp_path / DISTILLED, config, teacher_checkpoint=str(teacher.best), teacher_sha256=old)
+    with pytest.raises(ConfigError, match=f"sha256 {old[:12]} then, {sha256_of('new')[:12]} now"):
+        check_teachers(plan(BatchRequest(names=(DISTILLED,), output_dir=tmp_path, as_it_is=True)))

@@ -76,7 +76,7 @@ def test_a_field_is_swept_or_set_and_a_config_file_is_there_to_be_overridden() -
     for path, source in (("training.epochs", "--epochs"), ("training", "--set")):
         with pytest.raises(ConfigError, match=source):
             parse("training.epochs=1,2", overrides=given(path, source))
-    assert parse("training.epochs=1,2", overrides=given("training.epochs", "--config_file best_config.yaml"))
+    assert parse("training.epochs=1,2", overrides=given("training.epochs", "config file best_config.yaml"))
     assert parse("training.epochs=1,2", overrides=given("training.epochs_", "--set"))
 
 

@@ -8,7 +8,13 @@ import pytest
 
 from human_edge_detection.data.annotations.coco import read_annotations
 from human_edge_detection.errors import ConfigError, DataError
+from human_edge_detection.experiments.overrides import collect
 from human_edge_detection.experiments.schema.data import DataConfig
+from human_edge_detection.runner.execution.plan import plan
+from human_edge_detection.runner.execution.request import BatchRequest
+from human_edge_detection.runner.execution.retry import Options
+from human_edge_detection.runner.run_experiments import preview_experiments
+from human_edge_detection.runner.sweep.sweep import SweepRequest, read_sweep
 from human_edge_detection.runner.sweep.tuning_split import TuningSplit, split
 
 
@@ -82,3 +88,19 @@ def test_annotations_that_cannot_be_split_are_refused(tmp_path: Path, content: o
     with pytest.raises(DataError, match=problem):
         tuning.write()
     assert not tuning.folder.exists()
+
+
+def test_a_preview_names_the_runs_as_they_will_be_called_and_writes_nothing(tiny_coco: Path, tmp_path: Path) -> None:
+    output_dir = tmp_path / "experiments"
+    overrides = collect(flags={"--data_root": str(tiny_coco)})
+    request = BatchRequest(names=("quickstart_student_b0",), output_dir=output_dir, overrides=overrides)
+    asked = SweepRequest(("training.learning_rate=0.1,0.2",), tuning_split=True)
+    lines = preview_experiments(request, sweep=asked)
+    assert not output_dir.exists()
+    sweep = read_sweep(asked, request, Options())
+    assert sweep.split is not None
+    sweep.split.write()
+    names = [run.name for run in plan(sweep.competing)]
+    assert len(names) == 2
+    assert [line.split()[1] for line in lines if line[:1].isdigit()] == names
+    assert any(str(sweep.split.folder) in line for line in lines)

@@ -213,3 +213,16 @@ def test_a_run_name_is_refused_for_another_config_fewer_epochs_and_what_is_no_ru
             named("mine", *sets)
     with pytest.raises(ConfigError, match=r"papers is there and holds no run"):
         named("papers")
+
+
+def test_a_reserved_folder_that_was_never_started_and_one_without_a_config_are_called_so(tmp_path: Path) -> None:
+    take(tmp_path)
+    (other,) = place(tmp_path, "training.batch_size=4").values()
+    assert "has never started (training.batch_size is 8 there, 4 here)" in (other.note or "")
+    assert "delete that folder, and this run gets its name" in (other.note or "")
+    done(tmp_path / NAME, epochs=1)
+    (other,) = place(tmp_path, "training.batch_size=4").values()
+    assert "holds another run (" in (other.note or "")
+    RunPaths(tmp_path / NAME).config.unlink()
+    (other,) = place(tmp_path).values()
+    assert "holds no run (no config.json): restore that file, or move the folder away" in (other.note or "")

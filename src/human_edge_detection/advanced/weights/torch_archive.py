@@ -15,6 +15,7 @@ import zipfile
 import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping
+from io import BufferedReader
 from pickle import UnpicklingError
 from typing import Any, Final
 
@@ -102,15 +103,7 @@ def read_torch_archive(content: bytes, *, source: str) -> Any:
     Raises:
         CheckpointError: The content is no such archive, is damaged, or holds anything else.
     """
-    if content.startswith(_OLD_SIGNATURE):
-        raise CheckpointError(
-            f"{source}: not a readable weights file (in the format of torch.save before 1.6); save it again: "
-            "torch.save(torch.load(FILE, weights_only=True), NEW_FILE)"
-        )
-    if not content.startswith(_ZIP_SIGNATURE):
-        raise CheckpointError(
-            f"{source}: not a readable weights file (not a zip archive as torch.save writes since 1.6)"
-        )
+    _check_beginning(content[: len(_OLD_SIGNATURE)], source)
     try:
         archive, instructions = _checked_copy(content)
         # Bounds the number of values: each has an instruction of its own, except for the few that containers share.
@@ -123,6 +116,35 @@ def read_torch_archive(content: bytes, *, source: str) -> Any:
         ) from error
     except _UNREADABLE as error:
         raise CheckpointError(f"{source}: not a readable weights file, or damaged ({type(error).__name__})") from error
+
+
+def check_archive_ends(file: BufferedReader, *, source: str) -> None:
+    """Refuses a file that :func:`read_torch_archive` cannot read, by its first bytes and its last: quick for any size.
+
+    Args:
+        file: Open at its beginning, where it is again afterwards.
+        source: What is read, for messages.
+
+    Raises:
+        CheckpointError: It is no zip archive.
+    """
+    _check_beginning(file.read(len(_OLD_SIGNATURE)), source)
+    whole = zipfile.is_zipfile(file)
+    file.seek(0)
+    if not whole:
+        raise CheckpointError(f"{source}: not a readable weights file, or damaged (cut off: no end of a zip archive)")
+
+
+def _check_beginning(beginning: bytes, source: str) -> None:
+    if beginning.startswith(_OLD_SIGNATURE):
+        raise CheckpointError(
+            f"{source}: not a readable weights file (in the format of torch.save before 1.6); save it again: "
+            "torch.save(torch.load(FILE, weights_only=True), NEW_FILE)"
+        )
+    if not beginning.startswith(_ZIP_SIGNATURE):
+        raise CheckpointError(
+            f"{source}: not a readable weights file (not a zip archive as torch.save writes since 1.6)"
+        )
 
 
 def _checked_copy(content: bytes) -> tuple[io.BytesIO, int]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +25,7 @@ from human_edge_detection.errors import (
 )
 from human_edge_detection.experiments.schema.base import Section
 from human_edge_detection.experiments.schema.experiment import SCHEMA_VERSION, ExperimentConfig, build_config
-from human_edge_detection.files.read import read_regular_file
+from human_edge_detection.files.read import open_regular_file
 from human_edge_detection.files.weight_files import flat_names
 from human_edge_detection.files.write import write_atomically, write_json
 from human_edge_detection.runs.paths import summary_path
@@ -40,6 +42,7 @@ _END_OF_ZIP, _END_OF_ZIP_BYTES = b"PK\x05\x06", 22
 """How the last record of a zip archive begins, and how long it is; in a file of ``torch.save`` nothing follows."""
 _SAFETENSORS_BRACE = slice(8, 9)
 """Where a safetensors file has the ``{`` that its description begins with."""
+_PART_BYTES = 1 << 24
 _WEIGHTS_ONLY = (
     "not a checkpoint of this tool: weights without the config that says of which network they are; give the "
     "best_model.pth that hed wrote, or start a run from them: --init_from, of an encoder alone --encoder_weights"
@@ -159,13 +162,23 @@ def read_checkpoint(path: Path) -> tuple[Checkpoint, str]:
     if instead is not None:
         raise CheckpointError(f"{source}: {instead}")
     try:
-        content = read_regular_file(path, max_bytes=MAX_ARCHIVE_BYTES)
+        with open_regular_file(path, max_bytes=MAX_ARCHIVE_BYTES) as file:
+            return _read_open(file, source)
     except OSError as error:
         raise CheckpointError(f"{source}: {error.strerror}; give the path of a .pth file") from error
-    body, footer = content[:-_FOOTER_BYTES], content[-_FOOTER_BYTES:]
-    if content[_SAFETENSORS_BRACE] == b"{":
+
+
+def _read_open(file: BufferedReader, source: str) -> tuple[Checkpoint, str]:
+    """As :func:`read_checkpoint`. Only a file that is whole by its ends and its checksum is ever whole in memory."""
+    size = os.fstat(file.fileno()).st_size
+    beginning = file.read(_SAFETENSORS_BRACE.stop)
+    file.seek(max(0, size - _FOOTER_BYTES))
+    footer = file.read(_FOOTER_BYTES)
+    file.seek(0)
+    if beginning[_SAFETENSORS_BRACE] == b"{":
         raise ForeignCheckpointError(f"{source}: {_WEIGHTS_ONLY}")
-    if not footer.startswith(_MARK) and content[-_END_OF_ZIP_BYTES:].startswith(_END_OF_ZIP):
+    if not footer.startswith(_MARK) and footer[-_END_OF_ZIP_BYTES:].startswith(_END_OF_ZIP):
+        content = file.read()
         checkpoint = _from_payload(source, read_torch_archive(content, source=source))
         logger.warning(
             "%s: another program saved it again, so this tool's checksum is gone and only those of its records are "
@@ -175,14 +188,24 @@ def read_checkpoint(path: Path) -> tuple[Checkpoint, str]:
         return checkpoint, hashlib.sha256(content).hexdigest()
     if not footer.startswith(_MARK):
         raise DamagedCheckpointError(
-            f"{source}: truncated, or not a checkpoint of this tool "
-            f"(no checksum at the end of its {len(content)} bytes)"
+            f"{source}: truncated, or not a checkpoint of this tool (no checksum at the end of its {size} bytes)"
         )
-    sha256 = hashlib.sha256(body)
+    sha256 = _sha256_of(file, size - _FOOTER_BYTES)
     if footer[len(_MARK) :] != sha256.digest():
         raise DamagedCheckpointError(f"{source}: damaged (checksum differs); use another one")
     sha256.update(footer)
+    file.seek(0)
+    body = file.read(size - _FOOTER_BYTES)
     return _from_payload(source, read_torch_archive(body, source=source)), sha256.hexdigest()
+
+
+def _sha256_of(file: BufferedReader, size: int) -> hashlib._Hash:
+    """Of the first ``size`` bytes, read in parts."""
+    sha256 = hashlib.sha256()
+    while size > 0 and (part := file.read(min(size, _PART_BYTES))):
+        sha256.update(part)
+        size -= len(part)
+    return sha256
 
 
 def _from_payload(source: str, payload: Any) -> Checkpoint:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint
 from human_edge_detection.errors import CheckpointError, StorageError
+from human_edge_detection.files.read import read_regular_file
 from human_edge_detection.files.write import link_atomically, make_folder, write_atomically, write_json
 from human_edge_detection.runs.lookup.resume import ResumeRecord
 from human_edge_detection.runs.paths import RunPaths, summary_path
-from human_edge_detection.runs.records import CheckpointSummary, read_section
+from human_edge_detection.runs.records import MAX_HISTORY_BYTES, CheckpointSummary, read_section
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,8 @@ def go_back(paths: RunPaths, given: Path, checkpoint: Checkpoint, sha256: str) -
         aside = paths.checkpoints / f"set_aside_{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         make_folder(aside)
         _keep_later_metrics(paths, aside, checkpoint.epoch)
-        for path in (*later, paths.result, paths.per_image):
+        # The checkpoints last: while one of them is there, the same command sees that it is not done.
+        for path in (paths.result, paths.per_image, *later):
             for file in (path, summary_path(path)) if path.suffix == ".pth" else (path,):
                 _move(file, aside)
         logger.info("back to %s: %d later checkpoints are in %s", given.name, len(later), aside)
@@ -58,7 +60,7 @@ def _later_checkpoints(paths: RunPaths, given: Path, checkpoint: Checkpoint) -> 
 
 def _keep_later_metrics(paths: RunPaths, aside: Path, epoch: int) -> None:
     if paths.metrics.is_file():
-        lines = paths.metrics.read_bytes().splitlines(keepends=True)
+        lines = read_regular_file(paths.metrics, max_bytes=MAX_HISTORY_BYTES).splitlines(keepends=True)
         write_atomically(aside / paths.metrics.name, b"".join(lines[epoch:]))
 
 

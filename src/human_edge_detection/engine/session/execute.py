@@ -15,7 +15,7 @@ from human_edge_detection.engine.evaluation.per_image import count_per_image
 from human_edge_detection.engine.session.prepare import prepare_training
 from human_edge_detection.engine.session.status import StatusFile, now
 from human_edge_detection.engine.training.trainer import Trainer
-from human_edge_detection.errors import FolderMovedError, out_of_memory
+from human_edge_detection.errors import FolderMovedError, HumanEdgeDetectionError, out_of_memory
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.write import write_atomically, write_json
 from human_edge_detection.log import log_to_file, stop_logging_to
@@ -67,6 +67,7 @@ def execute_run(
     status = StatusFile(paths, config.training.epochs)
     trainer: Trainer | None = None
     handler: logging.Handler | None = None
+    begun = False
     try:
         trainer = prepare_training(
             config,
@@ -81,6 +82,7 @@ def execute_run(
         handler = log_to_file(paths.training_log)
         _warn_of_changes(changes, trainer)
         status.write("running", progress)
+        begun = True
         stopped = trainer.fit()
         _write_per_image(trainer, status)
         result = _result(trainer, early_stopped=stopped)
@@ -88,6 +90,8 @@ def execute_run(
         status.write("finished", progress)
     except BaseException as raised:
         error = _explained(raised)
+        if isinstance(error, HumanEdgeDetectionError):
+            error.run_failed = begun
         if paths.root.exists():
             with suppress(FolderMovedError):  # what is there is not this run's
                 status.ended(error, trainer.progress if trainer else None)

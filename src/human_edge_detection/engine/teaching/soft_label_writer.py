@@ -29,6 +29,7 @@ from human_edge_detection.engine.teaching.soft_labels import (
     all_parts,
     check_key,
     check_parts,
+    check_shapes,
     describe_part,
     images_of,
     is_of_image,
@@ -116,6 +117,7 @@ class _Writer:
         begun = read_metadata(self.folder)
         if begun is not None:
             check_key(self.folder, begun.key, key)
+            check_shapes(self.folder, begun, self.config, images=self.images)
             begun = self._measured_here(begun)
             if begun.parts is not None:
                 check_parts(self.folder, begun.parts, hashes=True)

@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import model_validator
 
 from human_edge_detection.data.annotations.coco import AnnotationSet
 from human_edge_detection.data.views.augment import VIEW_VERSION
@@ -29,12 +30,14 @@ from human_edge_detection.experiments.schema.base import Section, Size
 from human_edge_detection.experiments.schema.data import AugmentationConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.experiments.schema.heads import BY_KEY
-from human_edge_detection.runs.records import read_section
+from human_edge_detection.runs.records import Count, Scores, read_section
 
 PART: Final = 32
 """Images in a part: few enough to gather one in memory, 200 MB with ten persons on each."""
 _HASHED_BYTES: Final = 4 << 30
 """Larger caches are only measured when they are opened for training; ``hed soft-labels`` hashes those too."""
+_MAX_METADATA_BYTES: Final = 1 << 28
+"""Of soft_labels.json: a million parts."""
 _AGAIN: Final = "give hed soft-labels with the flags of this training"
 
 Predictor = dict[str, NDArray[np.float16]]
@@ -69,21 +72,22 @@ class TeacherRecord(Section):
     sha256: str
     experiment: str
     encoder: str
-    parameters: int
-    metrics: dict[str, dict[str, float | None]]
+    parameters: Count
+    metrics: dict[str, Scores]
     """By the key of the validation data that they were measured on, ``AnnotationSet.score_key``; of older versions by
     their annotations alone."""
 
-    def metrics_on(self, people: AnnotationSet) -> dict[str, float | None] | None:
-        """Those measured on these validation data; None when there are none."""
-        return self.metrics.get(people.score_key) or self.metrics.get(people.fingerprint)
+    def metrics_on(self, people: AnnotationSet) -> Scores | None:
+        """Those measured on these validation data, mIoU among them; None when there are none."""
+        found = (self.metrics.get(key, {}) for key in (people.score_key, people.fingerprint))
+        return next((metrics for metrics in found if "miou" in metrics), None)
 
 
 class Part(Section):
     """One file of soft labels, ``file`` relative to the folder."""
 
     file: str
-    bytes: int
+    bytes: Count
     sha256: str
 
 
@@ -93,12 +97,22 @@ class SoftLabelMetadata(Section):
     key: SoftLabelKey
     teacher: TeacherRecord
     heads: Heads
-    photographs: int
+    photographs: Count
     """Number of training images; the name is that of the file format."""
     device: str
     precision: str
     parts: tuple[Part, ...] | None = None
     """View by view; null while they are being written."""
+
+    @model_validator(mode="after")
+    def _fields_agree(self) -> Self:
+        if "logits" not in self.heads:
+            raise ValueError("heads: no logits")
+        for head, (channels, height, width) in self.heads.items():
+            known = BY_KEY.get(head)
+            if known is None or channels != known.channels or min(height, width) < 1:
+                raise ValueError(f"heads: {head} of shape {channels} x {height} x {width}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -194,6 +208,7 @@ def open_soft_labels(config: ExperimentConfig, splits: Splits) -> SoftLabels | N
         raise ConfigError(f"distillation.soft_labels: no soft labels in {folder}; to make them {_AGAIN}")
     sha256 = _fingerprint(distillation.teacher_paths) or metadata.key.teacher_sha256
     check_key(folder, metadata.key, soft_label_key(config, splits, sha256))
+    check_shapes(folder, metadata, config, images=len(splits.train.images))
     if metadata.parts is None:
         raise ConfigError(f"distillation.soft_labels: {folder} is not finished; to go on {_AGAIN}")
     if metadata.teacher.metrics_on(splits.val) is None:
@@ -223,6 +238,29 @@ def check_key(folder: Path, stored: SoftLabelKey, wanted: SoftLabelKey) -> None:
         )
 
 
+def check_shapes(folder: Path, metadata: SoftLabelMetadata, config: ExperimentConfig, *, images: int) -> None:
+    """Refuses soft labels that cannot be to the ``images`` images of this training, whose key they have.
+
+    Raises:
+        ConfigError: soft_labels.json was edited: another number of images, other parts, or a head of another size.
+    """
+    wrong = []
+    if metadata.photographs != images:
+        wrong.append(f"{metadata.photographs} images, expected {images}")
+    for head, (_, *size) in metadata.heads.items():
+        expected = config.model.image_size if is_of_image(head) else config.model.mask_size
+        if tuple(size) != tuple(expected):
+            wrong.append(f"{head} of {size[0]} x {size[1]}, expected {expected[0]} x {expected[1]}")
+    views = metadata.key.cache_views
+    if metadata.parts is not None:
+        listed = zip(metadata.parts, all_parts(images, views), strict=False)
+        count = views * -(-images // PART)
+        if len(metadata.parts) != count or any(part.file != part_file(*wanted) for part, wanted in listed):
+            wrong.append(f"not the {count} parts of {images} images, view by view")
+    if wrong:
+        raise ConfigError(f"{metadata_path(folder)}: {'; '.join(wrong)}: edited; delete {folder} and {_AGAIN}")
+
+
 def check_parts(folder: Path, parts: Sequence[Part], *, hashes: bool) -> None:
     """Looks whether all parts are there and whole.
 
@@ -250,7 +288,7 @@ def metadata_path(folder: Path) -> Path:
 
 def read_metadata(folder: Path) -> SoftLabelMetadata | None:
     """What ``folder`` says of its soft labels; None when it holds none."""
-    return read_section(SoftLabelMetadata, metadata_path(folder))
+    return read_section(SoftLabelMetadata, metadata_path(folder), max_bytes=_MAX_METADATA_BYTES)
 
 
 def all_parts(images: int, views: int) -> Iterator[tuple[int, int]]:

@@ -45,6 +45,8 @@ from human_edge_detection.structures import Batch, LossOutput, SegmentationOutpu
 logger = logging.getLogger(__name__)
 
 _GRADIENT_SHARE: Final = "gradient_share/"
+_MAX_OVERFLOWS: Final = 100
+"""The loss scale is halved each time, so after 40 it cannot be the scale that overflows."""
 _DRAWN_EPOCHS: Final = 20
 """Epochs of a run that are drawn, evenly spread: a figure is a megabyte, and a run may have hundreds of epochs."""
 
@@ -110,6 +112,8 @@ class Trainer:
             minutes=self.settings.checkpoint_minutes,
         )
         self._on_progress = on_progress
+        self._overflows = 0
+        """Updates in a row that the loss scaler of fp16 has skipped."""
         self._warned: set[str] = set()
         self._frozen: Sequence[nn.Module] = ()
         """Parts of the student that do not learn in the epoch under way, statistics of their normalisation included."""
@@ -353,6 +357,14 @@ class Trainer:
             raise TrainingError(
                 f"gradient is not finite in epoch {self.progress.epoch + 1}, step {self.progress.step + 1} "
                 f"(loss {values['total']:.4g}); {self._advice(frozenset())}; the last checkpoint is kept"
+            )
+        self._overflows = 0 if math.isfinite(norm) else self._overflows + 1
+        if self._overflows >= _MAX_OVERFLOWS:
+            raise TrainingError(
+                f"fp16 overflowed in {self._overflows} updates in a row, up to epoch {self.progress.epoch + 1}, step "
+                f"{self.progress.step + 1}: none of them was made, and the loss scale is down to "
+                f"{self.state.scaler.get_scale():.2g}; give --precision bf16 or fp32, or a lower --learning_rate; the "
+                "last checkpoint is kept"
             )
 
     def _finish_epoch(self, writers: RunWriters, display: TrainingDisplay) -> None:

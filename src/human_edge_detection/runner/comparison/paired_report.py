@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from human_edge_detection.console import report_console
 from human_edge_detection.files.write import delete, write_atomically, write_json
 from human_edge_detection.runner.comparison.cost import Effort
 from human_edge_detection.runner.comparison.paired import Comparison, Difference, Line, Spread
@@ -53,7 +52,7 @@ def write_report(comparison: Comparison, figures: Mapping[str, bytes], folder: P
 
 def show_paired_report(comparison: Comparison, files: Sequence[Path]) -> None:
     """Writes the tables, what has to be known, and the paths to stdout."""
-    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    console = report_console(WIDTH)
     console.print(summary_table(comparison))
     for method in dict.fromkeys(line.method for line in comparison.lines):
         console.print(score_table(comparison, method))

@@ -15,7 +15,7 @@ from human_edge_detection.runs.artifacts import checkpoint_problem, checkpoint_s
 from human_edge_detection.runs.lookup.find import find_runs
 from human_edge_detection.runs.lookup.identity import RunContents
 from human_edge_detection.runs.paths import PAIRED_FOLDER, RunPaths, output_dir_of, run_paths_of_checkpoint
-from human_edge_detection.runs.per_image import PerImage
+from human_edge_detection.runs.per_image import MAX_BYTES, PerImage
 from human_edge_detection.runs.provenance import read_provenance
 from human_edge_detection.runs.records import RunResult, read_section
 
@@ -108,7 +108,7 @@ def _read(paths: RunPaths) -> CountedRun:
 
 def _counts(paths: RunPaths, result: RunResult) -> PerImage:
     try:
-        counts = read_section(PerImage, paths.per_image)
+        counts = read_section(PerImage, paths.per_image, max_bytes=MAX_BYTES)
     except CheckpointError as error:
         problem = str(error).partition(";")[0]
         raise ConfigError(f"{problem}; {_advice(paths)}") from error

@@ -33,6 +33,7 @@ from human_edge_detection.runs.paths import (
 )
 from human_edge_detection.runs.records import ParityReport, RunResult, RunStatus, read_section
 from human_edge_detection.runs.standing import standing_of
+from human_edge_detection.wording import printable
 
 Row = dict[str, Any]
 _LOCK = ".experiment_comparison.lock"
@@ -194,13 +195,13 @@ def _row(record: Record, others: _Others, metrics: Sequence[str]) -> Row:
     def reported(field: str) -> Any:
         return getattr(result, field, None)
 
-    return {
+    run = {
         "experiment": config.name if config else record.name.split("/")[0].split("+")[0],
-        "run": record.name,
+        "run": printable(record.name),
         "changes": None if config is None else changes_of(config),
         "seed": config.training.seed if config else None,
         "status": record.state,
-        "error": record.error,
+        "error": _shown(record.error),
         "encoder": config.model.encoder if config else None,
         "teacher": reported("teacher_experiment") or reported("teacher_checkpoint"),
         "temperature": reported("temperature"),
@@ -216,11 +217,12 @@ def _row(record: Record, others: _Others, metrics: Sequence[str]) -> Row:
         "best_epoch": reported("best_epoch"),
         "epochs": reported("epochs"),
         "segments": _segments(config),
-        **{name: scores.get(name) for name in metrics},
+    }
+    compared = {
         "teacher_miou_share": share,
         "why_no_share": None if taught is None or share is not None else taught.reason or "a score is missing or 0",
         "gain_over_control": gain,
-        "control": control.run.name if control is not None and control.run is not None else None,
+        "control": printable(control.run.name) if control is not None and control.run is not None else None,
         "why_no_gain": None if control is None or gain is not None else control.reason or "a score is missing",
         "seconds": reported("seconds"),
         "images_per_second": reported("images_per_second"),
@@ -228,6 +230,8 @@ def _row(record: Record, others: _Others, metrics: Sequence[str]) -> Row:
         "parity_max_difference": getattr(parity, "max_difference", None),
         "parity_mask_iou": getattr(parity, "mask_iou", None),
     }
+    # A metric of a damaged file may be called as a column.
+    return {**run, **{name: scores.get(name) for name in metrics if name not in run}, **compared}
 
 
 def _teacher(record: Record, others: _Others) -> Taught | None:
@@ -258,23 +262,29 @@ def _segments(config: ExperimentConfig | None) -> str | None:
     return None if segments is None else " ".join(map(str, segments))
 
 
+def _shown(text: str | None) -> str | None:
+    return None if text is None else printable(text)
+
+
 def _ratio(part: float | None, whole: float | None) -> float | None:
     return part / whole if part is not None and whole else None
 
 
 def _safe(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    if not isinstance(value, str):
+        return value
+    return printable(f"'{value}" if value.startswith(_FORMULA) else value)
 
 
 def _summary(record: Record) -> Row:
     status, result = record.status, record.result
     return {
-        "run": record.name,
+        "run": printable(record.name),
         "folder": str(record.paths.root),
         "experiment": record.config.name if record.config else None,
         "seed": record.config.training.seed if record.config else None,
         "status": record.state,
-        "error": record.error,
+        "error": _shown(record.error),
         "epoch": status.epoch if status else None,
         "epochs": status.epochs if status else None,
         "started": status.started if status else None,

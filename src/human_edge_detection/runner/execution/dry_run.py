@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from human_edge_detection.experiments.difference import difference
+from human_edge_detection.runner.execution.heartbeat import last_status
 from human_edge_detection.runner.execution.plan import PlannedRun, shown_command
 
 _KINDS: Final = {"new": "new", "same": "continued, if it has begun", "grows": "grown"}
@@ -17,13 +18,19 @@ def describe_additions(plan: Sequence[PlannedRun]) -> list[str]:
     """What the user should know before it starts: data, folders, runs that nobody named, that grow or start anew."""
     notes = list(dict.fromkeys(note for run in plan for note in run.notes))
     added = [f"added: {run.name}, {run.reason}" for run in plan if not run.named]
-    anew = [f"restart: {run.paths.root} is deleted and trained anew" for run in plan if run.restart]
+    anew = [f"restart: {run.paths.root} is deleted and trained anew{_what(run)}" for run in plan if run.restart]
     grow = [
         f"{run.paths.root} grows: {' -> '.join(map(str, run.config.training.segments or ()))} epochs"
         for run in plan
         if run.kind == "grows" and run.config.training.segments is not None
     ]
     return [*notes, *added, *anew, *grow]
+
+
+def _what(run: PlannedRun) -> str:
+    """How far the run has come that ``--restart`` deletes."""
+    status = last_status(run.paths)
+    return "" if status is None else f": a run of {status.epochs} epochs, {status.epoch} of them trained"
 
 
 def describe_plan(plan: Sequence[PlannedRun]) -> list[str]:

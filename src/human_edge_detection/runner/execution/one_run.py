@@ -7,6 +7,7 @@ from human_edge_detection.experiments.flags import FLAG_OF_PATH
 from human_edge_detection.runner.execution.ownership import take_folders
 from human_edge_detection.runner.execution.plan import PlannedRun, check_plan, plan
 from human_edge_detection.runner.execution.request import BatchRequest
+from human_edge_detection.runner.execution.staleness import check_teachers
 from human_edge_detection.runs.checks import check_run_name, existing_checkpoints
 from human_edge_detection.runs.lookup.reservation import planning_claim
 
@@ -38,6 +39,7 @@ def take_run(request: BatchRequest) -> PlannedRun:
         StorageError: The folder cannot be written.
     """
     run = find_run(request)
+    check_teachers([run])
     if run.finished:
         return run
     with planning_claim(run.output_dir):

@@ -276,6 +276,9 @@ class _Planner:
         paths = RunPaths(self.request.output_dir / placement.name)
         restart = unit.named and self.request.restart and placement.kind != "new"
         config, kind, notes = placement.config, placement.kind, [said, placement.note]
+        if unit.named and self.request.restart and not restart:
+            nothing = "no run with these settings and epochs is there"
+            notes.append(f"restart: nothing to delete for {placement.name}, {nothing}")
         stopped = early_stop(paths) if kind == "grows" and not restart else None
         if stopped is not None:
             notes.append(

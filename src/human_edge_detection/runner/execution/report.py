@@ -8,20 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from human_edge_detection.console import report_console
 from human_edge_detection.runner.comparison.table import Row
+from human_edge_detection.wording import printable
 
-PLAIN_WIDTH = 100
-"""Columns when the output is no terminal."""
 _STYLES = {"finished": "green", "running": "yellow", "skipped": "yellow", "interrupted": "yellow"}
 
 
 def show_report(rows: Sequence[Row], files: Sequence[Path], output_dir: Path) -> None:
     """Writes the table, one line for each error, and the paths to stdout."""
-    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+    console = report_console()
     console.print(comparison_table(rows))
     for row in rows:
         if row["error"]:
@@ -39,7 +38,7 @@ def show_report(rows: Sequence[Row], files: Sequence[Path], output_dir: Path) ->
 
 def show_lines(lines: Sequence[str]) -> None:
     """Writes ``lines`` to stdout at once, before anything that a child process writes."""
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
     sys.stdout.flush()
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from human_edge_detection.console import report_console
 from human_edge_detection.runner.comparison.table import Row
 from human_edge_detection.runner.execution.plan import PlannedRun
-from human_edge_detection.runner.execution.report import PLAIN_WIDTH
 from human_edge_detection.runner.sweep.search_space import label
 from human_edge_detection.runner.sweep.sweep import Entry, Sweep, best, grid_entries, grid_rows, write_best, write_sweep
 
@@ -83,7 +81,7 @@ def report_search(sweep: Sweep, entries: Sequence[Entry]) -> SweepReport:
 def show_sweep(report: SweepReport) -> None:
     """Writes the table, what the scores were measured on, the paths, and how to train the best to stdout."""
     sweep = report.sweep
-    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+    console = report_console()
     console.print(
         Text(f"sweep of {', '.join(map(str, sweep.axes))}; scores are from {sweep.scored_on}"), soft_wrap=True
     )

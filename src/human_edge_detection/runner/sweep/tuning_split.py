@@ -9,8 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from human_edge_detection.errors import ConfigError, DataError
@@ -108,6 +111,14 @@ class TuningSplit:
             len(kept["images"]),
             len(held_out["images"]),
         )
+
+    @contextmanager
+    def written_elsewhere(self) -> Iterator[TuningSplit]:
+        """The same split in a temporary folder: for a preview, as runs are told by the content of their files."""
+        with TemporaryDirectory() as folder:
+            elsewhere = replace(self, output_dir=Path(folder) / self.output_dir.name)
+            elsewhere.write()
+            yield elsewhere
 
     def _source(self) -> SplitPaths:
         data = self.data

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, JsonValue, TypeAdapter
 
 from human_edge_detection.errors import CheckpointError, DataError
 from human_edge_detection.experiments.difference import Difference, compare_fields
@@ -27,6 +27,7 @@ from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.experiments.schema.model import ModelConfig
 from human_edge_detection.files.data_folder import find_splits
 from human_edge_detection.files.read import file_sha256
+from human_edge_detection.files.strict_json import read_json
 from human_edge_detection.files.write import write_json
 from human_edge_detection.runs.encoder_weights import encoder_weights_file
 from human_edge_detection.runs.paths import RunPaths
@@ -37,6 +38,8 @@ PRETRAINED_UNET: Final = "model.pretrained_unet"
 INIT_FROM: Final = "model.init_from"
 _SEED: Final = "training.seed"
 _SHOWN_DIGITS: Final = 12
+_PLAIN: Final[TypeAdapter[dict[str, JsonValue]]] = TypeAdapter(dict[str, JsonValue])
+_MAX_SOFT_LABELS_BYTES: Final = 1 << 28
 
 
 PLACES: Final = frozenset(
@@ -301,10 +304,9 @@ def _soft_labels(config: ExperimentConfig) -> str | None:
         return None
     folder = distillation.soft_labels.replace("{seed}", str(config.training.seed))
     try:
-        key = json.loads(Path(folder, "soft_labels.json").read_bytes())["key"]
-    except (OSError, ValueError, KeyError, TypeError):
+        return digest_of(read_json(_PLAIN, Path(folder, "soft_labels.json"), max_bytes=_MAX_SOFT_LABELS_BYTES)["key"])
+    except (OSError, ValueError, KeyError):
         return "unknown"
-    return digest_of(key)
 
 
 def _unmarked(section: Section, fields: Mapping[str, Any]) -> dict[str, Any]:

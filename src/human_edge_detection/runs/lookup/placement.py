@@ -19,6 +19,7 @@ from typing import Final, Literal, NamedTuple
 from human_edge_detection.errors import CheckpointError, ConfigError
 from human_edge_detection.experiments.difference import Difference
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
+from human_edge_detection.files.lock import is_held
 from human_edge_detection.runs.lookup.identity import Identity, RunContents, digest_of, identity_of, read_contents
 from human_edge_detection.runs.paths import RunPaths, summary_path
 from human_edge_detection.runs.records import CheckpointSummary, RunResult, read_section
@@ -202,11 +203,19 @@ class RunIndex:
         if name in self._placed and not members:
             return f"{plain} is taken by another run of this command; this one is {folder}"
         if not members:
-            return f"{plain} is there and holds no run; this one is {folder}"
+            return (
+                f"{plain} is there and holds no run (no config.json): restore that file, or move the folder away to "
+                f"have its name; this one is {folder}"
+            )
         there = members.get(key) or next(iter(members.values()))
         changed = there.identity.differences(first.identity, seeds=key in members)
         if there.epochs != first.config.training.epochs:
             changed["training.epochs"] = (there.epochs, first.config.training.epochs)
+        if all(_never_started(member.paths) for member in members.values()):
+            return (
+                f"{plain} is reserved for another run, which has never started ({shown_differences(changed)}): if no "
+                f"command is about to train it, delete that folder, and this run gets its name; this one is {folder}"
+            )
         return f"{plain} holds another run ({shown_differences(changed)}); this one is {folder}"
 
 
@@ -303,6 +312,11 @@ def _runs_in(root: Path) -> Iterator[RunPaths]:
         yield RunPaths(root)
     for config in sorted(root.glob("seed_*/config.json")):
         yield RunPaths(config.parent)
+
+
+def _never_started(paths: RunPaths) -> bool:
+    """Whether the run was planned, and nobody has worked on it: killed before its first step, or about to begin."""
+    return not paths.status.exists() and not any(paths.checkpoints.glob("*.pth")) and not is_held(paths.lock)
 
 
 def _is_empty(root: Path) -> bool:

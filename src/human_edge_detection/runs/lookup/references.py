@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from human_edge_detection.files.read import read_regular_file
+from human_edge_detection.files.strict_json import MAX_BYTES
 from human_edge_detection.runs.paths import RunPaths, output_dir_of
 
 
@@ -15,7 +17,8 @@ def named_checkpoints(run: RunPaths) -> set[str]:
     found: set[str] = set()
     for config in (*output_dir.glob("*/config.json"), *output_dir.glob("*/seed_*/config.json")):
         try:
-            found.update(match.decode() for match in pattern.findall(config.read_bytes()))
+            content = read_regular_file(config, max_bytes=MAX_BYTES)
+            found.update(match.decode() for match in pattern.findall(content))
         except OSError:
             continue
     return found

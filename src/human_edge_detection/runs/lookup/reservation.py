@@ -75,7 +75,7 @@ def release(paths: RunPaths, *, with_status: bool) -> None:
 
     Args:
         paths: The folder.
-        with_status: Also what it says of its end, and the folder itself.
+        with_status: Also what it says of its end, the folder itself and its lock, which the caller holds.
     """
     if any(paths.checkpoints.glob("*.pth")) or not paths.config.is_file():
         return
@@ -83,6 +83,24 @@ def release(paths: RunPaths, *, with_status: bool) -> None:
     delete(paths.contents)
     if with_status:
         delete(paths.status)
-        for folder in (paths.checkpoints, paths.root, paths.root.parent):
-            with suppress(OSError):  # something of the user's is in it, or another run
-                folder.rmdir()
+        _remove_empty(paths.checkpoints, paths.root)
+        if not paths.root.exists():
+            delete(paths.lock)  # it is held: who waits for it sees that it has gone, and takes a new one
+        _remove_empty(paths.root.parent)
+
+
+def leave_unused(output_dir: Path) -> None:
+    """Takes away an output folder that was made for a run which has given its folder up; not when anything is in it."""
+    lock = output_dir / _PLANNING_LOCK
+    if not output_dir.is_dir() or any(path != lock for path in output_dir.iterdir()):
+        return
+    with planning_claim(output_dir):
+        if all(path == lock for path in output_dir.iterdir()):
+            delete(lock)
+            _remove_empty(output_dir)
+
+
+def _remove_empty(*folders: Path) -> None:
+    for folder in folders:
+        with suppress(OSError):  # something of the user's is in it, or another run
+            folder.rmdir()
