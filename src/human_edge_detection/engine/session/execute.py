@@ -70,12 +70,7 @@ def execute_run(
     begun = False
     try:
         trainer = prepare_training(
-            config,
-            paths,
-            resume=resume,
-            sample_root=sample_root,
-            on_progress=status.running,
-            alive=status.alive,
+            config, paths, resume=resume, sample_root=sample_root, on_progress=status.running, alive=status.alive
         )
         progress = trainer.progress
         changes = _write_declaration(config, paths, trainer, command)
