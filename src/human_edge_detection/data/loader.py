@@ -70,7 +70,7 @@ class BatchLoader:
         return len(self._batches)
 
     def __iter__(self) -> Generator[Batch]:
-        way = choose_way(self._num_workers)
+        way = choose_way(self._num_workers) if self._kept is None else self._kept[0]
         # Once closed, this generator lets the workers go, unless they are kept.
         for made in _watched(self._start(way), by_workers=way.workers > 0):
             if isinstance(made, DataError):
@@ -84,11 +84,8 @@ class BatchLoader:
             yield batch._replace(image_ids=tuple(batch.image_ids), annotation_ids=tuple(batch.annotation_ids))
 
     def _start(self, way: Way) -> Iterator[Batch | Arrived | DataError]:
-        if self._kept is not None and self._kept[0] == way:
-            loader = self._kept[1]
-        else:
-            loader = self._loader(way)
-            self._kept = (way, loader) if self._keeps_workers else None
+        loader = self._loader(way) if self._kept is None else self._kept[1]
+        self._kept = (way, loader) if self._keeps_workers else None
         with _no_error_from_signals():
             return iter(loader)
 
