@@ -17,7 +17,8 @@ from human_edge_detection.log import LOGGER_NAME, log_to_file, setup_logging, sh
 def no_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
     """The package's logger as a new process has it, and a console that looks at stderr anew."""
     logger = logging.getLogger(LOGGER_NAME)
-    for name, value in {"handlers": [], "propagate": logger.propagate, "level": logger.level}.items():
+    # A logger that does not propagate, as after a command, would be given handlers by pytest.
+    for name, value in {"handlers": [], "propagate": True, "level": logger.level}.items():
         monkeypatch.setattr(logger, name, value)
     monkeypatch.setattr("threading.excepthook", sys.__excepthook__)
     monkeypatch.setenv("TERM", "xterm")

@@ -72,6 +72,9 @@ CHILD = dedent(
     elif behaviour == "raise":
         status("failed", "loss is not finite at step 7")
         sys.exit(2)
+    elif behaviour == "fail the same way":
+        status("failed", "loss is not finite at step 7", step=7)
+        sys.exit(1)
     elif behaviour == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     elif behaviour == "interrupt":

@@ -158,6 +158,11 @@ def test_an_error_of_the_user_is_tried_again_only_after_progress(workshop: Any) 
     assert (outcomes[TEACHER].state, outcomes[TEACHER].attempts) == ("failed", 4)
 
 
+def test_a_run_that_fails_at_the_same_step_in_the_same_way_is_not_tried_for_ever(workshop: Any) -> None:
+    outcomes = by_name(workshop.batch(STUDENT, retries=5, **{STUDENT: "fail the same way"}))
+    assert (outcomes[STUDENT].state, outcomes[STUDENT].attempts) == ("failed", 2)
+
+
 def test_skip_training_does_not_use_what_is_damaged_and_says_so(workshop: Any, write_run: WriteRun) -> None:
     paths = write_run(workshop.output_dir / STUDENT, get_config(STUDENT))
     write_weights(paths.best, "weights")

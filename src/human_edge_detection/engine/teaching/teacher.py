@@ -21,6 +21,7 @@ from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, read_
 from human_edge_detection.engine.evaluation.evaluate import Metrics, Predictor, evaluate, predictor
 from human_edge_detection.engine.loading import Loading
 from human_edge_detection.engine.precision import Precision
+from human_edge_detection.engine.teaching.remembered_scores import remembered_metrics
 from human_edge_detection.errors import CheckpointError, TrainingError
 from human_edge_detection.experiments.difference import known_to_differ
 from human_edge_detection.experiments.schema.model import ModelConfig
@@ -147,12 +148,19 @@ def check_teacher(
 ) -> Metrics:
     """Measures the teacher on ``people`` at its own sizes, before the first step; of several, each and all as one.
 
+    What was measured before on the same images in the same way is remembered.
+
     Returns:
         The metrics of what teaches: of the mean, where there are several.
 
     Raises:
         TrainingError: These are the data that its checkpoint recorded a score for, and it scores less.
     """
+
+    def measured(sha256: str, predict: Predictor, config: ModelConfig) -> Metrics:
+        return remembered_metrics(
+            sha256, people, config, device=device, precision=precision, measure=lambda: measure(predict, config)
+        )
 
     def measure(predict: Predictor, config: ModelConfig) -> Metrics:
         data = build_validation_set(config, people)
@@ -170,11 +178,11 @@ def check_teacher(
 
     for member in (teacher, *teacher.others):
         config = member.checkpoint.config.model
-        metrics = measure(predictor(member.frozen.model), config)
+        metrics = measured(member.sha256, predictor(member.frozen.model), config)
         _compare_with_record(member, metrics["miou"] or 0.0, people)
     if teacher.others:
         config = teacher.checkpoint.config.model.model_copy(update={"image_size": teacher.image_size})
-        metrics = measure(partial(teacher.predict, mask_size=config.mask_size), config)
+        metrics = measured(teacher.fingerprint, partial(teacher.predict, mask_size=config.mask_size), config)
         logger.info("mean of %d teachers: mIoU %.4f", 1 + len(teacher.others), metrics["miou"] or 0.0)
     return metrics
 

@@ -68,8 +68,9 @@ class Trained(NamedTuple):
 def train(run: PlannedRun, options: Options, *, start: Launch, pause: Pause) -> Trained:
     """Trains ``run``; starts it again up to ``options.retries`` times when it was killed, hung or failed.
 
-    Not again when it was interrupted; and an error that its user is to mend (exit code 2) is tried again only when the
-    attempt got further than the one before: a wrong setting stays wrong, a full disk may not.
+    Not again when it was interrupted; and when an attempt got no further than the one before, neither after an error
+    that its user is to mend (exit code 2), nor after the error of the attempt before: a wrong setting stays wrong and a
+    loss that is not a number stays so, a full disk may not.
 
     Raises:
         BusyError: Another process works on the run.
@@ -110,7 +111,11 @@ def _is_taken(paths: RunPaths, ended: Ended, before: RunStatus | None) -> bool:
 
 
 def _is_hopeless(paths: RunPaths, ended: Ended, before: RunStatus | None) -> bool:
-    return ended.returncode == _USER_ERROR and _steps(last_status(paths)) <= _steps(before)
+    after = last_status(paths)
+    if _steps(after) > _steps(before):
+        return False
+    as_before = before is not None and after is not None and after.error is not None and after.error == before.error
+    return ended.returncode == _USER_ERROR or (ended.returncode > 0 and as_before)
 
 
 def _steps(status: RunStatus | None) -> int:
