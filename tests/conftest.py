@@ -33,6 +33,12 @@ sys.dont_write_bytecode = False
 """Bytecode is kept: the many processes that import torch would compile it anew each time, for ten seconds."""
 
 PICTURE = (96, 128)
+_LONG = tuple(f"tests/{name}/" for name in ("stress", "integration", "exporters", "runner", "golden"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first, so that at the end no process waits for another one's last file."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -40,7 +40,7 @@ def _kept(stream: TextIO | None, number: int) -> TextIO:
 
     Paths of Linux are bytes; one that is no text must not end the message that complains about it.
     """
-    if stream is not None and (type(stream) is not io.TextIOWrapper or _is_kept(stream)):
+    if stream is not None and not _is_plain(stream, number):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
         return stream
@@ -55,8 +55,13 @@ def _kept(stream: TextIO | None, number: int) -> TextIO:
     )
 
 
-def _is_kept(stream: io.TextIOWrapper) -> bool:
-    return isinstance(getattr(stream.buffer, "raw", None), _Heard)
+def _is_plain(stream: TextIO, number: int) -> bool:
+    """Whether ``stream`` is the interpreter's own: not one that a program put there, and not one of ours."""
+    if type(stream) is not io.TextIOWrapper or isinstance(getattr(stream.buffer, "raw", None), _Heard):
+        return False
+    with suppress(OSError, ValueError):  # closed
+        return stream.fileno() == number
+    return True
 
 
 class _Heard(io.FileIO):

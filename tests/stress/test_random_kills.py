@@ -326,7 +326,7 @@ def test_a_disk_that_takes_no_checkpoint_stops_the_run_with_one_line(
     process.start()
     process.join(PATIENCE)
     said = (plan.folder / "output.txt").read_text()
-    assert process.exitcode == 2, said
+    assert process.exitcode == 1, said
     assert [line for line in said.splitlines() if line.startswith("error: ") and "File too large" in line]
     assert "Traceback" not in said
     assert not list(run.root.rglob(".*.tmp"))
