@@ -25,6 +25,7 @@ def checkpoint(tiny_config: ExperimentConfig, tmp_path: Path, monkeypatch: pytes
     return path
 
 
+@pytest.mark.slow  # a whole export; that of a model with rois is in the default lane
 def test_a_model_without_roi_head_takes_images_only(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -184,7 +184,18 @@ def test_the_plan_of_a_sweep_writes_nothing(children: Callable[..., Path], capsy
     output = capsys.readouterr().out
     assert output.count("distillation.alpha: 0.7 -> 0.3") == 4
     assert "tuning.json" in output
-    search = ["run", "--configs", DISTILLED, "--output_dir", str(output_dir), *SWEEP, "--trials", "9", "--dry_run"]
+    search = [
+        "run",
+        "--configs",
+        DISTILLED,
+        "--output_dir",
+        str(output_dir),
+        *SWEEP,
+        *few,
+        "--trials",
+        "9",
+        "--dry_run",
+    ]
     assert main(search) == 0
     assert "one of 9 trials could be" in capsys.readouterr().out
     assert not output_dir.exists()

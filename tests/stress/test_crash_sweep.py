@@ -349,7 +349,13 @@ def _replace_everywhere(patch: pytest.MonkeyPatch, name: str, function: Callable
         patch.setattr(f"human_edge_detection.{module}.{name}", function)
 
 
-@pytest.mark.parametrize("broken", BROKEN)
+LONG = ("the best not mended", "an unsaved best goes on learning")
+"""What only a late point of the sweep finds."""
+
+
+@pytest.mark.parametrize(
+    "broken", [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in BROKEN]
+)
 def test_the_sweep_finds_what_is_broken_on_purpose(
     broken: str, tiny_config: ExperimentConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -189,6 +189,7 @@ def many(images: int, folder: Path) -> tuple[Path, Path]:
     return folder / "people.json", folder / "images"
 
 
+@pytest.mark.slow
 def test_cost_of_a_copy_and_number_of_objects_do_not_grow_with_the_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allocated: Callable[[Callable[[], Any]], tuple[Any, int]]
 ) -> None:

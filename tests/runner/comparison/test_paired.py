@@ -474,6 +474,7 @@ def test_what_is_reported_is_plain_data(output_dir: Path, add: AddRun) -> None:
     assert json.loads(content)["lines"][0]["difference"]["verdict"].startswith("not shown")
 
 
+@pytest.mark.slow
 def test_5000_images_and_3_seeds_take_no_minutes(output_dir: Path, add: AddRun, tiny_config: ExperimentConfig) -> None:
     add("run", made_up_counts(images=100))
     one = find_method("run", output_dir).runs[0]
