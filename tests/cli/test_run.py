@@ -196,7 +196,7 @@ def test_the_plan_of_a_sweep_writes_nothing(children: Callable[..., Path], capsy
         "9",
         "--dry_run",
     ]
-    assert main(search) == 0
+    assert main([*search, "--dry_run"]) == 0
     assert "one of 9 trials could be" in capsys.readouterr().out
     assert not output_dir.exists()
 
