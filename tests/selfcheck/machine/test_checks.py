@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from human_edge_detection.files import lock
+from human_edge_detection.selfcheck.machine import accelerator
 from human_edge_detection.selfcheck.machine.accelerator import Gpu, check_build, check_gpu, check_instructions
 from human_edge_detection.selfcheck.machine.dataset import check_reading
 from human_edge_detection.selfcheck.machine.disk import (
@@ -159,3 +161,23 @@ def test_an_output_folder_that_is_a_file_or_cannot_be_written(tmp_path: Path) ->
     assert (finding.status, finding.text) == ("problem", f"{file / 'experiments'}: {file} is a file")
     assert try_operations(tmp_path / "nowhere") == {"write, fsync and rename": "No such file or directory"}
     assert existing_folder(tmp_path / "a" / "b") == tmp_path
+
+
+def test_a_gpu_that_cannot_be_used_is_a_finding_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: object) -> tuple[int, int]:
+        raise RuntimeError("CUDA error: out of memory\nCompile with TORCH_USE_CUDA_DSA")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", full)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", full)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_90"])
+    monkeypatch.setattr(accelerator, "nvidia_gpus", lambda: ["H200"])
+    found = {finding.name: finding for finding in accelerator.examine_accelerator()}
+    assert (found["--device auto"].status, found["--device auto"].text) == (
+        "problem",
+        "CUDA error: out of memory Compile with TORCH_USE_CUDA_DSA",
+    )
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
+    found = {finding.name: finding for finding in accelerator.examine_accelerator()}
+    assert found["--device auto"].text == "cuda:0, bf16"

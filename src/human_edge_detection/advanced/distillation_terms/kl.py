@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from human_edge_detection.advanced.distillation_terms.positions import HeadTarget, full_precision, mean_over, pair_of
@@ -78,6 +79,7 @@ class _SoftenedKl(torch.autograd.Function):
         return log_teacher.sub_(log_student).mul_(taught).sum(dim=1)
 
     @staticmethod
+    @once_differentiable  # the closed form is written for constants: a second derivative would be wrong in silence
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         log_student, taught = ctx.saved_tensors
         surplus = log_student.exp().sub_(taught)

@@ -120,6 +120,8 @@ def _write_declaration(
         "accelerator": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "device": str(device),
         "precision": trainer.state.precision,
+        # On a GPU "fp32" leaves convolutions to TF32, unless somebody has forbidden it.
+        "tf32_convolutions": torch.backends.cudnn.allow_tf32 if device.type == "cuda" else None,
         "threads": torch.get_num_threads(),
         "teacher_sha256": trainer.parts.origin.teacher_sha256,
     }
