@@ -91,6 +91,8 @@ def _put_in_place(building: Path, place: Path) -> None:
     if not place.exists():
         building.replace(place)
         return
+    if any(place.iterdir()):
+        logger.info("replacing what is in %s", place)
     former = _sibling(place, _FORMER)
     try:
         place.replace(former)
