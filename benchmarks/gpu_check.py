@@ -1,4 +1,4 @@
-"""Six minutes that say whether this GPU trains right and fast: run it before the first long training on a new machine.
+"""Ten minutes at most that say whether this GPU trains right and fast: run it before the first long training on a new machine.
 
     uv run python benchmarks/gpu_check.py --output gpu_check.json
 

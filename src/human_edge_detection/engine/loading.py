@@ -10,7 +10,7 @@ from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.limits import usable_cores
 
 _MOST_WORKERS: Final = 12
-"""Measured on a processor: a worker makes 220 to 240 images a second, so 12 keep up with any GPU of today."""
+"""More take memory and open files; whether so many keep up with a GPU is for ``benchmarks/gpu_check.py`` to say."""
 _VALIDATION_BATCH: Final = {"cpu": 4, "cuda": 32}
 """Without gradients more images fit in memory than the training batch of a small machine."""
 
