@@ -1,4 +1,4 @@
-"""Ten minutes at most that say whether this GPU trains right and fast: run it before the first long training on a new machine.
+"""Says in ten minutes at most whether this GPU trains right and fast: run it before the first long training on one.
 
     uv run python benchmarks/gpu_check.py --output gpu_check.json
 
