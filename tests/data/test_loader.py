@@ -82,6 +82,7 @@ def test_kept_workers_make_the_same_batches_again_also_after_a_pass_that_was_lef
     loader = validation_batches(dataset, batch_size=1, num_workers=1, keep_workers=True)
     _assert_equal(list(loader), expected)
     workers = [child.pid for child in multiprocessing.active_children()]
+    assert len(workers) == 1, "the worker stays"
     left = iter(loader)
     next(left)
     left.close()
