@@ -73,11 +73,14 @@ def test_one_file_beside_the_checkpoint_and_the_report_in_the_run_folder(run: Ru
     report = json.loads(run.parity.read_text())
     assert report["passed"] is True
     assert report["onnx"] == "checkpoints/best_model.onnx", "relative, so that a run may be renamed"
-    assert report["max_difference"] <= 1e-4
+    assert 0 < report["max_difference"] < 1e-4, "of the logits too"
+    assert 0 < report["max_probability_difference"] < 1e-4
+    assert report["tolerances"] == {"probability": 1e-3, "margin": 2e-3}
     assert report["mask_iou"] > 0.99, "of a random network; a pixel where two classes are as likely may go either way"
     assert report["size_bytes"] == run.onnx.stat().st_size
     assert report["checkpoint_sha256"] == hashlib.sha256(run.best.read_bytes()).hexdigest()
     assert {(case["images"], case["rois"]) for case in report["cases"]} == {(1, 1), (1, 5), (2, 1), (2, 5)}
+    assert {tuple(of["output"] for of in case["outputs"]) for case in report["cases"]} == {("masks", "binary_masks")}
 
 
 @pytest.mark.parametrize(("images", "rois"), [(3, 7), (1, 0)])
@@ -121,13 +124,14 @@ def test_a_model_that_answers_otherwise_is_not_written(
 ) -> None:
     other = write_checkpoint(tmp_path / "other", seed=1)
     monkeypatch.setattr(export_module, "to_onnx", lambda *_: run.onnx.read_bytes())
-    with pytest.raises(ExportError, match=r"differ by .* images and .* rois"):
+    with pytest.raises(ExportError, match=r"differ from PyTorch's by .*images: .* rois: .*allowed: 0\.001"):
         export_checkpoint(other.best)
     assert not other.onnx.exists()
     assert not list(other.checkpoints.glob(".*"))
     report = json.loads(other.parity.read_text())
     assert report["passed"] is False
-    assert report["max_difference"] > 1e-4
+    assert report["max_probability_difference"] > 1e-3
+    assert report["problem"].startswith("probabilities of ")
     other.onnx.write_bytes(b"an older export")
     with pytest.raises(ExportError):
         export_checkpoint(other.best)

@@ -1,5 +1,6 @@
 """Files of a run that are not what they should be: one line, and which field."""
 
+import json
 import os
 from pathlib import Path
 
@@ -7,7 +8,14 @@ import pytest
 
 from human_edge_detection.errors import CheckpointError
 from human_edge_detection.runs.lookup.identity import RunContents
-from human_edge_detection.runs.records import CheckpointSummary, RunResult, RunStatus, read_history, read_section
+from human_edge_detection.runs.records import (
+    CheckpointSummary,
+    ParityReport,
+    RunResult,
+    RunStatus,
+    read_history,
+    read_section,
+)
 
 REST = '"experiment": "a", "sha256": "b", "epoch": 1, "data_fingerprint": ""}'
 
@@ -38,6 +46,19 @@ def test_a_damaged_summary_is_named_with_its_field(tmp_path: Path, content: str,
     with pytest.raises(CheckpointError, match=problem) as caught:
         read_section(CheckpointSummary, tmp_path / "best_model.json")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_a_parity_report_of_an_older_version_is_what_it_says(tmp_path: Path, passed: bool) -> None:
+    written = {"onnx": "a.onnx", "checkpoint_sha256": "b", "opset": 18, "size_bytes": 1, "tolerance": 1e-4}
+    figures = {"max_difference": 2e-4, "mask_iou": 1.0}
+    cases = [{"images": 1, "rois": 1, **figures}]
+    (tmp_path / "parity.json").write_text(json.dumps({**written, **figures, "passed": passed, "cases": cases}))
+    report = read_section(ParityReport, tmp_path / "parity.json")
+    assert report is not None
+    assert report.passed == passed, "by the rule of then, whatever its figures are"
+    assert report.in_words == "differs from PyTorch by 0.0002, allowed 0.0001"
+    assert (report.tolerances, report.max_probability_difference, report.cases[0].outputs) == (None, None, ())
 
 
 def test_a_long_key_does_not_fill_the_message(tmp_path: Path) -> None:

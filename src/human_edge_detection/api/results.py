@@ -162,11 +162,11 @@ def export(
         ConfigError: There is no such run, or ``output`` is no name for such a file, or for those of several seeds.
         CheckpointError: It has no checkpoint yet, or one that is damaged.
         DataError: The data cannot be used.
-        ExportError: The outputs differ by more than is allowed; the file is not written.
+        ExportError: Probabilities or classes differ by more than is allowed; the file is not written.
 
     Example:
         for exported in hed.export("quickstart_student_b0"):
-            print(exported.destination.onnx, exported.report.max_difference)
+            print(exported.destination.onnx, exported.report.max_probability_difference)
     """
     checkpoints = _checkpoints(run, Path(output_dir))
     if output is not None and len(checkpoints) > 1:

@@ -133,7 +133,7 @@ def _export(paths: RunPaths) -> None:
     from human_edge_detection.exporters.onnx import export_checkpoint
 
     destination, report = export_checkpoint(paths.best)
-    logger.info("exported: %s; largest difference from PyTorch %.2g", destination.onnx, report.max_difference)
+    logger.info("exported: %s; parity with PyTorch: %s", destination.onnx, report.in_words)
 
 
 class OptionArguments(TypedDict, total=False):

@@ -22,7 +22,7 @@ from human_edge_detection.engine.build import build_validation_set
 from human_edge_detection.engine.checkpoints.load import TrainedModel, load_trained, read_annotations_for
 from human_edge_detection.errors import ConfigError, ExportError
 from human_edge_detection.exporters.graph import resize_by_factors
-from human_edge_detection.exporters.parity import Inputs, compare, parity_inputs, require_passed, summarise
+from human_edge_detection.exporters.parity import FLOAT32, Inputs, compare, parity_inputs, require_passed, summarise
 from human_edge_detection.files.data_folder import SplitPaths
 from human_edge_detection.files.write import write_atomically, write_json
 from human_edge_detection.runs.paths import run_paths_of_checkpoint
@@ -101,7 +101,8 @@ def export_checkpoint(checkpoint: Path, *, output: Path | None = None, data: Spl
     content = to_onnx(student, cases[-1], metadata_of(trained))
     logger.info("comparing with PyTorch on %s", people.images_dir)
     report = summarise(
-        compare(content, student, cases),
+        compare(content, student, cases, FLOAT32),
+        FLOAT32,
         onnx=os.path.relpath(destination.onnx, destination.parity.parent),
         content=content,
         checkpoint_sha256=trained.sha256,

@@ -1,10 +1,13 @@
-"""Parity check: compares the outputs of an exported model with those of the trained model on images."""
+"""Parity check: compares the outputs of an exported model with those of the trained model on images.
+
+What counts is what a user sees: probabilities and classes. The difference of the logits is reported and judges nothing.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -14,24 +17,30 @@ from torch import Tensor, nn
 
 from human_edge_detection.data.dataset import PersonDataset, collate
 from human_edge_detection.errors import ExportError
-from human_edge_detection.runs.records import ParityCase, ParityReport
+from human_edge_detection.runs.records import (
+    LARGEST_AMOUNT,
+    OutputParity,
+    ParityCase,
+    ParityReport,
+    ParityTolerances,
+)
 
-TOLERANCE = 1e-4
-"""Largest permitted absolute difference of an output: logits of ``masks``, probabilities of ``binary_masks``."""
+FLOAT32: Final = ParityTolerances(probability=1e-3, margin=2e-3)
+"""For a model that computes in float32."""
 IMAGE_COUNTS = (1, 2)
 """Numbers of images to compare with."""
 ROI_COUNTS = (1, 5)
 """Numbers of rois to compare with, for each number of images."""
 _ERRORS_ONLY = 3
 """Log level of ONNX Runtime."""
-_MAX_FLOAT = float(np.finfo(np.float32).max)
-"""Stands for a difference that is not finite, which JSON cannot hold."""
 _MAX_GROWTH = 0.05
 """Most that a side of a repeated box moves outwards, as a fraction of the image."""
 
 Inputs = Mapping[str, Tensor]
 """``images (B, 3, IH, IW)`` and, for a model with a roi head, ``rois (N, 5)``."""
 Array = NDArray[np.float32]
+Probabilities = NDArray[np.float64]
+"""Of the classes, on axis 1."""
 
 
 class MaskAgreement(NamedTuple):
@@ -87,89 +96,173 @@ def take_rois(rois: Tensor, count: int) -> Tensor:
     return torch.cat([taken[:, :1], low, high], dim=1)
 
 
-def compare(content: bytes, student: nn.Module, cases: Sequence[Inputs]) -> list[ParityCase]:
+def compare(
+    content: bytes, student: nn.Module, cases: Sequence[Inputs], tolerances: ParityTolerances
+) -> list[ParityCase]:
     """Runs ONNX Runtime on the CPU and PyTorch, and compares their outputs case by case.
 
     Args:
         content: The ONNX model.
         student: Called with the inputs by name; returns a tuple in the order of the ONNX model's outputs.
         cases: Inputs, see :func:`parity_inputs`.
+        tolerances: Its margin says which pixels may change their class.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = _ERRORS_ONLY
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    return [_compare_case(session, student, inputs) for inputs in cases]
+    return [_compare_case(session, student, inputs, tolerances) for inputs in cases]
 
 
 @torch.no_grad()
-def _compare_case(session: onnxruntime.InferenceSession, student: nn.Module, inputs: Inputs) -> ParityCase:
-    """The largest difference and the agreement of the masks over all outputs of one case."""
+def _compare_case(
+    session: onnxruntime.InferenceSession, student: nn.Module, inputs: Inputs, tolerances: ParityTolerances
+) -> ParityCase:
+    """The figures of each output of one case, and the agreement of the masks over all of them."""
+    names = [output.name for output in session.get_outputs()]
     expected = [output.numpy() for output in student(**inputs)]
-    exported = session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})
-    pairs = list(zip(expected, exported, strict=True))
-    agreements = [agreement(one, other) for one, other in pairs]
+    exported = session.run(names, {name: tensor.numpy() for name, tensor in inputs.items()})
+    triples = list(zip(names, expected, exported, strict=True))
+    outputs = tuple(compare_output(*triple, tolerances) for triple in triples)
+    agreements = [agreement(*triple) for triple in triples]
     return ParityCase(
         images=len(inputs["images"]),
         rois=len(inputs.get("rois", ())),
-        max_difference=max(max_difference(one, other) for one, other in pairs),
+        max_difference=max(output.max_difference for output in outputs),
         mask_iou=MaskAgreement(sum(a.both for a in agreements), sum(a.either for a in agreements)).iou,
+        outputs=outputs,
     )
 
 
-def max_difference(one: Array, other: Array) -> float:
-    """Largest absolute difference of two outputs; the largest float if shapes differ or a value is not finite."""
-    if one.shape != other.shape:
-        return _MAX_FLOAT
-    difference = np.abs(one.astype(np.float64) - other).max(initial=0.0)
-    return float(difference) if np.isfinite(difference) else _MAX_FLOAT
+def compare_output(name: str, expected: Array, exported: Array, tolerances: ParityTolerances) -> OutputParity:
+    """The figures of one output.
+
+    Args:
+        name: ``masks``, which are logits ``(N, 3, H, W)``, or ``binary_masks``, person probabilities ``(B, 1, H, W)``.
+        expected: What PyTorch gives.
+        exported: What the exported model gives. Has it another shape, or is a value not finite, both differences are
+            :data:`~human_edge_detection.runs.records.LARGEST_AMOUNT`, and all pixels count as changed.
+        tolerances: Its margin says which pixels may change their class.
+    """
+    trained = _PROBABILITIES[name](expected)
+    if not _are_comparable(expected, exported):
+        changes = trained[:, 0].size
+        return OutputParity(
+            output=name,
+            max_difference=LARGEST_AMOUNT,
+            max_probability_difference=LARGEST_AMOUNT,
+            class_changes=changes,
+        )
+    other = _PROBABILITIES[name](exported)
+    changed = trained.argmax(axis=1) != other.argmax(axis=1)
+    return OutputParity(
+        output=name,
+        max_difference=_max_difference(expected, exported),
+        max_probability_difference=_max_difference(trained, other),
+        class_changes=int((changed & (_margin(trained) >= tolerances.margin)).sum()),
+    )
 
 
-def agreement(one: Array, other: Array) -> MaskAgreement:
-    """How well the masks of two outputs agree; if their shapes differ, in no pixel."""
-    if one.shape != other.shape:
+def agreement(name: str, expected: Array, exported: Array) -> MaskAgreement:
+    """How well the masks of two outputs agree, see :func:`compare_output`; where that cannot be said, in no pixel."""
+    if not _are_comparable(expected, exported):
         return MaskAgreement(0, 1)
-    first, second = _classes(one), _classes(other)
+    first, second = (_PROBABILITIES[name](output).argmax(axis=1) for output in (expected, exported))
     person = (first > 0) | (second > 0)
     return MaskAgreement(int((person & (first == second)).sum()), int(person.sum()))
 
 
-def _classes(output: Array) -> NDArray[np.int64]:
-    """Classes of ``(N, 3, H, W)`` logits, or of ``(B, 1, IH, IW)`` person probabilities."""
-    classes = output.argmax(axis=1) if output.shape[1] > 1 else output[:, 0] > 0.5
-    return classes.astype(np.int64)
+def _are_comparable(expected: Array, exported: Array) -> bool:
+    return expected.shape == exported.shape and bool(np.isfinite(expected).all() and np.isfinite(exported).all())
+
+
+def _max_difference(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
+    return min(float(np.abs(one.astype(np.float64) - other).max(initial=0.0)), LARGEST_AMOUNT)
+
+
+def _margin(probabilities: Probabilities) -> Probabilities:
+    """The largest probability minus the second one, without axis 1."""
+    ordered = np.sort(probabilities, axis=1)
+    margin: Probabilities = ordered[:, -1] - ordered[:, -2]
+    return margin
+
+
+def _of_logits(logits: Array) -> Probabilities:
+    probabilities: Probabilities = torch.from_numpy(logits).double().softmax(dim=1).numpy()
+    return probabilities
+
+
+def _of_person(probability: Array) -> Probabilities:
+    """``(B, 1, H, W)`` as the two classes no person and person: above 0.5 it is a person."""
+    person = probability.astype(np.float64)
+    return np.concatenate([1.0 - person, person], axis=1)
+
+
+_PROBABILITIES: Final[Mapping[str, Callable[[Array], Probabilities]]] = {
+    "masks": _of_logits,
+    "binary_masks": _of_person,
+}
+"""Output -> how its values become probabilities of classes."""
 
 
 def summarise(
-    cases: list[ParityCase], *, onnx: str, content: bytes, checkpoint_sha256: str, opset: int
+    cases: list[ParityCase],
+    tolerances: ParityTolerances,
+    *,
+    onnx: str,
+    content: bytes,
+    checkpoint_sha256: str,
+    opset: int,
 ) -> ParityReport:
-    """The report of all cases of the model ``content``: the largest difference and the smallest mask IoU."""
-    difference = max(case.max_difference for case in cases)
+    """The report of all cases of the model ``content``: the worst figures, and whether they are within tolerances."""
+    outputs = [output for case in cases for output in case.outputs]
+    problem = _problem_of(cases, tolerances)
     return ParityReport(
         onnx=onnx,
         checkpoint_sha256=checkpoint_sha256,
         opset=opset,
         size_bytes=len(content),
         onnx_sha256=hashlib.sha256(content).hexdigest(),
-        tolerance=TOLERANCE,
-        max_difference=difference,
+        tolerances=tolerances,
+        max_difference=max(case.max_difference for case in cases),
+        max_probability_difference=max(output.max_probability_difference for output in outputs),
+        class_changes=sum(output.class_changes for output in outputs),
         mask_iou=min(case.mask_iou for case in cases),
-        passed=difference <= TOLERANCE,
+        passed=problem is None,
+        problem=problem,
         cases=cases,
     )
+
+
+def _problem_of(cases: Iterable[ParityCase], tolerances: ParityTolerances) -> str | None:
+    """The worst of each figure that is not allowed, with its tolerance and where, in one line; None if all are."""
+    compared = [(output, f"images: {case.images}, rois: {case.rois}") for case in cases for output in case.outputs]
+    furthest, of_furthest = max(compared, key=lambda pair: pair[0].max_probability_difference)
+    if furthest.max_probability_difference >= LARGEST_AMOUNT:
+        return f"{furthest.output} have another shape than PyTorch's, or values that are not finite ({of_furthest})"
+    problems = []
+    if furthest.max_probability_difference > tolerances.probability:
+        problems.append(
+            f"probabilities of {furthest.output} differ from PyTorch's by {furthest.max_probability_difference:.3g} "
+            f"({of_furthest}; allowed: {tolerances.probability:g})"
+        )
+    changed, of_changed = max(compared, key=lambda pair: pair[0].class_changes)
+    if changed.class_changes > 0:
+        problems.append(
+            f"{changed.class_changes} pixels of {changed.output} have another class "
+            f"({of_changed}; allowed: 0 where the margin is {tolerances.margin:g} or more)"
+        )
+    return ", and ".join(problems) or None
 
 
 def require_passed(report: ParityReport) -> None:
     """Raises an error for a report of a model whose outputs differ.
 
     Raises:
-        ExportError: The report has not passed; the message names the worst case and its difference.
+        ExportError: The report has not passed; the message has the worst figures, what is allowed, and where.
     """
-    if report.passed:
-        return
-    worst = max(report.cases, key=lambda case: case.max_difference)
-    raise ExportError(
-        f"ONNX Runtime and PyTorch differ by {worst.max_difference:.3g} for {worst.images} images and "
-        f"{worst.rois} rois (mask IoU {worst.mask_iou:.4f}), allowed {report.tolerance:.0e}; {report.onnx} was not "
-        "written; export another checkpoint, or report this with the checkpoint"
-    )
+    if not report.passed:
+        raise ExportError(
+            f"{report.problem}; {report.onnx} was not written; export another checkpoint, or report this with the "
+            "checkpoint"
+        )

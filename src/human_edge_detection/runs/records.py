@@ -18,7 +18,8 @@ EpochRecord = dict[str, float | int | None]
 """What is recorded of one epoch: a line of metrics.jsonl."""
 Count = Annotated[int, Field(ge=0, le=2**53)]
 """What is counted, or numbered: a float holds it exactly."""
-Amount = Annotated[float, Field(ge=0.0, le=1e15)]
+LARGEST_AMOUNT: Final = 1e15
+Amount = Annotated[float, Field(ge=0.0, le=LARGEST_AMOUNT)]
 """What is measured and not negative: seconds, images a second, differences."""
 MetricName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=60)]
 Scores = dict[MetricName, Fraction | None]
@@ -131,13 +132,36 @@ class RunResult(Section):
     """Of both splits, where ``data.on_bad_sample`` is ``skip``."""
 
 
+class ParityTolerances(Section):
+    """What an exported model may answer otherwise than the trained one."""
+
+    probability: Fraction
+    """Largest absolute difference of a probability."""
+    margin: Fraction
+    """Where the trained model's two largest probabilities are closer than this, a pixel may change its class."""
+
+
+class OutputParity(Section):
+    """One output of the exported model, compared with the trained model's."""
+
+    output: str
+    max_difference: Amount
+    """Of the values as they are: logits of ``masks``, probabilities of ``binary_masks``."""
+    max_probability_difference: Amount
+    """Of the probabilities of the classes."""
+    class_changes: Count
+    """Pixels of another class, without those that may change it."""
+
+
 class ParityCase(Section):
-    """One comparison of the exported model with the trained one."""
+    """One comparison of the exported model with the trained one; its figures are the worst of its outputs."""
 
     images: Count
     rois: Count
     max_difference: Amount
     mask_iou: Fraction
+    outputs: tuple[OutputParity, ...] = ()
+    """None in reports of older versions."""
 
 
 class ParityReport(Section):
@@ -150,11 +174,31 @@ class ParityReport(Section):
     size_bytes: Count
     onnx_sha256: str | None = None
     """Of the file; None in reports of older versions."""
-    tolerance: Amount
+    tolerance: Amount | None = None
+    """Of ``max_difference``, in reports of older versions; None since :attr:`tolerances` are the rule."""
+    tolerances: ParityTolerances | None = None
+    """None in reports of older versions, as are the figures that they limit."""
     max_difference: Amount
+    """Of the outputs as they are; only reported, as logits of a sure model are large, and so is their rounding."""
+    max_probability_difference: Amount | None = None
+    class_changes: Count | None = None
+    """Of all cases and outputs."""
     mask_iou: Fraction
     passed: bool
+    problem: str | None = None
+    """Why it has not passed, in one line; None in reports of older versions."""
     cases: list[ParityCase]
+
+    @property
+    def in_words(self) -> str:
+        """The largest differences and what is allowed, for a line about an export."""
+        if self.tolerances is None or self.max_probability_difference is None:
+            return f"differs from PyTorch by {self.max_difference:.2g}, allowed {self.tolerance}"
+        return (
+            f"probabilities differ by at most {self.max_probability_difference:.2g} (allowed "
+            f"{self.tolerances.probability:g}), raw outputs by {self.max_difference:.2g}, classes in "
+            f"{self.class_changes} pixels"
+        )
 
 
 def read_section(kind: type[Kind], path: Path, *, max_bytes: int = MAX_BYTES) -> Kind | None:

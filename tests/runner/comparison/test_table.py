@@ -183,6 +183,22 @@ def test_a_damaged_export_is_not_listed(runs: Path) -> None:
     assert row["error"] == "best_model.onnx is damaged: 0 bytes, 5 were written; hed export writes it anew"
 
 
+def test_the_parity_column_is_of_probabilities(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rounded = {"max_difference": 7e-5, "max_probability_difference": 3e-6}
+    for name, figures in {STUDENT: rounded, TEACHER: {"tolerance": 1e-4, "max_difference": 9e-5}}.items():
+        paths = RunPaths(runs / name)
+        paths.onnx.write_bytes(b"model")
+        report = {"onnx": "", "checkpoint_sha256": "", "opset": 18, "size_bytes": 5, "mask_iou": 1.0, "cases": []}
+        write_json(paths.parity, {**report, **figures, "passed": True})
+    rows = rows_of(runs)
+    difference = [(row["parity_probability_difference"], row["parity_max_difference"]) for row in rows.values()]
+    assert {(3e-6, 7e-5), (None, 9e-5)} <= set(difference), "older reports do not tell that of probabilities"
+    show_report(*write_comparison(runs), runs)
+    shown = capsys.readouterr().out
+    assert "3e-06" in shown
+    assert "7e-05" not in shown and "9e-05" not in shown
+
+
 @pytest.mark.parametrize("change", ["training.seed=1", "training.epochs=3", "model.contour={}"])
 def test_a_control_that_differs_in_anything_else_is_none(runs: Path, change: str, write_run: WriteRun) -> None:
     write_run(runs / STUDENT, apply(get_config(STUDENT), collect(sets=[change])), metrics=scores(0.6))

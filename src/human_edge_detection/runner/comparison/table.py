@@ -227,6 +227,7 @@ def _row(record: Record, others: _Others, metrics: Sequence[str]) -> Row:
         "seconds": reported("seconds"),
         "images_per_second": reported("images_per_second"),
         "onnx": None if parity is None else str(record.paths.onnx),
+        "parity_probability_difference": getattr(parity, "max_probability_difference", None),
         "parity_max_difference": getattr(parity, "max_difference", None),
         "parity_mask_iou": getattr(parity, "mask_iou", None),
     }

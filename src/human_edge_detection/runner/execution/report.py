@@ -74,6 +74,6 @@ _NUMBERS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "share": ("teacher_miou_share", "{:.1%}".format),
     "gain": ("gain_over_control", "{:+.4f}".format),
     "time": ("seconds", _duration),
-    "parity": ("parity_max_difference", "{:.0e}".format),
+    "parity": ("parity_probability_difference", "{:.0e}".format),
 }
 """Title -> (column of the comparison, how to write it)."""

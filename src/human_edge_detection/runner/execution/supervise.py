@@ -235,5 +235,5 @@ def _has_finished(run: PlannedRun) -> bool:
 def _export_error(paths: RunPaths, ended: Ended) -> str:
     report = read_section(ParityReport, paths.parity)
     if report is not None and not report.passed:
-        return f"differs from PyTorch by {report.max_difference:.2g}, allowed {report.tolerance:.2g}"
+        return report.problem or report.in_words
     return f"ended with exit code {ended.returncode} and no parity.json of its checkpoint; its output is above"
