@@ -54,8 +54,10 @@ MAY_IMPORT: Mapping[str, tuple[int, set[str]]] = {
     "cli": (6, {"api", "experiments", "runs", "data", "engine", "exporters", "runner", "selfcheck"}),
 }
 """Part -> its layer, and the parts that it may import beside itself and the foundation."""
-SETTINGS = {f"experiments.schema.{name}" for name in ("heads", "encoders", "base", "data", "loss", "distillation")}
-"""What the parts of layer 2 take: the tables of heads and encoders, and sections of the schema; never an experiment."""
+SETTINGS = {
+    f"experiments.schema.{name}" for name in ("heads", "encoders", "decoders", "base", "data", "loss", "distillation")
+}
+"""What the parts of layer 2 take: the tables of heads, encoders and decoders, and sections of the schema; never an experiment."""
 QUICK = ("__init__", "files", "experiments", "runs", "runner", "api", "cli")
 HEAVY = {"torch", "torchvision", "segmentation_models_pytorch", "timm", "cv2", "onnx", "onnxruntime"}
 

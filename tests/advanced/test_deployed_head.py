@@ -8,7 +8,7 @@ from tests.support.networks import with_statistics
 from torch import nn
 
 from human_edge_detection.advanced.deployed_head import deployed
-from human_edge_detection.advanced.hierarchical_segmentation_rgb import ALIGNED_CHANNELS
+from human_edge_detection.advanced.hierarchical_segmentation_rgb import aligned_channels
 from human_edge_detection.advanced.hierarchical_segmentation_unet import HierarchicalHead, PlainHead
 from human_edge_detection.experiments.schema.model import ModelConfig
 
@@ -32,7 +32,7 @@ def trained_head(**settings: Any) -> HierarchicalHead | PlainHead:
 def test_the_logits_are_those_of_the_trained_head(settings: dict[str, Any]) -> None:
     head = trained_head(**settings)
     before = {name: value.clone() for name, value in head.state_dict().items()}
-    aligned = torch.randn(3, ALIGNED_CHANNELS, 16, 12)
+    aligned = torch.randn(3, aligned_channels(16), 16, 12)
     logits, aux = deployed(head)(aligned)
     torch.testing.assert_close(logits, head(aligned)[0], atol=1e-10, rtol=1e-10)
     assert not aux
@@ -46,7 +46,7 @@ def test_very_sure_answers_stay_finite() -> None:
     assert isinstance(head, HierarchicalHead)
     for branch in (head.bg_fg, head.target_nontarget):
         branch.answer.weight.mul_(1e6)
-    aligned = torch.randn(2, ALIGNED_CHANNELS, 16, 12)
+    aligned = torch.randn(2, aligned_channels(16), 16, 12)
     expected = head(aligned)[0]
     assert expected.abs().max() > 1000
     torch.testing.assert_close(deployed(head)(aligned)[0], expected, atol=1e-6, rtol=1e-10)

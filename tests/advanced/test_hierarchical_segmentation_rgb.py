@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from human_edge_detection.advanced.hierarchical_segmentation_rgb import ALIGNED_CHANNELS, RgbPersonSegmenter
+from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter, aligned_channels
 from human_edge_detection.advanced.hierarchical_segmentation_unet import (
     IMAGENET_MEAN,
     HierarchicalHead,
@@ -32,9 +32,9 @@ def build_head(name: str, channels: int = 8) -> HierarchicalHead | PlainHead | N
     if name == "none":
         return None
     if name == "plain":
-        return PlainHead(ALIGNED_CHANNELS, channels, MASK_SIZE)
+        return PlainHead(aligned_channels(16), channels, MASK_SIZE)
     optional = {"both": ["contour", "distance"], "contour": ["contour"], "distance": ["distance"]}.get(name, [])
-    return HierarchicalHead(ALIGNED_CHANNELS, channels, MASK_SIZE, optional=optional)
+    return HierarchicalHead(aligned_channels(16), channels, MASK_SIZE, optional=optional)
 
 
 def build(head: str, unet: PersonUNet) -> RgbPersonSegmenter:

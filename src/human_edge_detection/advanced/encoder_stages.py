@@ -1,13 +1,15 @@
-"""Progressive unfreezing: a pre-trained encoder learns from its last stage on, one stage more every few epochs.
+"""The stages of an encoder: which of them learn yet, and an encoder without its last one.
 
-Source: Howard & Ruder, "Universal Language Model Fine-tuning", arXiv:1801.06146, section 3.2 (gradual unfreezing and
-learning rates that fall with depth).
+Progressive unfreezing: a pre-trained encoder learns from its last stage on, one stage more every few epochs. Source:
+Howard & Ruder, "Universal Language Model Fine-tuning", arXiv:1801.06146, section 3.2 (gradual unfreezing and learning
+rates that fall with depth).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import nn
 
 
@@ -18,7 +20,10 @@ def encoder_stages(encoder: nn.Module) -> list[list[nn.Module]]:
     what stands before the first one or after the last one belongs to these.
     """
     stages: list[list[nn.Module]] = [[]]
-    for child in encoder.children():
+    children = list(encoder.children())
+    if len(children) == 1:  # one of timm's, wrapped
+        return encoder_stages(children[0])
+    for child in children:
         if isinstance(child, nn.Sequential):
             blocks = list(child) if not _is_stage(child) else [child]
             stages += [[block] for block in blocks]
@@ -42,3 +47,31 @@ def open_stages(epoch: int, *, stages: int, epochs_per_stage: int) -> int:
 def stage_scales(stages: int, scale: float) -> Sequence[float]:
     """Learning-rate factor of each stage, first stage first: 1 for the last, times ``scale`` for each one before."""
     return [scale ** (stages - 1 - number) for number in range(stages)]
+
+
+@torch.enable_grad()
+def cut_unused(encoder: nn.Module) -> None:
+    """Removes the layers of ``encoder`` that its output does not depend on: those of stages that are left out.
+
+    They would be counted as weights of the model, stored in each checkpoint, and computed.
+
+    Args:
+        encoder: Without gradients; changed in place.
+    """
+    training = encoder.training
+    device = next(encoder.parameters()).device
+    outputs = encoder.eval()(torch.zeros(1, 3, 64, 64, device=device))
+    torch.autograd.backward([output.sum() for output in outputs])
+    _cut(encoder)
+    encoder.train(training)
+    encoder.zero_grad(set_to_none=True)
+
+
+def _cut(parent: nn.Module) -> None:
+    """Replaces each module below ``parent`` that has weights, none of them with a gradient."""
+    for name, module in list(parent.named_children()):
+        gradients = [parameter.grad for parameter in module.parameters()]
+        if gradients and all(gradient is None for gradient in gradients):
+            setattr(parent, name, nn.Identity())
+        else:
+            _cut(module)

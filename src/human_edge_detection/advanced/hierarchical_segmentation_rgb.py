@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
-from human_edge_detection.advanced.hierarchical_segmentation_unet import (
-    FEATURE_CHANNELS,
-    PersonUNet,
-)
+from human_edge_detection.advanced.fast_layers.bilinear import upsample_bilinear
+from human_edge_detection.advanced.hierarchical_segmentation_unet import PersonNetwork
 from human_edge_detection.advanced.roi_align import align_rois
 from human_edge_detection.structures import DECODER_FEATURES, SegmentationOutput
 
-ALIGNED_CHANNELS = 3 + FEATURE_CHANNELS + 1
-"""Channels that RoIAlign takes to roi size: image, decoder features, person logit."""
+
+def aligned_channels(feature_channels: int) -> int:
+    """Channels that RoIAlign takes to roi size: image, decoder features, person logit."""
+    return 3 + feature_channels + 1
 
 
 class RgbPersonSegmenter(nn.Module):
-    """U-Net over the image, RoIAlign (He et al., arXiv:1703.06870), a head for each roi.
+    """A network over the image, RoIAlign (He et al., arXiv:1703.06870), a head for each roi.
 
     Args:
-        unet: The body.
-        head: `HierarchicalHead` or `PlainHead`; None for the U-Net alone, which has no output for rois.
+        unet: The network over the image: a U-Net, or one with a slim decoder.
+        head: `HierarchicalHead` or `PlainHead`; None for that network alone, which has no output for rois.
         roi_size: (height, width) of an aligned roi.
         mask_size: (height, width) of a mask.
     """
 
     def __init__(
         self,
-        unet: PersonUNet,
+        unet: PersonNetwork,
         head: nn.Module | None,
         *,
         roi_size: tuple[int, int],
@@ -53,8 +54,23 @@ class RgbPersonSegmenter(nn.Module):
         """
         normalised = self.unet.normalise(images)
         decoded, person = self.unet(normalised)
-        full_image = {"full_image_logits": person.float()} | ({DECODER_FEATURES: decoded.float()} if features else {})
+        full_image = {"full_image_logits": self._at_image_size(person, images).float()}
+        if features:
+            full_image[DECODER_FEATURES] = decoded.float()
         if self.head is None or rois.shape[0] == 0:
             return SegmentationOutput(images.new_zeros((0, 3, *self.mask_size)), full_image)
-        logits, aux = self.head(align_rois([normalised, decoded, person], rois, self.roi_size))
+        logits, aux = self.head(self._align(normalised, decoded, person, rois))
         return SegmentationOutput(logits.float(), full_image | {name: output.float() for name, output in aux.items()})
+
+    def _at_image_size(self, person: Tensor, images: Tensor) -> Tensor:
+        """The person logit ``(B, 1, IH, IW)``."""
+        if self.unet.feature_stride == 1:
+            return person
+        return upsample_bilinear(person, (images.shape[-2], images.shape[-1]))
+
+    def _align(self, normalised: Tensor, decoded: Tensor, person: Tensor, rois: Tensor) -> Tensor:
+        """Image, features and person logit at roi size: together where they have one size, else the image by itself."""
+        if self.unet.feature_stride == 1:
+            return align_rois([normalised, decoded, person], rois, self.roi_size)
+        image = align_rois([normalised], rois, self.roi_size)
+        return torch.cat([image, align_rois([decoded, person], rois, self.roi_size)], dim=1)

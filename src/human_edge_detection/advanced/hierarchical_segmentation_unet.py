@@ -10,24 +10,28 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from human_edge_detection.advanced.fast_layers.bilinear import upsample_bilinear
+from human_edge_detection.advanced.layers import conv_block, separable
+from human_edge_detection.experiments.schema.decoders import UNET_FEATURE_CHANNELS
 from human_edge_detection.experiments.schema.heads import HEADS
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-FEATURE_CHANNELS = 16
-"""Channels of the decoder's last block in every `segmentation_models_pytorch` U-Net of depth 5."""
 
 
-class PersonUNet(nn.Module):
-    """U-Net (Ronneberger et al., arXiv:1505.04597) that says for each pixel of an image: person or not.
+class PersonNetwork(nn.Module):
+    """Encoder and decoder over the whole image, which say for each pixel: person or not.
 
     Args:
-        encoder: Name of an encoder of `segmentation_models_pytorch`.
+        unet: Has ``encoder``, ``decoder`` and ``segmentation_head``, as every model of `segmentation_models_pytorch`.
+        feature_channels: Channels of the decoder's output.
+        feature_stride: Pixels of the image for each place of it.
     """
 
-    def __init__(self, encoder: str) -> None:
+    def __init__(self, unet: smp.base.SegmentationModel, *, feature_channels: int, feature_stride: int) -> None:
         super().__init__()
-        self.unet = smp.Unet(encoder, encoder_weights=None, in_channels=3, classes=1)
+        self.unet = unet
+        self.feature_channels = feature_channels
+        self.feature_stride = feature_stride
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
@@ -38,33 +42,31 @@ class PersonUNet(nn.Module):
         return (images - self.mean) / self.std
 
     def forward(self, normalised: Tensor) -> tuple[Tensor, Tensor]:
-        """Decoder features ``(B, 16, H, W)`` and person logit ``(B, 1, H, W)`` of normalised images."""
+        """Decoder features ``(B, C, H/s, W/s)`` and person logit ``(B, 1, H/s, W/s)`` of images at stride s."""
         features = self.unet.decoder(self.unet.encoder(normalised))
         return features, self.unet.segmentation_head(features)
 
     def last_shared_weight(self) -> nn.Parameter:
         """Weight of the last layer that every head uses: where the shares of the gradient are measured."""
+        raise NotImplementedError
+
+
+class PersonUNet(PersonNetwork):
+    """U-Net (Ronneberger et al., arXiv:1505.04597) with features at the size of the image.
+
+    Args:
+        encoder: Name of an encoder of `segmentation_models_pytorch`.
+    """
+
+    def __init__(self, encoder: str) -> None:
+        unet = smp.Unet(encoder, encoder_weights=None, in_channels=3, classes=1)
+        super().__init__(unet, feature_channels=UNET_FEATURE_CHANNELS, feature_stride=1)
+
+    def last_shared_weight(self) -> nn.Parameter:
+        """Weight of the second convolution of the decoder's last block."""
         weight = self.unet.decoder.blocks[-1].conv2[0].weight
         assert isinstance(weight, nn.Parameter)
         return weight
-
-
-def _conv_block(
-    channels_in: int, channels_out: int, *, stride: int = 1, groups: int = 1, kernel: int = 3
-) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(channels_out),
-        nn.ReLU(inplace=True),
-    )
-
-
-def _separable(channels_in: int, channels_out: int, *, kernel: int = 3) -> nn.Sequential:
-    """Depthwise separable convolution (MobileNets, Howard et al., arXiv:1704.04861)."""
-    return nn.Sequential(
-        _conv_block(channels_in, channels_in, groups=channels_in, kernel=kernel),
-        _conv_block(channels_in, channels_out, kernel=1),
-    )
 
 
 class Fuse(nn.Module):
@@ -73,7 +75,7 @@ class Fuse(nn.Module):
     def __init__(self, channels_in: int, channels_skip: int, channels_out: int) -> None:
         super().__init__()
         self.channels_in = channels_in
-        self.mix = _separable(channels_in + channels_skip, channels_out)
+        self.mix = separable(channels_in + channels_skip, channels_out)
 
     def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
         deep = upsample_bilinear(deep, (2 * deep.shape[-2], 2 * deep.shape[-1]))
@@ -89,7 +91,7 @@ class Stem(nn.Sequential):
     """
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
-        super().__init__(*_conv_block(channels_in + 2, channels_out))
+        super().__init__(*conv_block(channels_in + 2, channels_out))
 
     def forward(self, aligned: Tensor) -> Tensor:
         features = torch.cat([aligned, *box_coordinates(aligned)], dim=1)
@@ -117,9 +119,9 @@ class RoiTrunk(nn.Module):
     def __init__(self, channels_in: int, channels: int) -> None:
         super().__init__()
         self.stem = Stem(channels_in, channels)
-        self.down_half = _conv_block(channels, 2 * channels, stride=2)
-        self.down_quarter = _conv_block(2 * channels, 4 * channels, stride=2)
-        self.middle = nn.Sequential(*(_separable(4 * channels, 4 * channels, kernel=5) for _ in range(2)))
+        self.down_half = conv_block(channels, 2 * channels, stride=2)
+        self.down_quarter = conv_block(2 * channels, 4 * channels, stride=2)
+        self.middle = nn.Sequential(*(separable(4 * channels, 4 * channels, kernel=5) for _ in range(2)))
         self.up_half = Fuse(4 * channels, 2 * channels, 2 * channels)
         self.up_full = Fuse(2 * channels, channels, channels)
 
@@ -138,7 +140,7 @@ class Branch(nn.Module):
 
     def __init__(self, channels_in: int, channels: int, outputs: int) -> None:
         super().__init__()
-        self.features = _conv_block(channels_in, channels)
+        self.features = conv_block(channels_in, channels)
         self.answer = nn.Conv2d(channels, outputs, 3, padding=1)
 
     def forward(self, trunk: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ from human_edge_detection.advanced.distillation_terms.features import ADAPTED, F
 from human_edge_detection.advanced.distillation_terms.kl import SoftTargetLoss, kl_divergence
 from human_edge_detection.advanced.distillation_terms.positions import HeadTarget, mean_over
 from human_edge_detection.advanced.distillation_terms.terms import FEATURE_TERMS, LOGIT_TERMS
-from human_edge_detection.advanced.hierarchical_segmentation_unet import FEATURE_CHANNELS
+from human_edge_detection.experiments.schema.decoders import UNET_FEATURE_CHANNELS
 from human_edge_detection.experiments.schema.distillation import (
     FeatureTermSettings,
     KlConfig,
@@ -58,6 +58,7 @@ class DistillationLoss:
         terms: Settings of what is distilled; plain KL by default.
         confidence_threshold: Positions where the teacher gives its likeliest class less than this probability (at
             temperature 1) do not count in any term of logits. None: all count.
+        feature_channels: Of the decoder features of student and teacher.
 
     Attributes:
         adapter: What the student's features go through before they are compared, where a term wants it: learns with the
@@ -73,6 +74,7 @@ class DistillationLoss:
         terms: Sequence[TermSettings] = (KlConfig(),),
         *,
         confidence_threshold: float | None = None,
+        feature_channels: tuple[int, int] = (UNET_FEATURE_CHANNELS, UNET_FEATURE_CHANNELS),
     ) -> None:
         known = [head.name for head in DISTILLED]
         unknown = sorted(weights.keys() - set(known))
@@ -82,7 +84,7 @@ class DistillationLoss:
         self.heads = tuple(head for head in DISTILLED if weights.get(head.name, 0.0) > 0.0)
         self.terms = tuple(terms)
         self.confidence_threshold = confidence_threshold
-        self.adapter = FeatureAdapter(FEATURE_CHANNELS) if any(isinstance(term, ADAPTED) for term in terms) else None
+        self.adapter = FeatureAdapter(*feature_channels) if any(isinstance(term, ADAPTED) for term in terms) else None
         self._skipped: set[str] = set()
 
     @property
@@ -162,7 +164,10 @@ class DistillationLoss:
         features = student.aux[DECODER_FEATURES]
         if isinstance(term, ADAPTED) and self.adapter is not None:
             features = self.adapter(features)
-        return FEATURE_TERMS[type(term)](features, teacher.aux[DECODER_FEATURES])
+        taught = teacher.aux[DECODER_FEATURES]
+        if taught.shape[-2:] != features.shape[-2:]:  # those of a slim decoder have a stride of their own
+            taught = functional.adaptive_avg_pool2d(taught, (features.shape[-2], features.shape[-1]))
+        return FEATURE_TERMS[type(term)](features, taught)
 
     def _pair(
         self, head: Head, student: SegmentationOutput, teacher: SegmentationOutput

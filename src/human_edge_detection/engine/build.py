@@ -12,8 +12,14 @@ from torch import nn
 
 from human_edge_detection.advanced.encoder_stages import encoder_stages, stage_scales
 from human_edge_detection.advanced.fast_layers.replace import use_fast_layers
-from human_edge_detection.advanced.hierarchical_segmentation_rgb import ALIGNED_CHANNELS, RgbPersonSegmenter
-from human_edge_detection.advanced.hierarchical_segmentation_unet import HierarchicalHead, PersonUNet, PlainHead
+from human_edge_detection.advanced.feature_pyramid import PersonPyramid
+from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter, aligned_channels
+from human_edge_detection.advanced.hierarchical_segmentation_unet import (
+    HierarchicalHead,
+    PersonNetwork,
+    PersonUNet,
+    PlainHead,
+)
 from human_edge_detection.advanced.knowledge_distillation import DistillationLoss
 from human_edge_detection.advanced.weights.encoder_weights import load_encoder_weights
 from human_edge_detection.data.annotations.annotation_set import draw_images, refusal, without
@@ -42,19 +48,32 @@ class Splits(NamedTuple):
 
 def build_model(config: ModelConfig) -> RgbPersonSegmenter:
     """The network with random weights."""
+    unet = _person_network(config)
     head: HierarchicalHead | PlainHead | None = None
     if config.head == "hierarchical":
         head = HierarchicalHead(
-            ALIGNED_CHANNELS,
+            aligned_channels(unet.feature_channels),
             config.head_channels,
             config.mask_size,
             optional=config.optional_heads,
         )
     elif config.head == "plain":
-        head = PlainHead(ALIGNED_CHANNELS, config.head_channels, config.mask_size)
-    model = RgbPersonSegmenter(PersonUNet(config.encoder), head, roi_size=config.roi_size, mask_size=config.mask_size)
+        head = PlainHead(aligned_channels(unet.feature_channels), config.head_channels, config.mask_size)
+    model = RgbPersonSegmenter(unet, head, roi_size=config.roi_size, mask_size=config.mask_size)
     use_fast_layers(model)
     return model
+
+
+def _person_network(config: ModelConfig) -> PersonNetwork:
+    """The network over the whole image."""
+    if config.decoder.kind == "fpn":
+        return PersonPyramid(
+            config.encoder,
+            depth=config.encoder_depth,
+            channels=config.decoder.channels,
+            feature_stride=config.feature_stride,
+        )
+    return PersonUNet(config.encoder)
 
 
 def load_encoder(model: RgbPersonSegmenter, config: ModelConfig) -> None:
@@ -67,9 +86,17 @@ def build_loss(config: ExperimentConfig) -> HierarchicalLoss:
     return HierarchicalLoss(config.loss_weights, config.loss)
 
 
-def build_distillation_loss(config: DistillationConfig) -> DistillationLoss:
-    """The loss that compares with the teacher."""
-    return DistillationLoss(config.head_weights, config.terms, confidence_threshold=config.confidence_threshold)
+def build_distillation_loss(
+    config: DistillationConfig, *, student: ModelConfig | None = None, teacher: ModelConfig | None = None
+) -> DistillationLoss:
+    """The loss that compares with the teacher; the two networks say how many features each has, None: as a U-Net."""
+    own, taught = ((model or ModelConfig()).decoder.feature_channels for model in (student, teacher))
+    return DistillationLoss(
+        config.head_weights,
+        config.terms,
+        confidence_threshold=config.confidence_threshold,
+        feature_channels=(own, taught),
+    )
 
 
 def build_optimizer(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from human_edge_detection.experiments.schema.encoders import ENCODER_SIGNATURES
+from human_edge_detection.experiments.schema.encoders import encoder_weights_in
 from human_edge_detection.experiments.schema.model import ModelConfig
-from human_edge_detection.files.weight_files import ENCODER_WEIGHTS_VARIABLE, weight_files_of
+from human_edge_detection.files.weight_files import ENCODER_WEIGHTS_VARIABLE
 
 
 def encoder_weights_file(config: ModelConfig, environment: Mapping[str, str]) -> Path | None:
@@ -31,5 +31,5 @@ def encoder_weights_file(config: ModelConfig, environment: Mapping[str, str]) ->
     path = Path(given)
     if not path.is_dir():
         return path if path.is_file() else None
-    fitting = weight_files_of(path, ENCODER_SIGNATURES[config.encoder])
+    fitting = encoder_weights_in(path, config.encoder)
     return fitting[0] if len(fitting) == 1 else None

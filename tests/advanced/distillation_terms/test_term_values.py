@@ -139,7 +139,7 @@ def test_attention_by_hand() -> None:
 
 def test_an_adapter_starts_as_the_identity() -> None:
     maps = torch.randn(2, 16, 3, 3)
-    torch.testing.assert_close(FeatureAdapter(16)(maps), maps)
+    torch.testing.assert_close(FeatureAdapter(16, 16)(maps), maps)
 
 
 def test_the_relation_of_many_positions_is_finite_under_fp16() -> None:

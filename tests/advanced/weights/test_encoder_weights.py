@@ -5,14 +5,32 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import segmentation_models_pytorch as smp
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from human_edge_detection.advanced.feature_pyramid import PersonPyramid
 from human_edge_detection.advanced.weights import encoder_weights
 from human_edge_detection.advanced.weights.encoder_weights import load_encoder_weights
 from human_edge_detection.advanced.weights.state_dict import load_strictly
 from human_edge_detection.errors import CheckpointError
+from human_edge_detection.experiments.schema import encoders
+from human_edge_detection.experiments.schema.encoders import Encoder
+from human_edge_detection.files.weight_files import signature_of
+
+WIDTHS: dict[Encoder, int] = {"resnet18": 4, "resnet34": 8}
+"""Small networks by these names, instead of the real ones."""
+
+
+@pytest.fixture(autouse=True)
+def small_encoders(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoder_weights, "_whole", lambda name: make_encoder(WIDTHS[name]))
+    sizes = {
+        name: {key: tuple(value.shape) for key, value in make_encoder(width).state_dict().items()}
+        for name, width in WIDTHS.items()
+    }
+    monkeypatch.setattr(encoders, "ENCODER_SIGNATURES", {name: signature_of(each) for name, each in sizes.items()})
 
 
 def make_encoder(width: int = 4, *, seed: int = 0) -> nn.Module:
@@ -28,9 +46,9 @@ def equal(module: nn.Module, expected: dict[str, Tensor]) -> bool:
     return all(torch.equal(value, expected[name]) for name, value in module.state_dict().items())
 
 
-def load(weights: Path | str, encoder: nn.Module | None = None) -> nn.Module:
-    encoder = encoder or make_encoder()
-    load_encoder_weights(encoder, "resnet18", str(weights))
+def load(weights: Path | str, encoder: nn.Module | None = None, name: Encoder = "resnet18") -> nn.Module:
+    encoder = encoder or make_encoder(WIDTHS[name])
+    load_encoder_weights(encoder, name, str(weights))
     return encoder
 
 
@@ -67,7 +85,7 @@ def test_the_one_file_of_a_folder_that_fits_is_taken(tmp_path: Path) -> None:
     save_file(state(8), tmp_path / "a.safetensors")
     (tmp_path / "README.md").write_text("not weights")
     assert equal(load(tmp_path), state(4))
-    assert equal(load(tmp_path, make_encoder(8)), state(8))
+    assert equal(load(tmp_path, name="resnet34"), state(8))
 
 
 def test_a_folder_without_a_fitting_file_lists_what_it_has(tmp_path: Path) -> None:
@@ -259,3 +277,26 @@ def test_a_file_of_the_variable_that_does_not_fit_is_named(monkeypatch: pytest.M
 def test_imagenet_weights_are_loaded_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoder_weights, "imagenet_weights", lambda name: state(seed=7))
     assert equal(load("imagenet"), state(seed=7))
+
+
+def test_lite0_starts_from_weights_of_b0(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also without its last stage; in a folder, where it has no weights of its own."""
+    monkeypatch.undo()
+    b0 = smp.encoders.get_encoder("timm-efficientnet-b0", weights=None).state_dict()
+    save_file(b0, tmp_path / "b0.safetensors")
+    lite0 = PersonPyramid("timm-tf_efficientnet_lite0", depth=4, channels=8, feature_stride=4).unet.encoder
+    for given in (tmp_path, tmp_path / "b0.safetensors"):
+        for value in lite0.state_dict().values():
+            value.zero_()
+        load_encoder_weights(lite0, "timm-tf_efficientnet_lite0", str(given))
+        assert equal(lite0, b0)
+
+
+def test_an_encoder_of_timm_starts_from_a_file_of_timm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    name: Encoder = "tu-mobilenetv4_conv_small"
+    of_timm = {key.removeprefix("model."): value for key, value in smp.encoders.get_encoder(name).state_dict().items()}
+    save_file(of_timm | {"classifier.weight": torch.zeros(10, 4)}, tmp_path / "small.safetensors")
+    encoder = PersonPyramid(name, depth=5, channels=8, feature_stride=4).unet.encoder
+    load_encoder_weights(encoder, name, str(tmp_path))
+    assert equal(encoder.model, of_timm)

@@ -12,13 +12,14 @@ _EPSILON = 1e-12
 
 
 class FeatureAdapter(nn.Conv2d):
-    """1x1 convolution from the student's feature channels to the teacher's; starts as the identity.
+    """1x1 convolution from the student's feature channels to the teacher's; starts as the identity, as far as both have
+    channels.
 
     It belongs to the loss: trained and kept in the training state with the student, never part of it.
     """
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, channels, kernel_size=1)
+    def __init__(self, student_channels: int, teacher_channels: int) -> None:
+        super().__init__(student_channels, teacher_channels, kernel_size=1)
 
     def reset_parameters(self) -> None:
         """The identity; draws no random number, so nothing else starts differently."""

@@ -19,6 +19,7 @@ from typing import Final
 
 import huggingface_hub
 import segmentation_models_pytorch as smp
+import timm
 from huggingface_hub import constants
 from safetensors import SafetensorError
 from torch import Tensor
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 PROBE_SECONDS: Final = 1.5
 """Longest wait for a reply of the hub before the download is refused, seconds."""
+TIMM_PREFIX: Final = "tu-"
+"""Before the names of encoders that :mod:`segmentation_models_pytorch` takes from timm as they are."""
 _WEIGHTS = "model.safetensors"
 _FILES = ("config.json", _WEIGHTS)
 _ADVICE = (
@@ -54,7 +57,8 @@ def imagenet_weights(encoder_name: str) -> Mapping[str, Tensor]:
     level = hub_log.level
     hub_log.setLevel(logging.ERROR)
     try:
-        state: Mapping[str, Tensor] = smp.encoders.get_encoder(encoder_name, weights="imagenet").state_dict()
+        encoder = smp.encoders.get_encoder(encoder_name, weights="imagenet")
+        state: Mapping[str, Tensor] = (encoder.model if encoder_name.startswith(TIMM_PREFIX) else encoder).state_dict()
     except (OSError, SafetensorError, RuntimeError) as error:
         raise CheckpointError(
             f"ImageNet weights of {encoder_name}: {_not_here()}, and they cannot be downloaded "
@@ -66,12 +70,15 @@ def imagenet_weights(encoder_name: str) -> Mapping[str, Tensor]:
 
 
 def _cached(encoder_name: str) -> Path | None:
-    """The weights file in the hub's cache; None unless it has every file :mod:`segmentation_models_pytorch` needs."""
-    settings = smp.encoders.encoders[encoder_name]["pretrained_settings"]["imagenet"]
-    cached = [
-        huggingface_hub.try_to_load_from_cache(settings["repo_id"], name, revision=settings["revision"])
-        for name in _FILES
-    ]
+    """The weights file in the hub's cache; None unless it has every file that is needed."""
+    names: tuple[str, ...]
+    if encoder_name.startswith(TIMM_PREFIX):
+        of_timm = timm.get_pretrained_cfg(encoder_name.removeprefix(TIMM_PREFIX), allow_unregistered=False)
+        repository, revision, names = str(of_timm and of_timm.hf_hub_id), None, (_WEIGHTS,)
+    else:
+        settings = smp.encoders.encoders[encoder_name]["pretrained_settings"]["imagenet"]
+        repository, revision, names = settings["repo_id"], settings["revision"], _FILES
+    cached = [huggingface_hub.try_to_load_from_cache(repository, name, revision=revision) for name in names]
     found = [Path(path) for path in cached if isinstance(path, str)]
     return found[-1] if len(found) == len(cached) else None
 

@@ -90,7 +90,7 @@ def prepare_training(
     )
     splits, held_out = hold_out(config, splits)
     soft_labels = open_soft_labels(config, splits)
-    distillation_loss = _distillation_loss(config, device)
+    distillation_loss = _distillation_loss(config, teacher, device)
     # Here, after the teacher has been built: with and without one, a student starts from the same weights.
     seed_everything(config.training.seed)
     student = _new_student(config, fresh=start is None)
@@ -180,10 +180,14 @@ def _new_state(
     )
 
 
-def _distillation_loss(config: ExperimentConfig, device: torch.device) -> DistillationLoss | None:
+def _distillation_loss(
+    config: ExperimentConfig, teacher: Teacher | None, device: torch.device
+) -> DistillationLoss | None:
     if config.distillation is None:
         return None
-    loss = build_distillation_loss(config.distillation)
+    loss = build_distillation_loss(
+        config.distillation, student=config.model, teacher=teacher.checkpoint.config.model if teacher else None
+    )
     if loss.adapter is not None:
         loss.adapter.to(device)
     return loss

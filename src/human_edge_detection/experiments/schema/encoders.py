@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, Literal
 
-from human_edge_detection.files.weight_files import WeightsSignature
+from human_edge_detection.files.weight_files import WeightsSignature, weight_files_of
 
 Encoder = Literal[
     "timm-efficientnet-b0",
@@ -19,10 +20,14 @@ Encoder = Literal[
     "mobilenet_v2",
     "resnet18",
     "resnet34",
+    "timm-tf_efficientnet_lite0",
+    "tu-mobilenetv3_large_100",
+    "tu-mobilenetv4_conv_small",
 ]
 
 _EFFICIENTNET: Final = frozenset({"conv_stem", "bn1", "blocks", "conv_head", "bn2"})
 _MOBILENET: Final = frozenset({"features"})
+_TIMM_FEATURES: Final = frozenset({"conv_stem", "bn1", "blocks"})
 _RESNET: Final = frozenset({"conv1", "bn1", "layer1", "layer2", "layer3", "layer4"})
 
 ENCODER_SIGNATURES: Final[Mapping[Encoder, WeightsSignature]] = {
@@ -37,4 +42,18 @@ ENCODER_SIGNATURES: Final[Mapping[Encoder, WeightsSignature]] = {
     "mobilenet_v2": WeightsSignature(_MOBILENET, 2_257_984, 52),
     "resnet18": WeightsSignature(_RESNET, 11_186_112, 20),
     "resnet34": WeightsSignature(_RESNET, 21_301_696, 36),
+    "timm-tf_efficientnet_lite0": WeightsSignature(_EFFICIENTNET, 3_413_024, 49),
+    "tu-mobilenetv3_large_100": WeightsSignature(_TIMM_FEATURES, 2_996_352, 46),
+    "tu-mobilenetv4_conv_small": WeightsSignature(_TIMM_FEATURES, 1_284_192, 45),
 }
+"""Of the whole encoder, as weights files have it; of one of timm's (``tu-``), without its wrapper."""
+ENCODER_ANCESTORS: Final[Mapping[Encoder, Encoder]] = {"timm-tf_efficientnet_lite0": "timm-efficientnet-b0"}
+"""Encoder -> another one whose weights it may start from, where a folder has none of its own: the same layers of the
+same sizes, and others that are left out. Lite0 is B0 with ReLU6 for Swish and without squeeze-and-excitation."""
+
+
+def encoder_weights_in(folder: Path, encoder: Encoder) -> list[Path]:
+    """The files in ``folder`` that hold the weights of ``encoder``, sorted; where there are none, of its ancestor."""
+    fitting = weight_files_of(folder, ENCODER_SIGNATURES[encoder])
+    ancestor = ENCODER_ANCESTORS.get(encoder)
+    return fitting if fitting or ancestor is None else weight_files_of(folder, ENCODER_SIGNATURES[ancestor])

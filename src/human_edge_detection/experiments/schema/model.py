@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, create_model
 
 from human_edge_detection.experiments.schema.base import BY_CONTENT, Section, Size
+from human_edge_detection.experiments.schema.decoders import FEATURE_STRIDES, DecoderConfig, UnetDecoderConfig
 from human_edge_detection.experiments.schema.encoders import Encoder
 from human_edge_detection.experiments.schema.heads import HEADS, OPTIONAL, Head
 
@@ -33,6 +34,14 @@ class ModelConfig(_OptionalHeads):
     encoder_weights: str = Field("imagenet", json_schema_extra=BY_CONTENT)
     """``imagenet`` (of the folder ``HED_ENCODER_WEIGHTS``, cached or downloaded), ``none`` (random), a file, or a
     folder that holds one file that fits the encoder."""
+    encoder_depth: Literal[4, 5] = 5
+    """Stages of the encoder, each at half the size of the one before; 4 leaves out the last one, at stride 32, which
+    has most of the weights. A U-Net has 5."""
+    decoder: DecoderConfig = UnetDecoderConfig()
+    """``--set model.decoder.kind=fpn --set model.feature_stride=4`` for a quick one."""
+    feature_stride: Literal[1, 2, 4] = 1
+    """Pixels of the image for each place of the decoder's features: 1 for ``unet``, 2 or 4 for ``fpn``. The person
+    logit is brought to the size of the image, and rois see the image at its full size beside the features."""
     image_size: Size = (256, 256)
     roi_size: Size = (80, 60)
     mask_size: Size = (160, 120)
@@ -76,6 +85,15 @@ class ModelConfig(_OptionalHeads):
         image, roi, mask = list(self.image_size), list(self.roi_size), list(self.mask_size)
         if any(side % 32 for side in image):
             yield f"model.image_size: sides must be multiples of 32, got {image}"
+        strides = FEATURE_STRIDES[self.decoder.kind]
+        if self.feature_stride not in strides:
+            expected = " or ".join(map(str, strides))
+            yield (
+                f"model.feature_stride: decoder {self.decoder.kind!r} has features at stride {expected}, got "
+                f"{self.feature_stride}"
+            )
+        if self.decoder.kind == "unet" and self.encoder_depth != 5:
+            yield f"model.encoder_depth: decoder 'unet' needs 5, got {self.encoder_depth}; set model.decoder.kind=fpn"
         if any(side % 4 for side in roi):
             yield f"model.roi_size: sides must be multiples of 4, got {roi}"
         if mask[0] < roi[0] or mask[1] < roi[1]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from human_edge_detection.errors import StorageError
-from human_edge_detection.experiments.schema.encoders import Encoder
+from human_edge_detection.experiments.schema.encoders import ENCODER_SIGNATURES, Encoder
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.experiments.schema.model import ModelConfig
 from human_edge_detection.files.write import existing_folder
@@ -28,8 +28,13 @@ UNET_PARAMETERS: Final[dict[Encoder, int]] = {
     "mobilenet_v2": 6_628_945,
     "resnet18": 14_328_209,
     "resnet34": 24_436_369,
+    "timm-tf_efficientnet_lite0": 5_614_929,
+    "tu-mobilenetv3_large_100": 6_685_825,
+    "tu-mobilenetv4_conv_small": 4_975_537,
 }
-"""As ``hed describe`` counts them."""
+"""As ``hed describe`` counts them; with the decoder of a U-Net."""
+_STAGE_CHANNELS: Final = 4_000
+"""Not less than all stages of an encoder have."""
 HEAD_PARAMETERS: Final = (155, 586, 9)
 """Of the largest roi head with c channels: ``155 c^2 + 586 c + 9``."""
 _BYTES_PER_PARAMETER: Final = 4.2
@@ -91,8 +96,11 @@ def _weight_bytes(model: ModelConfig) -> int:
 
 
 def model_parameters(model: ModelConfig) -> int:
-    """Parameters of ``model``, hardly less than it has."""
+    """Parameters of ``model``, hardly less than it has; more where stages of its encoder are left out."""
     unet = UNET_PARAMETERS[model.encoder]
+    if model.decoder.kind == "fpn":
+        channels = model.decoder.channels
+        unet = ENCODER_SIGNATURES[model.encoder].values + 6 * channels**2 + _STAGE_CHANNELS * channels
     if model.head == "none":
         return unet
     square, linear, constant = HEAD_PARAMETERS
