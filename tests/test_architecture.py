@@ -57,7 +57,7 @@ MAY_IMPORT: Mapping[str, tuple[int, set[str]]] = {
 SETTINGS = {
     f"experiments.schema.{name}" for name in ("heads", "encoders", "decoders", "base", "data", "loss", "distillation")
 }
-"""What the parts of layer 2 take: the tables of heads, encoders and decoders, and sections of the schema; never an experiment."""
+"""What the parts of layer 2 take: tables of heads, encoders, decoders, and sections of the schema; no experiment."""
 QUICK = ("__init__", "files", "experiments", "runs", "runner", "api", "cli")
 HEAVY = {"torch", "torchvision", "segmentation_models_pytorch", "timm", "cv2", "onnx", "onnxruntime"}
 

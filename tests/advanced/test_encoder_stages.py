@@ -15,7 +15,14 @@ MakeTrainer = Callable[[ExperimentConfig], Trainer]
 
 
 @pytest.mark.parametrize(
-    ("name", "count"), [("timm-efficientnet-b0", 7), ("mobilenet_v2", 18), ("resnet18", 4), ("resnet34", 4)]
+    ("name", "count"),
+    [
+        ("timm-efficientnet-b0", 7),
+        ("mobilenet_v2", 18),
+        ("resnet18", 4),
+        ("resnet34", 4),
+        ("tu-mobilenetv4_conv_small", 5),
+    ],
 )
 def test_stages_hold_every_weight_once(name: str, count: int) -> None:
     encoder = get_encoder(name, weights=None)

@@ -10,7 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from segmentation_models_pytorch.encoders.timm_universal import TimmUniversalEncoder
 from torch import nn
+
+
+def unwrapped(encoder: nn.Module) -> nn.Module:
+    """The network of timm within the wrapper of a ``tu-`` encoder: its weights have the names of timm's files."""
+    return encoder.model if isinstance(encoder, TimmUniversalEncoder) else encoder
 
 
 def encoder_stages(encoder: nn.Module) -> list[list[nn.Module]]:
@@ -20,10 +26,7 @@ def encoder_stages(encoder: nn.Module) -> list[list[nn.Module]]:
     what stands before the first one or after the last one belongs to these.
     """
     stages: list[list[nn.Module]] = [[]]
-    children = list(encoder.children())
-    if len(children) == 1:  # one of timm's, wrapped
-        return encoder_stages(children[0])
-    for child in children:
+    for child in unwrapped(encoder).children():
         if isinstance(child, nn.Sequential):
             blocks = list(child) if not _is_stage(child) else [child]
             stages += [[block] for block in blocks]
@@ -61,7 +64,7 @@ def cut_unused(encoder: nn.Module) -> None:
     training = encoder.training
     device = next(encoder.parameters()).device
     outputs = encoder.eval()(torch.zeros(1, 3, 64, 64, device=device))
-    torch.autograd.backward([output.sum() for output in outputs])
+    torch.autograd.backward([output.sum() for output in outputs if output.requires_grad])
     _cut(encoder)
     encoder.train(training)
     encoder.zero_grad(set_to_none=True)

@@ -10,9 +10,9 @@ from typing import Any
 
 import segmentation_models_pytorch as smp
 import torch
-from segmentation_models_pytorch.encoders.timm_universal import TimmUniversalEncoder
 from torch import Tensor, nn
 
+from human_edge_detection.advanced.encoder_stages import unwrapped
 from human_edge_detection.advanced.weights.fit import Fit, fit_weights, other_encoder
 from human_edge_detection.advanced.weights.imagenet import imagenet_weights
 from human_edge_detection.advanced.weights.state_dict import load_strictly
@@ -83,11 +83,6 @@ def _load_part(encoder: nn.Module, state: Mapping[str, Tensor], *, source: str) 
     """Loads what ``encoder`` has of ``state``, which may be a larger encoder's."""
     module = unwrapped(encoder)
     load_strictly(module, {name: state[name] for name in module.state_dict() if name in state}, source=source)
-
-
-def unwrapped(encoder: nn.Module) -> nn.Module:
-    """The network of timm within the wrapper of a ``tu-`` encoder: its weights have the names of timm's files."""
-    return encoder.model if isinstance(encoder, TimmUniversalEncoder) else encoder
 
 
 def _file_of_the_variable(encoder_name: Encoder) -> Path | None:
