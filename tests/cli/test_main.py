@@ -62,10 +62,10 @@ def hed(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
         (["run", "--configs", "quickstrt"], "did you mean 'quickstart'"),
         (["run", "--configs", STUDENT, "--seed", "1", "--seeds", "2"], "--seed and --seeds"),
         (["run", "--configs", STUDENT, "--distillation_alpha", "0.5"], "does not distil"),
-        (["run", "--configs", "quickstart", "--run_name", "x"], "3 experiments are named"),
+        (["run", "--configs", "quickstart", "--run_name", "x"], "4 experiments are named"),
         (
             ["run", "--configs", "quickstart", "--resume", "x"],
-            "--resume continues one run, and 3 experiments are named",
+            "--resume continues one run, and 4 experiments are named",
         ),
         (["compare", "--output_dir", "nowhere"], "no such folder: nowhere"),
     ],

@@ -14,7 +14,7 @@ from human_edge_detection.runner.execution.ownership import batch_claim
 from human_edge_detection.runner.execution.retry import Options
 from human_edge_detection.runner.execution.supervise import BatchEnd
 
-TEACHER, STUDENT, DISTILLED = expand(["quickstart"])
+TEACHER, STUDENT, DISTILLED, EDGE = expand(["quickstart"])
 
 
 def test_a_good_batch_ends_with_0_a_table_and_the_paths(
@@ -23,9 +23,10 @@ def test_a_good_batch_ends_with_0_a_table_and_the_paths(
     output_dir = children()
     assert main(["run", "--configs", "quickstart", "--output_dir", str(output_dir)]) == 0
     output = capsys.readouterr().out
-    assert output.count("finished") == 3
+    _, *rows = (output_dir.parent / "experiment_comparison.csv").read_text().splitlines()
+    assert len(rows) == 4
+    assert output.count(" finished ") == len(rows)
     assert f"written: {output_dir.parent / 'experiment_comparison.csv'}" in output
-    assert (output_dir.parent / "experiment_comparison.csv").read_text().count("\n") == 4
 
 
 def test_a_failed_run_ends_with_1_and_is_in_the_comparison(children: Callable[..., Path]) -> None:
@@ -36,6 +37,7 @@ def test_a_failed_run_ends_with_1_and_is_in_the_comparison(children: Callable[..
         TEACHER: "failed",
         STUDENT: "finished",
         DISTILLED: "skipped",
+        EDGE: "skipped",
     }
     assert runs[DISTILLED]["error"] == f"needs {TEACHER}, which is failed"
 
@@ -49,7 +51,7 @@ def test_an_interrupted_batch_ends_with_130_and_says_how_to_continue(
 
 
 def run(output_dir: Path, *flags: str) -> int:
-    return main(["run", "--configs", "quickstart", "--output_dir", str(output_dir), *flags])
+    return main(["run", "--configs", TEACHER, STUDENT, DISTILLED, "--output_dir", str(output_dir), *flags])
 
 
 def test_a_second_batch_is_refused_and_may_join_compare_or_show_its_plan(

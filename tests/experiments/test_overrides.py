@@ -1,5 +1,6 @@
 """Precedence, flags, and what is refused."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from human_edge_detection.experiments.named import named_experiments
 from human_edge_detection.experiments.overrides import apply, collect, collect_changes, resolve
 from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.experiments.schema.data import DataConfig, SampleDataConfig
+from human_edge_detection.experiments.schema.decoders import FpnDecoderConfig, UnetDecoderConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, field_names
 
 STUDENT = "quickstart_student_b0"
@@ -219,3 +221,28 @@ def test_drawn_data_keeps_what_is_said_of_it() -> None:
 def test_a_file_is_called_a_file_whichever_flag_named_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=f"^config file {tmp_path}/own.yaml: base: expected a name"):
         named_experiments([write(tmp_path / "own.yaml", "base: 3")], collect())
+
+
+def test_the_kind_of_a_section_decides_which_fields_it_has() -> None:
+    """In whatever order they are given; those of the former kind are gone."""
+    student, edge = (f"rgb_hierarchical_unet_v2_student_{name}" for name in ("b0", "b0_edge"))
+    slim = {"model.decoder.channels": 32, "model.decoder.kind": "fpn", "model.feature_stride": 4}
+    config, _ = resolve(student, collect_changes(slim))
+    assert config.model.decoder == FpnDecoderConfig(channels=32)
+    back = {"model.decoder.kind": "unet", "model.feature_stride": 1, "model.encoder_depth": 5}
+    assert resolve(edge, collect_changes(back))[0].model.decoder == UnetDecoderConfig()
+    assert resolve(edge, collect_changes({"model.decoder.kind": "fpn"}))[0] == resolve(edge)[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model.decoder.channels": 32}, "model.decoder.channels: unknown field; known: kind"),
+        ({"model.decoder.kind": "fbn"}, "model.decoder: unknown kind 'fbn' (did you mean 'fpn'?); known: unet, fpn"),
+        ({"model.decoder.kind": "fpn"}, "has features at stride 2 or 4, got 1; set model.feature_stride=4"),
+        ({"model.feature_stride": 3}, "model.feature_stride: input should be 1, 2 or 4, got 3"),
+    ],
+)
+def test_what_a_decoder_cannot_do_is_one_line(changes: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        resolve("rgb_hierarchical_unet_v2_student_b0", collect_changes(changes))

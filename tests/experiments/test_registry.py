@@ -23,6 +23,9 @@ PROMISED = {
     "quickstart_teacher_b3",
     "quickstart_student_b0",
     "quickstart_distilled_b0_from_b3",
+    "quickstart_edge_from_b3",
+    *(f"rgb_hierarchical_unet_v2_{name}" for name in ("student_b0_edge", "student_edge_tiny")),
+    *(f"rgb_hierarchical_unet_v2_distillation_{name}_from_b3" for name in ("b0_edge", "edge_tiny")),
 }
 
 
@@ -77,7 +80,10 @@ def test_unknown_name_names_the_nearest() -> None:
 
 def test_expand_replaces_groups_and_drops_repetitions() -> None:
     names = config_manager.expand(["quickstart_student_b0", "quickstart", "baseline"])
-    assert names == ["quickstart_student_b0", "quickstart_teacher_b3", "quickstart_distilled_b0_from_b3", "baseline"]
+    first, *rest = (
+        f"quickstart_{name}" for name in ("student_b0", "teacher_b3", "distilled_b0_from_b3", "edge_from_b3")
+    )
+    assert names == [first, *rest, "baseline"]
 
 
 @pytest.mark.parametrize(("source", "lacks"), [("EXPERIMENTS = ()", "PLACE"), ("PLACE = 9", "EXPERIMENTS")])

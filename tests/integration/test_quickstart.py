@@ -14,6 +14,7 @@ SHORTER = [
     *("--set", "model.image_size=[64,64]", "--epochs", "1", "--batch_size", "3", "--num_workers", "0"),
 ]
 TEACHER, STUDENT, DISTILLED = "quickstart_teacher_b3", "quickstart_student_b0", "quickstart_distilled_b0_from_b3"
+EDGE = "quickstart_edge_from_b3"
 
 
 def run_batch(folder: Path, *names: str) -> subprocess.CompletedProcess[str]:
@@ -36,26 +37,27 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_it_ends_in_a_comparison_of_three_finished_runs(finished: Path) -> None:
+def test_it_ends_in_a_comparison_of_finished_runs(finished: Path) -> None:
     rows = read_rows(finished)
-    assert set(rows) == {TEACHER, STUDENT, DISTILLED}
+    assert set(rows) == {TEACHER, STUDENT, DISTILLED, EDGE}
     assert {row["status"] for row in rows.values()} == {"finished"}
     distilled, student = rows[DISTILLED], rows[STUDENT]
     assert distilled["teacher"] == TEACHER
     assert float(distilled["compression"]) == pytest.approx(13.33 / 6.42, abs=0.02)
+    assert float(rows[EDGE]["compression"]) > 10
     gain = float(distilled["miou"]) - float(student["miou"])
     assert float(distilled["gain_over_control"]) == pytest.approx(gain)
     assert float(distilled["teacher_miou_share"]) == pytest.approx(
         float(distilled["miou"]) / float(rows[TEACHER]["miou"])
     )
-    assert len(json.loads((finished / "experiment_runs.json").read_text())) == 3
+    assert len(json.loads((finished / "experiment_runs.json").read_text())) == 4
 
 
 def test_the_same_command_again_trains_nothing(finished: Path) -> None:
     results = {path: path.stat().st_mtime_ns for path in finished.glob("experiments/*/result.json")}
     again = run_batch(finished, "quickstart")
     assert again.returncode == 0
-    assert again.stderr.count("finished: ") == 3
+    assert again.stderr.count("finished: ") == 4
     assert {path: path.stat().st_mtime_ns for path in results} == results
 
 

@@ -14,7 +14,7 @@ from human_edge_detection.runner.run_experiments import preview_experiments, run
 from human_edge_detection.runner.standby import Standby
 from human_edge_detection.runner.sweep.sweep import SweepRequest
 
-TEACHER, STUDENT, DISTILLED = expand(["quickstart"])
+TEACHER, STUDENT, DISTILLED = expand(["quickstart"])[:3]
 
 
 def test_the_result_has_each_runs_end_and_the_comparison(children: Callable[..., Path]) -> None:

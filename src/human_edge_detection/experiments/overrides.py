@@ -159,7 +159,7 @@ def apply(preset: ExperimentConfig, overrides: Overrides) -> ExperimentConfig:
     turned_off = any(change.path == "distillation" and change.value is None for change in changes)
     if not turned_off:
         _check_distils(preset, overrides)
-    for change in changes:
+    for change in sorted(changes, key=lambda change: not change.path.endswith(_KIND)):
         if change.source in _FLAG_NAMES or change.from_python:
             for path in next((others for place, others in _REPLACES.items() if change.is_below([place])), ()):
                 _set(fields, path, None)
@@ -238,6 +238,8 @@ def parse_change(text: str, source: str, *, older_words: bool = False) -> Change
     return change
 
 
+_KIND = "kind"
+"""The field that says which fields a section has."""
 _FLAG_NAMES = frozenset(flag.name for flag in FLAGS)
 
 
@@ -300,6 +302,8 @@ def _set(fields: dict[str, Any], path: str, value: Any) -> None:
         below = fields.get(part)
         fields[part] = dict(below) if isinstance(below, Mapping) else {}
         fields = fields[part]
+    if last == _KIND and fields.get(_KIND) != value:
+        fields.clear()  # what a section of another kind had
     fields[last] = value
 
 

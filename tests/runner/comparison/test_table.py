@@ -30,7 +30,7 @@ from human_edge_detection.runner.execution.report import comparison_table, show_
 from human_edge_detection.runs.paths import RunPaths
 
 WriteRun = Callable[..., RunPaths]
-TEACHER, STUDENT, DISTILLED = expand(["quickstart"])
+TEACHER, STUDENT, DISTILLED = expand(["quickstart"])[:3]
 
 
 def scores(miou: float) -> dict[str, float | None]:

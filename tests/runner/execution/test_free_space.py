@@ -22,7 +22,7 @@ from human_edge_detection.runner.execution.plan import plan
 from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runs.paths import RunPaths
 
-TEACHER, STUDENT, DISTILLED = expand(["quickstart"])
+TEACHER, STUDENT, DISTILLED = expand(["quickstart"])[:3]
 
 
 class Usage(NamedTuple):

@@ -18,7 +18,7 @@ from human_edge_detection.runs.lookup.reservation import reserve
 from human_edge_detection.runs.paths import RunPaths, summary_path
 
 WriteRun = Callable[..., RunPaths]
-TEACHER, STUDENT, DISTILLED = expand(["quickstart"])
+TEACHER, STUDENT, DISTILLED = expand(["quickstart"])[:3]
 REAL = "rgb_hierarchical_unet_v2_distillation_b0_from_b3"
 BIG = "rgb_hierarchical_unet_v2_fullimage_pretrained_peopleseg_r80x60m160x120_disttrans_contdet_baware"
 

@@ -18,7 +18,7 @@ from human_edge_detection.runs.lookup.reservation import reserve
 from human_edge_detection.runs.paths import RunPaths
 
 WriteRun = Callable[..., RunPaths]
-TEACHER, STUDENT, DISTILLED = expand(["quickstart"])
+TEACHER, STUDENT, DISTILLED = expand(["quickstart"])[:3]
 
 
 def distilled_runs(tmp_path: Path, write_run: WriteRun, taught_by: str | None, now: str | None, state: str) -> None:

@@ -29,7 +29,7 @@ from human_edge_detection.runner.sweep.sweep import Sweep, best, make_sweep
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.signals import Terminated
 
-TEACHER, STUDENT, DISTILLED = expand(["quickstart"])
+TEACHER, STUDENT, DISTILLED = expand(["quickstart"])[:3]
 LEARNING_RATE, ALPHA = "training.learning_rate", "distillation.alpha"
 EPOCHS = 4
 

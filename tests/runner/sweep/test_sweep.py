@@ -20,7 +20,7 @@ from human_edge_detection.runner.sweep.sweep import Sweep, best, grid_entries, g
 from human_edge_detection.runner.sweep.sweep_report import report_grid, show_sweep
 from human_edge_detection.runs.paths import RunPaths
 
-TEACHER, STUDENT, DISTILLED = expand(["quickstart"])
+TEACHER, STUDENT, DISTILLED = expand(["quickstart"])[:3]
 TEMPERATURE, ALPHA = "distillation.temperature", "distillation.alpha"
 
 

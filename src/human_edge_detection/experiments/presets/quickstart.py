@@ -1,13 +1,14 @@
-"""``quickstart``: teacher, undistilled student and distilled student on the embedded sample data, in minutes on a CPU.
+"""``quickstart``: teacher, student without and with it, and an edge student, on the embedded sample data.
 
     uv run python run_experiments.py --configs quickstart --export_onnx
 
-All numbers of the three are in ``_COMMON`` and the two epoch counts below; student and distilled student differ in the
-distillation section alone.
+All numbers are in ``_COMMON`` and the two epoch counts below; student and distilled student differ in the distillation
+section alone. The edge student is one of another kind, which takes a fraction of their time (see the presets ``edge``).
 """
 
 from typing import Any
 
+from human_edge_detection.experiments.presets.edge import EDGE_MODEL
 from human_edge_detection.experiments.schema.experiment import build_config, derive
 
 PLACE = 0
@@ -44,6 +45,12 @@ DISTILLED = derive(
     description="Quickstart: the same student, distilled from the teacher.",
     distillation={"teacher_config": TEACHER.name, "temperature": 4.0, "alpha": 0.7},
 )
+EDGE = derive(
+    DISTILLED,
+    name="quickstart_edge_from_b3",
+    description="Quickstart: an edge student, distilled from the teacher.",
+    model={**EDGE_MODEL, "roi_size": [16, 12]},
+)
 
-EXPERIMENTS = (TEACHER, STUDENT, DISTILLED)
+EXPERIMENTS = (TEACHER, STUDENT, DISTILLED, EDGE)
 GROUPS = {"quickstart": tuple(config.name for config in EXPERIMENTS)}

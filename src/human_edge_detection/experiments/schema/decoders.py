@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Field
 
@@ -37,5 +37,9 @@ class FpnDecoderConfig(Section):
 
 
 DecoderConfig = Annotated[UnetDecoderConfig | FpnDecoderConfig, Field(discriminator="kind")]
+DECODER_CONFIGS: Final[dict[str, type[Section]]] = {
+    section.model_fields["kind"].default: section for section in get_args(get_args(DecoderConfig)[0])
+}
+"""Sections by kind."""
 FEATURE_STRIDES: Final[dict[str, tuple[int, ...]]] = {"unet": (1,), "fpn": (2, 4)}
 """Kind of decoder -> strides that its features may have."""

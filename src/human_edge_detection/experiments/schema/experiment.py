@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from human_edge_detection.errors import ConfigError, did_you_mean
 from human_edge_detection.experiments.schema.base import Section
 from human_edge_detection.experiments.schema.data import DataConfig
+from human_edge_detection.experiments.schema.decoders import DECODER_CONFIGS
 from human_edge_detection.experiments.schema.distillation import TERM_CONFIGS, DistillationConfig
 from human_edge_detection.experiments.schema.heads import HEADS
 from human_edge_detection.experiments.schema.loss import LossConfig
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
 SCHEMA_VERSION: Final = 1
 _SIZE: Final = re.compile(r"(\d+)\s*[xX*,]\s*(\d+)")
 """A size as people write it, width first."""
-_TERM_DEPTH: Final = 3
-"""Parts of the path of a distillation term, its number included."""
+_KINDS: Final[Mapping[tuple[str, ...], tuple[Mapping[str, type[Section]], int]]] = {
+    ("distillation", "terms"): (TERM_CONFIGS, 3),
+    ("model", "decoder"): (DECODER_CONFIGS, 2),
+}
+"""Field with sections of several kinds -> these by kind, and where pydantic names the kind in the path of a problem."""
 
 
 class ExperimentConfig(Section):
@@ -129,14 +133,12 @@ def merge(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 
 
 def field_names(section: type[BaseModel], path: tuple[str, ...] = ()) -> list[str]:
-    """The fields of the section that ``path`` leads to, or an empty list when it leads nowhere."""
+    """The fields of the section that ``path`` leads to, of any kind; an empty list when it leads nowhere."""
+    sections = [section]
     for part in path:
-        field = section.model_fields.get(part)
-        below = [] if field is None else list(_section_types(field.annotation))
-        if not below:
-            return []
-        section = below[0]
-    return list(section.model_fields)
+        fields = [section.model_fields[part] for section in sections if part in section.model_fields]
+        sections = [below for field in fields for below in _section_types(field.annotation)]
+    return list(dict.fromkeys(name for section in sections for name in section.model_fields))
 
 
 def _section_types(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -151,19 +153,20 @@ def _section_types(annotation: Any) -> Iterator[type[BaseModel]]:
 def _describe(problem: ErrorDetails) -> str:
     path = tuple(str(part) for part in problem["loc"])
     known: list[str] | None = None
-    if path[:2] == ("distillation", "terms") and len(path) > _TERM_DEPTH:
-        # pydantic names the kind of a term on the way to its fields; no user wrote it there.
-        known = list(TERM_CONFIGS[path[_TERM_DEPTH]].model_fields)
-        path = (*path[:_TERM_DEPTH], *path[_TERM_DEPTH + 1 :])
+    kinds, depth = _KINDS.get(path[:2], ({}, len(path)))
+    if len(path) > depth:
+        # pydantic names the kind of a section on the way to its fields; no user wrote it there.
+        known = list(kinds[path[depth]].model_fields)
+        path = (*path[:depth], *path[depth + 1 :])
     dotted = ".".join(path)
     if problem["type"] == "extra_forbidden":
         known = known or field_names(ExperimentConfig, path[:-1])
         return f"{dotted}: unknown field{did_you_mean(path[-1], known)}; known: {', '.join(known)}"
     if problem["type"] == "union_tag_invalid":
         kind = str(problem["ctx"]["tag"])
-        return f"{dotted}: unknown kind {kind!r}{did_you_mean(kind, TERM_CONFIGS)}; known: {', '.join(TERM_CONFIGS)}"
+        return f"{dotted}: unknown kind {kind!r}{did_you_mean(kind, kinds)}; known: {', '.join(kinds)}"
     if problem["type"] == "union_tag_not_found":
-        return f"{dotted}: no kind, got {problem['input']!r}; known: {', '.join(TERM_CONFIGS)}"
+        return f"{dotted}: no kind, got {problem['input']!r}; known: {', '.join(kinds)}"
     message = problem["msg"].removeprefix("Value error, ")
     if not path:
         return message

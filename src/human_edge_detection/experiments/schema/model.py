@@ -90,7 +90,7 @@ class ModelConfig(_OptionalHeads):
             expected = " or ".join(map(str, strides))
             yield (
                 f"model.feature_stride: decoder {self.decoder.kind!r} has features at stride {expected}, got "
-                f"{self.feature_stride}"
+                f"{self.feature_stride}; set model.feature_stride={strides[-1]}"
             )
         if self.decoder.kind == "unet" and self.encoder_depth != 5:
             yield f"model.encoder_depth: decoder 'unet' needs 5, got {self.encoder_depth}; set model.decoder.kind=fpn"
