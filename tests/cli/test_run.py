@@ -25,7 +25,7 @@ def test_a_good_batch_ends_with_0_a_table_and_the_paths(
     output = capsys.readouterr().out
     _, *rows = (output_dir.parent / "experiment_comparison.csv").read_text().splitlines()
     assert len(rows) == 4
-    assert output.count(" finished ") == len(rows)
+    assert output.count(" finished  ") == len(rows)
     assert f"written: {output_dir.parent / 'experiment_comparison.csv'}" in output
 
 
