@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import os
@@ -17,7 +18,9 @@ from torch import Tensor, nn
 
 from human_edge_detection import __version__
 from human_edge_detection.advanced.deployed_head import deployed
+from human_edge_detection.advanced.fast_layers.batch_norm_folding import fold_batch_norm
 from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
+from human_edge_detection.advanced.hierarchical_segmentation_unet import PersonNetwork
 from human_edge_detection.engine.build import build_validation_set
 from human_edge_detection.engine.checkpoints.load import TrainedModel, load_trained, read_annotations_for
 from human_edge_detection.errors import ConfigError, ExportError
@@ -197,13 +200,15 @@ def to_onnx(student: ExportableStudent, example: Inputs, metadata: Mapping[str, 
 
 
 def _deployed(student: ExportableStudent) -> ExportableStudent:
-    """``student`` with the head rewritten for export; the exported model is compared with ``student`` itself."""
+    """``student`` with folded normalisation and its head rewritten for export.
+
+    The exported model is compared with ``student`` itself.
+    """
     model = student.model
-    if model.head is None:
-        return student
-    deployed_model = RgbPersonSegmenter(
-        model.unet, deployed(model.head), roi_size=model.roi_size, mask_size=model.mask_size
-    )
+    unet = fold_batch_norm(copy.deepcopy(model.unet))
+    assert isinstance(unet, PersonNetwork)
+    head = None if model.head is None else deployed(model.head)
+    deployed_model = RgbPersonSegmenter(unet, head, roi_size=model.roi_size, mask_size=model.mask_size)
     return ExportableStudent(deployed_model).eval()
 
 

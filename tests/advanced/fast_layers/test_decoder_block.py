@@ -10,7 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from human_edge_detection.advanced.fast_layers import decoder_block
-from human_edge_detection.advanced.fast_layers.decoder_block import UnetDecoderBlock, enlarged_convolution
+from human_edge_detection.advanced.fast_layers.decoder_block import (
+    UnetDecoderBlock,
+    enlarged_convolution,
+    exported_convolution,
+)
 from human_edge_detection.advanced.fast_layers.replace import use_fast_layers
 
 
@@ -72,6 +76,16 @@ def test_a_block_is_the_same(skip_channels: int) -> None:
     with patch.object(decoder_block, "enlarged_convolution", wraps=enlarged_convolution) as taken:
         assert_same(call(plain), call(quick), bf16=False)
     assert taken.called
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("skip_channels", [0, 3])
+def test_the_exported_convolution_is_the_same(skip_channels: int, bias: bool) -> None:
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(6 + skip_channels, 5, 3, padding=1, bias=bias)
+    images, *skip = inputs(skip_channels, (4, 7))
+    given = (images, skip[0] if skip else None, convolution)
+    torch.testing.assert_close(exported_convolution(*given), plain_convolution(*given))
 
 
 def test_sizes_other_than_twice_go_the_plain_way() -> None:

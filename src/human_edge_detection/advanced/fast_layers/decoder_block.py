@@ -15,6 +15,8 @@ from torch.nn import functional
 
 _MIN_PIXELS: Final = 2048
 """Least pixels of a batch before upsampling; with fewer, the time goes into the weights, which are more here."""
+_MIN_EXPORTED_PIXELS: Final = 1024
+"""The same of an image in an exported graph."""
 
 
 class UnetDecoderBlock(decoder.UnetDecoderBlock):  # type: ignore[misc]  # that package has no types
@@ -36,15 +38,16 @@ class UnetDecoderBlock(decoder.UnetDecoderBlock):  # type: ignore[misc]  # that 
         """
         convolution, *rest = self.conv1
         batch, _, height, width = feature_map.shape
+        exporting = torch.compiler.is_exporting()  # then the number of images is none, and the size is known
         if (
             feature_map.device.type != "cpu"
-            or torch.compiler.is_exporting()
             or (target_height, target_width) != (2 * height, 2 * width)
-            or batch * height * width < _MIN_PIXELS
+            or (height * width < _MIN_EXPORTED_PIXELS if exporting else batch * height * width < _MIN_PIXELS)
         ):
             original: Tensor = super().forward(feature_map, target_height, target_width, skip_connection)
             return original
-        features = enlarged_convolution(feature_map, skip_connection, convolution)
+        convolve = exported_convolution if exporting else enlarged_convolution
+        features = convolve(feature_map, skip_connection, convolution)
         for layer in (*rest, self.conv2):
             features = layer(features)
         return features
@@ -82,6 +85,25 @@ def enlarged_convolution(images: Tensor, skip: Tensor | None, convolution: nn.Co
     # 3. Interleave the phases and add.
     output: Tensor = _Interleave.apply(even, odd, from_skip)
     return output
+
+
+def exported_convolution(images: Tensor, skip: Tensor | None, convolution: nn.Conv2d) -> Tensor:
+    """As :func:`enlarged_convolution`, from operations that runtimes have: four convolutions, and depth to space.
+
+    Each phase is a convolution of its own, padded on the sides that it looks beyond. Normalisation that follows has to
+    be folded before, as a runtime cannot fold it into what comes out of a depth to space.
+    """
+    channels, weight, bias = images.shape[1], convolution.weight, convolution.bias
+    # 1. One 2x2 convolution for each phase: even pixels look one back (left, above), odd ones one ahead.
+    phases = [
+        functional.conv2d(functional.pad(images, (1 - column, column, 1 - row, row)), weights, bias)
+        for row, rows in enumerate(_phase_sums(weight[:, :channels], 2))
+        for column, weights in enumerate(_phase_sums(rows, 3))
+    ]
+    # 2. Interleave: depth to space takes the four phases of a channel one after the other.
+    enlarged = functional.pixel_shuffle(torch.stack(phases, dim=2).flatten(1, 2), 2)
+    # 3. Add the ordinary convolution of the skip connection.
+    return enlarged if skip is None else enlarged + functional.conv2d(skip, weight[:, channels:], padding=1)
 
 
 def _phase_weights(weight: Tensor) -> Iterator[Tensor]:
