@@ -87,7 +87,7 @@ class SegmentationMetrics:
             raise ValueError(f"logits are {tuple(logits.shape)}, expected {expected}")
         classes = logits.argmax(1)
         counts = count_pairs(classes, batch.roi_masks, len(CLASS_NAMES))
-        ious = target_iou(counts[:, :-1].unflatten(1, (len(CLASS_NAMES), len(CLASS_NAMES))))
+        ious = target_iou(counts[:, :-1].reshape(-1, len(CLASS_NAMES), len(CLASS_NAMES)))
         boundaries = boundary_f1(classes, batch.roi_masks, self._tolerance)
         return torch.cat([torch.stack([batch.rois[:, 0].double(), ious, boundaries], dim=1), counts.double()], dim=1)
 
