@@ -276,7 +276,7 @@ def _parts(
         training_set=training_set,
         validation=validation_batches(
             validation_set,
-            batch_size=loading.validation_batch,
+            batch_size=loading.validation_batch(config.model.image_size),
             num_workers=loading.workers,
             pin=loading.pin,
             keep_workers=True,
