@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import copy
 import io
 import json
 import os
@@ -12,108 +11,29 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from plain_loop import plain_step
+from gpu_setting import STEPS, Found, Setting, stream
+from gpu_speed import throughput, variants
 from torch import Tensor
 
-from human_edge_detection.data.loader import training_batches, validation_batches
-from human_edge_detection.engine.build import build_distillation_loss, build_loss, build_model, build_validation_set
-from human_edge_detection.engine.checkpoints.checkpoint import read_checkpoint, save_checkpoint
+from human_edge_detection.data.loader import validation_batches
+from human_edge_detection.engine.build import build_loss, build_model, build_validation_set
+from human_edge_detection.engine.checkpoints.checkpoint import save_checkpoint
 from human_edge_detection.engine.device import choose_precision
 from human_edge_detection.engine.evaluation.evaluate import evaluate, predictor
-from human_edge_detection.engine.precision import Precision, precision_of_gpu
 from human_edge_detection.engine.session.prepare import prepare_training
-from human_edge_detection.engine.training.trainer import Trainer
 from human_edge_detection.experiments.schema.distillation import TERM_CONFIGS
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config, derive
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.structures import Batch
 
-Found = dict[str, Any]
-_STEPS: Final = 20
 _LEFT_BYTES: Final = 768 << 20
 """About what PyTorch takes of a GPU before the first tensor, and a little more."""
-
-
-class Setting:
-    """What all parts share: the folder with teacher and images, the device, and the sizes."""
-
-    def __init__(self, args: argparse.Namespace) -> None:
-        self.folder: Path = args.folder
-        self.device = torch.device(args.device)
-        self.name: str = args.device
-        self.tiny: bool = args.tiny
-        self.report: Callable[[Found], None] = args.report
-        self.teacher = self.folder / "teacher.pth"
-        self.sample = self.folder / "sample"
-
-    @property
-    def halves(self) -> tuple[Precision, ...]:
-        """The kinds of half precision that the device has units for."""
-        if self.device.type == "cpu":
-            return ("bf16",)
-        best = precision_of_gpu(torch.cuda.get_device_capability(self.device))
-        return {"bf16": ("bf16", "fp16"), "fp16": ("fp16",), "fp32": ()}[best]  # type: ignore[return-value]
-
-    def config(self, *, batch_size: int, precision: str = "fp32", **training: Any) -> ExperimentConfig:
-        """The student, taught; networks are the presets' own, or small ones to try the script."""
-        size = 64 if self.tiny else 256
-        return build_config(
-            {
-                "name": "check",
-                "data": {"sample": {"train_images": 16 if self.tiny else 256, "val_images": 4 if self.tiny else 32}},
-                "model": {
-                    "encoder": "mobilenet_v2" if self.tiny else "timm-efficientnet-b0",
-                    "encoder_weights": "none",
-                    "image_size": [size, size],
-                },
-                "distillation": {"teacher_checkpoint": str(self.teacher)},
-                "training": {
-                    "batch_size": batch_size,
-                    "visualize_images": 0,
-                    "precision": precision,
-                    "device": self.name,
-                    **training,
-                },
-            }
-        )
-
-    def trainer(self, config: ExperimentConfig, name: str) -> Trainer:
-        """A trainer before its first step, in a folder of its own."""
-        paths = RunPaths(self.folder / name)
-        trainer = prepare_training(config, paths, resume=None, sample_root=self.sample)
-        trainer.progress.batch = 1  # the first step of an epoch also measures the shares of the gradient
-        return trainer
-
-    def batches(self, trainer: Trainer, count: int, *, workers: int = 0) -> list[Batch]:
-        """The first batches of an epoch, on the host."""
-        return list(islice(_stream(trainer, workers), count))
-
-    def wait(self) -> None:
-        """Until the device has done what was queued."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-
-
-def _stream(trainer: Trainer, workers: int) -> Any:
-    settings = trainer.parts.config.training
-    return training_batches(
-        trainer.parts.training_set,
-        batch_size=settings.batch_size,
-        seed=0,
-        start_epoch=0,
-        start_batch=0,
-        epochs=1000,
-        num_workers=workers,
-        pin=trainer.parts.loading.pin,
-    )
 
 
 def prepare(setting: Setting) -> Found:
@@ -273,138 +193,6 @@ def _fill(device: torch.device) -> Tensor | None:
     return torch.empty(max(0, free - _LEFT_BYTES), dtype=torch.uint8, device=device)
 
 
-def throughput(setting: Setting) -> Found:
-    """Images per second of a distilled step, ours and the plain loop's, batches at hand; they take turns."""
-    on_gpu = setting.device.type == "cuda"
-    precisions: tuple[str, ...] = ("fp32", *setting.halves[:1], "auto") if on_gpu else ("fp32",)
-    found: Found = {"verdicts": {}}
-    for size in (2,) if setting.tiny else (8, 32, 128):
-        try:
-            rates, busy = _rates(setting, size, precisions)
-        except torch.OutOfMemoryError:
-            found[f"batch {size}"] = "does not fit"
-            break
-        found[f"batch {size}"] = rates
-        best = max(rates[name] for name in precisions)
-        if busy is not None:
-            found[f"batch {size}"] |= {"GPU busy": busy}
-            if size >= 32:
-                found["verdicts"][f"batch {size}: auto is within 10 % of the best"] = rates["auto"] >= 0.9 * best
-            found["verdicts"][f"batch {size}: ours is not slower than the plain loop"] = best >= rates["plain"]
-            if size == 128:
-                found["verdicts"]["batch 128: the GPU is busy 80 % of the time"] = busy >= 0.8
-            found["peak_gib"] = round(torch.cuda.max_memory_allocated(setting.device) / 2**30, 1)
-            torch.cuda.empty_cache()
-        setting.report(found)
-    return found
-
-
-def _rates(setting: Setting, size: int, precisions: Sequence[str]) -> tuple[dict[str, float], float | None]:
-    """Images per second by way, and the share of the time in which the GPU is busy; None on a CPU."""
-    trainers = {
-        name: setting.trainer(setting.config(batch_size=size, precision=name), f"speed_{name}_{size}")
-        for name in precisions
-    }
-    batches = setting.batches(next(iter(trainers.values())), 2)
-    steps: dict[str, Callable[[Batch], Any]] = {
-        name: lambda batch, trainer=trainer: trainer.train_step([batch])  # type: ignore[misc]
-        for name, trainer in trainers.items()
-    }
-    steps["plain"] = _plain(setting, size)
-    seconds = _take_turns(setting, steps, batches)
-    rates = {name: round(size / statistics.median(taken), 1) for name, taken in seconds.items()}
-    return rates, _busy(setting, steps["auto"], batches[0]) if setting.device.type == "cuda" else None
-
-
-def _plain(setting: Setting, batch_size: int) -> Callable[[Batch], Any]:
-    config = setting.config(batch_size=batch_size)
-    assert config.distillation is not None
-    student = build_model(config.model).train().to(setting.device)
-    checkpoint, _ = read_checkpoint(setting.teacher)
-    teacher = build_model(checkpoint.config.model).eval()
-    teacher.load_state_dict(checkpoint.model)
-    section = config.distillation
-    distillation = partial(build_distillation_loss(section), temperature=section.temperature, alpha=section.alpha)
-    optimizer = torch.optim.AdamW(student.parameters())
-    loss, there = build_loss(config), teacher.to(setting.device)
-    return lambda batch: plain_step(student, there, batch, loss, distillation, optimizer, 1.0, device=setting.device)
-
-
-def _take_turns(
-    setting: Setting, steps: dict[str, Callable[[Batch], Any]], batches: Sequence[Batch]
-) -> dict[str, list[float]]:
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for number in range(3 if setting.tiny else _STEPS + 3):
-        for name, step in steps.items():
-            setting.wait()
-            started = time.perf_counter()
-            step(batches[number % len(batches)])
-            setting.wait()
-            if number >= (1 if setting.tiny else 3):
-                seconds[name].append(time.perf_counter() - started)
-    return seconds
-
-
-def _busy(setting: Setting, step: Callable[[Batch], Any], batch: Batch) -> float:
-    """Share of the time in which kernels run, over ten steps."""
-    for _ in range(2):  # the first time, the profiler takes seconds to set itself up
-        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
-            setting.wait()
-            started = time.perf_counter()
-            for _ in range(10):
-                step(batch)
-            setting.wait()
-            elapsed = time.perf_counter() - started
-    busy = sum(event.self_device_time_total for event in profile.key_averages())
-    return round(float(busy) / 1e6 / elapsed, 3)
-
-
-def variants(setting: Setting) -> Found:
-    """What is not in the product until it has been measured: a teacher in half precision, other settings of cuDNN."""
-    found: Found = {}
-    for size in (2,) if setting.tiny else (8, 32, 128):
-        trainer = setting.trainer(setting.config(batch_size=size, precision="auto"), f"variants_{size}")
-        batch = setting.batches(trainer, 1)[0]
-        base = partial(trainer.train_step, [batch])
-        assert trainer.parts.distiller is not None and trainer.parts.distiller.teacher is not None
-        frozen = trainer.parts.distiller.teacher.frozen
-        whole, rates = frozen.model, found.setdefault(f"batch {size}", {})
-
-        def measure(
-            name: str, *, size: int = size, base: Callable[[], Any] = base, rates: dict[str, Any] = rates
-        ) -> None:
-            try:
-                rates[name] = round(size / _median(setting, base), 1)
-            except RuntimeError as error:  # no memory, or nothing that can be compiled
-                rates[name] = str(error).strip().splitlines()[0]
-            setting.report(found)
-
-        measure("as it is")
-        precision = trainer.state.precision
-        if precision != "fp32":
-            frozen.model = copy.deepcopy(whole).to(torch.bfloat16 if precision == "bf16" else torch.float16)
-            measure(f"teacher in {precision}")
-        frozen.model = whole
-        torch.backends.cudnn.benchmark = True
-        measure("cudnn.benchmark")
-        torch.backends.cudnn.benchmark = False
-        if setting.device.type == "cuda":  # last, as it may take all the time that is left
-            frozen.model = torch.compile(whole, mode="reduce-overhead")  # type: ignore[assignment]
-            measure("teacher in a CUDA graph")
-    return found
-
-
-def _median(setting: Setting, step: Callable[[], Any]) -> float:
-    taken = []
-    for _ in range(12):
-        setting.wait()
-        started = time.perf_counter()
-        step()
-        setting.wait()
-        taken.append(time.perf_counter() - started)
-    return statistics.median(taken[4:])
-
-
 def loader(setting: Setting) -> Found:
     """The real loader: which share of the time a step waits for data, by number of workers."""
     found: Found = {"verdicts": {}}
@@ -413,16 +201,16 @@ def loader(setting: Setting) -> Found:
     trainer = setting.trainer(setting.config(batch_size=size, precision="auto"), "loader")
     chosen = trainer.parts.loading.workers
     for workers in (1,) if setting.tiny else sorted({1, 4, chosen}):
-        stream = _stream(trainer, workers)
+        coming = stream(trainer, workers)
         waited = stepped = 0.0
-        with contextlib.closing(stream):
+        with contextlib.closing(coming):
             # Workers are batches ahead when the first one comes; what counts is how it goes on from there.
             ahead = 1 if setting.tiny else 2 * workers + 1
             for _ in range(ahead):
-                trainer.train_step([next(stream)])
-            for _ in range(3 if setting.tiny else max(_STEPS, ahead)):
+                trainer.train_step([next(coming)])
+            for _ in range(3 if setting.tiny else max(STEPS, ahead)):
                 started = time.perf_counter()
-                batch = next(stream)
+                batch = next(coming)
                 waited += time.perf_counter() - started
                 started = time.perf_counter()
                 trainer.train_step([batch])
