@@ -6,7 +6,8 @@ bug of ours: it ends in a traceback and exit code 1.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 _OUT_OF_MEMORY: Final = (
@@ -17,6 +18,18 @@ _OUT_OF_MEMORY: Final = (
     "cudnn_status_alloc_failed",
     "cudnn_status_internal_error",
 )
+_GPU_FAILED: Final = (
+    "cuda error:",
+    "cuda driver error",
+    "cuda unknown error",
+    "cudnn error:",
+    "hip error:",
+    "no cuda gpus are available",
+    "found no nvidia driver",
+)
+"""How PyTorch begins to say that a GPU does not work, or does not work any more."""
+_BUG_ON_GPU: Final = ("device-side assert", "invalid argument", "invalid configuration", "not_supported", "bad_param")
+"""What it says then when the fault lies in the program."""
 
 
 class HumanEdgeDetectionError(Exception):
@@ -69,19 +82,48 @@ class ExportError(HumanEdgeDetectionError):
     """The outputs of an exported model are not those of the trained one."""
 
 
-def out_of_memory(error: BaseException) -> TrainingError | None:
-    """``error`` as one that the user can mend; None when it does not come from too little memory.
+@contextmanager
+def explained() -> Iterator[None]:
+    """Errors of PyTorch that are the user's to mend leave as one of this module.
 
-    PyTorch has a class for one of the many; drivers and libraries of GPUs say it in their own words.
+    Raises:
+        TrainingError: Too little memory, or a GPU that does not work.
     """
-    text = " ".join(str(error).split())
-    if not isinstance(error, MemoryError) and not any(words in text.lower() for words in _OUT_OF_MEMORY):
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        short = explanation(error)
+        if short is None:
+            raise
+        raise short from error
+
+
+def explanation(error: BaseException) -> TrainingError | None:
+    """``error`` as one that the user can mend; None when it comes neither from too little memory nor from a bad GPU.
+
+    PyTorch has classes for a few of the many; drivers and libraries of GPUs say it in their own words.
+    """
+    if not isinstance(error, MemoryError | RuntimeError):
+        return None
+    memory, gpu = _line_with(_OUT_OF_MEMORY, error), _line_with(_GPU_FAILED, error)
+    if memory is not None or isinstance(error, MemoryError):
+        return TrainingError(
+            f"out of memory ({memory or error or type(error).__name__}); lower --batch_size, model.image_size or "
+            "data.max_rois_per_image, and see whether another program uses the memory (nvidia-smi shows that of a "
+            "GPU); the last checkpoint is kept"
+        )
+    if gpu is None or _line_with(_BUG_ON_GPU, error) is not None:
         return None
     return TrainingError(
-        f"out of memory ({text or type(error).__name__}); lower --batch_size, model.image_size or "
-        "data.max_rois_per_image, and see whether another program uses the memory (nvidia-smi shows that of a GPU); "
-        "the last checkpoint is kept"
+        f"the GPU does not work, or not any more ({gpu}); see nvidia-smi and hed doctor, then give the same command "
+        "again, or --device cpu; the last checkpoint is kept"
     )
+
+
+def _line_with(words: Sequence[str], error: BaseException) -> str | None:
+    """The line of a message that has one of ``words``: around it stand tracebacks, and advice to debug kernels."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next((line for line in lines if any(word in line.lower() for word in words)), None)
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ import human_edge_detection as hed
 from human_edge_detection.cli.main import main
 from human_edge_detection.engine.build import build_model
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, save_checkpoint
-from human_edge_detection.errors import CheckpointError, ConfigError
+from human_edge_detection.errors import CheckpointError, ConfigError, TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 from human_edge_detection.exporters import onnx
 from human_edge_detection.runs.paths import RunPaths
@@ -102,6 +102,17 @@ def test_mistakes_are_errors_of_one_line(mistake: str, runs: Path) -> None:
     with pytest.raises(kind, match=message) as raised:
         call()
     assert "\n" not in str(raised.value)
+
+
+def test_too_little_memory_is_an_error_that_can_be_mended(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr("human_edge_detection.engine.checkpoints.load.load_trained", full)
+    monkeypatch.setattr(onnx, "export_checkpoint", full)
+    for call in (hed.evaluate, hed.export):
+        with pytest.raises(TrainingError, match="out of memory"):
+            call("alone")
 
 
 def test_a_seed_without_weights_is_refused_before_the_others_are_used_and_unfinished_ones_are_named(

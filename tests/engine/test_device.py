@@ -25,7 +25,13 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
 
 
 @pytest.fixture
-def gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., None]]:
+def current() -> list[torch.device]:
+    """What was made the current GPU, one after the other."""
+    return []
+
+
+@pytest.fixture
+def gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, current: list[torch.device]) -> Iterator[Callable[..., None]]:
     """Makes PyTorch say that there are so many GPUs of a compute capability."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
@@ -33,6 +39,7 @@ def gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[.
         monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
+        monkeypatch.setattr(torch.cuda, "set_device", current.append)
         monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: SimpleNamespace(uuid=f"gpu-{number}"))
 
     module._own_gpu.cache_clear()
@@ -68,6 +75,18 @@ def test_of_several_gpus_auto_takes_one_that_nobody_has_taken(gpus: Callable[...
     assert choose_device("cuda") == torch.device("cuda:0")
     module._own_gpu.cache_clear()
     assert choose_device("cuda") == torch.device("cuda:0"), "all are taken: the first"
+
+
+def test_the_chosen_gpu_is_the_current_one_and_a_cpu_leaves_the_gpus_alone(
+    gpus: Callable[..., None], current: list[torch.device]
+) -> None:
+    """The thread that fills page-locked memory takes some of the current GPU's, which by default is the first."""
+    gpus(2)
+    assert choose_device("cpu") == CPU and not current
+    assert [choose_device("cuda:1")] == current
+    with pytest.raises(ConfigError):
+        choose_device("cuda:2")
+    assert choose_device("auto") == current[1] and len(current) == 2
 
 
 def test_auto_precision_follows_from_the_device(gpus: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,5 +20,12 @@ def test_a_gpu_gets_as_many_workers_as_there_are_cores_for(
 
 
 def test_validation_batches_are_larger_on_a_gpu_and_never_below_those_of_the_training() -> None:
-    assert [loading_for(device, 0, batch_size=2).validation_batch for device in (CPU, CUDA)] == [4, 32]
-    assert loading_for(CUDA, 0, batch_size=64).validation_batch == 64
+    assert [loading_for(device, 0, batch_size=2).validation_batch((256, 256)) for device in (CPU, CUDA)] == [4, 32]
+    assert loading_for(CUDA, 0, batch_size=64).validation_batch((256, 256)) == 64
+
+
+def test_large_images_are_validated_few_at_a_time() -> None:
+    """Else a run whose training fits would be out of memory after its first epoch, whatever its ``--batch_size``."""
+    sizes = [(384, 384), (640, 640), (1024, 1024), (4096, 4096)]
+    assert [loading_for(CUDA, 0, batch_size=2).validation_batch(size) for size in sizes] == [14, 5, 2, 2]
+    assert loading_for(CUDA, 0, batch_size=1).validation_batch((4096, 4096)) == 1

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from human_edge_detection.metrics.confusion import confusion_matrices
+from human_edge_detection.metrics.confusion import _by_bincount, _by_comparison, confusion_matrices
 
 
 def test_hand_computed_for_each_mask() -> None:
@@ -52,3 +52,10 @@ def test_an_unknown_class_is_an_error(output: int, true: int) -> None:
 def test_shapes_must_agree() -> None:
     with pytest.raises(ValueError, match="one shape"):
         confusion_matrices(torch.zeros(2, 3), torch.zeros(2, 4), 3)
+
+
+@pytest.mark.parametrize("rows", [0, 4])
+def test_a_gpu_counts_the_same_without_bincount(rows: int) -> None:
+    values = torch.randint(0, 6, (rows, 50), generator=torch.Generator().manual_seed(0), dtype=torch.int32)
+    counts = _by_comparison(values, 6)
+    assert torch.equal(counts, _by_bincount(values, 6)) and counts.dtype == torch.int64

@@ -1,9 +1,11 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from human_edge_detection.metrics import segmentation
 from human_edge_detection.metrics.confusion import confusion_matrices
 from human_edge_detection.metrics.scores import IMAGE_METRICS, METRICS
 from human_edge_detection.metrics.segmentation import SegmentationMetrics, target_iou
@@ -170,3 +172,28 @@ def test_an_answer_of_another_shape_is_an_error() -> None:
         )
     with pytest.raises(ValueError, match="mask size"):
         SegmentationMetrics(SIZE).merge(SegmentationMetrics((48, 32)))
+
+
+@pytest.mark.parametrize("rois", [0, 5])
+def test_a_batch_is_read_from_the_device_once(rois: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors on ``meta`` have no values: to read one anywhere else fails."""
+    read: list[Tensor] = []
+
+    def once(tables: list[Tensor]) -> list[np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
+        read.extend(tables)
+        return [np.zeros(table.shape) for table in tables]
+
+    monkeypatch.setattr(segmentation, "read_once", once)
+    meta, metrics = torch.device("meta"), SegmentationMetrics(SIZE)
+    batch = make_batch(2, rois, seed=1)
+    metrics.update(make_output(batch, seed=1).to(meta), batch.to(meta))
+    assert [tuple(table.shape) for table in read] == ([(5, 13)] if rois else []) + [(2, 5)]
+    assert (len(metrics.roi_scores), len(metrics.image_scores)) == (rois, 2)
+
+
+def test_an_unknown_class_is_an_error_in_rois_and_in_images() -> None:
+    batch = make_batch(2, 5, seed=1)
+    for name, masks, known in (("roi_masks", batch.roi_masks, 2), ("person_masks", batch.person_masks, 1)):
+        wrong = batch._replace(**{name: masks.clone().index_fill_(0, torch.tensor([1]), 7)})
+        with pytest.raises(ValueError, match=f"class 7, expected 0 to {known}"):
+            measure([(make_output(batch, seed=1), wrong)])

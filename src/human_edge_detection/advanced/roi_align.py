@@ -27,8 +27,8 @@ def align_rois(maps: Sequence[Tensor], rois: Tensor, size: tuple[int, int]) -> T
         size: (height, width) of the output.
 
     Returns:
-        ``(N, sum of C_i, height, width)``, the channels in the order of ``maps``; under autocast on a CPU in its type,
-        else float32.
+        ``(N, sum of C_i, height, width)``, the channels in the order of ``maps``; under autocast, where it is matrix
+        products, in its type, else float32.
     """
     height, width = maps[0].shape[-2:]
     index, left, top, right, bottom = rois.unbind(1)

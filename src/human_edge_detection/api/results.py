@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from human_edge_detection.api.request import OUTPUT_DIR, check_choice
-from human_edge_detection.errors import CheckpointError, ConfigError
+from human_edge_detection.errors import CheckpointError, ConfigError, explained
 from human_edge_detection.experiments.schema.training import check_device
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def load_model(run: str | Path, *, seed: int | None = None, output_dir: str | Pa
     return load_trained(checkpoints[0]).model
 
 
+@explained()
 def evaluate(
     run: str | Path,
     *,
@@ -143,6 +144,7 @@ def _check_device(name: str) -> None:
         raise ConfigError(f"--device {name}: {error}") from error
 
 
+@explained()
 def export(
     run: str | Path,
     *,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from human_edge_detection.api.request import OUTPUT_DIR, request_for_many, request_for_one
+from human_edge_detection.errors import explained
 
 if TYPE_CHECKING:
     from human_edge_detection.engine.teaching.soft_labels import SoftLabels
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+@explained()
 def train(
     config: Given | None = None,
     *,
@@ -253,6 +255,7 @@ def _sweep_texts(sweep: Mapping[str, Sequence[Any] | str] | Sequence[str]) -> tu
     )
 
 
+@explained()
 def soft_labels(
     config: Given | None = None,
     *,

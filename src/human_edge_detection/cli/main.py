@@ -10,7 +10,7 @@ from typing import Final
 
 from human_edge_detection import __version__
 from human_edge_detection.cli.arguments.experiment import Parser
-from human_edge_detection.errors import HumanEdgeDetectionError, did_you_mean, out_of_memory
+from human_edge_detection.errors import HumanEdgeDetectionError, did_you_mean, explained
 from human_edge_detection.log import setup_logging
 from human_edge_detection.runner import STANDBY
 from human_edge_detection.signals import GO_ON, exit_code, heed_signals
@@ -84,13 +84,8 @@ def _run(command: str, argv: Sequence[str], program: str) -> int:
     args = parser.parse(argv)
     if not getattr(args, "list_configs", False):
         setup_logging()
-    try:
+    with explained():
         result: int = module.run(args)
-    except (MemoryError, RuntimeError) as error:
-        short = out_of_memory(error)
-        if short is None:
-            raise
-        raise short from error
     return result
 
 

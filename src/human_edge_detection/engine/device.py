@@ -26,10 +26,12 @@ _M_MMAP_THRESHOLD: Final = -3
 
 
 def choose_device(wanted: str) -> torch.device:
-    """The device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    """The device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; a GPU becomes the current one of this process.
 
     On a machine with several GPUs ``auto`` and ``cuda`` take the first that no process of this tool has taken, and this
     process keeps it to its end: two batches side by side train on two GPUs. When all are taken, it is the first.
+
+    The current one, as what names no GPU takes memory of that: the thread that fills page-locked memory.
 
     Raises:
         ConfigError: CUDA asked for and absent, or fewer GPUs than the number says.
@@ -42,10 +44,12 @@ def choose_device(wanted: str) -> torch.device:
         raise ConfigError(f"--device {wanted}: PyTorch sees no CUDA device here; use --device cpu or auto")
     count = torch.cuda.device_count()
     if wanted in ("auto", "cuda"):
-        return torch.device("cuda", 0 if count == 1 else _own_gpu(count))
-    device = torch.device(wanted)
-    if device.index >= count:
-        raise ConfigError(f"--device {wanted}: PyTorch sees {count} CUDA devices here, cuda:0 to cuda:{count - 1}")
+        device = torch.device("cuda", 0 if count == 1 else _own_gpu(count))
+    else:
+        device = torch.device(wanted)
+        if device.index >= count:
+            raise ConfigError(f"--device {wanted}: PyTorch sees {count} CUDA devices here, cuda:0 to cuda:{count - 1}")
+    torch.cuda.set_device(device)
     return device
 
 

@@ -11,8 +11,10 @@ from human_edge_detection.limits import usable_cores
 
 _MOST_WORKERS: Final = 12
 """More take memory and open files; whether so many keep up with a GPU is for ``benchmarks/gpu_check.py`` to say."""
-_VALIDATION_BATCH: Final = {"cpu": 4, "cuda": 32}
+_VALIDATION_IMAGES: Final = {"cpu": 4, "cuda": 32}
 """Without gradients more images fit in memory than the training batch of a small machine."""
+_VALIDATION_PIXELS: Final = 32 * 256**2
+"""So large a batch of the validation may be, unless that of the training is larger, which the user can lower."""
 
 
 class Loading(NamedTuple):
@@ -21,12 +23,19 @@ class Loading(NamedTuple):
     Attributes:
         workers: Processes that make batches; 0: this one does.
         pin: Batches wait in page-locked memory, from which a copy to a GPU needs no waiting.
-        validation_batch: Images in a batch of the validation; no metric depends on it.
+        batch_size: Images in a batch of the training.
+        validation_images: In a batch of the validation, where they are small.
     """
 
     workers: int
     pin: bool
-    validation_batch: int
+    batch_size: int
+    validation_images: int = 4
+
+    def validation_batch(self, image_size: tuple[int, int]) -> int:
+        """Images of ``image_size`` (height, width) in a batch of the validation; no metric depends on it."""
+        height, width = image_size
+        return max(self.batch_size, min(self.validation_images, _VALIDATION_PIXELS // (height * width)))
 
 
 def loading_for(device: torch.device, workers: int | None, *, batch_size: int = 1) -> Loading:
@@ -40,7 +49,7 @@ def loading_for(device: torch.device, workers: int | None, *, batch_size: int = 
     """
     if workers is None:
         workers = 1 if device.type == "cpu" else max(1, min(int(usable_cores()) - 1, _MOST_WORKERS))
-    return Loading(workers, device.type == "cuda", max(batch_size, _VALIDATION_BATCH.get(device.type, 4)))
+    return Loading(workers, device.type == "cuda", batch_size, _VALIDATION_IMAGES.get(device.type, 4))
 
 
 def loading_of(config: ExperimentConfig, device: torch.device) -> Loading:

@@ -21,28 +21,52 @@ def confusion_matrices(classes: Tensor, target: Tensor, num_classes: int, ignore
     Raises:
         ValueError: Shapes differ, or a true class is neither in ``[0, C)`` nor ``ignore``.
     """
+    counts = count_pairs(classes, target, num_classes, ignore)
+    if bool(counts[:, -1].any()):
+        raise unknown_class(target, num_classes, ignore)
+    return counts[:, :-1].reshape(len(target), num_classes, num_classes)
+
+
+def count_pairs(classes: Tensor, target: Tensor, num_classes: int, ignore: int = IGNORE) -> Tensor:
+    """The same counts without a look at them, which would wait for a GPU.
+
+    Returns:
+        ``(N, C * C + 1)`` int64: the confusion matrices row by row, and how many pixels have an unknown true class. If
+        there are any, :func:`unknown_class` says which.
+
+    Raises:
+        ValueError: Shapes differ.
+    """
     if classes.shape != target.shape:
         raise ValueError(f"classes {tuple(classes.shape)} and target {tuple(target.shape)} must have one shape")
-    valid = target != ignore
-    known = torch.where(valid, target, 0)
-    _check(known, num_classes)
-    masks, bins = len(target), 1 + num_classes**2
-    # One histogram for all masks: each mask has 1 + C^2 bins of its own, the first of them for ignored pixels. In place
-    # and in int32, which takes half the memory of int64.
-    pairs = known.to(torch.int32) * num_classes
-    pairs += classes.to(torch.int32)
-    pairs += 1
-    pairs *= valid
-    pairs = pairs.flatten(1)
-    pairs += bins * torch.arange(masks, dtype=torch.int32, device=target.device)[:, None]
-    counts = torch.bincount(pairs.flatten(), minlength=masks * bins).reshape(masks, bins)
-    return counts[:, 1:].reshape(masks, num_classes, num_classes)
+    # The bin of each pixel in the histogram of its mask: below and above those of the C^2 pairs are those of unknown
+    # classes, and the last one is for what is ignored. In place and in int32, which takes half the memory of int64.
+    above = 1 + num_classes**2
+    bins = target.to(torch.int32) * num_classes
+    bins += classes.to(torch.int32)
+    bins += 1
+    bins.clamp_(0, above).masked_fill_(target == ignore, above + 1)
+    counts = _histograms(bins.flatten(1), above + 2)
+    return torch.cat([counts[:, 1:above], counts[:, :1] + counts[:, above : above + 1]], dim=1)
 
 
-def _check(known: Tensor, num_classes: int) -> None:
-    """Refuses true classes out of range, with one transfer of minimum and maximum: a transfer waits for the GPU."""
-    if known.numel() == 0:
-        return
-    low, high = torch.stack(known.aminmax()).tolist()
-    if low < 0 or high >= num_classes:
-        raise ValueError(f"target holds class {int(low if low < 0 else high)}, expected 0 to {num_classes - 1}")
+def unknown_class(target: Tensor, num_classes: int, ignore: int = IGNORE) -> ValueError:
+    """The error of a ``target`` that holds a class neither in ``[0, num_classes)`` nor ``ignore``."""
+    low, high = torch.stack(target[target != ignore].aminmax()).tolist()
+    return ValueError(f"target holds class {int(low if low < 0 else high)}, expected 0 to {num_classes - 1}")
+
+
+def _histograms(values: Tensor, bins: int) -> Tensor:
+    """``(N, bins)`` int64: how often each number below ``bins`` is in each row of ``values`` ``(N, P)`` int32."""
+    return _by_bincount(values, bins) if values.device.type == "cpu" else _by_comparison(values, bins)
+
+
+def _by_bincount(values: Tensor, bins: int) -> Tensor:
+    rows = len(values)
+    values = values + bins * torch.arange(rows, dtype=torch.int32)[:, None]
+    return torch.bincount(values.flatten(), minlength=rows * bins).reshape(rows, bins)
+
+
+def _by_comparison(values: Tensor, bins: int) -> Tensor:
+    """For a GPU: bincount reads the largest value before it counts, and so waits for all that was queued there."""
+    return torch.stack([(values == number).sum(1) for number in range(bins)], dim=1)

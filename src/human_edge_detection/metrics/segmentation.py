@@ -1,7 +1,7 @@
 """The validation metrics of a model over one data set."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from human_edge_detection.metrics.boundary import boundary_f1, boundary_tolerance
-from human_edge_detection.metrics.confusion import confusion_matrices
+from human_edge_detection.metrics.confusion import count_pairs, unknown_class
 from human_edge_detection.metrics.scores import MetricCounts, scores
 from human_edge_detection.structures import CLASS_NAMES, TARGET, Batch, SegmentationOutput
 
@@ -61,32 +61,42 @@ class SegmentationMetrics:
         """Counts one batch. A model without a roi head outputs 0 rois and is measured on the full image only.
 
         Raises:
-            ValueError: The output has another number of rois than the batch, or another mask size.
+            ValueError: The output has another number of rois than the batch, or another mask size; or a true class is
+                none of those that there are.
         """
-        if len(output.logits):
-            self._count_rois(output.logits, batch)
+        measured = {"rois": self._measure_rois(output.logits, batch)} if len(output.logits) else {}
         full_image = output.aux.get("full_image_logits")
         if full_image is not None:
-            counts = confusion_matrices(full_image.squeeze(1) > 0, batch.person_masks, num_classes=2).flatten(1)
-            for image_id, confusion in zip(batch.image_ids, counts.tolist(), strict=True):
-                self._image_scores.append(ImageScore(image_id, tuple(confusion)))
+            measured["images"] = count_pairs(full_image.squeeze(1) > 0, batch.person_masks, num_classes=2).double()
+        found = dict(zip(measured, read_once(list(measured.values())), strict=True))
+        if "rois" in found:
+            self._add_rois(found["rois"], batch)
+        if "images" in found:
+            counts = _known(found["images"], batch.person_masks, num_classes=2)
+            self._image_scores += [ImageScore(*score) for score in zip(batch.image_ids, counts, strict=True)]
 
-    def _count_rois(self, logits: Tensor, batch: Batch) -> None:
-        """Adds the scores of the rois of one batch, from logits ``(N, 3, H, W)``."""
+    def _measure_rois(self, logits: Tensor, batch: Batch) -> Tensor:
+        """``(N, 3 + 9 + 1)`` float64: index of the image, IoU, boundary F1, and what :func:`count_pairs` counts.
+
+        Args:
+            logits: ``(N, 3, H, W)``.
+            batch: What they were predicted for.
+        """
         expected = (len(batch.rois), len(CLASS_NAMES), *self.mask_size)
         if tuple(logits.shape) != expected:
             raise ValueError(f"logits are {tuple(logits.shape)}, expected {expected}")
         classes = logits.argmax(1)
-        counts = confusion_matrices(classes, batch.roi_masks, len(CLASS_NAMES))
-        ious = target_iou(counts)
+        counts = count_pairs(classes, batch.roi_masks, len(CLASS_NAMES))
+        ious = target_iou(counts[:, :-1].reshape(-1, len(CLASS_NAMES), len(CLASS_NAMES)))
         boundaries = boundary_f1(classes, batch.roi_masks, self._tolerance)
-        # One transfer from the device; a batch index is exact in float64.
-        rows = torch.stack([batch.rois[:, 0].double(), ious, boundaries], dim=1).tolist()
+        return torch.cat([torch.stack([batch.rois[:, 0].double(), ious, boundaries], dim=1), counts.double()], dim=1)
+
+    def _add_rois(self, rows: NDArray[np.float64], batch: Batch) -> None:
+        counts = _known(rows[:, 3:], batch.roi_masks, len(CLASS_NAMES))
         for annotation_id, (image, iou, boundary), confusion in zip(
-            batch.annotation_ids, rows, counts.flatten(1).tolist(), strict=True
+            batch.annotation_ids, rows[:, :3].tolist(), counts, strict=True
         ):
-            image_id = batch.image_ids[int(image)]
-            self._roi_scores.append(RoiScore(image_id, annotation_id, iou, boundary, tuple(confusion)))
+            self._roi_scores.append(RoiScore(batch.image_ids[int(image)], annotation_id, iou, boundary, confusion))
 
     def merge(self, other: "SegmentationMetrics") -> None:
         """Adds the counts of ``other``, which were collected over another part of the same data set.
@@ -121,6 +131,15 @@ class SegmentationMetrics:
         return tuple(self._image_scores)
 
 
+def read_once(tables: Sequence[Tensor]) -> list[NDArray[np.float64]]:
+    """Float64 ``tables`` from the device in one transfer, as each waits for all that was queued there."""
+    if not tables:
+        return []
+    numbers = torch.cat([table.flatten() for table in tables]).cpu().numpy()
+    ends = np.cumsum([table.numel() for table in tables])
+    return [part.reshape(table.shape) for part, table in zip(np.split(numbers, ends[:-1]), tables, strict=True)]
+
+
 def target_iou(confusion: Tensor) -> Tensor:
     """IoU of the target person in each roi.
 
@@ -134,6 +153,17 @@ def target_iou(confusion: Tensor) -> Tensor:
     intersection = confusion[:, TARGET, TARGET]
     iou = intersection.double() / (true + predicted - intersection).double()
     return torch.where(true > 0, iou, torch.nan)
+
+
+def _known(rows: NDArray[np.float64], target: Tensor, num_classes: int) -> list[tuple[int, ...]]:
+    """The confusion matrices in what :func:`count_pairs` found, read; every count is exact in float64.
+
+    Raises:
+        ValueError: ``target`` holds an unknown class.
+    """
+    if rows[:, -1].any():
+        raise unknown_class(target, num_classes)
+    return [tuple(counts) for counts in rows[:, :-1].astype(np.int64).tolist()]
 
 
 def _total(counts: Iterable[tuple[int, ...]], classes: int) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from human_edge_detection.engine.checkpoints.checkpoint import read_checkpoint
-from human_edge_detection.errors import CheckpointError, ConfigError, DataError, HumanEdgeDetectionError
+from human_edge_detection.errors import CheckpointError, ConfigError, DataError, HumanEdgeDetectionError, TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import RunResult, RunStatus, read_section
@@ -341,3 +341,21 @@ def test_every_long_phase_before_the_first_step_gives_signs_of_life(
     assert beats.pop("images") == [8, 4]
     assert beats.keys() == {"teacher", "per image"} | ({"held out"} if settings else set())
     assert all(number >= 1 for numbers in beats.values() for number in numbers)
+
+
+@pytest.mark.parametrize("where", ["trainer.seed_everything", "trainer.evaluate"], ids=["a step", "the validation"])
+def test_a_gpu_that_is_lost_fails_the_run_in_one_line(
+    where: str, tiny_config: ExperimentConfig, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object, **__: object) -> None:
+        raise torch.AcceleratorError("CUDA error: unspecified launch failure\nCompile with `TORCH_USE_CUDA_DSA`")
+
+    paths = RunPaths(tmp_path / "run")
+    monkeypatch.setattr(f"human_edge_detection.engine.training.{where}", lost)
+    with pytest.raises(
+        TrainingError, match=r"the GPU does not work.*\(CUDA error: unspecified launch failure\)"
+    ) as raised:
+        train(tiny_config, paths)
+    assert raised.value.run_failed, "exit code 1"
+    status = read_section(RunStatus, paths.status)
+    assert status is not None and (status.state, status.error) == ("failed", str(raised.value))

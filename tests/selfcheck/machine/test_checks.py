@@ -170,7 +170,7 @@ def test_a_gpu_that_cannot_be_used_is_a_finding_and_no_traceback(monkeypatch: py
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_properties", full)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", full)
+    monkeypatch.setattr(torch.cuda, "set_device", full)
     monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_90"])
     monkeypatch.setattr(accelerator, "nvidia_gpus", lambda: ["H200"])
     found = {finding.name: finding for finding in accelerator.examine_accelerator()}
@@ -178,6 +178,7 @@ def test_a_gpu_that_cannot_be_used_is_a_finding_and_no_traceback(monkeypatch: py
         "problem",
         "CUDA error: out of memory Compile with TORCH_USE_CUDA_DSA",
     )
+    monkeypatch.setattr(torch.cuda, "set_device", lambda _: None)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
     found = {finding.name: finding for finding in accelerator.examine_accelerator()}
     assert found["--device auto"].text == "cuda:0, bf16"

@@ -15,7 +15,7 @@ from human_edge_detection.engine.evaluation.per_image import count_per_image
 from human_edge_detection.engine.session.prepare import prepare_training
 from human_edge_detection.engine.session.status import StatusFile, now
 from human_edge_detection.engine.training.trainer import Trainer
-from human_edge_detection.errors import FolderMovedError, HumanEdgeDetectionError, out_of_memory
+from human_edge_detection.errors import FolderMovedError, HumanEdgeDetectionError, explanation
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.write import write_atomically, write_json
 from human_edge_detection.log import log_to_file, stop_logging_to
@@ -84,7 +84,7 @@ def execute_run(
         write_json(paths.result, result.model_dump(mode="json"))
         status.write("finished", progress)
     except BaseException as raised:
-        error = _explained(raised)
+        error = explanation(raised) or raised
         if isinstance(error, HumanEdgeDetectionError):
             error.run_failed = begun
         if paths.root.exists():
@@ -97,12 +97,6 @@ def execute_run(
         if handler is not None:
             stop_logging_to(handler)
     return result
-
-
-def _explained(error: BaseException) -> BaseException:
-    """What the user can mend about ``error``, where PyTorch says it in its own way."""
-    memory = out_of_memory(error) if isinstance(error, (MemoryError, RuntimeError)) else None
-    return memory or error
 
 
 def _write_declaration(

@@ -47,7 +47,7 @@ from human_edge_detection.engine.teaching.teacher import Teacher, check_teacher,
 from human_edge_detection.engine.training.state import Origin, TrainingState
 from human_edge_detection.engine.training.trainer import Parts, Trainer
 from human_edge_detection.engine.training.writers import write_metrics
-from human_edge_detection.errors import CheckpointError
+from human_edge_detection.errors import CheckpointError, ConfigError
 from human_edge_detection.experiments.difference import compare_fields
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.runs.lookup.identity import identity_fields
@@ -276,7 +276,7 @@ def _parts(
         training_set=training_set,
         validation=validation_batches(
             validation_set,
-            batch_size=loading.validation_batch,
+            batch_size=loading.validation_batch(config.model.image_size),
             num_workers=loading.workers,
             pin=loading.pin,
             keep_workers=True,
@@ -288,11 +288,15 @@ def _parts(
 
 
 def _precision(wanted: str, device: torch.device, start: Checkpoint | None) -> Precision:
-    """For ``auto`` that of the run so far: on another machine another one may be the quickest."""
+    """For ``auto`` that of the run so far, where the device has it: on another machine another may be the quickest."""
     so_far = start.training.get("precision") if start is not None and start.training is not None else None
-    if wanted == "auto" and so_far in get_args(Precision):
-        wanted = str(so_far)
-    return choose_precision(wanted, device)
+    if wanted != "auto" or so_far not in get_args(Precision):
+        return choose_precision(wanted, device)
+    try:
+        return choose_precision(str(so_far), device)
+    except ConfigError:
+        logger.warning("this run was trained in %s until now, which is not for %s: it goes on in fp32", so_far, device)
+        return "fp32"
 
 
 def _load_teacher(config: ExperimentConfig, device: torch.device) -> Teacher | None:

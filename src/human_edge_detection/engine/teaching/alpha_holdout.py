@@ -53,7 +53,7 @@ def measure_holdout(
     def batches(sizes: ModelConfig) -> BatchLoader:
         return validation_batches(
             build_validation_set(sizes, held_out),
-            batch_size=loading.validation_batch,
+            batch_size=loading.validation_batch(sizes.image_size),
             num_workers=loading.workers,
             pin=loading.pin,
             keep_workers=sizes is model,

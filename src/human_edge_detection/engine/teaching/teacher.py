@@ -165,7 +165,10 @@ def check_teacher(
     def measure(predict: Predictor, config: ModelConfig) -> Metrics:
         data = build_validation_set(config, people)
         batches = validation_batches(
-            data, batch_size=loading.validation_batch, num_workers=loading.workers, pin=loading.pin
+            data,
+            batch_size=loading.validation_batch(config.image_size),
+            num_workers=loading.workers,
+            pin=loading.pin,
         )
         return evaluate(
             predict,

@@ -17,7 +17,7 @@ def check_device(name: str) -> str:
         ValueError: It is not.
     """
     if name.startswith("mps"):
-        raise ValueError("Apple GPUs (mps) are not supported, as nobody has run this tool on one yet; use cpu or auto")
+        raise ValueError("mps (Apple GPUs) is not supported, as nobody has run this tool on one yet; use cpu or auto")
     if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", name):
         raise ValueError("expected auto, cpu, cuda or cuda:N")
     return name
