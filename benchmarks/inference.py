@@ -4,7 +4,7 @@
 
 One image with 1 and with 11 rois, and the encoder alone, taking turns, each with one thread and in processor time,
 which other programs hardly change. The head's time for a roi is a tenth of the difference; the decoder's is what is
-left of the first without head and encoder. Shares are of the B3 with 3 rois. Weights are random: it makes no difference.
+left of the first without head and encoder. Shares are of the B3 with 3 rois. Weights are random, which does not matter.
 """
 
 import argparse
