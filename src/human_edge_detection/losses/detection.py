@@ -12,7 +12,6 @@ from typing import Final
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchvision.ops import generalized_box_iou_loss
 
 from human_edge_detection.experiments.schema.heads import DETECTOR_STRIDE
 from human_edge_detection.structures import IGNORE, Batch
@@ -21,6 +20,8 @@ _REGION: Final = 0.54
 """Height and width of the region that learns a person's box, fraction of the box (alpha and beta of TTFNet)."""
 _SIGMAS: Final = 3.0
 """Standard deviations of the Gaussian from its centre to the end of that region."""
+_EPSILON: Final = 1e-7
+"""Against a division by 0, of areas as fractions of the image."""
 
 
 def centre_labels(batch: Batch) -> Tensor:
@@ -84,9 +85,23 @@ def box_loss(boxes: Tensor, labels: Tensor) -> Tensor:
         Scalar in [0, 2]; of an image the mean over its persons.
     """
     weight = labels[:, 4]
-    loss = generalized_box_iou_loss(boxes.movedim(1, -1), labels[:, :4].movedim(1, -1))
+    loss = 1.0 - _generalised_iou(boxes, labels[:, :4])
     total = weight.sum(dim=(1, 2))
     return ((loss * weight).sum(dim=(1, 2)) / total.clamp(min=1.0)).mean()
+
+
+def _generalised_iou(boxes: Tensor, others: Tensor) -> Tensor:
+    """``(B, h, w)`` of boxes ``(B, 4, h, w)``; torchvision's looks whether they are valid, for which a GPU waits."""
+    low, high, other_low, other_high = boxes[:, :2], boxes[:, 2:], others[:, :2], others[:, 2:]
+    overlap = _area((torch.minimum(high, other_high) - torch.maximum(low, other_low)).clamp(min=0.0))
+    union = _area(high - low) + _area(other_high - other_low) - overlap
+    hull = _area(torch.maximum(high, other_high) - torch.minimum(low, other_low))
+    return overlap / (union + _EPSILON) - (hull - union) / (hull + _EPSILON)
+
+
+def _area(sides: Tensor) -> Tensor:
+    """Of ``(B, 2, h, w)`` widths and heights."""
+    return sides[:, 0] * sides[:, 1]
 
 
 def _gaussians(boxes: Tensor, size: tuple[int, int]) -> Tensor:

@@ -22,7 +22,7 @@ class AuxiliaryHeadConfig(Section):
 if TYPE_CHECKING:
 
     class _OptionalHeads(Section):
-        detector: AuxiliaryHeadConfig | None
+        detector: AuxiliaryHeadConfig | None = None
 else:  # the fields come from the table of heads
     _OptionalHeads = create_model(
         "_OptionalHeads", __base__=Section, **{head.switch: (AuxiliaryHeadConfig | None, None) for head in OPTIONAL}
