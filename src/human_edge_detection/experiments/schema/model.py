@@ -19,13 +19,25 @@ class AuxiliaryHeadConfig(Section):
     loss_weight: float = Field(0.5, gt=0.0)
 
 
+class DetectorConfig(AuxiliaryHeadConfig):
+    """Finds the persons itself: where they are centred, and their boxes."""
+
+    loss_weight: float = Field(0.2, gt=0.0)
+    """Of both its losses. They are sums over places, with gradients as large as those of all other heads together."""
+
+
 if TYPE_CHECKING:
 
     class _OptionalHeads(Section):
-        detector: AuxiliaryHeadConfig | None = None
+        detector: DetectorConfig | None = None
 else:  # the fields come from the table of heads
     _OptionalHeads = create_model(
-        "_OptionalHeads", __base__=Section, **{head.switch: (AuxiliaryHeadConfig | None, None) for head in OPTIONAL}
+        "_OptionalHeads",
+        __base__=Section,
+        **{
+            head.switch: (DetectorConfig | None if head.over == "images" else AuxiliaryHeadConfig | None, None)
+            for head in OPTIONAL
+        },
     )
 
 
