@@ -3,8 +3,9 @@
     uv run python benchmarks/inference.py --output inference.json
 
 One image with 1 and with 11 rois, and the encoder alone, taking turns, each with one thread and in processor time,
-which other programs hardly change. The head's time for a roi is a tenth of the difference; the decoder's is what is
-left of the first without head and encoder. Shares are of the B3 with 3 rois. Weights are random, which does not matter.
+which other programs hardly change. The head's time for a roi is a tenth of the difference, and ``rois`` is three times
+that; the decoder's time is what is left of the first without head and encoder. Shares are of the B3. Random weights:
+what they are makes no difference to the time.
 """
 
 import argparse
@@ -107,24 +108,22 @@ def main() -> None:
     configs = {name: get_config(MODELS[name]).model.model_copy(update=size) for name in names}
     calls = {f"{name}: {part}": call for name in names for part, call in calls_of(configs[name]).items()}
     seconds = processor_seconds(calls, 10 if args.quick else args.rounds)
-    rows, ratios = [], {}
+    parts, ratios = {}, {}
     for name in names:
         encoder, few, many = (seconds[f"{name}: {part}"] for part in ("encoder", "few", "many"))
         roi = (many - few) / (_MANY - _FEW)
-        parts = {"encoder": encoder, "decoder": few - roi - encoder, "rois": _USUAL * roi}
-        rows.append({"model": name, "roi_ms": 1e3 * roi, **{part: 1e3 * value for part, value in parts.items()}})
+        parts[name] = {"encoder": 1e3 * encoder, "decoder": 1e3 * (few - roi - encoder), "rois": 1e3 * _USUAL * roi}
         ratios[f"{name}: head per roi / U-Net"] = roi / (few - roi)
-    whole = sum(rows[0][part] for part in ("encoder", "decoder", "rois"))
-    for row, name in zip(rows, names, strict=True):
-        total = sum(row[part] for part in ("encoder", "decoder", "rois"))
-        shares = ", ".join(f"{part} {row[part]:6.1f} ms ({row[part] / whole:5.1%})" for part in ("encoder", "decoder"))
+    whole = sum(parts[names[0]].values())
+    for name, of_model in parts.items():
+        total = sum(of_model.values())
+        shares = ", ".join(f"{part} {value:6.1f} ms ({value / whole:5.1%})" for part, value in of_model.items())
         gflops = describe_model(configs[name]).gflops
-        shares += f", {_USUAL} rois {row['rois']:5.1f} ms ({row['rois'] / whole:5.1%})"
         print(
             f"{name:5s} {args.image_size} px: {shares}, in all {total:6.1f} ms: {whole / total:4.1f} x {names[0]}; "
             f"{gflops.encoder + gflops.decoder:.2f} GFLOP, {gflops.head_per_roi:.3f} a roi"
         )
-    report = {"machine": machine(), "arguments": vars(args), "rows": rows, "ratios": ratios}
+    report = {"machine": machine(), "arguments": vars(args), "milliseconds": parts, "ratios": ratios}
     args.output.write_text(json.dumps(report | {"lower_is_better": list(ratios)}, indent=1, default=str))
 
 

@@ -27,6 +27,8 @@ class Batch(NamedTuple):
         person_masks: ``(B, IH, IW)`` uint8, 0 background, 1 any person, 255 ignore.
         image_ids: The B image ids of the annotation file.
         annotation_ids: The N annotation ids, in the order of ``rois``.
+        person_boxes: ``(B, P, 4)`` float32, x1, y1, x2, y2 as fractions of the image: of every person that is visible,
+            with a roi or without, then zeros up to the most persons of an image (at least 1); None: nobody asks.
         teacher_images: ``(B, 3, TH, TW)``, the same views at the size of a teacher that wants more detail than
             ``images`` have; None: ``images`` will do.
         soft_labels: The stored logits of a teacher that need not be run, float16; None: run it.
@@ -38,6 +40,7 @@ class Batch(NamedTuple):
     person_masks: Tensor
     image_ids: tuple[int, ...]
     annotation_ids: tuple[int, ...]
+    person_boxes: Tensor | None = None
     teacher_images: Tensor | None = None
     soft_labels: "SegmentationOutput | None" = None
 
@@ -48,6 +51,7 @@ class Batch(NamedTuple):
             rois=self.rois.to(device, non_blocking=True),
             roi_masks=self.roi_masks.to(device, non_blocking=True),
             person_masks=self.person_masks.to(device, non_blocking=True),
+            person_boxes=None if self.person_boxes is None else self.person_boxes.to(device, non_blocking=True),
             teacher_images=None if self.teacher_images is None else _unit(self.teacher_images, device),
             soft_labels=None if self.soft_labels is None else self.soft_labels.to(device),
         )
@@ -65,7 +69,9 @@ class SegmentationOutput(NamedTuple):
     Attributes:
         logits: ``(N, 3, H, W)`` main logits.
         aux: ``bg_fg_logits (N,2,H,W)``, ``target_nontarget_logits (N,2,H,W)``, ``full_image_logits (B,1,IH,IW)``,
-            ``contour_logits (N,1,H,W)``, ``distance (N,1,H,W)``. A head that the model lacks has no key.
+            ``contour_logits (N,1,H,W)``, ``distance (N,1,H,W)``; of a detector, at stride 4, ``centre_logits
+            (B,1,h,w)`` and ``person_boxes (B,4,h,w)``: x1, y1, x2, y2 of a person centred there, as fractions of the
+            image. A head that the model lacks has no key.
     """
 
     logits: Tensor

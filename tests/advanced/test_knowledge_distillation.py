@@ -134,6 +134,30 @@ def test_heads_of_one_model_only_are_skipped_and_logged_once(caplog: pytest.LogC
     assert all("the teacher has none" in message for message in messages)
 
 
+def with_detector(output: SegmentationOutput) -> SegmentationOutput:
+    maps = {"centre_logits": torch.linspace(-6.0, 2.0, 8).view(2, 1, 2, 2), "person_boxes": torch.rand(2, 4, 2, 2)}
+    return SegmentationOutput(output.logits, {**output.aux, **maps})
+
+
+def test_a_detector_is_distilled_where_both_have_one_and_missed_only_by_a_student_that_has_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    student, teacher = prediction(1), prediction(2)
+    centres = torch.zeros(2, 2, 2, dtype=torch.long)
+    targets = truth() | {"detector": HeadTarget(centres, lambda width: torch.zeros_like(centres))}
+
+    def terms(student: SegmentationOutput, teacher: SegmentationOutput) -> list[str]:
+        loss = DistillationLoss({**ALL_HEADS, "detector": 0.3})
+        with caplog.at_level(logging.WARNING):
+            return taught(loss(student, teacher, targets, base_loss(), temperature=4.0, alpha=1.0))
+
+    both = terms(with_detector(student), with_detector(teacher))
+    assert both == [*terms(student, with_detector(teacher)), "distill/detector"]
+    assert not caplog.messages
+    assert "distill/detector" not in terms(with_detector(student), teacher)
+    assert caplog.messages == ["distillation head detector is skipped: the teacher has none"]
+
+
 def test_a_batch_without_rois_distils_the_full_image_and_blames_no_model(caplog: pytest.LogCaptureFixture) -> None:
     loss = distil(0.7, student=prediction(1, rois=0), teacher=prediction(2, rois=0))
     assert taught(loss) == ["distill/full_image"]
@@ -212,7 +236,9 @@ class Recorder(nn.Module):
         self.sizes.append(tuple(images.shape[-2:]))
         full = self.norm(images)[:, :1]
         logits = torch.arange(3.0).view(1, 3, 1, 1).expand(len(rois), 3, 20, 10) * self.norm.weight[0]
-        return SegmentationOutput(logits, {"full_image_logits": full, "bg_fg_logits": logits[:, :2]})
+        return SegmentationOutput(
+            logits, {"full_image_logits": full, "bg_fg_logits": logits[:, :2], "centre_logits": full[..., ::4, ::4]}
+        )
 
 
 def test_a_teacher_answers_at_the_students_sizes() -> None:
@@ -288,6 +314,7 @@ def test_a_teacher_with_larger_images_answers_at_the_students_size() -> None:
     output = teacher(torch.rand(2, 3, 64, 96), torch.zeros(4, 5), mask_size=(12, 6), image_size=(32, 48))
     assert model.sizes == [(64, 96)]
     assert output.aux["full_image_logits"].shape == (2, 1, 32, 48)
+    assert output.aux["centre_logits"].shape == (2, 1, 8, 12)
 
 
 # --- a threshold of confidence -------------------------------------------------------------------------------------

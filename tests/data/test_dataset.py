@@ -110,8 +110,22 @@ def test_collate_keeps_order_and_counts(make_dataset):
     assert batch.annotation_ids == (1, 2)
 
 
+def test_a_batch_has_the_box_of_every_person_however_few_rois_there_are(make_dataset):
+    everyone = make_dataset()[(0, 0)]
+    assert len(everyone.boxes) == 2
+    np.testing.assert_array_equal(everyone.person_boxes, everyone.boxes)
+    jittered = only(box_jitter=0.3)
+    for dataset in (make_dataset(max_rois=1), make_dataset(max_rois=1, augmentation=jittered)):
+        batch = collate([dataset[(0, 1)], dataset[(0, 0)]])
+        assert len(batch.rois) == 1
+        assert batch.person_boxes.shape == (2, 2, 4)
+        assert not batch.person_boxes[0].any()
+        np.testing.assert_allclose(batch.person_boxes[1], everyone.boxes, atol=1e-6)
+
+
 def test_collate_without_any_person(make_dataset):
     batch = collate([make_dataset()[(0, 1)]])
+    assert batch.person_boxes.shape == (1, 1, 4) and not batch.person_boxes.any()
     assert batch.rois.shape == (0, 5) and batch.rois.dtype == torch.float32
     assert batch.roi_masks.shape == (0, 10, 10) and batch.roi_masks.dtype == torch.uint8
     assert batch.annotation_ids == ()

@@ -45,7 +45,7 @@ def test_every_part_of_the_loss_comes_from_the_config(tiny_config: ExperimentCon
 def test_distillation_comes_from_the_config() -> None:
     fields = {"teacher_config": "t", "main": 1.5, "bg_fg": 0.0, "full_image": 0.4, "confidence_threshold": 0.8}
     loss = build_distillation_loss(DistillationConfig.model_validate(fields))
-    assert loss.weights == {"main": 1.5, "target_nontarget": 0.3, "full_image": 0.4}
+    assert loss.weights == {"main": 1.5, "target_nontarget": 0.3, "full_image": 0.4, "detector": 0.3}
     assert loss.confidence_threshold == 0.8
 
 

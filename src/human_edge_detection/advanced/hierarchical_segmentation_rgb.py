@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from human_edge_detection.advanced.detector import Detector
 from human_edge_detection.advanced.fast_layers.bilinear import upsample_bilinear
 from human_edge_detection.advanced.hierarchical_segmentation_unet import PersonNetwork
 from human_edge_detection.advanced.roi_align import align_rois
@@ -24,6 +25,7 @@ class RgbPersonSegmenter(nn.Module):
         head: `HierarchicalHead` or `PlainHead`; None for that network alone, which has no output for rois.
         roi_size: (height, width) of an aligned roi.
         mask_size: (height, width) of a mask.
+        detector: Finds the persons; None: only given boxes are looked at.
     """
 
     def __init__(
@@ -33,10 +35,12 @@ class RgbPersonSegmenter(nn.Module):
         *,
         roi_size: tuple[int, int],
         mask_size: tuple[int, int],
+        detector: Detector | None = None,
     ) -> None:
         super().__init__()
         self.unet = unet
         self.head = head
+        self.detector = detector
         self.roi_size = roi_size
         self.mask_size = mask_size
 
@@ -55,6 +59,8 @@ class RgbPersonSegmenter(nn.Module):
         normalised = self.unet.normalise(images)
         decoded, person = self.unet(normalised)
         full_image = {"full_image_logits": self._at_image_size(person, images).float()}
+        if self.detector is not None:
+            full_image |= {name: output.float() for name, output in self.detector(decoded).items()}
         if features:
             full_image[DECODER_FEATURES] = decoded.float()
         if self.head is None or rois.shape[0] == 0:

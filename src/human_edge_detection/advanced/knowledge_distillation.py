@@ -175,10 +175,11 @@ class DistillationLoss:
         """Class logits of both models; None where one of them lacks the head."""
         own, taught = student.of(head.key), teacher.of(head.key)
         if own is None or taught is None:
-            # A batch without rois has no roi heads at all; that is no property of the models.
-            if len(student.logits) and head.name not in self._skipped:
+            lacking = "student" if own is None else "teacher"
+            # A batch without rois has no roi heads at all; that is no property of the models. An optional head that the
+            # student lacks was not asked for.
+            if len(student.logits) and head.name not in self._skipped and not (own is None and head.optional):
                 self._skipped.add(head.name)
-                lacking = "student" if own is None else "teacher"
                 logger.warning("distillation head %s is skipped: the %s has none", head.name, lacking)
             return None
         return (own, taught) if head.channels > 1 else (two_class_logits(own), two_class_logits(taught))
@@ -227,7 +228,8 @@ class FrozenTeacher:
         asked = {"features": True} if features else {}
         output: SegmentationOutput = self.model(_resize(images, self.image_size), rois, **asked)
         image_size = image_size or (images.shape[-2], images.shape[-1])
-        aux = {name: _resize(maps, image_size if _of_image(name) else mask_size) for name, maps in output.aux.items()}
+        sizes = {name: _size_of(name, image_size, mask_size) for name in output.aux}
+        aux = {name: _resize(maps, sizes[name]) for name, maps in output.aux.items()}
         return SegmentationOutput(_resize(output.logits, mask_size), aux)
 
 
@@ -266,9 +268,12 @@ class AveragedTeachers:
         return SegmentationOutput(_mean_log_probability([prediction.logits for prediction in predictions]), aux)
 
 
-def _of_image(key: str) -> bool:
-    """Whether the output called ``key`` has a value for each pixel of the image, not of each roi."""
-    return key == DECODER_FEATURES or BY_KEY[key].over == "images"
+def _size_of(key: str, image_size: tuple[int, int], mask_size: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of the output called ``key`` for images and masks of these sizes."""
+    if key == DECODER_FEATURES:
+        return image_size
+    head = BY_KEY[key]
+    return head.size_in(image_size) if head.over == "images" else mask_size
 
 
 def _mean_output(head: Head, outputs: Sequence[Tensor]) -> Tensor:

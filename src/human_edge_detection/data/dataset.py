@@ -31,6 +31,7 @@ class Sample(NamedTuple):
         person_mask: ``(IH, IW)`` uint8.
         image_id: Image id of the annotation file.
         annotation_ids: The n annotation ids.
+        person_boxes: ``(P, 4)`` float32 as ``boxes``: of every person that is visible, as the annotation has it.
         teacher_image: ``(3, TH, TW)``, the same view as ``image`` with more detail; None: nobody wants it.
         soft_labels: By head, see :data:`SoftLabelSource`; None: none is stored.
     """
@@ -41,6 +42,7 @@ class Sample(NamedTuple):
     person_mask: NDArray[np.uint8]
     image_id: int
     annotation_ids: tuple[int, ...]
+    person_boxes: NDArray[np.float32]
     teacher_image: NDArray[np.uint8] | None = None
     soft_labels: Mapping[str, NDArray[np.float16]] | None = None
 
@@ -132,6 +134,7 @@ class PersonDataset(Dataset[Sample]):
             roi_masks(scene, fit_boxes(boxes[chosen], scene.ignored.shape), chosen, self.mask_size),
             person_mask(scene, self.image_size),
             chosen,
+            boxes,
         )
 
     def _augmented_sample(
@@ -142,7 +145,8 @@ class PersonDataset(Dataset[Sample]):
         view = draw_view(augmentation, size, rng)
         shown = PeopleInView(record, view.matrix)
         boxes = (shown.boxes * _extent(size)).astype(np.float32)
-        chosen = self._choose(np.flatnonzero(boxes[:, 2] > 0), rng)
+        visible = np.flatnonzero(boxes[:, 2] > 0)
+        everyone, chosen = boxes[visible], self._choose(visible, rng)
         boxes = jitter_boxes(boxes[chosen], augmentation.box_jitter, size, rng)
         return self._sample(
             record,
@@ -151,6 +155,7 @@ class PersonDataset(Dataset[Sample]):
             shown.roi_masks(boxes / _extent(size), chosen, self.mask_size),
             shown.person_mask(self.image_size),
             chosen,
+            everyone,
         )
 
     @property
@@ -170,14 +175,17 @@ class PersonDataset(Dataset[Sample]):
         masks: NDArray[np.uint8],
         people: NDArray[np.uint8],
         chosen: NDArray[np.intp],
+        everyone: NDArray[np.float32],
     ) -> Sample:
+        extent = _extent((record.height, record.width))
         return Sample(
             image=_planes(images[0]),
-            boxes=(boxes / _extent((record.height, record.width))).astype(np.float32),
+            boxes=(boxes / extent).astype(np.float32),
             roi_masks=masks,
             person_mask=people,
             image_id=record.id,
             annotation_ids=tuple(record.persons[number].id for number in chosen),
+            person_boxes=(everyone / extent).astype(np.float32),
             teacher_image=_planes(images[1]) if len(images) > 1 else None,
         )
 
@@ -275,9 +283,18 @@ def collate(samples: Sequence[Sample]) -> Batch:
         person_masks=torch.from_numpy(np.stack([sample.person_mask for sample in samples])),
         image_ids=tuple(sample.image_id for sample in samples),
         annotation_ids=tuple(number for sample in samples for number in sample.annotation_ids),
+        person_boxes=torch.from_numpy(_padded([sample.person_boxes for sample in samples])),
         teacher_images=torch.from_numpy(np.stack(teacher_images)) if teacher_images else None,
         soft_labels=_collate_soft_labels([sample.soft_labels for sample in samples]),
     )
+
+
+def _padded(boxes: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """``(B, P, 4)``: the boxes of B images, with zeros up to the most of an image, at least 1."""
+    padded = np.zeros((len(boxes), max(1, *map(len, boxes)), 4), np.float32)
+    for row, of_image in zip(padded, boxes, strict=True):
+        row[: len(of_image)] = of_image
+    return padded
 
 
 def _collate_soft_labels(outputs: Sequence[Mapping[str, NDArray[np.float16]] | None]) -> SegmentationOutput | None:

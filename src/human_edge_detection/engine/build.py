@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from human_edge_detection.advanced.detector import Detector
 from human_edge_detection.advanced.encoder_stages import encoder_stages, stage_scales
 from human_edge_detection.advanced.fast_layers.replace import use_fast_layers
 from human_edge_detection.advanced.feature_pyramid import PersonPyramid
@@ -59,7 +60,8 @@ def build_model(config: ModelConfig) -> RgbPersonSegmenter:
         )
     elif config.head == "plain":
         head = PlainHead(aligned_channels(unet.feature_channels), config.head_channels, config.mask_size)
-    model = RgbPersonSegmenter(unet, head, roi_size=config.roi_size, mask_size=config.mask_size)
+    detector = None if config.detector is None else Detector(unet.feature_channels, feature_stride=unet.feature_stride)
+    model = RgbPersonSegmenter(unet, head, roi_size=config.roi_size, mask_size=config.mask_size, detector=detector)
     use_fast_layers(model)
     return model
 

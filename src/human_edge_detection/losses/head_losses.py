@@ -11,11 +11,15 @@ from torch.nn import functional
 from human_edge_detection.experiments.schema.heads import Head, LabelKind, LossKind
 from human_edge_detection.experiments.schema.loss import LossConfig
 from human_edge_detection.losses.boundary import border, border_band, signed_distance
+from human_edge_detection.losses.detection import box_labels, box_loss, centre_focal_loss, centre_labels
 from human_edge_detection.losses.segmentation import balanced_cross_entropy, binary_losses, class_losses
 from human_edge_detection.structures import BACKGROUND, IGNORE, NON_TARGET, TARGET, Batch
 
 DISTANCE_LIMIT: Final = 8
 """Pixels of the mask at which the distance target is cut off."""
+
+_BOX_WEIGHT: Final = 5.0
+"""Of boxes beside centres, as in TTFNet."""
 
 
 def foreground_labels(masks: Tensor) -> Tensor:
@@ -44,8 +48,11 @@ LABELS: Final[Mapping[LabelKind, Callable[[Batch], Tensor]]] = {
     "person": lambda batch: batch.person_masks,
     "target_border": _target_border,
     "target_distance": _target_distance,
+    "person_centre": centre_labels,
+    "person_box": box_labels,
 }
-"""Labels of a batch by kind, ``(N, H, W)`` of the rois or ``(B, IH, IW)`` of the images; 255 is ignored."""
+"""Labels of a batch by kind, ``(N, H, W)`` of the rois or ``(B, IH, IW)`` of the images; 255 is ignored. Those of boxes
+are ``(B, 5, h, w)``."""
 
 
 Terms = Iterator[tuple[str, float, Tensor]]
@@ -79,10 +86,20 @@ def _smooth_l1(head: Head, values: Tensor, labels: Tensor, settings: LossConfig)
     yield "smooth_l1", 1.0, (error * valid).sum() / valid.sum().clamp(min=1.0)
 
 
+def _centre_focal(head: Head, logits: Tensor, labels: Tensor, settings: LossConfig) -> Terms:
+    yield "focal", 1.0, centre_focal_loss(logits, labels)
+
+
+def _box_giou(head: Head, boxes: Tensor, labels: Tensor, settings: LossConfig) -> Terms:
+    yield "giou", _BOX_WEIGHT, box_loss(boxes, labels)
+
+
 LOSSES: Final[Mapping[LossKind, Callable[[Head, Tensor, Tensor, LossConfig], Terms]]] = {
     "classes": _classes,
     "binary": _binary,
     "balanced_binary": _balanced_binary,
     "smooth_l1": _smooth_l1,
+    "centre_focal": _centre_focal,
+    "box_giou": _box_giou,
 }
 """Losses by kind."""

@@ -4,28 +4,19 @@ Lin et al., "Microsoft COCO: Common Objects in Context", arXiv:1405.0312; comput
 so this measures masks and their scores, not detection: do not compare it with the AP of a detector.
 """
 
-import contextlib
-import io
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pycocotools import mask as rle
-from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from human_edge_detection.errors import DataError
-from human_edge_detection.metrics.paste import paste_roi
+from human_edge_detection.metrics.coco_file import index_of, load_persons, mask_entry, silence
 from human_edge_detection.structures import TARGET, Batch, SegmentationOutput
 
 METRICS = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large")
 """In the order of ``COCOeval.stats``: at IoU 0.50 to 0.95, 0.50, 0.75, then by area (small < 32^2 < medium < 96^2)."""
-THRESHOLD = 0.5
-"""Probability above which a pixel belongs to the mask."""
 
 
 class CocoMaskAp:
@@ -45,7 +36,7 @@ class CocoMaskAp:
     """
 
     def __init__(self, annotation_file: Path) -> None:
-        self._person_id, self._truth = _load_persons(annotation_file)
+        self._person_id, self._truth = load_persons(annotation_file)
         self._seen: set[int] = set()
         self._masks: list[dict[str, Any]] = []
 
@@ -75,79 +66,28 @@ class CocoMaskAp:
             image_id: Id of the image.
         """
         image = self._truth.imgs[image_id]
-        size = (image["height"], image["width"])
-        where, values = paste_roi(probability, roi, size, linear=True)
-        inside = values > THRESHOLD
-        if not inside.any():
+        entry = mask_entry(probability, roi, (image["height"], image["width"]))
+        if entry is None:
             return
-        mask = np.zeros(size, np.uint8, order="F")
-        mask[where] = inside
-        encoded = rle.encode(mask)
         self._masks.append(
             {
+                **entry,
                 "id": len(self._masks) + 1,
                 "image_id": image_id,
                 "category_id": self._person_id,
-                "segmentation": encoded,
-                "area": float(rle.area(encoded)),
                 "iscrowd": 0,
-                "score": float(values[inside].mean()),
             }
         )
 
     def compute(self) -> dict[str, float | None]:
         """AP in [0, 1] by the names in ``METRICS``; None for a size that no true person has."""
-        predictions = _index({**self._truth.dataset, "annotations": self._masks})
+        predictions = index_of({**self._truth.dataset, "annotations": self._masks})
         evaluation = COCOeval(self._truth, predictions, iouType="segm")
         evaluation.params.imgIds = sorted(self._seen)
-        with _silence():
+        with silence():
             evaluation.evaluate()
             evaluation.accumulate()
             evaluation.summarize()
         # pycocotools returns -1 where there are no true masks.
         values = (float(value) for value in evaluation.stats[: len(METRICS)])
         return {name: value if value >= 0 else None for name, value in zip(METRICS, values, strict=True)}
-
-
-def _load_persons(file: Path) -> tuple[int, COCO]:
-    """The category id of ``person`` and an index of its annotations."""
-    try:
-        content = json.loads(file.read_bytes())
-        persons = [category for category in content["categories"] if category["name"] == "person"]
-        if len(persons) != 1:
-            raise DataError(f"{file}: {len(persons)} categories are named 'person', expected 1")
-        person_id = int(persons[0]["id"])
-        annotations = [_with_mask(entry) for entry in content["annotations"] if entry["category_id"] == person_id]
-        truth = _index({"images": content["images"], "categories": persons, "annotations": annotations})
-        for entry in annotations:
-            entry.setdefault("iscrowd", 0)
-            if "area" not in entry:
-                entry["area"] = float(rle.area(truth.annToRLE(entry)))
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror}); give a COCO instances JSON file") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{file}: not COCO instances JSON ({error!r}); see `hed prepare-data`") from error
-    return person_id, truth
-
-
-def _with_mask(entry: dict[str, Any]) -> dict[str, Any]:
-    """An annotation; one with a box and no mask as a crowd region, since nobody knows which pixels are the person's."""
-    if entry.get("segmentation"):
-        return entry
-    x, y, width, height = entry.get("bbox") or [0, 0, 0, 0]
-    corners = [x, y, x + width, y, x + width, y + height, x, y + height]
-    return {**entry, "segmentation": [corners], "iscrowd": 1, "area": width * height}
-
-
-def _index(dataset: Mapping[str, Any]) -> COCO:
-    """The COCO object of pycocotools for ``dataset``, without its output on the console."""
-    coco = COCO()
-    coco.dataset = dict(dataset)
-    with _silence():
-        coco.createIndex()
-    return coco
-
-
-def _silence() -> contextlib.redirect_stdout[io.StringIO]:
-    """Suppresses what pycocotools prints: its progress and its table."""
-    return contextlib.redirect_stdout(io.StringIO())

@@ -110,7 +110,7 @@ class RunResult(Section):
     best_epoch: Count
     epochs: Count
     metrics: Scores
-    """Validation metrics of the best epoch."""
+    """Validation metrics of the best epoch, and of what a detector then finds."""
     seconds: Amount
     """Spent in training steps and waiting for their data; validation and saving not counted."""
     images: Count | None = None

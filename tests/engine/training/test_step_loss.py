@@ -57,7 +57,7 @@ def all_terms(tiny_config: ExperimentConfig) -> ExperimentConfig:
     return derive(
         tiny_config,
         name="all",
-        model={"contour": {}, "distance": {}},
+        model={"contour": {}, "distance": {}, "detector": {}},
         loss={"class_weights": [0.5, 1.0, 2.0], "boundary": {}},
         distillation={
             "teacher_checkpoint": "teacher.pth",
@@ -93,6 +93,7 @@ def batch_of(config: ExperimentConfig, device: torch.device) -> Batch:
         person_masks=torch.zeros(2, *size, dtype=torch.uint8, device=device),
         image_ids=(1, 2),
         annotation_ids=(1, 2, 3, 4, 5, 6),
+        person_boxes=torch.zeros(2, 3, 4, device=device),
     )
     return made.to(device)
 
@@ -116,7 +117,7 @@ def test_losses_and_metrics_of_a_batch_stay_on_the_gpu(
                 assert torch.is_autocast_enabled("cuda") == (precision != "fp32")
                 output = student(batch.images, batch.rois, features=True)
                 soft_labels = teacher(batch.images, batch.rois, mask_size=mask_size, features=True)
-            targets = head_targets(batch)
+            targets = head_targets(batch, output)
             loss = distilled(output, soft_labels, targets, base(output, batch), temperature=4.0, alpha=0.5)
             total = loss.total
             found = [boundary_f1(output.logits.argmax(1), batch.roi_masks, 2), target_iou(torch.zeros(6, 3, 3).long())]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from human_edge_detection.engine.device import autocast
+from human_edge_detection.engine.evaluation.own_boxes import OwnBoxes
 from human_edge_detection.engine.precision import Precision
 from human_edge_detection.metrics.coco_ap import CocoMaskAp
 from human_edge_detection.metrics.segmentation import SegmentationMetrics
@@ -26,8 +27,9 @@ def evaluate(
     mask_size: tuple[int, int],
     after_batch: Callable[[], None] = lambda: None,
     coco_ap: CocoMaskAp | None = None,
+    own_boxes: OwnBoxes | None = None,
 ) -> Metrics:
-    """Metrics of ``predict`` over all ``batches``: those of :func:`measure`, and those of ``coco_ap`` when given."""
+    """Metrics of ``predict`` over all ``batches``: of :func:`measure`, ``coco_ap`` and ``own_boxes``, where given."""
     metrics = measure(
         predict,
         batches,
@@ -36,8 +38,12 @@ def evaluate(
         mask_size=mask_size,
         after_batch=after_batch,
         coco_ap=coco_ap,
+        own_boxes=own_boxes,
     )
-    return metrics.compute() | (coco_ap.compute() if coco_ap is not None else {})
+    found = metrics.compute()
+    for more in (coco_ap, own_boxes):
+        found |= more.compute() if more is not None else {}
+    return found
 
 
 @torch.no_grad()
@@ -50,6 +56,7 @@ def measure(
     mask_size: tuple[int, int],
     after_batch: Callable[[], None] = lambda: None,
     coco_ap: CocoMaskAp | None = None,
+    own_boxes: OwnBoxes | None = None,
 ) -> SegmentationMetrics:
     """The counts of ``predict`` over all ``batches``.
 
@@ -61,12 +68,15 @@ def measure(
         mask_size: (height, width) of the masks.
         after_batch: Called after each batch (progress, interruption).
         coco_ap: Also collects COCO mask AP.
+        own_boxes: Also collects what a model with a detector finds itself.
     """
     metrics = SegmentationMetrics(mask_size)
     for batch in batches:
         batch = batch.to(device)
         with autocast(device, precision):
             output = predict(batch.images, batch.rois)
+            if own_boxes is not None:
+                own_boxes.update(predict, output, batch)
         metrics.update(output, batch)
         if coco_ap is not None and len(output.logits):
             coco_ap.update(output, batch)

@@ -13,6 +13,7 @@ from human_edge_detection.data.loader import validation_batches
 from human_edge_detection.engine.build import build_validation_set
 from human_edge_detection.engine.checkpoints.load import TrainedModel
 from human_edge_detection.engine.evaluation.evaluate import Metrics, evaluate, predictor
+from human_edge_detection.engine.evaluation.own_boxes import OwnBoxes
 from human_edge_detection.engine.loading import loading_for
 from human_edge_detection.engine.precision import Precision
 from human_edge_detection.log import shows_progress, terminal
@@ -78,7 +79,8 @@ def evaluate_checkpoint(
 
     Returns:
         The metrics of :class:`~human_edge_detection.metrics.segmentation.SegmentationMetrics` and of
-        :class:`~human_edge_detection.metrics.coco_ap.CocoMaskAp`; those of rois are None without a roi head.
+        :class:`~human_edge_detection.metrics.coco_ap.CocoMaskAp`; those of rois are None without a roi head. Of a
+        model with a detector also those of :class:`~human_edge_detection.metrics.detection.DetectionMetrics`.
 
     Raises:
         DataError: An image cannot be read.
@@ -100,6 +102,7 @@ def evaluate_checkpoint(
             mask_size=config.model.mask_size,
             after_batch=lambda: bars.advance(task),
             coco_ap=coco_ap,
+            own_boxes=OwnBoxes(people) if trained.model.detector is not None else None,
         )
     return Evaluation(
         experiment=config.name,

@@ -14,6 +14,7 @@ from human_edge_detection.data.annotations.polygons_and_rle import mask_area_and
 from human_edge_detection.data.loader import BatchLoader
 from human_edge_detection.engine.checkpoints.load import TrainedModel, load_trained
 from human_edge_detection.engine.evaluation.evaluate import Metrics, measure, predictor
+from human_edge_detection.engine.evaluation.own_boxes import OwnBoxes
 from human_edge_detection.engine.precision import Precision
 from human_edge_detection.metrics.segmentation import RoiScore, SegmentationMetrics
 from human_edge_detection.runs.per_image import ImageCounts, PerImage, RoiCounts, person_size
@@ -32,6 +33,7 @@ def count_per_image(
     device: torch.device,
     precision: Precision,
     after_batch: Callable[[], None],
+    own_boxes: OwnBoxes | None = None,
 ) -> PerImage:
     """What the model in ``checkpoint`` predicts on each image, loaded from the disk as any user will load it.
 
@@ -41,6 +43,7 @@ def count_per_image(
         device: Where to run.
         precision: Arithmetic of the forward passes.
         after_batch: Called after each batch.
+        own_boxes: Collects what the model finds itself, where it has a detector.
 
     Raises:
         CheckpointError: The checkpoint is missing, damaged or of another architecture than its config says.
@@ -55,6 +58,7 @@ def count_per_image(
         precision=precision,
         mask_size=trained.checkpoint.config.model.mask_size,
         after_batch=after_batch,
+        own_boxes=own_boxes,
     )
     _compare_with_record(trained, metrics.compute())
     people = batches.dataset.people

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from human_edge_detection.engine.evaluation.own_boxes import OwnBoxes
 from human_edge_detection.engine.evaluation.per_image import count_per_image
 from human_edge_detection.engine.session.prepare import prepare_training
 from human_edge_detection.engine.session.status import StatusFile, now
@@ -79,8 +80,9 @@ def execute_run(
         status.write("running", progress)
         begun = True
         stopped = trainer.fit()
-        _write_per_image(trainer, status)
-        result = _result(trainer, early_stopped=stopped)
+        own_boxes = OwnBoxes(trainer.parts.validation.dataset.people) if config.model.detector is not None else None
+        _write_per_image(trainer, status, own_boxes)
+        result = _result(trainer, own_boxes, early_stopped=stopped)
         write_json(paths.result, result.model_dump(mode="json"))
         status.write("finished", progress)
     except BaseException as raised:
@@ -135,7 +137,7 @@ def _warn_of_changes(changes: Sequence[str], trainer: Trainer) -> None:
         )
 
 
-def _write_per_image(trainer: Trainer, status: StatusFile) -> None:
+def _write_per_image(trainer: Trainer, status: StatusFile, own_boxes: OwnBoxes | None) -> None:
     parts = trainer.parts
     counts = count_per_image(
         trainer.paths.best,
@@ -143,15 +145,17 @@ def _write_per_image(trainer: Trainer, status: StatusFile) -> None:
         device=parts.device,
         precision=trainer.state.precision,
         after_batch=lambda: status.running(trainer.progress),
+        own_boxes=own_boxes,
     )
     write_atomically(trainer.paths.per_image, counts.model_dump_json().encode())
 
 
-def _result(trainer: Trainer, *, early_stopped: bool) -> RunResult:
+def _result(trainer: Trainer, own_boxes: OwnBoxes | None, *, early_stopped: bool) -> RunResult:
     parts, progress, config = trainer.parts, trainer.progress, trainer.parts.config
     distillation = config.distillation
     best = progress.history[progress.best_epoch - 1]
     metrics = {name.removeprefix("val/"): value for name, value in best.items() if name.startswith("val/")}
+    metrics |= own_boxes.compute() if own_boxes is not None else {}
     teacher = parts.distiller.record if parts.distiller else None
     last = progress.history[-1]
     return RunResult(

@@ -74,5 +74,10 @@ class Distiller:
             strength: Of the epoch.
         """
         return self.distillation_loss(
-            output, soft_labels, head_targets(batch), base, temperature=strength.temperature, alpha=strength.alpha
+            output,
+            soft_labels,
+            head_targets(batch, output),
+            base,
+            temperature=strength.temperature,
+            alpha=strength.alpha,
         )

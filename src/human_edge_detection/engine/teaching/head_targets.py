@@ -10,12 +10,12 @@ from human_edge_detection.advanced.knowledge_distillation import HeadTarget
 from human_edge_detection.experiments.schema.heads import DISTILLED, Head
 from human_edge_detection.losses.boundary import border_band
 from human_edge_detection.losses.head_losses import LABELS
-from human_edge_detection.structures import BACKGROUND, IGNORE, Batch
+from human_edge_detection.structures import BACKGROUND, IGNORE, Batch, SegmentationOutput
 
 
-def head_targets(batch: Batch) -> dict[str, HeadTarget]:
-    """By name of the head; border bands are made only when a term wants one."""
-    return {head.name: _target(head, batch) for head in DISTILLED}
+def head_targets(batch: Batch, student: SegmentationOutput) -> dict[str, HeadTarget]:
+    """By name of each head that the student's output has; border bands are made only when a term wants one."""
+    return {head.name: _target(head, batch) for head in DISTILLED if student.of(head.key) is not None}
 
 
 def _target(head: Head, batch: Batch) -> HeadTarget:

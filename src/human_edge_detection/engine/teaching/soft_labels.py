@@ -248,7 +248,7 @@ def check_shapes(folder: Path, metadata: SoftLabelMetadata, config: ExperimentCo
     if metadata.photographs != images:
         wrong.append(f"{metadata.photographs} images, expected {images}")
     for head, (_, *size) in metadata.heads.items():
-        expected = config.model.image_size if is_of_image(head) else config.model.mask_size
+        expected = BY_KEY[head].size_in(config.model.image_size) if is_of_image(head) else config.model.mask_size
         if tuple(size) != tuple(expected):
             wrong.append(f"{head} of {size[0]} x {size[1]}, expected {expected[0]} x {expected[1]}")
     views = metadata.key.cache_views

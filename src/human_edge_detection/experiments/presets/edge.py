@@ -40,7 +40,7 @@ def _student(name: str, description: str, model: dict[str, Any]) -> ExperimentCo
         {
             "name": name,
             "description": f"{description}, not distilled: the control.",
-            "model": {**model, "roi_size": _ROI_SIZE, "mask_size": MIDDLE[1]},
+            "model": {**model, "detector": {}, "roi_size": _ROI_SIZE, "mask_size": MIDDLE[1]},
         },
         source=f"experiment {name!r}",
     )

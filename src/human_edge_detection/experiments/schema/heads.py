@@ -11,8 +11,19 @@ from typing import Final, Literal
 
 Over = Literal["rois", "images"]
 """What a head has outputs for, and what its losses are means over."""
-LabelKind = Literal["classes", "foreground", "target", "person", "target_border", "target_distance"]
-LossKind = Literal["classes", "binary", "balanced_binary", "smooth_l1"]
+LabelKind = Literal[
+    "classes",
+    "foreground",
+    "target",
+    "person",
+    "target_border",
+    "target_distance",
+    "person_centre",
+    "person_box",
+]
+LossKind = Literal["classes", "binary", "balanced_binary", "smooth_l1", "centre_focal", "box_giou"]
+DETECTOR_STRIDE: Final = 4
+"""Pixels of the image for each place of the detector's output."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,8 @@ class Head:
             turns it on and weighs it.
         distillation_weight: Default weight in the distillation, ``distillation.<name>``; None: it is not distilled.
         branch: It is a branch of the hierarchical head.
+        stride: Pixels of the image for each place of its output, of a head of images.
+        section: The section of the model that turns it on and weighs it, where that has not its own name.
     """
 
     name: str
@@ -42,16 +55,27 @@ class Head:
     loss_weight: float | None = None
     distillation_weight: float | None = None
     branch: bool = False
+    stride: int = 1
+    section: str | None = None
 
     @property
     def optional(self) -> bool:
-        """Whether the head is there only when ``model.<name>`` is given."""
+        """Whether the head is there only when ``model.<section>`` is given."""
         return self.loss_weight is None
+
+    @property
+    def switch(self) -> str:
+        """The section of the model that turns it on, of an optional head."""
+        return self.section or self.name
+
+    def size_in(self, image_size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) of its output for images of this size, of a head of images."""
+        return image_size[0] // self.stride, image_size[1] // self.stride
 
     @property
     def regression(self) -> bool:
         """Whether its output is a value, not logits."""
-        return self.loss == "smooth_l1"
+        return self.loss in ("smooth_l1", "box_giou")
 
 
 HEADS: Final = (
@@ -61,6 +85,26 @@ HEADS: Final = (
     Head("full_image", "full_image_logits", 1, "images", "person", "binary", 0.5, 0.3),
     Head("contour", "contour_logits", 1, "rois", "target_border", "balanced_binary", branch=True),
     Head("distance", "distance", 1, "rois", "target_distance", "smooth_l1", branch=True),
+    Head(
+        "detector",
+        "centre_logits",
+        1,
+        "images",
+        "person_centre",
+        "centre_focal",
+        distillation_weight=0.3,
+        stride=DETECTOR_STRIDE,
+    ),
+    Head(
+        "detector_box",
+        "person_boxes",
+        4,
+        "images",
+        "person_box",
+        "box_giou",
+        stride=DETECTOR_STRIDE,
+        section="detector",
+    ),
 )
 BY_NAME: Final = {head.name: head for head in HEADS}
 BY_KEY: Final = {head.key: head for head in HEADS}

@@ -10,20 +10,34 @@ from pydantic import Field, create_model
 from human_edge_detection.experiments.schema.base import BY_CONTENT, Section, Size
 from human_edge_detection.experiments.schema.decoders import FEATURE_STRIDES, DecoderConfig, UnetDecoderConfig
 from human_edge_detection.experiments.schema.encoders import Encoder
-from human_edge_detection.experiments.schema.heads import HEADS, OPTIONAL, Head
+from human_edge_detection.experiments.schema.heads import BY_NAME, HEADS, OPTIONAL, Head
 
 
 class AuxiliaryHeadConfig(Section):
-    """A further output of the hierarchical head, with the weight of its loss."""
+    """A further output of the network, with the weight of its loss."""
 
     loss_weight: float = Field(0.5, gt=0.0)
 
 
+class DetectorConfig(AuxiliaryHeadConfig):
+    """Finds the persons itself: where they are centred, and their boxes."""
+
+    loss_weight: float = Field(0.2, gt=0.0)
+    """Of both its losses. They are sums over places, with gradients as large as those of all other heads together."""
+
+
 if TYPE_CHECKING:
-    _OptionalHeads = Section
+
+    class _OptionalHeads(Section):
+        detector: DetectorConfig | None = None
 else:  # the fields come from the table of heads
     _OptionalHeads = create_model(
-        "_OptionalHeads", __base__=Section, **{head.name: (AuxiliaryHeadConfig | None, None) for head in OPTIONAL}
+        "_OptionalHeads",
+        __base__=Section,
+        **{
+            head.switch: (DetectorConfig | None if head.over == "images" else AuxiliaryHeadConfig | None, None)
+            for head in OPTIONAL
+        },
     )
 
 
@@ -60,7 +74,7 @@ class ModelConfig(_OptionalHeads):
     @property
     def optional_heads(self) -> dict[str, AuxiliaryHeadConfig]:
         """The optional heads that are on, by name."""
-        sections = {head.name: getattr(self, head.name) for head in OPTIONAL}
+        sections = {head.name: getattr(self, head.switch) for head in OPTIONAL}
         return {name: section for name, section in sections.items() if section is not None}
 
     @property
@@ -98,8 +112,11 @@ class ModelConfig(_OptionalHeads):
             yield f"model.roi_size: sides must be multiples of 4, got {roi}"
         if mask[0] < roi[0] or mask[1] < roi[1]:
             yield f"model.mask_size: must not be smaller than model.roi_size {roi}, got {mask}"
-        for name in self.optional_heads if self.head != "hierarchical" else ():
-            yield f"model.{name}: needs model.head 'hierarchical', got {self.head!r}"
+        for head in (BY_NAME[name] for name in self.optional_heads):
+            if head.branch and self.head != "hierarchical":
+                yield f"model.{head.name}: needs model.head 'hierarchical', got {self.head!r}"
+        if self.detector is not None and self.head == "none":
+            yield "model.detector: finds persons for a head of rois, and model.head is 'none'; use null"
         if self.freeze_unet_epochs and not (self.pretrained_unet or self.pretrained_unet_config):
             yield (
                 "model.freeze_unet_epochs: a U-Net that was not pre-trained would stay random; give "

@@ -1,0 +1,85 @@
+"""What a model with a detector finds by itself, measured on the images whose persons are all annotated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from human_edge_detection.advanced.detector import find_persons
+from human_edge_detection.data.annotations.annotation_set import AnnotationSet
+from human_edge_detection.data.annotations.columns import AnnotatedImage
+from human_edge_detection.data.annotations.polygons_and_rle import mask_area_and_box
+from human_edge_detection.metrics.detection import MOST, DetectionMetrics, Prediction, TruePerson
+from human_edge_detection.structures import TARGET, Batch, SegmentationOutput
+
+MIN_SCORE: Final = 0.05
+"""Of a detection that counts: one that is less sure hardly changes an average precision."""
+
+
+class OwnBoxes:
+    """Collects detections and their masks beside the masks in the true boxes.
+
+    Args:
+        people: The annotations of the images.
+    """
+
+    def __init__(self, people: AnnotationSet) -> None:
+        self._people = people
+        self._positions = {int(number): position for position, number in enumerate(people.images.ids.tolist())}
+        self._exhaustive = people.images.exhaustive
+        self._metrics = DetectionMetrics()
+
+    @torch.no_grad()
+    def update(
+        self, predict: Callable[[Tensor, Tensor], SegmentationOutput], output: SegmentationOutput, batch: Batch
+    ) -> None:
+        """Adds one batch; the model is asked once more, about its own boxes.
+
+        Args:
+            predict: The model, which has a detector.
+            output: Its output to ``batch``.
+            batch: Images in [0, 1] on the model's device, with the true boxes as rois.
+        """
+        positions = [self._positions[image_id] for image_id in batch.image_ids]
+        shown = [number for number, position in enumerate(positions) if self._exhaustive[position]]
+        if not shown:
+            return
+        found = find_persons(output.aux["centre_logits"][shown], output.aux["person_boxes"][shown], most=MOST)
+        rois, scores = found.as_rois(MIN_SCORE)
+        own = _predictions(rois, predict(batch.images[shown], rois), len(shown), scores)
+        given = _predictions(batch.rois, output, len(batch.images))
+        for mine, number in zip(own, shown, strict=True):
+            image = self._people.images[positions[number]]
+            self._metrics.add((image.height, image.width), _true_persons(image), mine, given[number])
+
+    def compute(self) -> dict[str, float | None]:
+        """Each of :data:`human_edge_detection.metrics.detection.METRICS`."""
+        return self._metrics.compute()
+
+
+def _predictions(
+    rois: Tensor, output: SegmentationOutput, images: int, scores: Tensor | None = None
+) -> list[Prediction]:
+    """For each of the images what is in its rois."""
+    owners, boxes = rois[:, 0].cpu().numpy(), rois[:, 1:].float().cpu().numpy()
+    masks = output.logits.float().softmax(1)[:, TARGET].cpu().numpy()
+    all_scores = None if scores is None else scores.float().cpu().numpy()
+    return [
+        Prediction(boxes[own], masks[own], None if all_scores is None else all_scores[own])
+        for own in (owners == number for number in range(images))
+    ]
+
+
+def _true_persons(image: AnnotatedImage) -> list[TruePerson]:
+    return [
+        TruePerson(
+            person.box,
+            person.segmentation,
+            mask_area_and_box(person.segmentation, image.height, image.width)[0],
+            person.is_crowd,
+        )
+        for person in (*image.persons, *image.crowds)
+    ]
