@@ -12,9 +12,9 @@ from human_edge_detection.advanced.roi_align import align_rois
 from human_edge_detection.structures import DECODER_FEATURES, SegmentationOutput
 
 
-def aligned_channels(feature_channels: int) -> int:
-    """Channels that RoIAlign takes to roi size: image, decoder features, person logit."""
-    return 3 + feature_channels + 1
+def aligned_channels(roi_channels: int) -> int:
+    """Channels that RoIAlign takes to roi size: image, ``roi_channels`` of the decoder's features, person logit."""
+    return 3 + roi_channels + 1
 
 
 class RgbPersonSegmenter(nn.Module):
@@ -65,7 +65,7 @@ class RgbPersonSegmenter(nn.Module):
             full_image[DECODER_FEATURES] = decoded.float()
         if self.head is None or rois.shape[0] == 0:
             return SegmentationOutput(images.new_zeros((0, 3, *self.mask_size)), full_image)
-        logits, aux = self.head(self._align(normalised, decoded, person, rois))
+        logits, aux = self.head(self._align(normalised, self.unet.for_rois(decoded), person, rois))
         return SegmentationOutput(logits.float(), full_image | {name: output.float() for name, output in aux.items()})
 
     def _at_image_size(self, person: Tensor, images: Tensor) -> Tensor:
@@ -74,9 +74,9 @@ class RgbPersonSegmenter(nn.Module):
             return person
         return upsample_bilinear(person, (images.shape[-2], images.shape[-1]))
 
-    def _align(self, normalised: Tensor, decoded: Tensor, person: Tensor, rois: Tensor) -> Tensor:
+    def _align(self, normalised: Tensor, features: Tensor, person: Tensor, rois: Tensor) -> Tensor:
         """Image, features and person logit at roi size: together where they have one size, else the image by itself."""
         if self.unet.feature_stride == 1:
-            return align_rois([normalised, decoded, person], rois, self.roi_size)
+            return align_rois([normalised, features, person], rois, self.roi_size)
         image = align_rois([normalised], rois, self.roi_size)
-        return torch.cat([image, align_rois([decoded, person], rois, self.roi_size)], dim=1)
+        return torch.cat([image, align_rois([features, person], rois, self.roi_size)], dim=1)

@@ -53,13 +53,13 @@ def build_model(config: ModelConfig) -> RgbPersonSegmenter:
     head: HierarchicalHead | PlainHead | None = None
     if config.head == "hierarchical":
         head = HierarchicalHead(
-            aligned_channels(unet.feature_channels),
+            aligned_channels(unet.roi_channels),
             config.head_channels,
             config.mask_size,
             optional=config.optional_heads,
         )
     elif config.head == "plain":
-        head = PlainHead(aligned_channels(unet.feature_channels), config.head_channels, config.mask_size)
+        head = PlainHead(aligned_channels(unet.roi_channels), config.head_channels, config.mask_size)
     detector = None if config.detector is None else Detector(unet.feature_channels, feature_stride=unet.feature_stride)
     model = RgbPersonSegmenter(unet, head, roi_size=config.roi_size, mask_size=config.mask_size, detector=detector)
     use_fast_layers(model)
