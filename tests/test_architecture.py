@@ -57,8 +57,12 @@ MAY_IMPORT: Mapping[str, tuple[int, set[str]]] = {
     "exporters": (3, {"experiments", "runs", "advanced", "data", "engine"}),
     "runner": (4, {"experiments", "runs", "metrics", "data"}),
     "selfcheck": (4, {"experiments", "runs", "data", "engine", "runner"}),
-    "api": (5, {"experiments", "runs", "advanced", "data", "engine", "exporters", "runner", "selfcheck"}),
-    "cli": (6, {"api", "experiments", "runs", "data", "engine", "exporters", "runner", "selfcheck"}),
+    "benchmarking": (4, {"experiments", "runs", "metrics", "data", "engine", "exporters", "runner"}),
+    "api": (
+        5,
+        {"benchmarking", "experiments", "runs", "advanced", "data", "engine", "exporters", "runner", "selfcheck"},
+    ),
+    "cli": (6, {"api", "benchmarking", "experiments", "runs", "data", "engine", "exporters", "runner", "selfcheck"}),
 }
 """Part -> its layer, and the parts that it may import beside itself and the foundation."""
 SETTINGS = {

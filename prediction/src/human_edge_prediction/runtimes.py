@@ -54,7 +54,11 @@ class Runtime(Protocol):
     def metadata(self) -> Mapping[str, str]: ...
 
     def run(self, feeds: Mapping[str, Array]) -> list[Array]:
-        """The outputs, in their order, for an array for each input."""
+        """The outputs, in their order, for an array for each input.
+
+        Raises:
+            ModelFileError: The model cannot compute them.
+        """
 
 
 class OnnxRuntime:
@@ -85,10 +89,11 @@ class OnnxRuntime:
         options.add_session_config_entry("session.force_spinning_stop", "1")
         if threads is not None:
             options.intra_op_num_threads = threads
-        broken = (state.InvalidProtobuf, state.InvalidGraph, state.InvalidArgument, state.NotImplemented, state.Fail)
+        failures = (state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf, state.NotImplemented, state.Fail)
+        self._path, self._failures = path, (*failures, state.RuntimeException, state.EPFail)
         try:
             session = onnxruntime.InferenceSession(str(path), options, providers=list(dict.fromkeys([provider, CPU])))
-        except (*broken, state.RuntimeException) as error:
+        except self._failures as error:
             raise ModelFileError(f"{path}: ONNX Runtime cannot open it ({_line(error)}); export it anew") from error
         if provider not in session.get_providers():
             raise ModelFileError(f"{path}: {provider} does not start here; see ONNX Runtime's page on it")
@@ -100,7 +105,10 @@ class OnnxRuntime:
 
     def run(self, feeds: Mapping[str, Array]) -> list[Array]:
         """The outputs, in their order, for an array for each input."""
-        outputs: list[Array] = self._session.run(None, dict(feeds))
+        try:
+            outputs: list[Array] = self._session.run(None, dict(feeds))
+        except self._failures as error:
+            raise ModelFileError(f"{self._path}: ONNX Runtime cannot run it ({_line(error)})") from error
         return outputs
 
 
@@ -132,6 +140,7 @@ class LiteRt:
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ModelFileError(f"{path}: LiteRT cannot open it ({_line(error)}); export it anew") from error
+        self._path = path
         self._inputs = {entry["name"]: entry for entry in self._interpreter.get_input_details()}
         self._outputs = self._interpreter.get_output_details()
         self.provider = LITERT
@@ -141,9 +150,12 @@ class LiteRt:
 
     def run(self, feeds: Mapping[str, Array]) -> list[Array]:
         """The outputs, in their order, for an array for each input."""
-        for name, values in feeds.items():
-            self._interpreter.set_tensor(self._inputs[name]["index"], values)
-        self._interpreter.invoke()
+        try:
+            for name, values in feeds.items():
+                self._interpreter.set_tensor(self._inputs[name]["index"], values)
+            self._interpreter.invoke()
+        except (ValueError, RuntimeError) as error:
+            raise ModelFileError(f"{self._path}: LiteRT cannot run it ({_line(error)})") from error
         return [_real(self._interpreter.get_tensor(entry["index"]), entry["quantization"]) for entry in self._outputs]
 
 
