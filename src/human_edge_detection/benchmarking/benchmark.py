@@ -99,7 +99,7 @@ def _measure_accuracy(artefacts: Sequence[Artefact], people: AnnotationSet) -> d
     from human_edge_detection.benchmarking.accuracy import person_ious, roi_metrics
 
     trained = [one for one in artefacts if one.weights != "random"]
-    models = [one.open() for one in trained]
+    models = [one.open(threads=allowed_cores()) for one in trained]
     images = len(people.images)
     scores: dict[Path, Metrics] = {}
     for artefact, model in zip(trained, models, strict=True):

@@ -86,6 +86,8 @@ def _draw(axes: Axes, title: str, points: Sequence[Point], labels: Sequence[str]
     steps = [(point.milliseconds, point.height) for point in front]
     axes.step(*zip(*steps, strict=True), where="post", color="#777777", linewidth=1.0, zorder=0)
     axes.set_xscale("log")
+    for formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        formatter("{x:g}")
     axes.set_xlabel("median latency of one image, ms (log scale)")
     axes.set_ylabel(title)
     axes.set_title(f"line: nobody is both quicker and {'smaller' if smaller_is_better else 'more accurate'}")

@@ -38,7 +38,8 @@ def share_computed(artefact: Artefact, provider: str) -> float:
         options = onnxruntime.SessionOptions()
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "profile")
-        session = onnxruntime.InferenceSession(str(artefact.path), options, providers=[provider, CPU])
+        providers = list(dict.fromkeys([provider, CPU]))
+        session = onnxruntime.InferenceSession(str(artefact.path), options, providers=providers)
         session.run(None, feeds)
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
     computed = [event["args"]["provider"] for event in events if event.get("cat") == "Node" and _computes(event)]
