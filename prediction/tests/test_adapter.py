@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from human_edge_prediction.adapter import WHOLE, Region, instances, person_map, to_input
+from human_edge_prediction.adapter import WHOLE, Region, detections, instances, person_map, to_input
 from human_edge_prediction.description import (
     BoxColumns,
     Column,
@@ -86,6 +86,7 @@ def test_every_kind_of_person_map_becomes_probabilities(wanted: PersonMap, outpu
         (PersonMap("logits", person_class=2), "no channel 2, there are 2"),
         (PersonMap("logits", name="people"), "no output 'people'; it has 'logits'"),
         (PersonMap("classes", person_class=1), "expected a class for each pixel"),
+        (PersonMap("probabilities", person_class=1), r"expected values in \[0, 1\], got -3 to 2; say 'logits'"),
     ],
 )
 def test_outputs_that_are_not_as_described_are_refused(wanted: PersonMap, message: str) -> None:
@@ -155,6 +156,13 @@ def test_scores_of_each_class_and_a_mask_of_each_class() -> None:
     found = instances(outputs, wanted, size=(64, 64), region=WHOLE)
     assert found.scores.tolist() == pytest.approx([0.6])
     assert found.masks.min() == 1.0
+
+
+def test_a_detector_without_suppression_is_not_taken_for_a_list() -> None:
+    raw = np.random.default_rng(0).uniform(0, 64, (1, 8, 40)).astype(np.float32)  # a column a detection, not a row
+    wanted = Detections(BoxColumns("raw", (0, 4)), Column("raw", (4, 5)))
+    with pytest.raises(AdapterError, match="without suppression of duplicates"):
+        detections({"raw": raw}, wanted, size=(64, 64), region=WHOLE)
 
 
 @pytest.mark.parametrize(

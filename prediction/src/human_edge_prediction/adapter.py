@@ -6,7 +6,7 @@ The one place that knows how models of others differ.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,10 @@ class Region(NamedTuple):
 
 
 WHOLE = Region(0.0, 0.0, 1.0, 1.0)
+_ROUNDING: Final = 1e-3
+"""So far may half precision and quantisation take a probability out of [0, 1]."""
+_LOGITS: Final = "say 'logits' where these are logits"
+_NO_ROWS: Final = "a detector without suppression of duplicates, or with other columns, is no list of detections"
 
 
 def to_input(image: NDArray[np.uint8], wanted: ImageInput) -> tuple[Array, Region]:
@@ -94,8 +98,7 @@ def person_map(outputs: Outputs, wanted: PersonMap, *, layout: Layout, region: R
     else:
         channels = _channels(output, wanted, layout)
         values = channels.astype(np.float32)
-        if wanted.values == "logits":
-            values = _probabilities(values)
+        values = _probabilities(values) if wanted.values == "logits" else _checked(values, wanted.name, _LOGITS)
         probabilities = values[wanted.person_class or 0]
     rows = _span(region.top, region.bottom, probabilities.shape[0])
     columns = _span(region.left, region.right, probabilities.shape[1])
@@ -138,6 +141,14 @@ def _probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
         return _sigmoid(logits)
     powers = np.exp(logits - logits.max(axis=0, keepdims=True))
     return np.asarray(powers / powers.sum(axis=0, keepdims=True), np.float32)
+
+
+def _checked(values: NDArray[np.float32], name: str | int, advice: str) -> NDArray[np.float32]:
+    """``values``, which have to be probabilities."""
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
+    if not -_ROUNDING <= low <= high <= 1 + _ROUNDING:
+        raise AdapterError(f"output {name}: expected values in [0, 1], got {low:.3g} to {high:.3g}; {advice}")
+    return np.clip(values, 0.0, 1.0)
 
 
 def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -186,7 +197,7 @@ def _persons(
         raise AdapterError(
             f"scores of output {wanted.scores.name}: {scores.shape[1]} columns; say which is a person: person_class"
         )
-    chosen = scores[:, column].astype(np.float32)
+    chosen = _checked(scores[:, column].astype(np.float32), wanted.scores.name, _NO_ROWS)
     kept = is_person & (chosen > 0) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     return boxes[kept], chosen[kept], kept
 
@@ -258,7 +269,7 @@ def _masks(outputs: Outputs, wanted: MaskColumns, kept: NDArray[np.bool_]) -> ND
         values = np.einsum("np,phw->nhw", coefficients, prototypes[0].astype(np.float32))
     else:
         values = _planes(_output(outputs, wanted.name), wanted, count)[kept].astype(np.float32)
-    return _sigmoid(values) if wanted.values == "logits" else np.asarray(values, np.float32)
+    return _sigmoid(values) if wanted.values == "logits" else _checked(values, wanted.name, _LOGITS)
 
 
 def _planes(output: Array, wanted: MaskColumns, count: int) -> Array:
