@@ -54,7 +54,7 @@ def test_the_table_has_a_dash_where_there_is_nothing(capsys: pytest.CaptureFixtu
     show_report(BENCHMARK, [Path("benchmark.json")])
     shown = capsys.readouterr().out
     lines = {line.split()[0]: line.split() for line in shown.splitlines() if line.strip()}
-    numbers = "96x128 1 1 CPU 12.5 14.0 1.00 30 22.9 0.5000 0.7500 0.4000"
+    numbers = "96x128 1 1 CPU 12.5 14.0 12.0 1.00 30 22.9 0.5000 0.7500 0.4000"
     assert " ".join(lines["ours"]) == f"ours trained {numbers}"
     assert lines["peer"][-3:] == ["-", "-", "-"]
     assert "times of ours; medians of 50 rounds" in shown

@@ -17,6 +17,7 @@ _ROW = Row(
     provider="CPU",
     median_ms=12.5,
     p95_ms=14.0,
+    cpu_ms=12.0,
     ratio=1.0,
     memory_mib=30.0,
     file_mib=22.9,

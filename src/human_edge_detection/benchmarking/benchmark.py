@@ -150,5 +150,5 @@ def _notes_on(machine: dict[str, Any]) -> list[str]:
         return []
     return [
         f"other programs ran when this began (load {machine['load']} on {machine['cores']} cores): times are longer, "
-        "p95 most of all; the ratios suffer least"
+        "p95 most of all; ratios and processor time suffer least"
     ]

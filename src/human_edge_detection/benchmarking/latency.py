@@ -18,22 +18,36 @@ P95: Final = 95
 Seconds = NDArray[np.float64]
 
 
+class Times(NamedTuple):
+    """Seconds of calls that took turns, each ``(rounds, calls)``.
+
+    Attributes:
+        wall: On the clock.
+        cpu: Of the processor, in all threads of this process.
+    """
+
+    wall: Seconds
+    cpu: Seconds
+
+
 class Latency(NamedTuple):
     """Milliseconds of one call.
 
     Attributes:
         median: Of all rounds.
         p95: The value that 95 % of the rounds stay below.
+        cpu: Median of the processor time of all threads, which other programs hardly change.
         ratio: Median over the rounds of this call's time over the reference's; None without a reference.
     """
 
     median: float
     p95: float
+    cpu: float
     ratio: float | None
 
 
-def take_turns(calls: Sequence[Callable[[], Any]], rounds: int) -> Seconds:
-    """Wall seconds ``(rounds, calls)``; in each round every call once, in an order of its own.
+def take_turns(calls: Sequence[Callable[[], Any]], rounds: int) -> Times:
+    """Times every call once in each round, in an order of the round's own.
 
     Args:
         calls: Each is called :data:`WARM_UP` times before.
@@ -43,19 +57,22 @@ def take_turns(calls: Sequence[Callable[[], Any]], rounds: int) -> Seconds:
         for _ in range(WARM_UP):
             call()
     rng = np.random.default_rng(0)
-    seconds = np.zeros((rounds, len(calls)))
-    for measured in seconds:
+    times = Times(np.zeros((rounds, len(calls))), np.zeros((rounds, len(calls))))
+    for number_of_round in range(rounds):
         for number in rng.permutation(len(calls)):
-            started = time.perf_counter()
+            started, used = time.perf_counter(), time.process_time()
             calls[number]()
-            measured[number] = time.perf_counter() - started
-    return seconds
+            times.wall[number_of_round, number] = time.perf_counter() - started
+            times.cpu[number_of_round, number] = time.process_time() - used
+    return times
 
 
-def summarise(seconds: Seconds, reference: Seconds | None) -> Latency:
-    """The latency of a call from its ``(rounds,)`` seconds and those of the reference."""
-    ratio = None if reference is None else float(np.median(seconds / reference))
-    return Latency(1e3 * float(np.median(seconds)), 1e3 * float(np.percentile(seconds, P95)), ratio)
+def summarise(times: Times, number: int, reference: int | None) -> Latency:
+    """The latency of the call ``number``, with its ratio to the call ``reference``."""
+    wall = times.wall[:, number]
+    ratio = None if reference is None else float(np.median(wall / times.wall[:, reference]))
+    p95 = float(np.percentile(wall, P95))
+    return Latency(1e3 * float(np.median(wall)), 1e3 * p95, 1e3 * float(np.median(times.cpu[:, number])), ratio)
 
 
 def example_call(model: Model, rois: int | None) -> Callable[[], Any]:

@@ -41,6 +41,7 @@ class Row:
         provider: What computes.
         median_ms: Of the time for one image.
         p95_ms: 95 % of the rounds took no longer.
+        cpu_ms: Median of the processor time of all threads, which other programs hardly change.
         ratio: Time of this over that of the reference, median over the rounds.
         memory_mib: Growth of a process that runs this and nothing else.
         file_mib: Of the file.
@@ -60,6 +61,7 @@ class Row:
     provider: str
     median_ms: float
     p95_ms: float
+    cpu_ms: float
     ratio: float | None
     memory_mib: float | None
     file_mib: float

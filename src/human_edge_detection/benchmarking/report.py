@@ -95,6 +95,7 @@ _COLUMNS: Final[dict[str, Callable[[Row], str]]] = {
     "on": lambda row: row.provider,
     "ms": _number("median_ms", ".1f"),
     "p95": _number("p95_ms", ".1f"),
+    "CPU ms": _number("cpu_ms", ".1f"),
     "x": _number("ratio", ".2f"),
     "memory MiB": _number("memory_mib", ".0f"),
     "file MiB": _number("file_mib", ".1f"),

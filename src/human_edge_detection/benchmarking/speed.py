@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from human_edge_detection.benchmarking.artefacts import Artefact
-from human_edge_detection.benchmarking.latency import Latency, Seconds, example_call, summarise, take_turns
+from human_edge_detection.benchmarking.latency import Latency, example_call, summarise, take_turns
 from human_edge_detection.benchmarking.memory import measure_memory
 from human_edge_detection.benchmarking.providers import other_providers, share_computed, short
 from human_edge_detection.benchmarking.records import Row, Settings
@@ -95,18 +95,13 @@ def _measure_together(
     if not cases:
         return []
     logger.info("timing %d cases, %d rounds, %d threads", len(cases), settings.rounds, threads)
-    seconds = take_turns([example_call(case.model, case.rois) for case in cases], settings.rounds)
+    times = take_turns([example_call(case.model, case.rois) for case in cases], settings.rounds)
     logger.info("memory of %d cases", len(cases))
     rows = []
     for number, case in enumerate(cases):
-        base = _reference_of(case, cases, reference)
-        latency = summarise(seconds[:, number], None if base is None else _column(seconds, base))
+        latency = summarise(times, number, _reference_of(case, cases, reference))
         rows.append((case.artefact, _row(case, latency, threads)))
     return rows
-
-
-def _column(seconds: Seconds, number: int) -> Seconds:
-    return seconds[:, number]
 
 
 def _reference_of(case: Case, cases: Sequence[Case], reference: str) -> int | None:
@@ -139,6 +134,7 @@ def _row(case: Case, latency: Latency, threads: int) -> Row:
         provider=short(provider),
         median_ms=latency.median,
         p95_ms=latency.p95,
+        cpu_ms=latency.cpu,
         ratio=latency.ratio,
         memory_mib=measure_memory(artefact, provider=_named(provider), threads=threads, rois=case.rois),
         file_mib=artefact.path.stat().st_size / 2**20,
