@@ -7,7 +7,8 @@ import pytest
 from benchmark_rows import row
 
 from human_edge_detection.benchmarking.records import Benchmark, Settings
-from human_edge_detection.benchmarking.report import show_report, write_report
+from human_edge_detection.benchmarking.report import check_folder, show_report, write_report
+from human_edge_detection.errors import StorageError
 
 BENCHMARK = Benchmark(
     rows=(
@@ -48,6 +49,13 @@ def test_an_earlier_report_is_replaced_and_it_is_said(tmp_path: Path, caplog: py
         "mine.txt",
         "pareto.png",
     ]
+
+
+def test_a_place_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
+    check_folder(tmp_path / "new" / "deep")
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="file is no folder that can be written to"):
+        check_folder(tmp_path / "file" / "report")
 
 
 def test_the_table_has_a_dash_where_there_is_nothing(capsys: pytest.CaptureFixture[str]) -> None:

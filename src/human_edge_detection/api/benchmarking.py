@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from human_edge_detection.api.request import OUTPUT_DIR
-from human_edge_detection.errors import ConfigError
 
 if TYPE_CHECKING:
     from human_edge_detection.api.results import Data
@@ -15,9 +14,6 @@ if TYPE_CHECKING:
 
 OUTPUT = "experiment_benchmark"
 """Folder of the report, in the current one, unless another is given."""
-_MAX_THREADS = 1024
-_MAX_ROIS = 1000
-_MAX_ROUNDS = 100_000
 
 
 class BenchmarkReport(NamedTuple):
@@ -69,49 +65,22 @@ def benchmark(
         for row in report.benchmark.rows:
             print(row.model, row.rois, row.median_ms, row.ratio)
     """
-    given = [models] if isinstance(models, str | Path) else list(models)
-    names = list(dict.fromkeys(map(str, given)))
-    if not names:
-        raise ConfigError("no model: give at least one MODEL")
-    if reference is not None and str(reference) not in names:
-        names.append(str(reference))
-    _check("threads", threads, _MAX_THREADS)
-    _check("rois", rois, _MAX_ROIS)
-    _check("rounds", [rounds], _MAX_ROUNDS)
-    for size in image_sizes or ():
-        check_image_size(size)
     from human_edge_detection.api.results import split_of
+    from human_edge_detection.benchmarking.records import Settings
     from human_edge_detection.benchmarking.sources import choose_reference, find_sources
 
+    sizes = None if image_sizes is None else tuple(dict.fromkeys((height, width) for height, width in image_sizes))
+    settings = Settings(tuple(dict.fromkeys(threads)), sizes, tuple(dict.fromkeys(rois)), rounds)
+    names = [str(model) for model in ([models] if isinstance(models, str | Path) else models)]
+    chosen = None if reference is None else str(reference)
+    names = list(dict.fromkeys([*names, *([chosen] if chosen else [])]))
     split = split_of(data, "val")
     sources = find_sources(names, adapters or {}, Path(output_dir))
 
     from human_edge_detection.benchmarking.benchmark import run_benchmark
     from human_edge_detection.benchmarking.pareto import draw_pareto
-    from human_edge_detection.benchmarking.records import Settings
-    from human_edge_detection.benchmarking.report import write_report
+    from human_edge_detection.benchmarking.report import check_folder, write_report
 
-    settings = Settings(
-        threads=tuple(dict.fromkeys(threads)),
-        image_sizes=None if image_sizes is None else tuple(dict.fromkeys(map(tuple, image_sizes))),  # type: ignore[arg-type]
-        rois=tuple(dict.fromkeys(rois)),
-        rounds=rounds,
-    )
-    chosen = choose_reference(sources, None if reference is None else str(reference), names)
-    measured = run_benchmark(sources, chosen, settings, split)
+    check_folder(Path(output))
+    measured = run_benchmark(sources, choose_reference(sources, chosen, names), settings, split)
     return BenchmarkReport(measured, tuple(write_report(measured, draw_pareto(measured), Path(output))))
-
-
-def check_image_size(size: tuple[int, int]) -> None:
-    """Refuses a (height, width) that no network takes.
-
-    Raises:
-        ConfigError: A side is no multiple of 32, or too large.
-    """
-    if any(side % 32 or not 32 <= side <= 4096 for side in size):
-        raise ConfigError(f"--image_sizes: sides must be multiples of 32, from 32 to 4096, got {size[0]}x{size[1]}")
-
-
-def _check(name: str, values: Sequence[int], most: int) -> None:
-    if not values or any(not 1 <= value <= most for value in values):
-        raise ConfigError(f"--{name}: expected 1 to {most}, got {', '.join(map(str, values)) or 'none'}")

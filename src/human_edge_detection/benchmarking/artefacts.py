@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from human_edge_detection.benchmarking.records import Size
 from human_edge_detection.benchmarking.sources import Source
 from human_edge_detection.errors import CheckpointError, ConfigError
 from human_edge_detection.files.write import write_atomically
@@ -19,7 +20,6 @@ from human_edge_prediction.runtimes import CPU
 
 logger = logging.getLogger(__name__)
 
-Size = tuple[int, int]
 Weights = Literal["trained", "random", "foreign"]
 _SEED: Final = 0
 """Of random weights."""

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
-from human_edge_detection.benchmarking.artefacts import Size
+from human_edge_detection.errors import ConfigError
+
+Size = tuple[int, int]
+"""(height, width) in pixels."""
+_MAX_THREADS: Final = 1024
+_MAX_ROIS: Final = 1000
+_MAX_ROUNDS: Final = 100_000
+_SIDES_PX: Final = (32, 4096)
+_STRIDE_PX: Final = 32
+"""What the sides of an image are multiples of."""
 
 
 @dataclass(frozen=True)
@@ -17,12 +26,30 @@ class Settings:
         image_sizes: (height, width) of the images, for what can be exported; None: each model's own.
         rois: Numbers of boxes that models with a head for rois are asked about.
         rounds: Measurements of each case.
+
+    Raises:
+        ConfigError: A value is out of range; named as the flags are.
     """
 
     threads: tuple[int, ...] = (1,)
     image_sizes: tuple[Size, ...] | None = None
     rois: tuple[int, ...] = (1, 3, 10)
     rounds: int = 50
+
+    def __post_init__(self) -> None:
+        for name, values, most in (
+            ("threads", self.threads, _MAX_THREADS),
+            ("rois", self.rois, _MAX_ROIS),
+            ("rounds", (self.rounds,), _MAX_ROUNDS),
+        ):
+            if not values or any(not 1 <= value <= most for value in values):
+                raise ConfigError(f"--{name}: expected 1 to {most}, got {', '.join(map(str, values)) or 'none'}")
+        for height, width in self.image_sizes or ():
+            if any(side % _STRIDE_PX or not _SIDES_PX[0] <= side <= _SIDES_PX[1] for side in (height, width)):
+                raise ConfigError(
+                    f"--image_sizes: sides must be multiples of {_STRIDE_PX}, from {_SIDES_PX[0]} to {_SIDES_PX[1]}, "
+                    f"got {height}x{width}"
+                )
 
 
 @dataclass(frozen=True)

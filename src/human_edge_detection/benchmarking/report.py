@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,8 +16,9 @@ from rich.text import Text
 from human_edge_detection.benchmarking.artefacts import shown_size
 from human_edge_detection.benchmarking.records import Benchmark, Row
 from human_edge_detection.console import report_console
+from human_edge_detection.errors import StorageError
 from human_edge_detection.files.strict_json import strict_json
-from human_edge_detection.files.write import write_atomically
+from human_edge_detection.files.write import existing_folder, write_atomically
 from human_edge_detection.runner.comparison.table import to_csv
 
 logger = logging.getLogger(__name__)
@@ -46,6 +48,17 @@ def write_report(benchmark: Benchmark, figure: bytes, folder: Path) -> list[Path
     for file, data in zip(files, (content.encode(), to_csv(rows).encode(), figure), strict=True):
         write_atomically(file, data)
     return files
+
+
+def check_folder(folder: Path) -> None:
+    """Refuses a ``folder`` that no report can be written to, before anything is measured.
+
+    Raises:
+        StorageError: It is not writable, or cannot be made.
+    """
+    standing = existing_folder(folder)
+    if not (standing.is_dir() and os.access(standing, os.W_OK | os.X_OK)):
+        raise StorageError(f"--output {folder}: {standing} is no folder that can be written to; give another one")
 
 
 def show_report(benchmark: Benchmark, files: Sequence[Path]) -> None:

@@ -61,10 +61,12 @@ def find_sources(models: list[str], adapters: Mapping[str, Any], output_dir: Pat
         output_dir: Folder of all runs.
 
     Raises:
-        ConfigError: There is no such model, or an adapter is of none of them.
+        ConfigError: None is named, there is no such model, or an adapter is of none of them.
         CheckpointError: A run has no checkpoint, or a damaged one.
     """
     models = list(dict.fromkeys(models))
+    if not models:
+        raise ConfigError("no model: give at least one MODEL")
     unused = dict(adapters)
     found = []
     for model in models:
