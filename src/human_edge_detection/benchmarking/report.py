@@ -24,7 +24,7 @@ from human_edge_detection.runner.comparison.table import to_csv
 logger = logging.getLogger(__name__)
 
 FILES: Final = ("benchmark.json", "benchmark.csv", "pareto.png")
-_WIDTH: Final = 140
+_WIDTH: Final = 160
 """Columns when the output is no terminal."""
 _STYLES: Final = {"random": "yellow", "foreign": "cyan"}
 
