@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from human_edge_detection.benchmarking.artefacts import shown_size
 from human_edge_detection.benchmarking.records import Benchmark, Row
@@ -18,6 +19,8 @@ _COLORS: Final = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e0
 """Okabe and Ito's, which color-blind readers can tell apart."""
 _MARKERS: Final = "os^DvP*X<>"
 """Models differ in their shape too, also when they are printed in grey."""
+_TICKS: Final = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
+"""In each power of ten; no two of their labels meet."""
 
 
 class Point(NamedTuple):
@@ -86,8 +89,9 @@ def _draw(axes: Axes, title: str, points: Sequence[Point], labels: Sequence[str]
     steps = [(point.milliseconds, point.height) for point in front]
     axes.step(*zip(*steps, strict=True), where="post", color="#777777", linewidth=1.0, zorder=0)
     axes.set_xscale("log")
-    for formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-        formatter("{x:g}")
+    axes.xaxis.set_major_locator(LogLocator(subs=_TICKS))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("median latency of one image, ms (log scale)")
     axes.set_ylabel(title)
     axes.set_title(f"line: nobody is both quicker and {'smaller' if smaller_is_better else 'more accurate'}")
