@@ -55,14 +55,13 @@ def trained(tiny_config: ExperimentConfig, small_networks: None, tmp_path: Path,
 def test_a_checkpoint_is_exported_at_each_size(
     trained: Source, exported_at: list[tuple[int, int]], folder: Path
 ) -> None:
-    artefacts, notes = make_artefacts(trained, [(64, 64), (96, 128)], folder)
+    artefacts = make_artefacts(trained, [(64, 64), (96, 128)], folder)
     assert exported_at == [(64, 64), (96, 128)]
     assert [artefact.image_size for artefact in artefacts] == exported_at
     assert {(one.model, one.weights, one.kind, one.takes_rois) for one in artefacts} == {
         ("run", "trained", "instances", True)
     }
     assert len({artefact.path for artefact in artefacts}) == 2
-    assert notes == []
 
 
 def test_the_export_of_a_run_is_taken_as_it_is_at_its_own_size(
@@ -85,7 +84,7 @@ def test_the_export_of_a_run_is_taken_as_it_is_at_its_own_size(
         "cases": [],
     }
     write_json(run.parity, report)
-    artefacts, _ = make_artefacts(trained, None, folder)
+    artefacts = make_artefacts(trained, None, folder)
     assert [artefact.path for artefact in artefacts] == [run.onnx]
     assert exported_at == []
     make_artefacts(trained, [(32, 32)], folder)
@@ -106,19 +105,17 @@ def test_an_experiment_has_random_weights_the_same_each_time(
 
     monkeypatch.setattr(exporter, "export_unchecked", export)
     for _ in range(2):
-        artefacts, _ = make_artefacts(Source("tiny", config=tiny_config), None, folder)
+        artefacts = make_artefacts(Source("tiny", config=tiny_config), None, folder)
         assert artefacts[0].weights == "random"
     assert weights[0] == weights[1]
 
 
-def test_a_file_keeps_its_size_and_it_is_said(folder: Path, tmp_path: Path) -> None:
+def test_a_file_keeps_its_size(folder: Path, tmp_path: Path) -> None:
     path = constant_model(tmp_path / "m.onnx", {"binary_masks": np.zeros((1, 1, 4, 6))}, metadata=OURS)
-    artefacts, notes = make_artefacts(Source("m", file=path), [(4, 6), (32, 32)], folder)
+    artefacts = make_artefacts(Source("m", file=path), [(4, 6), (32, 32)], folder)
     assert [(artefact.path, artefact.image_size, artefact.kind) for artefact in artefacts] == [
         (path, (4, 6), "person_map")
     ]
-    assert notes == ["m: takes images of 4x6 only, and was measured at that size"]
-    assert make_artefacts(Source("m", file=path), [(4, 6)], folder)[1] == []
 
 
 def test_errors_of_the_other_package_become_errors_of_this_one(folder: Path, tmp_path: Path) -> None:

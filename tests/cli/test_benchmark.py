@@ -33,7 +33,7 @@ def test_ours_and_a_peer_stand_in_one_table(folder: Path, tiny_coco: Path, capsy
         "foreign",
         "4x6",
         "times of peer",
-        "takes images of 4x6 only",
+        "the only size that they take: ours (4x6), peer (4x6)",
         "4 images",
         "written:",
     ):

@@ -56,29 +56,23 @@ class Artefact:
         return open_model(self.path, adapter=self.adapter, provider=provider, threads=threads)
 
 
-def make_artefacts(source: Source, sizes: Sequence[Size] | None, folder: Path) -> tuple[list[Artefact], list[str]]:
-    """The files of one model.
+def make_artefacts(source: Source, sizes: Sequence[Size] | None, folder: Path) -> list[Artefact]:
+    """The files of one model; one that is given is itself, whatever sizes are asked for.
 
     Args:
         source: The model.
         sizes: (height, width) of the images; None: its own.
         folder: Where exports go.
 
-    Returns:
-        The files, and what has to be said about them.
-
     Raises:
         ConfigError: A file cannot be used, or its adapter.
         CheckpointError: A checkpoint or a model file is damaged.
     """
     if source.file is None:
-        return _exports(source, sizes, folder), []
+        return _exports(source, sizes, folder)
     with own_errors():
         model = Artefact(source.name, source.file, source.adapter, "trained", (0, 0), "", takes_rois=False).open()
-    size = model.input.size
-    others = [other for other in sizes or () if other != size]
-    fixed = f"{source.name}: takes images of {shown_size(size)} only, and was measured at that size"
-    return [_artefact(source, source.file, model)], [fixed] if others else []
+    return [_artefact(source, source.file, model)]
 
 
 def _artefact(source: Source, path: Path, model: Model) -> Artefact:

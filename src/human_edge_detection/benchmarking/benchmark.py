@@ -55,11 +55,9 @@ def run_benchmark(
     people = None if data is None else _read(data)  # before anything long, as it may be wrong
     notes = _notes_on(machine)
     with tempfile.TemporaryDirectory(prefix="hed_benchmark_") as folder:
-        artefacts: list[Artefact] = []
-        for source in sources:
-            made, said = make_artefacts(source, settings.image_sizes, Path(folder))
-            artefacts += made
-            notes += said
+        made = [make_artefacts(source, settings.image_sizes, Path(folder)) for source in sources]
+        artefacts = [artefact for files in made for artefact in files]
+        notes += _notes_on_sizes(artefacts, settings)
         with own_errors():
             speed = measure_speed(artefacts, reference.name, settings)
             scores = {} if people is None else _measure_accuracy(artefacts, people)
@@ -77,6 +75,14 @@ def run_benchmark(
         metrics=tuple(metrics),
         notes=(*notes, *speed.notes),
     )
+
+
+def _notes_on_sizes(artefacts: Sequence[Artefact], settings: Settings) -> list[str]:
+    """Which files were measured at another size than was asked for."""
+    wanted = settings.image_sizes or ()
+    fixed = [one for one in artefacts if wanted and one.image_size not in wanted]
+    names = ", ".join(f"{one.model} ({shown_size(one.image_size)})" for one in fixed)
+    return [f"measured at the only size that they take: {names}"] if fixed else []
 
 
 def _read(data: SplitPaths) -> AnnotationSet:
