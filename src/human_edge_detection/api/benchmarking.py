@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from human_edge_detection.api.request import OUTPUT_DIR
+from human_edge_detection.errors import explained
 
 if TYPE_CHECKING:
     from human_edge_detection.api.results import Data
@@ -23,6 +24,7 @@ class BenchmarkReport(NamedTuple):
     files: tuple[Path, ...]
 
 
+@explained()
 def benchmark(
     models: str | Path | Iterable[str | Path],
     *,
@@ -38,8 +40,7 @@ def benchmark(
 ) -> BenchmarkReport:
     """Latency, memory, size and, on data, accuracy of exported models, in one table; writes a report with a figure.
 
-    All models are loaded and take turns. What is no file is exported first: a run or a checkpoint at each image size,
-    an experiment with random weights (its scores stay empty).
+    All are loaded and take turns. What is no file is exported first; an experiment has random weights, and no scores.
 
     Args:
         models: ``.onnx`` and ``.tflite`` files, checkpoints, names or folders of runs, names of experiments.
@@ -47,8 +48,8 @@ def benchmark(
         image_sizes: (height, width) of the images; None: each model's own. An exported file has its own in any case.
         rois: Numbers of boxes that models with a head for rois are asked about.
         data: Validation data for the scores: a folder, or annotations and folder of images; None: no scores.
-        adapters: For each file that is not ours, by its path or name: its description, or the JSON file that has it.
-            A file ``NAME.adapter.json`` beside the model is found without.
+        adapters: For each file that is not ours, by its path or name: its description, or the JSON file of it.
+            ``NAME.adapter.json`` beside the model is found without.
         reference: The model whose time the others' is divided by; None: the teacher of another one, else the first.
         rounds: Measurements of each case.
         output_dir: Folder of all runs.
@@ -73,7 +74,7 @@ def benchmark(
     settings = Settings(tuple(dict.fromkeys(threads)), sizes, tuple(dict.fromkeys(rois)), rounds)
     names = [str(model) for model in ([models] if isinstance(models, str | Path) else models)]
     chosen = None if reference is None else str(reference)
-    names = list(dict.fromkeys([*names, *([chosen] if chosen else [])]))
+    names = list(dict.fromkeys(names if chosen is None else [*names, chosen]))
     split = split_of(data, "val")
     sources = find_sources(names, adapters or {}, Path(output_dir))
 
