@@ -16,10 +16,17 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "human_edge_detection"
 FILES = sorted(PACKAGE.rglob("*.py"))
+PREDICTION = ROOT / "prediction"
+"""The second distribution, which predicts without torch; here it is a package like numpy."""
+PREDICTION_FILES = sorted((PREDICTION / "src").rglob("*.py"))
 ALL_FILES = sorted(
     [
         *ROOT.glob("*.py"),
-        *(file for top in ("src", "tests", "benchmarks", "examples") for file in (ROOT / top).rglob("*.py")),
+        *(
+            file
+            for top in ("src", "tests", "benchmarks", "examples", "prediction")
+            for file in (ROOT / top).rglob("*.py")
+        ),
     ]
 )
 MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_FOLDER_FILES = 500, 60, 15
@@ -50,8 +57,12 @@ MAY_IMPORT: Mapping[str, tuple[int, set[str]]] = {
     "exporters": (3, {"experiments", "runs", "advanced", "data", "engine"}),
     "runner": (4, {"experiments", "runs", "metrics", "data"}),
     "selfcheck": (4, {"experiments", "runs", "data", "engine", "runner"}),
-    "api": (5, {"experiments", "runs", "advanced", "data", "engine", "exporters", "runner", "selfcheck"}),
-    "cli": (6, {"api", "experiments", "runs", "data", "engine", "exporters", "runner", "selfcheck"}),
+    "benchmarking": (4, {"experiments", "runs", "metrics", "data", "engine", "exporters", "runner"}),
+    "api": (
+        5,
+        {"benchmarking", "experiments", "runs", "advanced", "data", "engine", "exporters", "runner", "selfcheck"},
+    ),
+    "cli": (6, {"api", "benchmarking", "experiments", "runs", "data", "engine", "exporters", "runner", "selfcheck"}),
 }
 """Part -> its layer, and the parts that it may import beside itself and the foundation."""
 SETTINGS = {
@@ -59,7 +70,16 @@ SETTINGS = {
 }
 """What the parts of layer 2 take: tables of heads, encoders, decoders, and sections of the schema; no experiment."""
 QUICK = ("__init__", "files", "experiments", "runs", "runner", "api", "cli")
-HEAVY = {"torch", "torchvision", "segmentation_models_pytorch", "timm", "cv2", "onnx", "onnxruntime"}
+HEAVY = {
+    "torch",
+    "torchvision",
+    "segmentation_models_pytorch",
+    "timm",
+    "cv2",
+    "onnx",
+    "onnxruntime",
+    "human_edge_prediction",
+}
 
 WITHOUT_MIRROR = ("contract", "integration", "golden", "stress", "benchmarks", "examples", "support")
 SEVERAL_MODULES = {
@@ -211,7 +231,7 @@ def test_a_heavy_import_is_found_on_a_long_way() -> None:
     assert all(other in own(at_import(one)) for one, other in pairwise(way[:-1]))
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+@pytest.mark.parametrize("file", [*FILES, *PREDICTION_FILES], ids=lambda file: str(file.relative_to(ROOT)))
 def test_house_rules(file: Path) -> None:
     assert "utils" not in file.stem
     for node in ast.walk(parsed(file)):
@@ -236,16 +256,38 @@ def test_each_test_has_the_module_that_it_tests() -> None:
     mirrored = {test for test in tests if test.parts[0] not in WITHOUT_MIRROR}
     unmatched = {test for test in mirrored if not (PACKAGE / test.parent / test.name.removeprefix("test_")).is_file()}
     assert {test.as_posix() for test in unmatched} == SEVERAL_MODULES.keys()
+    modules = {file.name for file in PREDICTION_FILES}
+    assert {file.name.removeprefix("test_") for file in (PREDICTION / "tests").glob("test_*.py")} <= modules
 
 
-def test_what_is_imported_is_declared() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+def declared_by(folder: Path) -> set[str]:
+    """Names of the distributions that a pyproject.toml asks for, its extras included."""
+    project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = [name for names in project["optional-dependencies"].values() for name in names]
-    declared = {Requirement(text).name.lower().replace("_", "-") for text in (*project["dependencies"], *extras)}
+    return {Requirement(text).name.lower().replace("_", "-") for text in (*project["dependencies"], *extras)}
+
+
+@pytest.mark.parametrize(
+    ("folder", "files", "own_name"),
+    [(ROOT, FILES, "human_edge_detection"), (PREDICTION, PREDICTION_FILES, "human_edge_prediction")],
+    ids=["human_edge_detection", "human_edge_prediction"],
+)
+def test_what_is_imported_is_declared(folder: Path, files: list[Path], own_name: str) -> None:
+    """So the small distribution imports nothing of the full one, and no torch."""
+    declared = declared_by(folder)
     imported = {
-        name.split(".")[0] for file in FILES for name in names(statements(parsed(file), running_at_import=False))
+        name.split(".")[0] for file in files for name in names(statements(parsed(file), running_at_import=False))
     }
-    distributions = packages_distributions()
-    for name in imported - {"human_edge_detection", *sys.stdlib_module_names}:
+    distributions = {
+        **packages_distributions(),
+        "human_edge_prediction": ["human-edge-prediction"],  # installed editable, it does not say so
+        "human_edge_detection": ["human-edge-detection"],
+        "ai_edge_litert": ["ai-edge-litert"],  # of an extra, which need not be installed
+    }
+    for name in imported - {own_name, *sys.stdlib_module_names}:
         found = {one.lower().replace("_", "-") for one in distributions[name]}
         assert found & declared, f"{name} comes from {found}"
+
+
+def test_the_small_distribution_asks_for_no_torch_and_not_for_the_full_one() -> None:
+    assert declared_by(PREDICTION) == {"numpy", "opencv-python-headless", "onnxruntime", "ai-edge-litert"}

@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from human_edge_detection.advanced.classifier_distillation import ClassifierDistillationLoss
+    from human_edge_detection.api.benchmarking import benchmark
     from human_edge_detection.api.data import prepare_data
     from human_edge_detection.api.experiments import derive, describe, get_config, list_configs, register
     from human_edge_detection.api.results import compare, comparison_table, evaluate, export, load_model, load_run
@@ -37,6 +38,7 @@ __all__ = [
     "ExperimentConfig",
     "HumanEdgeDetectionError",
     "__version__",
+    "benchmark",
     "compare",
     "comparison_table",
     "derive",
@@ -59,6 +61,7 @@ __all__ = [
 
 _MODULES: Final = {
     "advanced.classifier_distillation": ("ClassifierDistillationLoss",),
+    "api.benchmarking": ("benchmark",),
     "api.data": ("prepare_data",),
     "api.experiments": ("derive", "describe", "get_config", "list_configs", "register"),
     "api.results": ("compare", "comparison_table", "evaluate", "export", "load_model", "load_run"),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from human_edge_detection.data.dataset import collate
-from human_edge_detection.data.images.read import read_image, resize
+from human_edge_detection.data.images.read import read_image
 from human_edge_detection.engine.build import build_model
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from human_edge_detection.engine.loading import Loading
@@ -22,6 +22,7 @@ from human_edge_detection.experiments.schema.experiment import ExperimentConfig,
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import RunResult
 from human_edge_detection.selfcheck.bitwise import first_difference
+from human_edge_prediction.resampling import resize
 
 pytestmark = pytest.mark.usefixtures("small_networks")
 

@@ -28,19 +28,27 @@ def uv(*arguments: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of both distributions' wheels."""
     folder = tmp_path_factory.mktemp("dist")
-    uv("build", "--wheel", "--no-build-isolation", "--python", sys.executable, "--out-dir", str(folder))
-    (file,) = folder.glob("*.whl")
+    everything = ("--all-packages", "--wheel", "--no-build-isolation")
+    uv("build", *everything, "--python", sys.executable, "--out-dir", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(wheels: Path) -> Path:
+    (file,) = wheels.glob("human_edge_detection-*.whl")
     return file
 
 
 @pytest.fixture(scope="module")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+def installed(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """``installed(program, *arguments)`` runs a program of the new environment in an empty folder; what it wrote."""
     venv, folder = tmp_path_factory.mktemp("installed") / "venv", tmp_path_factory.mktemp("elsewhere")
     uv("venv", str(venv), "--python", sys.executable)
-    uv("pip", "install", "--no-deps", "--python", str(venv / "bin" / "python"), str(wheel))
+    files = map(str, wheels.glob("*.whl"))
+    uv("pip", "install", "--no-deps", "--python", str(venv / "bin" / "python"), *files)
     packages = venv / "lib" / f"python{sysconfig.get_python_version()}" / "site-packages"
     (packages / "the_packages_of_the_tests.pth").write_text(sysconfig.get_path("purelib") + "\n")
 
@@ -66,6 +74,17 @@ def test_it_holds_the_whole_package_and_the_configs(wheel: Path) -> None:
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert held == expected
     assert {"human_edge_detection/py.typed", "human_edge_detection/configs/quick_test.yaml"} <= held
+
+
+def test_the_wheel_of_prediction_holds_its_package_and_the_full_one_asks_for_it(wheels: Path, wheel: Path) -> None:
+    (small,) = wheels.glob("human_edge_prediction-*.whl")
+    held = {name for name in zipfile.ZipFile(small).namelist() if ".dist-info/" not in name}
+    package = REPOSITORY / "prediction" / "src"
+    sources = [*package.rglob("*.py"), *package.rglob("py.typed")]
+    assert held == {file.relative_to(package).as_posix() for file in sources}
+    full = zipfile.ZipFile(wheel)
+    (metadata,) = (name for name in full.namelist() if name.endswith(".dist-info/METADATA"))
+    assert "Requires-Dist: human-edge-prediction\n" in full.read(metadata).decode()
 
 
 def test_it_works_from_any_folder(installed: Installed) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from human_edge_detection.api.request import OUTPUT_DIR, check_choice
-from human_edge_detection.errors import CheckpointError, ConfigError, explained
+from human_edge_detection.errors import ConfigError, explained
 from human_edge_detection.experiments.schema.training import check_device
 
 if TYPE_CHECKING:
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from human_edge_detection.files.data_folder import SplitPaths
     from human_edge_detection.runner.comparison.paired import Comparison
     from human_edge_detection.runner.comparison.table import Record, Row
-
-logger = logging.getLogger(__name__)
 
 Data = str | Path | tuple[str | Path, str | Path]
 """A data folder, or the annotations of one split and the folder of its images."""
@@ -67,7 +64,9 @@ def load_model(run: str | Path, *, seed: int | None = None, output_dir: str | Pa
         model = hed.load_model("quickstart_student_b0")
         print(sum(parameter.numel() for parameter in model.parameters()))
     """
-    checkpoints = _checkpoints(run, Path(output_dir), seed)
+    from human_edge_detection.runs.lookup.find import best_checkpoints
+
+    checkpoints = best_checkpoints(run, Path(output_dir), seed)
     if len(checkpoints) > 1:
         raise ConfigError(f"{run}: {len(checkpoints)} runs of several seeds; say which with seed=N")
 
@@ -116,8 +115,10 @@ def evaluate(
     check_choice("split", split, ("train", "val"))
     _check_device(device)
     check_choice("precision", precision, ("auto", "fp32", "bf16", "fp16"))
-    checkpoints = _checkpoints(run, Path(output_dir))
-    given = _split_of(data, split)
+    from human_edge_detection.runs.lookup.find import best_checkpoints
+
+    checkpoints = best_checkpoints(run, Path(output_dir))
+    given = split_of(data, split)
 
     from human_edge_detection.engine.checkpoints.load import load_trained, read_annotations_for
     from human_edge_detection.engine.device import choose_device, choose_precision
@@ -170,10 +171,12 @@ def export(
         for exported in hed.export("quickstart_student_b0"):
             print(exported.destination.onnx, exported.report.max_probability_difference)
     """
-    checkpoints = _checkpoints(run, Path(output_dir))
+    from human_edge_detection.runs.lookup.find import best_checkpoints
+
+    checkpoints = best_checkpoints(run, Path(output_dir))
     if output is not None and len(checkpoints) > 1:
         raise ConfigError(f"--output {output}: one file, and {run} has {len(checkpoints)} runs; name one, {run}/seed_N")
-    given = _split_of(data, "val")
+    given = split_of(data, "val")
 
     from human_edge_detection.exporters.onnx import export_checkpoint
 
@@ -258,38 +261,12 @@ def comparison_table(output_dir: str | Path = OUTPUT_DIR) -> ComparisonTable:
     return ComparisonTable(tuple(rows), tuple(files))
 
 
-def _checkpoints(run: str | Path, output_dir: Path, seed: int | None = None) -> list[Path]:
-    """The checkpoint that ``run`` is, or the best one of each run that it names."""
-    from human_edge_detection.experiments.schema.experiment import ExperimentConfig
-    from human_edge_detection.runs.lookup.find import find_runs
-    from human_edge_detection.runs.records import RunStatus, read_section
-    from human_edge_detection.runs.standing import standing_of
+def split_of(data: Data | None, split: Literal["train", "val"]) -> SplitPaths | None:
+    """Where the ``data`` of a call lie; None for none.
 
-    if Path(run).is_file():
-        return [Path(run)]
-    if Path(run).suffix == ".pth":
-        raise ConfigError(f"--checkpoint {run}: No such file; give the path of a .pth file")
-    found = []
-    for paths in find_runs(run, output_dir).runs:
-        config = None if seed is None else read_section(ExperimentConfig, paths.config)
-        if config is not None and config.training.seed != seed:
-            continue
-        status = read_section(RunStatus, paths.status)
-        state = "not started" if status is None else standing_of(paths, status).state
-        if not paths.best.is_file():
-            raise CheckpointError(
-                f"{paths.root}: is {state} and has no {paths.best.name} yet; train it to the end of an epoch, or name "
-                "another run"
-            )
-        if state != "finished":
-            logger.warning("%s is %s: its best weights until now are taken", paths.root, state)
-        found.append(paths.best)
-    if not found:
-        raise ConfigError(f"{run}: no run with seed {seed}")
-    return found
-
-
-def _split_of(data: Data | None, split: Literal["train", "val"]) -> SplitPaths | None:
+    Raises:
+        DataError: The folder holds no such split.
+    """
     from human_edge_detection.files.data_folder import SplitPaths, find_split
 
     if data is None:

@@ -36,7 +36,7 @@ from human_edge_detection.data.annotations.polygons_and_rle import (
 )
 from human_edge_detection.data.dataset import Scene, read_scene, roi_masks
 from human_edge_detection.data.images.metadata import without_personal_data
-from human_edge_detection.data.images.read import read_image_file, resize
+from human_edge_detection.data.images.read import read_image_file
 from human_edge_detection.data.images.unended_jpeg import with_end
 from human_edge_detection.data.judgement.images import REPORT_FILE
 from human_edge_detection.data.judgement.whole_split import JudgedSplit, Mending, judge_all
@@ -45,6 +45,7 @@ from human_edge_detection.data.views.augment import fit_boxes
 from human_edge_detection.errors import DataError
 from human_edge_detection.files.strict_json import count_not_finite, strict_json
 from human_edge_detection.files.whole_folder import whole_folder
+from human_edge_prediction.resampling import resize
 
 logger = logging.getLogger(__name__)
 

@@ -24,6 +24,7 @@ from human_edge_detection.advanced.hierarchical_segmentation_unet import PersonN
 from human_edge_detection.engine.build import build_validation_set
 from human_edge_detection.engine.checkpoints.load import TrainedModel, load_trained, read_annotations_for
 from human_edge_detection.errors import ConfigError, ExportError
+from human_edge_detection.experiments.schema.model import ModelConfig
 from human_edge_detection.exporters.graph import resize_by_factors
 from human_edge_detection.exporters.parity import FLOAT32, Inputs, compare, parity_inputs, require_passed, summarise
 from human_edge_detection.files.data_folder import SplitPaths
@@ -137,25 +138,44 @@ def destination_of(checkpoint: Path, output: Path | None) -> Destination:
 
 
 def metadata_of(trained: TrainedModel) -> dict[str, str]:
-    """The metadata of the ONNX file: everything that is needed to use it without this package."""
+    """The metadata of the ONNX file: what it was made from, and :func:`usage_of`."""
     config = trained.checkpoint.config
-    metadata = {
+    return {
         "experiment": config.name,
         "epoch": str(trained.checkpoint.epoch),
         "checkpoint_sha256": trained.sha256,
+        **usage_of(config.model),
+    }
+
+
+def usage_of(config: ModelConfig) -> dict[str, str]:
+    """Metadata with everything that is needed to use an export without this package."""
+    metadata = {
         "written_by": f"human-edge-detection {__version__}",
-        "image_size": json.dumps(config.model.image_size),
+        "image_size": json.dumps(config.image_size),
         "images": "(B, 3, height, width) float32, RGB in [0, 1], the whole image stretched to image_size",
         "binary_masks": "(B, 1, height, width) probability of any person, in [0, 1]",
     }
-    if config.model.head != "none":
+    if config.head != "none":
         metadata |= {
             "classes": json.dumps(CLASS_NAMES),
-            "mask_size": json.dumps(config.model.mask_size),
+            "mask_size": json.dumps(config.mask_size),
             "rois": "(N, 5) float32: index of the image, x1, y1, x2, y2 of a person box as fractions of the image",
             "masks": "(N, 3, height, width) logits of the classes inside each box, at mask_size",
         }
     return metadata
+
+
+def export_unchecked(model: RgbPersonSegmenter, config: ModelConfig) -> bytes:
+    """``model`` as ONNX for ``config.image_size``, which need not be the size that it was trained at.
+
+    Its outputs are not compared with PyTorch's, which takes images: for measurements.
+    """
+    student = ExportableStudent(model).eval()
+    example = {"images": torch.rand(2, 3, *config.image_size)}
+    if student.has_rois:
+        example["rois"] = torch.tensor([[0, 0.1, 0.1, 0.6, 0.9], [1, 0.2, 0.1, 0.9, 0.8]])
+    return to_onnx(student, example, usage_of(config))
 
 
 def to_onnx(student: ExportableStudent, example: Inputs, metadata: Mapping[str, str]) -> bytes:

@@ -13,7 +13,7 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
 from human_edge_detection.errors import DataError
-from human_edge_detection.metrics.paste import paste_roi
+from human_edge_prediction.resampling import paste_roi
 
 THRESHOLD: Final = 0.5
 """Probability above which a pixel belongs to the mask."""

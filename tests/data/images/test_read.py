@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from human_edge_detection.data.images.read import image_problem, read_image, read_shrunk, resample, resize
+from human_edge_detection.data.images.read import image_problem, read_image, read_shrunk, resample
 from human_edge_detection.errors import DataError
+from human_edge_prediction.resampling import resize
 
 
 @pytest.fixture

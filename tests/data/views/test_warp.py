@@ -4,10 +4,11 @@ from plain_views import plain_view
 
 from human_edge_detection.data.dataset import Scene
 from human_edge_detection.data.drawn.data_set import write_drawn_data
-from human_edge_detection.data.images.read import read_image, resize
+from human_edge_detection.data.images.read import read_image
 from human_edge_detection.data.views.augment import FILL_COLOR, draw_view
 from human_edge_detection.data.views.warp import inverse, scaling, strides, transform, translation, warp
 from human_edge_detection.experiments.schema.data import AugmentationConfig
+from human_edge_prediction.resampling import resize
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from human_edge_detection.data.images.read import resize
+from human_edge_prediction.resampling import resize
 
 SUPERSAMPLING = 2
 """Images are drawn at this multiple of their size and area-averaged, for anti-aliased edges."""

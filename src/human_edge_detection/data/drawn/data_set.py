@@ -26,11 +26,11 @@ from human_edge_detection.data.drawn.figures import (
     random_looks,
 )
 from human_edge_detection.data.drawn.scenery import draw_background, draw_distractors, draw_seat
-from human_edge_detection.data.images.read import resize
 from human_edge_detection.errors import DataError
 from human_edge_detection.experiments.schema.data import DRAWN_VERSION
 from human_edge_detection.files.strict_json import strict_json
 from human_edge_detection.files.whole_folder import whole_folder
+from human_edge_prediction.resampling import resize
 
 logger = logging.getLogger(__name__)
 

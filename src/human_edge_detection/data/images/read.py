@@ -1,4 +1,4 @@
-"""Reads image files, and resizes and resamples images."""
+"""Reads image files, and resamples boxes of images."""
 
 import hashlib
 from pathlib import Path
@@ -187,26 +187,6 @@ def _oriented(image: NDArray[Any], orientation: int) -> NDArray[Any]:
         image, orientation = cv2.transpose(image), orientation - 4
     flip = {2: 1, 3: -1, 4: 0}.get(orientation)
     return image if flip is None else cv2.flip(image, flip)
-
-
-def resize(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    """Resizes an image: each axis is area-averaged where it shrinks and interpolated linearly where it grows.
-
-    Args:
-        image: ``(H, W)`` or ``(H, W, C)``, of a type that OpenCV resizes.
-        size: (height, width) of the output.
-
-    Returns:
-        ``(height, width)`` or ``(height, width, C)`` of the type of ``image``.
-    """
-    height, width = size
-    # 1. Area averaging along the axes that shrink. 2. Bilinear interpolation along those that grow.
-    smaller = (min(width, image.shape[1]), min(height, image.shape[0]))
-    if smaller != (image.shape[1], image.shape[0]):
-        image = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)
-    if smaller != (width, height):
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-    return image
 
 
 def resample(planes: NDArray[Any], box: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float32]:

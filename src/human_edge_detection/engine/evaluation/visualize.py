@@ -13,9 +13,9 @@ from torch import Tensor
 from human_edge_detection.experiments.schema.heads import BY_NAME
 from human_edge_detection.files.write import write_atomically
 from human_edge_detection.metrics.confusion import confusion_matrices
-from human_edge_detection.metrics.paste import Value, paste_roi
 from human_edge_detection.metrics.segmentation import target_iou
 from human_edge_detection.structures import CLASS_NAMES, IGNORE, NON_TARGET, TARGET, Batch, SegmentationOutput
+from human_edge_prediction.resampling import Value, paste_roi
 
 Pixels = NDArray[np.uint8]
 """An image or a figure, ``(H, W, 3)`` RGB, or a map of classes ``(H, W)``."""

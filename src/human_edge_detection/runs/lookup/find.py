@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import NamedTuple
 
-from human_edge_detection.errors import ConfigError, did_you_mean
+from human_edge_detection.errors import CheckpointError, ConfigError, did_you_mean
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.runs.paths import RunPaths, list_runs
+from human_edge_detection.runs.records import RunStatus, read_section
+from human_edge_detection.runs.standing import standing_of
+
+logger = logging.getLogger(__name__)
 
 
 class FoundRuns(NamedTuple):
@@ -45,3 +51,39 @@ def find_runs(given: str | Path, output_dir: Path) -> FoundRuns:
         f"no run '{given}'{did_you_mean(str(given), known)}; give the folder of a run, or its name below --output_dir "
         f"{output_dir}"
     )
+
+
+def best_checkpoints(run: str | Path, output_dir: Path, seed: int | None = None) -> list[Path]:
+    """The checkpoint that ``run`` is, or the best one of each run that it names.
+
+    Args:
+        run: Name of a run below ``output_dir``, a run folder, or a checkpoint (``.pth``).
+        output_dir: Folder of all runs.
+        seed: Only the run of this one.
+
+    Raises:
+        ConfigError: There is no such file or run.
+        CheckpointError: A run has no checkpoint yet.
+    """
+    if Path(run).is_file():
+        return [Path(run)]
+    if Path(run).suffix == ".pth":
+        raise ConfigError(f"--checkpoint {run}: No such file; give the path of a .pth file")
+    found = []
+    for paths in find_runs(run, output_dir).runs:
+        config = None if seed is None else read_section(ExperimentConfig, paths.config)
+        if config is not None and config.training.seed != seed:
+            continue
+        status = read_section(RunStatus, paths.status)
+        state = "not started" if status is None else standing_of(paths, status).state
+        if not paths.best.is_file():
+            raise CheckpointError(
+                f"{paths.root}: is {state} and has no {paths.best.name} yet; train it to the end of an epoch, or name "
+                "another run"
+            )
+        if state != "finished":
+            logger.warning("%s is %s: its best weights until now are taken", paths.root, state)
+        found.append(paths.best)
+    if not found:
+        raise ConfigError(f"{run}: no run with seed {seed}")
+    return found

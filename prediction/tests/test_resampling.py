@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from human_edge_detection.metrics.paste import paste_roi
+from human_edge_prediction.resampling import paste_roi
 
 
 def test_a_roi_on_the_pixel_grid_comes_back_as_it_is() -> None:

@@ -1,12 +1,32 @@
-"""Pastes the mask of a roi into the image that the roi was cropped from."""
+"""Resizes images and pastes the map of a box into an image, in training, in evaluation and in prediction alike."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Value = TypeVar("Value", np.float32, np.uint8)
+
+
+def resize(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """Resizes an image: each axis is area-averaged where it shrinks and interpolated linearly where it grows.
+
+    Args:
+        image: ``(H, W)`` or ``(H, W, C)``, of a type that OpenCV resizes.
+        size: (height, width) of the output.
+
+    Returns:
+        ``(height, width)`` or ``(height, width, C)`` of the type of ``image``.
+    """
+    height, width = size
+    # 1. Area averaging along the axes that shrink. 2. Bilinear interpolation along those that grow.
+    smaller = (min(width, image.shape[1]), min(height, image.shape[0]))
+    if smaller != (image.shape[1], image.shape[0]):
+        image = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)
+    if smaller != (width, height):
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    return image
 
 
 def paste_roi(

@@ -1,0 +1,17 @@
+"""What a caller can mend: each message is one line that says what is wrong, what was expected and what to do."""
+
+
+class PredictionError(ValueError):
+    """Base of all errors of this package."""
+
+
+class ModelFileError(PredictionError):
+    """A model file is missing, damaged or of a kind that is not known."""
+
+
+class AdapterError(PredictionError):
+    """The description of a model is wrong, or does not fit the model, or the model does not give what is asked for."""
+
+
+class MissingPackageError(PredictionError):
+    """An optional package is needed and not installed."""

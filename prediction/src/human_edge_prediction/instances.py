@@ -1,0 +1,55 @@
+"""Persons that were found on an image, each with a mask."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from human_edge_prediction.resampling import paste_roi
+
+
+class Boxes(NamedTuple):
+    """N boxes around persons.
+
+    Attributes:
+        boxes: ``(N, 4)`` float32 x1, y1, x2, y2 as fractions of the image.
+        scores: ``(N,)`` float32 in [0, 1].
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+
+
+class Instances(NamedTuple):
+    """N persons.
+
+    Attributes:
+        boxes: ``(N, 4)`` float32 x1, y1, x2, y2 as fractions of the image.
+        scores: ``(N,)`` float32 in [0, 1].
+        masks: ``(N, h, w)`` float32, probability of this person in [0, 1].
+        frames: ``(N, 4)`` float32, the part of the image that each mask covers, as ``boxes``; may reach beyond it.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    masks: NDArray[np.float32]
+    frames: NDArray[np.float32]
+
+    def person_map(self, size: tuple[int, int], *, min_score: float = 0.0) -> NDArray[np.float32]:
+        """The probability that anyone of the persons is at a pixel: the largest of theirs.
+
+        Args:
+            size: (height, width) of the image, at any resolution.
+            min_score: Persons with a smaller score are left out.
+
+        Returns:
+            ``(height, width)`` in [0, 1].
+        """
+        people = np.zeros(size, np.float32)
+        for score, mask, frame in zip(self.scores, self.masks, self.frames, strict=True):
+            if score >= min_score:
+                where, values = paste_roi(mask, frame, size, linear=True)
+                people[where] = np.maximum(people[where], values)
+        return people

@@ -1,0 +1,1 @@
+"""Speed, memory, size and accuracy of exported models, ours and others', in one table."""

@@ -1,0 +1,93 @@
+"""How long models take: all are loaded, warmed up, and take turns, so that what slows the machine slows all of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from human_edge_prediction import Model
+from human_edge_prediction.resampling import resize
+
+WARM_UP: Final = 3
+"""Calls of each model before any is measured."""
+P95: Final = 95
+Seconds = NDArray[np.float64]
+
+
+class Times(NamedTuple):
+    """Seconds of calls that took turns, each ``(rounds, calls)``.
+
+    Attributes:
+        wall: On the clock.
+        cpu: Of the processor, in all threads of this process.
+    """
+
+    wall: Seconds
+    cpu: Seconds
+
+
+class Latency(NamedTuple):
+    """Milliseconds of one call.
+
+    Attributes:
+        median: Of all rounds.
+        p95: The value that 95 % of the rounds stay below.
+        cpu: Median of the processor time of all threads, which other programs hardly change.
+        ratio: Median over the rounds of this call's time over the reference's; None without a reference.
+    """
+
+    median: float
+    p95: float
+    cpu: float
+    ratio: float | None
+
+
+def take_turns(calls: Sequence[Callable[[], Any]], rounds: int) -> Times:
+    """Times every call once in each round, in an order of the round's own.
+
+    Args:
+        calls: Each is called :data:`WARM_UP` times before.
+        rounds: At least 1.
+    """
+    for call in calls:
+        for _ in range(WARM_UP):
+            call()
+    rng = np.random.default_rng(0)
+    times = Times(np.zeros((rounds, len(calls))), np.zeros((rounds, len(calls))))
+    for number_of_round in range(rounds):
+        for number in rng.permutation(len(calls)):
+            started, used = time.perf_counter(), time.process_time()
+            calls[number]()
+            times.wall[number_of_round, number] = time.perf_counter() - started
+            times.cpu[number_of_round, number] = time.process_time() - used
+    return times
+
+
+def summarise(times: Times, number: int, reference: int | None) -> Latency:
+    """The latency of the call ``number``, with its ratio to the call ``reference``."""
+    wall = times.wall[:, number]
+    ratio = None if reference is None else float(np.median(wall / times.wall[:, reference]))
+    p95 = float(np.percentile(wall, P95))
+    return Latency(1e3 * float(np.median(wall)), 1e3 * p95, 1e3 * float(np.median(times.cpu[:, number])), ratio)
+
+
+def example_call(model: Model, rois: int | None) -> Callable[[], Any]:
+    """Runs ``model`` on an image that is already prepared, with so many rois; the outputs are not looked at."""
+    feeds = model.feeds(example_image(model.input.size), example_boxes(rois or 0))
+    return lambda: model.runtime.run(feeds)
+
+
+def example_image(size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Coloured blotches, ``(height, width, 3)``."""
+    coarse = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    return np.asarray(resize(coarse, size), np.uint8)
+
+
+def example_boxes(count: int) -> list[tuple[float, float, float, float]]:
+    """Boxes of all sizes, as fractions of the image."""
+    corners = np.random.default_rng(0).random((count, 4))
+    return [(0.5 * x1, 0.5 * y1, 0.6 + 0.4 * x2, 0.6 + 0.4 * y2) for x1, y1, x2, y2 in corners.tolist()]

@@ -1,0 +1,82 @@
+"""The memory that a model takes: the growth of a process that opens it and runs it, and does nothing else."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from human_edge_detection.benchmarking.artefacts import Artefact
+from human_edge_detection.benchmarking.latency import WARM_UP, example_call
+from human_edge_prediction import open_model
+
+_STATUS: Final = Path("/proc/self/status")
+_FORGET_PEAK: Final = (Path("/proc/self/clear_refs"), "5")
+"""What to write where, so that Linux counts the peak of a process anew."""
+_RUNTIMES: Final = {".onnx": "onnxruntime", ".tflite": "ai_edge_litert.interpreter"}
+"""By suffix, the library whose own memory is not the model's."""
+_TIMEOUT_SECONDS: Final = 600
+
+
+def measure_memory(artefact: Artefact, *, provider: str, threads: int, rois: int | None) -> float | None:
+    """MiB by which the resident memory of a process of its own grows at most; None where that cannot be measured.
+
+    Args:
+        artefact: The model.
+        provider: What computes.
+        threads: As many compute one operator.
+        rois: Boxes that it is asked about.
+    """
+    request = {
+        "path": str(artefact.path),
+        "adapter": artefact.adapter,
+        "provider": provider,
+        "threads": threads,
+        "rois": rois,
+    }
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", __name__],
+            input=json.dumps(request),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_TIMEOUT_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    return float(ended.stdout) if ended.returncode == 0 and ended.stdout.strip() else None
+
+
+def _serve(requests: TextIO, answers: TextIO) -> None:
+    """The child's side: reads one request, writes MiB; nothing where the system does not say."""
+    request: dict[str, Any] = json.load(requests)
+    path = Path(request["path"])
+    importlib.import_module(_RUNTIMES[path.suffix])
+    with suppress(OSError):
+        _FORGET_PEAK[0].write_text(_FORGET_PEAK[1])
+    before = _kib("VmRSS")
+    model = open_model(path, adapter=request["adapter"], provider=request["provider"], threads=request["threads"])
+    call = example_call(model, request["rois"])
+    for _ in range(WARM_UP):
+        call()
+    peak = _kib("VmHWM")
+    if before is not None and peak is not None:
+        answers.write(f"{max(0, peak - before) / 1024}\n")
+
+
+def _kib(field: str) -> int | None:
+    """A field of this process's status; not ``getrusage``, whose peak begins with that of the parent."""
+    try:
+        lines = _STATUS.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith(f"{field}:")), None)
+
+
+if __name__ == "__main__":
+    _serve(sys.stdin, sys.stdout)

@@ -1,0 +1,27 @@
+import cv2
+import numpy as np
+import pytest
+from benchmark_rows import row
+
+from human_edge_detection.benchmarking.pareto import Point, draw_pareto, pareto_front
+from human_edge_detection.benchmarking.records import Benchmark, Row, Settings
+
+
+def test_the_front_is_what_nobody_beats() -> None:
+    slow, quick, beaten, tie = Point("slow", 40, 0.8), Point("quick", 5, 0.6), Point("b", 20, 0.5), Point("t", 41, 0.8)
+    assert pareto_front([slow, quick, beaten, tie], smaller_is_better=False) == [quick, slow]
+    assert pareto_front([slow, quick, beaten, tie], smaller_is_better=True) == [quick, beaten]
+
+
+def picture(*rows: Row) -> np.ndarray:
+    content = draw_pareto(Benchmark(rows, rows[0].model, Settings(), machine={}))
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    return image
+
+
+@pytest.mark.parametrize("scores", [{}, {"person_iou": 0.7, "miou": 0.5}])
+def test_it_draws_what_there_is(scores: dict[str, float]) -> None:
+    image = picture(row("a", **scores), row("b", median_ms=3.0))
+    assert image.std() > 5
+    assert image.shape[1] > 1000 if "miou" in scores else image.shape[1] < 800
