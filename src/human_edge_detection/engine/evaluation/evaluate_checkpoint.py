@@ -78,8 +78,8 @@ def evaluate_checkpoint(
         num_workers: Processes that load images; no metric depends on it. None: as in training.
 
     Returns:
-        The metrics of ``SegmentationMetrics`` and ``CocoMaskAp``, those of rois None without a roi head; of a model with
-        a detector also those of ``DetectionMetrics``.
+        The metrics of ``SegmentationMetrics`` and ``CocoMaskAp``, those of rois None without a roi head; of a model
+        with a detector also those of ``DetectionMetrics``.
 
     Raises:
         DataError: An image cannot be read.
