@@ -78,9 +78,8 @@ def evaluate_checkpoint(
         num_workers: Processes that load images; no metric depends on it. None: as in training.
 
     Returns:
-        The metrics of :class:`~human_edge_detection.metrics.segmentation.SegmentationMetrics` and of
-        :class:`~human_edge_detection.metrics.coco_ap.CocoMaskAp`; those of rois are None without a roi head. Of a
-        model with a detector also those of :class:`~human_edge_detection.metrics.detection.DetectionMetrics`.
+        The metrics of ``SegmentationMetrics`` and ``CocoMaskAp``, those of rois None without a roi head; of a model
+        with a detector also those of ``DetectionMetrics``.
 
     Raises:
         DataError: An image cannot be read.
