@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import segmentation_models_pytorch as smp
 from torch import Tensor, nn
@@ -12,9 +11,6 @@ from human_edge_detection.advanced.encoder_stages import cut_unused
 from human_edge_detection.advanced.fast_layers.bilinear import upsample_bilinear
 from human_edge_detection.advanced.hierarchical_segmentation_unet import PersonNetwork
 from human_edge_detection.advanced.layers import separable
-
-_ROI_CHANNELS: Final = 24
-"""Of what RoIAlign takes to the rois; a U-Net has 16."""
 
 
 class PersonPyramid(PersonNetwork):
@@ -27,20 +23,16 @@ class PersonPyramid(PersonNetwork):
         depth: Stages of the encoder that are used; what only later ones need is left out.
         channels: Of the features.
         feature_stride: 2 or 4.
+        roi_channels: Of what RoIAlign takes to the rois.
     """
 
-    def __init__(self, encoder: str, *, depth: int, channels: int, feature_stride: int) -> None:
+    def __init__(self, encoder: str, *, depth: int, channels: int, feature_stride: int, roi_channels: int) -> None:
         parts = _Parts(encoder, depth, channels, feature_stride)
         super().__init__(parts, feature_channels=channels, feature_stride=feature_stride)
-        self.narrow = nn.Conv2d(channels, _ROI_CHANNELS, 1)
-
-    @property
-    def roi_channels(self) -> int:
-        """Channels of :meth:`for_rois`."""
-        return _ROI_CHANNELS
+        self.narrow = nn.Conv2d(channels, roi_channels, 1)
 
     def for_rois(self, features: Tensor) -> Tensor:
-        """The features in fewer channels: RoIAlign takes as long for each channel as a layer of the head does."""
+        """The features in ``roi_channels`` channels, as RoIAlign takes its time for each."""
         narrow: Tensor = self.narrow(features)
         return narrow
 

@@ -46,13 +46,8 @@ class PersonNetwork(nn.Module):
         features = self.unet.decoder(self.unet.encoder(normalised))
         return features, self.unet.segmentation_head(features)
 
-    @property
-    def roi_channels(self) -> int:
-        """Channels of :meth:`for_rois`."""
-        return self.feature_channels
-
     def for_rois(self, features: Tensor) -> Tensor:
-        """What of ``features (B, C, H/s, W/s)`` RoIAlign takes to the rois: ``(B, roi_channels, H/s, W/s)``."""
+        """What of ``features (B, C, H/s, W/s)`` RoIAlign takes to the rois, in as many channels or less."""
         return features
 
     def last_shared_weight(self) -> nn.Parameter:

@@ -49,17 +49,19 @@ class Splits(NamedTuple):
 
 def build_model(config: ModelConfig) -> RgbPersonSegmenter:
     """The network with random weights."""
-    unet = _person_network(config)
+    # The head first: the order decides which random weights each part has for a seed.
+    channels = aligned_channels(config.decoder.roi_channels)
     head: HierarchicalHead | PlainHead | None = None
     if config.head == "hierarchical":
         head = HierarchicalHead(
-            aligned_channels(unet.roi_channels),
+            channels,
             config.head_channels,
             config.mask_size,
             optional=config.optional_heads,
         )
     elif config.head == "plain":
-        head = PlainHead(aligned_channels(unet.roi_channels), config.head_channels, config.mask_size)
+        head = PlainHead(channels, config.head_channels, config.mask_size)
+    unet = _person_network(config)
     detector = None if config.detector is None else Detector(unet.feature_channels, feature_stride=unet.feature_stride)
     model = RgbPersonSegmenter(unet, head, roi_size=config.roi_size, mask_size=config.mask_size, detector=detector)
     use_fast_layers(model)
@@ -74,6 +76,7 @@ def _person_network(config: ModelConfig) -> PersonNetwork:
             depth=config.encoder_depth,
             channels=config.decoder.channels,
             feature_stride=config.feature_stride,
+            roi_channels=config.decoder.roi_channels,
         )
     return PersonUNet(config.encoder)
 

@@ -279,12 +279,18 @@ def test_imagenet_weights_are_loaded_whole(monkeypatch: pytest.MonkeyPatch) -> N
     assert equal(load("imagenet"), state(seed=7))
 
 
+def pyramid_of(name: Encoder, *, depth: int) -> Any:
+    return PersonPyramid(name, depth=depth, channels=8, feature_stride=4, roi_channels=8).unet.encoder
+
+
 def test_lite0_starts_from_weights_of_b0(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also without its last stage; in a folder, where it has no weights of its own."""
     monkeypatch.undo()
     b0 = smp.encoders.get_encoder("timm-efficientnet-b0", weights=None).state_dict()
     save_file(b0, tmp_path / "b0.safetensors")
-    lite0 = PersonPyramid("timm-tf_efficientnet_lite0", depth=4, channels=8, feature_stride=4).unet.encoder
+    lite0 = PersonPyramid(
+        "timm-tf_efficientnet_lite0", depth=4, channels=8, feature_stride=4, roi_channels=8
+    ).unet.encoder
     for given in (tmp_path, tmp_path / "b0.safetensors"):
         for value in lite0.state_dict().values():
             value.zero_()
@@ -297,6 +303,6 @@ def test_an_encoder_of_timm_starts_from_a_file_of_timm(tmp_path: Path, monkeypat
     name: Encoder = "tu-mobilenetv4_conv_small"
     of_timm = {key.removeprefix("model."): value for key, value in smp.encoders.get_encoder(name).state_dict().items()}
     save_file(of_timm | {"classifier.weight": torch.zeros(10, 4)}, tmp_path / "small.safetensors")
-    encoder = PersonPyramid(name, depth=5, channels=8, feature_stride=4).unet.encoder
+    encoder = pyramid_of(name, depth=5)
     load_encoder_weights(encoder, name, str(tmp_path))
     assert equal(encoder.model, of_timm)

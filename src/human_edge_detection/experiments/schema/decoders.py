@@ -11,6 +11,8 @@ from human_edge_detection.experiments.schema.base import Section
 UNET_FEATURE_CHANNELS: Final = 16
 """Channels of the last block in every U-Net of `segmentation_models_pytorch` with depth 5."""
 
+_PYRAMID_ROI_CHANNELS: Final = 24
+
 
 class UnetDecoderConfig(Section):
     """The decoder of a U-Net (arXiv:1505.04597): features at the size of the image, most of the model's time."""
@@ -20,6 +22,11 @@ class UnetDecoderConfig(Section):
     @property
     def feature_channels(self) -> int:
         """Channels of the features."""
+        return UNET_FEATURE_CHANNELS
+
+    @property
+    def roi_channels(self) -> int:
+        """Channels of what RoIAlign takes of them to the rois."""
         return UNET_FEATURE_CHANNELS
 
 
@@ -34,6 +41,11 @@ class FpnDecoderConfig(Section):
     def feature_channels(self) -> int:
         """Channels of the features."""
         return self.channels
+
+    @property
+    def roi_channels(self) -> int:
+        """Channels of what RoIAlign takes of them to the rois: each costs as much as a layer of the head."""
+        return _PYRAMID_ROI_CHANNELS
 
 
 DecoderConfig = Annotated[UnetDecoderConfig | FpnDecoderConfig, Field(discriminator="kind")]
