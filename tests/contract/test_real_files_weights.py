@@ -26,6 +26,7 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from human_edge_detection.advanced.weights import encoder_weights
 from human_edge_detection.advanced.weights.encoder_weights import load_encoder_weights
 from human_edge_detection.errors import CheckpointError
 from human_edge_detection.experiments.schema.model import ModelConfig
@@ -40,6 +41,12 @@ def narrow(seed: int = 1) -> nn.Module:
     torch.manual_seed(seed)
     network = torchvision.models.mobilenet_v2(weights=None, num_classes=10, width_mult=0.125)
     network.features = network.features[:2]
+    return network
+
+
+def narrow_encoder(seed: int = 1) -> nn.Module:
+    network = narrow(seed)
+    del network.classifier
     return network
 
 
@@ -115,12 +122,16 @@ LOADED: Mapping[str, tuple[Callable[[Weights], Any], str]] = {
 
 @pytest.mark.parametrize("kind", LOADED)
 def test_the_encoder_in_it_is_loaded_and_a_line_says_what_was_changed(
-    kind: str, classifier: Weights, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    kind: str,
+    classifier: Weights,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     make, words = LOADED[kind]
+    monkeypatch.setattr(encoder_weights, "_whole", lambda name: narrow_encoder())
     torch.save(make(classifier), tmp_path / "w.pth")
-    encoder = narrow(seed=0)
-    del encoder.classifier
+    encoder = narrow_encoder(seed=0)
     caplog.set_level(logging.INFO)
     load_encoder_weights(encoder, ENCODER, str(tmp_path / "w.pth"))
     (line,) = [record.getMessage() for record in caplog.records]

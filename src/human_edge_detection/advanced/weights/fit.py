@@ -152,7 +152,7 @@ def _as_expected(
         value = result.get(name)
         if is_counter(name):
             if value is None or value.dtype != wanted.dtype or value.shape != wanted.shape:
-                result[name], counters = torch.zeros_like(wanted), True
+                result[name], counters = torch.zeros_like(wanted, device="cpu"), True
         elif value is not None and is_dense(value) and value.dtype != wanted.dtype and value.is_floating_point():
             result[name] = value.to(wanted.dtype)
             casts.add(str(value.dtype).removeprefix("torch."))
