@@ -14,12 +14,16 @@ import pytest
 from constant_models import OURS, constant_model
 from made_up_runs import WEIGHTS, sha256_of, write_weights
 
+from human_edge_detection.experiments.flags import TEACHER_CHECKPOINT
+from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.files.read import file_sha256
 from human_edge_detection.files.write import write_json
 from human_edge_detection.runner import latency as module
 from human_edge_detection.runner.execution.launch import Ended, launch
-from human_edge_detection.runner.latency import measure_latency
+from human_edge_detection.runner.execution.plan import PlannedRun
+from human_edge_detection.runner.latency import measure_latency, timed_together
 from human_edge_detection.runs.artifacts import latency_of
+from human_edge_detection.runs.lookup.identity import RunContents
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import LatencyReport, ParityReport, read_section
 
@@ -106,6 +110,16 @@ def test_one_without_figures_has_all_measured_together(
     spoil(runs[1])
     measure_latency(runs)
     assert launched == [[str(paths.root) for paths in runs]] * 2
+
+
+def test_a_teacher_of_an_earlier_batch_is_measured_with_its_student(tmp_path: Path) -> None:
+    config, contents = get_config("quickstart_distilled_b0_from_b3"), RunContents(encoder_weights="none")
+    teacher = RunPaths(tmp_path.resolve() / "teacher")
+    fields = {"preset": config, "config": config, "contents": contents, "output_dir": tmp_path}
+    student = PlannedRun(name="student", checkpoints={TEACHER_CHECKPOINT: teacher.best}, **fields)
+    planned = PlannedRun(name="teacher", **fields)
+    assert [paths.root.name for paths in timed_together([student])] == ["student", "teacher"]
+    assert [paths.root.name for paths in timed_together([planned, student])] == ["teacher", "student"]
 
 
 def test_what_was_not_exported_is_not_measured(runs: list[RunPaths], launched: Launched) -> None:

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Final
 
 from human_edge_detection.errors import CheckpointError
+from human_edge_detection.experiments.flags import TEACHER_CHECKPOINT
 from human_edge_detection.runner import LATENCY
 from human_edge_detection.runner.execution.launch import launch
+from human_edge_detection.runner.execution.plan import PlannedRun
 from human_edge_detection.runs.artifacts import is_exported, latency_of
-from human_edge_detection.runs.paths import RunPaths
+from human_edge_detection.runs.paths import RunPaths, run_paths_of_checkpoint
 from human_edge_detection.runs.records import LatencyReport, ParityReport, read_section
 
 logger = logging.getLogger(__name__)
 
 _HANG_SECONDS: Final = 600.0
 """A measurement that takes so long hangs."""
+
+
+def timed_together(plan: Sequence[PlannedRun]) -> list[RunPaths]:
+    """The runs of a batch, and the teachers of earlier batches that they have, each once."""
+    teachers = [run.checkpoints[TEACHER_CHECKPOINT] for run in plan if TEACHER_CHECKPOINT in run.checkpoints]
+    runs = [*(run.paths for run in plan), *map(run_paths_of_checkpoint, teachers)]
+    return list({os.path.realpath(paths.root): paths for paths in runs}.values())
 
 
 def measure_latency(runs: Sequence[RunPaths]) -> KeyboardInterrupt | None:
