@@ -54,6 +54,15 @@ def heed_signals() -> None:
                 signal.signal(number, _stop)
 
 
+def end_at_once() -> None:
+    """From now on Ctrl-C ends this process without a word, as a scheduler's signal does that nobody handles.
+
+    For a child that has nothing to save.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def obey_only_parent() -> None:
     """For a helper process: of all who signal it, only its parent can end it, and it ends with its parent.
 

@@ -18,7 +18,7 @@ def test_all_are_warm_before_the_first_is_measured_and_every_round_has_each_once
     times = take_turns([lambda: called.append("a"), lambda: called.append("b")], rounds=8)
     assert times.wall.shape == times.cpu.shape == (8, 2)
     assert (times.wall >= 0).all()
-    assert called[: 2 * WARM_UP] == ["a"] * WARM_UP + ["b"] * WARM_UP
+    assert called[: 2 * WARM_UP] == ["a", "b"] * WARM_UP
     rounds = [tuple(called[start : start + 2]) for start in range(2 * WARM_UP, len(called), 2)]
     assert len(rounds) == 8
     assert {*rounds} == {("a", "b"), ("b", "a")}  # nobody is always the one after the same other one
@@ -29,6 +29,14 @@ def test_each_call_has_its_own_time_and_waiting_is_no_processor_time() -> None:
     assert (times.wall[:, 0] >= 0.05).all()
     assert np.median(times.wall[:, 1]) < 0.05
     assert np.median(times.cpu[:, 0]) < 0.02
+
+
+def test_slow_calls_have_fewer_rounds_and_at_least_those_that_are_asked_for() -> None:
+    called: list[int] = []
+    times = take_turns([lambda: called.append(0)], rounds=8, seconds=0.0, least_rounds=3)
+    assert times.wall.shape == times.cpu.shape == (3, 1)
+    assert len(called) == 1 + 3  # warmed up once
+    assert len(take_turns([lambda: time.sleep(0.02)], rounds=1000, seconds=0.2).wall) < 12
 
 
 def test_a_slow_round_does_not_change_the_ratio() -> None:

@@ -29,7 +29,7 @@ from human_edge_detection.runner.execution.plan import plan
 from human_edge_detection.runs.lookup.identity import RunContents, WeightFile, write_contents
 from human_edge_detection.runs.lookup.resume import ResumeRecord
 from human_edge_detection.runs.paths import RunPaths, summary_path
-from human_edge_detection.runs.records import OutputParity, ParityCase, ParityReport, ParityTolerances
+from human_edge_detection.runs.records import LatencyReport, OutputParity, ParityCase, ParityReport, ParityTolerances
 from human_edge_detection.wording import printable
 
 STUDENT = "quickstart_distilled_b0_from_b3"
@@ -72,6 +72,20 @@ def write_everything(root: Path, write_run: Callable[..., RunPaths]) -> RunPaths
         cases=[case],
     )
     write_json(paths.parity, parity.model_dump(mode="json"))
+    latency = LatencyReport(
+        median_ms=2.0,
+        p95_ms=3.0,
+        cpu_ms=2.0,
+        threads=1,
+        rois=3,
+        image_size=(96, 96),
+        rounds=11,
+        onnx_sha256=sha256_of("x"),
+        measured="2030-01-01T00:00:00+00:00",
+        processor="made up",
+        together_with="0",
+    )
+    write_json(paths.latency, latency.model_dump(mode="json"))
     weights = {
         "distillation.teacher_checkpoint": (WeightFile(sha256="a", run="b", group="c", epochs=3, checkpoint="d"),)
     }

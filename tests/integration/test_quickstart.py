@@ -62,6 +62,21 @@ def test_the_same_command_again_trains_nothing(finished: Path) -> None:
 
 
 @pytest.mark.slow
+def test_exported_models_have_a_latency_and_it_is_measured_once(finished: Path) -> None:
+    for name in (TEACHER, DISTILLED):  # the second one has its teacher from the first
+        assert run_batch(finished, name, "--export_onnx").returncode == 0
+    rows = read_rows(finished)
+    assert float(rows[DISTILLED]["latency_ms"]) > 0
+    assert float(rows[DISTILLED]["speedup"]) > 0
+    assert rows[TEACHER]["latency_measured"] == rows[DISTILLED]["latency_measured"]
+    assert rows[STUDENT]["latency_ms"] == "", "it is not exported"
+    again = run_batch(finished, DISTILLED, "--export_onnx")
+    assert again.returncode == 0
+    assert "timing" not in again.stderr
+    assert read_rows(finished) == rows
+
+
+@pytest.mark.slow
 def test_the_same_command_in_a_fresh_folder_gives_the_same_numbers(finished: Path, tmp_path: Path) -> None:
     done = run_batch(tmp_path / "fresh", STUDENT)
     assert done.returncode == 0, done.stdout + done.stderr

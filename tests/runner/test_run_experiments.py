@@ -60,6 +60,24 @@ def test_the_first_child_is_started_before_the_images_are_drawn(
     assert order == ["draw", "end"]  # nothing is trained
 
 
+def test_exports_are_measured_before_the_comparison_and_a_signal_then_ends_the_batch_with_its_report(
+    children: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = "human_edge_detection.runner.run_experiments"
+    request = BatchRequest(names=(STUDENT,), output_dir=children())
+    order: list[str] = []
+    monkeypatch.setattr(f"{module}.measure_latency", lambda runs: order.append(runs[0].root.name))
+    monkeypatch.setattr(f"{module}.write_comparison", lambda *_, **__: (order.append("compared"), ([], []))[1])
+    run_experiments(request)
+    assert order == ["compared"]
+    run_experiments(request, Options(export_onnx=True, skip_training=True))
+    assert order == ["compared", STUDENT, "compared"]
+    monkeypatch.setattr(f"{module}.measure_latency", lambda runs: KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        run_experiments(request, Options(export_onnx=True, skip_training=True), report=lambda _: order.append("report"))
+    assert order[-2:] == ["compared", "report"]
+
+
 @pytest.mark.parametrize(
     ("request_fields", "options", "sweep", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
@@ -46,19 +47,28 @@ class Latency(NamedTuple):
     ratio: float | None
 
 
-def take_turns(calls: Sequence[Callable[[], Any]], rounds: int) -> Times:
+def take_turns(
+    calls: Sequence[Callable[[], Any]], rounds: int, *, seconds: float = math.inf, least_rounds: int = 1
+) -> Times:
     """Times every call once in each round, in an order of the round's own.
 
     Args:
-        calls: Each is called :data:`WARM_UP` times before.
+        calls: Each is called :data:`WARM_UP` times before, at least once.
         rounds: At least 1.
+        seconds: When they are over, calls before included, no other round is begun.
+        least_rounds: That are made, however long they take.
     """
-    for call in calls:
-        for _ in range(WARM_UP):
+    began = time.monotonic()
+    for _ in range(WARM_UP):
+        for call in calls:
             call()
+        if time.monotonic() - began > seconds / 4:
+            break
     rng = np.random.default_rng(0)
     times = Times(np.zeros((rounds, len(calls))), np.zeros((rounds, len(calls))))
     for number_of_round in range(rounds):
+        if number_of_round >= least_rounds and time.monotonic() - began > seconds:
+            return Times(times.wall[:number_of_round], times.cpu[:number_of_round])
         for number in rng.permutation(len(calls)):
             started, used = time.perf_counter(), time.process_time()
             calls[number]()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -11,6 +10,7 @@ from multiprocessing.connection import Connection
 from typing import Final
 
 from human_edge_detection.runner.standby import WITH_EXPORTS
+from human_edge_detection.signals import end_at_once
 
 _TRAINING: Final = "human_edge_detection.engine.session.execute"
 _EXPORTS: Final = "human_edge_detection.exporters.onnx"
@@ -27,8 +27,7 @@ def stand_by(arguments: Sequence[str]) -> list[str] | None:
     Returns:
         The command and its arguments, which are now those of this process; None: there is none, the batch has ended.
     """
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    end_at_once()
     import_module(_TRAINING)
     if WITH_EXPORTS in arguments:
         import_module(_EXPORTS)

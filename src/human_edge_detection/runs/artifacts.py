@@ -7,7 +7,7 @@ from pathlib import Path
 from human_edge_detection.errors import CheckpointError
 from human_edge_detection.files.read import file_sha256
 from human_edge_detection.runs.paths import RunPaths, summary_path
-from human_edge_detection.runs.records import CheckpointSummary, ParityReport, read_section
+from human_edge_detection.runs.records import CheckpointSummary, LatencyReport, ParityReport, read_section
 
 
 def checkpoint_sha256(checkpoint: Path) -> str | None:
@@ -48,6 +48,22 @@ def is_exported(paths: RunPaths) -> bool:
         and report.checkpoint_sha256 == checkpoint_sha256(paths.best)
         and export_problem(paths, report) is None
     )
+
+
+def latency_of(paths: RunPaths, parity: ParityReport | None) -> LatencyReport | None:
+    """What was measured of the ONNX file that ``parity`` is of; None: nothing, or of another file.
+
+    Args:
+        paths: The run.
+        parity: Its own; one of an older version does not tell the file's sha256, so nothing counts.
+
+    Raises:
+        CheckpointError: latency.json is damaged.
+    """
+    if parity is None or parity.onnx_sha256 is None:
+        return None
+    report = read_section(LatencyReport, paths.latency)
+    return report if report is not None and report.onnx_sha256 == parity.onnx_sha256 else None
 
 
 def _summary(checkpoint: Path) -> CheckpointSummary | None:

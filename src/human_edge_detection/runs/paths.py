@@ -72,6 +72,11 @@ class RunPaths:
         return self.root / "parity.json"
 
     @property
+    def latency(self) -> Path:
+        """How long the exported model takes."""
+        return self.root / "latency.json"
+
+    @property
     def checkpoints(self) -> Path:
         return self.root / "checkpoints"
 
@@ -103,8 +108,9 @@ class RunPaths:
     def own(self) -> tuple[Path, ...]:
         """All that a run writes into its folder, the checkpoints first; other files there are the user's."""
         files = (self.config, self.contents, self.provenance, self.status, self.result, self.metrics)
-        further = (self.per_image, self.parity, self.resumed_from, self.logs, self.root / "visualizations")
-        return (self.checkpoints, *files, *further)
+        exported = (self.parity, self.latency)
+        further = (self.per_image, self.resumed_from, self.logs, self.root / "visualizations")
+        return (self.checkpoints, *files, *exported, *further)
 
     def epoch_checkpoint(self, epoch: int) -> Path:
         return self.checkpoints / f"checkpoint_epoch_{epoch:04d}.pth"

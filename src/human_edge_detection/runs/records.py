@@ -37,6 +37,7 @@ _ADVICE: Final = {
     "result.json": f"{_DELETE}: it validates once and trains nothing",
     "soft_labels.json": "delete this file and give hed soft-labels again",
     "parity.json": "delete this file and export again",
+    "latency.json": "delete this file alone: hed run --export_onnx measures anew",
 }
 """What to do about a damaged file, by its name; the runs themselves are in their checkpoints."""
 _SHOWN: Final = 120
@@ -199,6 +200,31 @@ class ParityReport(Section):
             f"{self.tolerances.probability:g}), raw outputs by {self.max_difference:.2g}, classes in "
             f"{self.class_changes} pixels"
         )
+
+
+class LatencyReport(Section):
+    """How long the exported model takes for one image on the processor; latency.json."""
+
+    median_ms: Amount
+    """Of one call, on the clock."""
+    p95_ms: Amount
+    """What 95 % of the calls stayed below."""
+    cpu_ms: Amount
+    """Median of the processor time, which other programs hardly change."""
+    threads: Count
+    rois: Count | None
+    """None of a model that takes none."""
+    image_size: tuple[Count, Count]
+    """(height, width)."""
+    rounds: Count
+    """In each of which every model of the measurement had its turn."""
+    onnx_sha256: str
+    """Of the file that was measured."""
+    measured: str
+    """When, in UTC."""
+    processor: str
+    together_with: str
+    """Name of the measurement: figures are comparable where it is equal, as these models took turns."""
 
 
 def read_section(kind: type[Kind], path: Path, *, max_bytes: int = MAX_BYTES) -> Kind | None:

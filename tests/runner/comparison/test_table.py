@@ -199,6 +199,58 @@ def test_the_parity_column_is_of_probabilities(runs: Path, capsys: pytest.Captur
     assert "7e-05" not in shown and "9e-05" not in shown
 
 
+def write_latency(paths: RunPaths, *, cpu_ms: float, measurement: str) -> None:
+    """An export that passed, and how long it takes."""
+    paths.onnx.write_bytes(b"model")
+    report = {"onnx": "", "checkpoint_sha256": "", "opset": 18, "size_bytes": 5, "mask_iou": 1.0, "cases": []}
+    write_json(paths.parity, {**report, "onnx_sha256": "of it", "max_difference": 0.0, "passed": True})
+    times = {"median_ms": cpu_ms + 1, "p95_ms": cpu_ms + 2, "cpu_ms": cpu_ms, "threads": 1, "rois": 3, "rounds": 11}
+    of_file = {"image_size": [96, 96], "onnx_sha256": "of it", "processor": "p", "together_with": measurement}
+    write_json(paths.latency, {**times, **of_file, "measured": f"at {measurement}"})
+
+
+def test_latency_and_speedup_over_the_teacher(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    teacher, distilled = RunPaths(runs / TEACHER), RunPaths(runs / DISTILLED)
+    write_latency(teacher, cpu_ms=30.0, measurement="noon")
+    write_latency(distilled, cpu_ms=4.0, measurement="noon")
+    show_report(*write_comparison(runs), runs)
+    rows = rows_of(runs)
+    columns = ("latency_ms", "latency_cpu_ms", "latency_measured", "speedup")
+    assert [rows[DISTILLED][column] for column in columns] == [5.0, 4.0, "at noon", 7.5]
+    assert [rows[TEACHER][column] for column in columns] == [31.0, 30.0, "at noon", None]
+    assert [rows[STUDENT][column] for column in columns] == [None] * 4
+    shown = capsys.readouterr().out
+    assert "5.0ms" in shown and "7.5x" in shown and "31.0ms" in shown
+    assert "measurements" not in shown
+
+
+def test_figures_of_different_measurements_are_no_speedup_and_that_is_said(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_latency(RunPaths(runs / TEACHER), cpu_ms=30.0, measurement="noon")
+    write_latency(RunPaths(runs / DISTILLED), cpu_ms=4.0, measurement="midnight")
+    assert rows_of(runs)[DISTILLED]["speedup"] is None
+    show_report(*write_comparison(runs), runs)
+    assert "latency: of 2 measurements; compare runs of equal latency_measured" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("cpu_ms", [0.0, 5e-324])
+def test_a_time_below_what_a_clock_can_tell_is_no_speedup(runs: Path, cpu_ms: float) -> None:
+    write_latency(RunPaths(runs / TEACHER), cpu_ms=30.0, measurement="noon")
+    write_latency(RunPaths(runs / DISTILLED), cpu_ms=cpu_ms, measurement="noon")
+    assert rows_of(runs)[DISTILLED]["speedup"] is None
+
+
+def test_the_latency_of_another_file_does_not_count(runs: Path) -> None:
+    teacher = RunPaths(runs / TEACHER)
+    write_latency(teacher, cpu_ms=30.0, measurement="noon")
+    write_json(teacher.parity, json.loads(teacher.parity.read_text()) | {"onnx_sha256": "exported anew"})
+    assert rows_of(runs)[TEACHER]["latency_ms"] is None
+    write_latency(teacher, cpu_ms=30.0, measurement="noon")
+    teacher.onnx.write_bytes(b"cut")
+    assert rows_of(runs)[TEACHER]["latency_ms"] is None
+
+
 @pytest.mark.parametrize("change", ["training.seed=1", "training.epochs=3", "model.contour={}"])
 def test_a_control_that_differs_in_anything_else_is_none(runs: Path, change: str, write_run: WriteRun) -> None:
     write_run(runs / STUDENT, apply(get_config(STUDENT), collect(sets=[change])), metrics=scores(0.6))
@@ -304,12 +356,34 @@ def test_the_table_is_readable_at_100_columns(runs: Path, write_run: WriteRun) -
     name = "rgb_hierarchical_unet_v2_fullimage_pretrained_peopleseg_r80x60m160x120_disttrans_contdet_baware"
     write_run(runs / f"{name}+0123abcd", get_config(name), seconds=360_000.0, state="finished")
     console = Console(width=100, record=True, file=io.StringIO())
-    console.print(comparison_table(comparison_rows(read_records(runs))))
+    console.print(comparison_table(comparison_rows(read_records(runs)), console))
     text = console.export_text()
     assert "…" not in text
     assert "87.5%" in text
     assert "+0.1000" in text
     assert "100h00m" in text
+
+
+def shown_titles(output_dir: Path, width: int) -> list[str]:
+    rows = comparison_rows(read_records(output_dir))
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(comparison_table(rows, console))
+    text = console.export_text()
+    assert "…" not in text
+    return text.splitlines()[0].split()[2:]
+
+
+def test_a_narrow_terminal_leaves_out_whole_columns_empty_ones_first(runs: Path) -> None:
+    for name in (STUDENT, TEACHER):
+        change_result(RunPaths(runs / name), metrics=scores(0.6) | {"boundary_f1": 0.5})
+    trained = ["mIoU", "target", "bound.F1", "params", "share", "gain", "time"]
+    assert shown_titles(runs, 140) == [*trained, "parity", "latency", "speedup"]
+    assert shown_titles(runs, 90) == trained
+    assert shown_titles(runs, 80) == [title for title in trained if title != "bound.F1"]
+    for name in (TEACHER, DISTILLED):
+        write_latency(RunPaths(runs / name), cpu_ms=4.0, measurement="noon")
+    assert shown_titles(runs, 100)[-2:] == ["latency", "speedup"]
+    assert shown_titles(runs, 82) == ["mIoU", "params", "share", "gain", "time", "latency"]
 
 
 WRITER = dedent(

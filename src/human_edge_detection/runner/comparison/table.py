@@ -21,7 +21,7 @@ from human_edge_detection.runner.comparison.control import (
     changes_of,
     taught_by,
 )
-from human_edge_detection.runs.artifacts import export_problem
+from human_edge_detection.runs.artifacts import export_problem, latency_of
 from human_edge_detection.runs.lookup.identity import RunContents, read_contents
 from human_edge_detection.runs.paths import (
     COMPARISON_FILE,
@@ -31,13 +31,15 @@ from human_edge_detection.runs.paths import (
     list_runs,
     run_paths_of_checkpoint,
 )
-from human_edge_detection.runs.records import ParityReport, RunResult, RunStatus, read_section
+from human_edge_detection.runs.records import LatencyReport, ParityReport, RunResult, RunStatus, read_section
 from human_edge_detection.runs.standing import standing_of
 from human_edge_detection.wording import printable
 
 Row = dict[str, Any]
 _LOCK = ".experiment_comparison.lock"
 _LOCK_SECONDS = 300.0
+_LEAST_CPU_MS = 1e-3
+"""Less is no time that a clock can tell."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -55,6 +57,7 @@ class Record:
         status: From status.json.
         result: From result.json; None for a run that has not finished.
         parity: From parity.json; None where the ONNX file is not the one that it is of.
+        latency: From latency.json; None where it is not of this ONNX file.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Record:
     status: RunStatus | None = None
     result: RunResult | None = None
     parity: ParityReport | None = None
+    latency: LatencyReport | None = None
 
 
 def read_records(output_dir: Path) -> list[Record]:
@@ -133,6 +137,7 @@ def read_record(paths: RunPaths, name: str) -> Record:
         standing = standing_of(paths, status)
         config = read_section(ExperimentConfig, paths.config)
         parity = read_section(ParityReport, paths.parity)
+        latency = latency_of(paths, parity)
         damage = export_problem(paths, parity, hashes=False) if parity is not None and parity.passed else None
         record = Record(
             name=name,
@@ -144,6 +149,7 @@ def read_record(paths: RunPaths, name: str) -> Record:
             status=status,
             result=read_section(RunResult, paths.result),
             parity=None if damage else parity,
+            latency=None if damage else latency,
         )
     except CheckpointError as error:
         return Record(name, paths, "unreadable", str(error))
@@ -165,10 +171,12 @@ class _Others(NamedTuple):
 
     Attributes:
         by_folder: Folder -> its run's result.
+        latencies: Folder -> what was measured of its run's export.
         controls: The runs without distillation.
     """
 
     by_folder: Mapping[Path, RunResult]
+    latencies: Mapping[Path, LatencyReport]
     controls: Controls
 
     @classmethod
@@ -176,7 +184,8 @@ class _Others(NamedTuple):
         """Of all runs that have finished."""
         finished = [(record, run) for record in records if (run := _finished(record)) is not None]
         by_folder = {record.paths.root.resolve(): run.result for record, run in finished}
-        return cls(by_folder, Controls(run for _, run in finished))
+        latencies = {one.paths.root.resolve(): one.latency for one, _ in finished if one.latency is not None}
+        return cls(by_folder, latencies, Controls(run for _, run in finished))
 
 
 def _finished(record: Record) -> Finished | None:
@@ -186,7 +195,7 @@ def _finished(record: Record) -> Finished | None:
 
 
 def _row(record: Record, others: _Others, metrics: Sequence[str]) -> Row:
-    result, parity, config = record.result, record.parity, record.config
+    result, parity, latency, config = record.result, record.parity, record.latency, record.config
     scores: Mapping[str, float | None] = result.metrics if result else {}
     taught, control = _teacher(record, others), _control(record, others)
     share = _ratio(scores.get("miou"), None if taught is None else taught.metrics.get("miou"))
@@ -230,6 +239,10 @@ def _row(record: Record, others: _Others, metrics: Sequence[str]) -> Row:
         "parity_probability_difference": getattr(parity, "max_probability_difference", None),
         "parity_max_difference": getattr(parity, "max_difference", None),
         "parity_mask_iou": getattr(parity, "mask_iou", None),
+        "latency_ms": getattr(latency, "median_ms", None),
+        "latency_cpu_ms": getattr(latency, "cpu_ms", None),
+        "latency_measured": None if latency is None else printable(latency.measured),
+        "speedup": _speedup(record, others),
     }
     # A metric of a damaged file may be called as a column.
     return {**run, **{name: scores.get(name) for name in metrics if name not in run}, **compared}
@@ -239,8 +252,22 @@ def _teacher(record: Record, others: _Others) -> Taught | None:
     run = _finished(record)
     if run is None or run.result.teacher_checkpoint is None:
         return None
-    root = run_paths_of_checkpoint(Path(run.result.teacher_checkpoint)).root
-    return taught_by(run.config, run.result, others.by_folder.get(root))
+    return taught_by(run.config, run.result, others.by_folder.get(_teacher_folder(run.result.teacher_checkpoint)))
+
+
+def _teacher_folder(checkpoint: str) -> Path:
+    return run_paths_of_checkpoint(Path(checkpoint)).root
+
+
+def _speedup(record: Record, others: _Others) -> float | None:
+    """The processor time of the one teacher over the run's own, where both were measured together."""
+    run, own = _finished(record), record.latency
+    if run is None or own is None or run.result.teacher_checkpoint is None or run.config.distillation is None:
+        return None
+    its = others.latencies.get(_teacher_folder(run.result.teacher_checkpoint))
+    if its is None or its.together_with != own.together_with or run.config.distillation.more_teacher_checkpoints:
+        return None
+    return its.cpu_ms / own.cpu_ms if own.cpu_ms >= _LEAST_CPU_MS else None
 
 
 def _control(record: Record, others: _Others) -> Control | None:

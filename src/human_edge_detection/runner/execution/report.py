@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -21,7 +23,7 @@ _STYLES = {"finished": "green", "running": "yellow", "skipped": "yellow", "inter
 def show_report(rows: Sequence[Row], files: Sequence[Path], output_dir: Path) -> None:
     """Writes the table, one line for each error, and the paths to stdout."""
     console = report_console()
-    console.print(comparison_table(rows))
+    console.print(comparison_table(rows, console))
     for row in rows:
         if row["error"]:
             console.print(Text(f"{row['run']}: {row['status']}: {row['error']}", style="red"), soft_wrap=True)
@@ -29,6 +31,10 @@ def show_report(rows: Sequence[Row], files: Sequence[Path], output_dir: Path) ->
         for title, column in (("share", "why_no_share"), ("gain", "why_no_gain")):
             if row[column]:
                 console.print(Text(f"{row['run']}: no {title}: {row[column]}", style="yellow"), soft_wrap=True)
+    measurements = sorted({row["latency_measured"] for row in rows if row["latency_measured"]})
+    if len(measurements) > 1:
+        several = f"latency: of {len(measurements)} measurements; compare runs of equal latency_measured (in the CSV)"
+        console.print(Text(several, style="yellow"), soft_wrap=True)
     for row in rows:
         if row["onnx"]:
             console.print(Text(f"ONNX: {row['onnx']}"), soft_wrap=True)
@@ -42,16 +48,27 @@ def show_lines(lines: Sequence[str]) -> None:
     sys.stdout.flush()
 
 
-def comparison_table(rows: Sequence[Row]) -> Table:
-    """The rows' main numbers; a dash where a run has none."""
+def comparison_table(rows: Sequence[Row], console: Console) -> Table:
+    """The rows' main numbers; a dash where a run has none. What a narrow console has no room for is left out."""
+    titles = list(_NUMBERS)
+    nameless = [row | {"run": ""} for row in rows]  # names are folded, all else takes its width
+    for title in sorted(_LEFT_OUT, key=lambda title: any(row.get(_NUMBERS[title][0]) is not None for row in rows)):
+        narrowest = Measurement.get(console, console.options.update(width=_ANY_WIDTH), _table(nameless, titles))
+        if narrowest.minimum <= console.width:
+            break
+        titles.remove(title)
+    return _table(rows, titles)
+
+
+def _table(rows: Sequence[Row], titles: Sequence[str]) -> Table:
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0), show_edge=False)
-    table.add_column("run", overflow="fold", min_width=16)
+    table.add_column("run", overflow="fold", min_width=21)
     table.add_column("status", no_wrap=True)
-    for title in _NUMBERS:
+    for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
         state = Text(row["status"], style=_STYLES.get(row["status"], "red"))
-        table.add_row(Text(row["run"]), state, *(_shown(row, *cell) for cell in _NUMBERS.values()))
+        table.add_row(Text(row["run"]), state, *(_shown(row, *_NUMBERS[title]) for title in titles))
     return table
 
 
@@ -75,5 +92,10 @@ _NUMBERS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "gain": ("gain_over_control", "{:+.4f}".format),
     "time": ("seconds", _duration),
     "parity": ("parity_probability_difference", "{:.0e}".format),
+    "latency": ("latency_ms", "{:.1f}ms".format),
+    "speedup": ("speedup", "{:.1f}x".format),
 }
 """Title -> (column of the comparison, how to write it)."""
+_LEFT_OUT = ("bound.F1", "target", "speedup", "parity", "latency")
+"""Titles that a narrow console has no room for, the first to go first, empty ones before; the files have them all."""
+_ANY_WIDTH = 10_000
