@@ -27,7 +27,8 @@ from human_edge_detection.engine.build import build_model
 from human_edge_detection.engine.model_cost import describe_model
 from human_edge_detection.experiments.config_manager import get_config
 from human_edge_detection.experiments.schema.model import ModelConfig
-from human_edge_detection.exporters.onnx import OPSET, ExportableStudent, to_onnx
+from human_edge_detection.exporters.exportable import ExportableStudent
+from human_edge_detection.exporters.onnx import OPSET, to_onnx
 
 _FEW, _MANY, _USUAL = 1, 11, 3
 # Name -> experiment; heads at the preset's sizes.
