@@ -4,9 +4,9 @@
 
 One image with 1 and with 11 rois, and the encoder alone, taking turns, each with one thread and in processor time,
 which other programs hardly change. The head's time for a roi is a tenth of the difference, and ``rois`` is three times
-that; the decoder's time is what is left of the first without head and encoder. What finding persons costs is what a model
-takes longer that finds one itself than the model that is given one. Shares are of the B3. Random weights: what they are
-makes no difference to the time.
+that; the decoder's time is what is left of the first without head and encoder. What finding persons costs is what a
+model takes longer that finds one itself than the model that is given one. Shares are of the B3. Random weights: what
+they are makes no difference to the time.
 """
 
 import argparse
@@ -124,30 +124,22 @@ def main() -> None:
         roi = (many - few) / (_MANY - _FEW)
         parts[name] = {"encoder": 1e3 * encoder, "decoder": 1e3 * (few - roi - encoder), "rois": 1e3 * _USUAL * roi}
         ratios[f"{name}: head per roi / U-Net"] = roi / (few - roi)
-    finding: dict[str, float | None] = {}
+    finding: dict[str, float] = {}
     whole = sum(parts[names[0]].values())
     for name, of_model in parts.items():
         total = sum(of_model.values())
         shares = ", ".join(f"{part} {value:6.1f} ms ({value / whole:5.1%})" for part, value in of_model.items())
         gflops = describe_model(configs[name]).gflops
-        found = seconds.get(f"{name}: finds")
-        finding[name] = None if found is None else 1e3 * (found - seconds[f"{name}: few"])
-        more = (
-            ""
-            if finding[name] is None
-            else f"; finding persons {finding[name]:.1f} ms ({finding[name] / whole:.1%}) more"
-        )
+        more = ""
+        if f"{name}: finds" in seconds:
+            finding[name] = 1e3 * (seconds[f"{name}: finds"] - seconds[f"{name}: few"])
+            more = f"; finding persons {finding[name]:.1f} ms ({finding[name] / whole:.1%}) more"
         print(
             f"{name:5s} {args.image_size} px: {shares}, in all {total:6.1f} ms: {whole / total:4.1f} x {names[0]}; "
             f"{gflops.encoder + gflops.decoder:.2f} GFLOP, {gflops.head_per_roi:.3f} a roi{more}"
         )
-    report = {
-        "machine": machine(),
-        "arguments": vars(args),
-        "milliseconds": parts,
-        "finding": finding,
-        "ratios": ratios,
-    }
+    figures = {"milliseconds": parts, "finding": finding, "ratios": ratios}
+    report = {"machine": machine(), "arguments": vars(args), **figures}
     args.output.write_text(json.dumps(report | {"lower_is_better": list(ratios)}, indent=1, default=str))
 
 
