@@ -4,8 +4,9 @@
 
 One image with 1 and with 11 rois, and the encoder alone, taking turns, each with one thread and in processor time,
 which other programs hardly change. The head's time for a roi is a tenth of the difference, and ``rois`` is three times
-that; the decoder's time is what is left of the first without head and encoder. Shares are of the B3. Random weights:
-what they are makes no difference to the time.
+that; the decoder's time is what is left of the first without head and encoder. What finding persons costs is what a
+model takes longer that finds one itself than the model that is given one. Shares are of the B3. Random weights: what
+they are makes no difference to the time.
 """
 
 import argparse
@@ -27,7 +28,10 @@ from human_edge_detection.engine.build import build_model
 from human_edge_detection.engine.model_cost import describe_model
 from human_edge_detection.experiments.config_manager import get_config
 from human_edge_detection.experiments.schema.model import ModelConfig
-from human_edge_detection.exporters.onnx import OPSET, ExportableStudent, to_onnx
+from human_edge_detection.exporters.detector_parity import MIN_SCORE
+from human_edge_detection.exporters.exportable import ExportableDetector, ExportableStudent
+from human_edge_detection.exporters.graph import with_constant
+from human_edge_detection.exporters.onnx import OPSET, to_onnx
 
 _FEW, _MANY, _USUAL = 1, 11, 3
 # Name -> experiment; heads at the preset's sizes.
@@ -56,7 +60,7 @@ def boxes(count: int) -> Tensor:
 
 
 def calls_of(config: ModelConfig) -> dict[str, Callable[[], object]]:
-    """The exported model with few and many rois, and its encoder alone."""
+    """The exported model with few and many rois, its encoder alone, and, with a detector, as it finds few itself."""
     images = torch.rand(2, 3, *config.image_size, generator=torch.Generator().manual_seed(0))
     model = build_model(config).eval()
     whole = _session(to_onnx(ExportableStudent(model).eval(), {"images": images, "rois": boxes(2)}, {}))
@@ -67,7 +71,13 @@ def calls_of(config: ModelConfig) -> dict[str, Callable[[], object]]:
     assert program is not None
     alone, image = _session(program.model_proto.SerializeToString()), images[:1].numpy()
     rois = {count: boxes(count).numpy().astype(np.float32) for count in (_FEW, _MANY)}
+    finds = {}
+    if model.detector is not None:
+        example = {"images": images, MIN_SCORE: torch.tensor(0.0)}
+        content = to_onnx(ExportableDetector(model, max_persons=_FEW).eval(), example, {})
+        finds["finds"] = partial(_session(with_constant(content, MIN_SCORE, 0.0)).run, None, {"images": image})
     return {
+        **finds,
         "encoder": partial(alone.run, None, {"images": image}),
         **{
             name: partial(whole.run, None, {"images": image, "rois": rois[count]})
@@ -114,16 +124,22 @@ def main() -> None:
         roi = (many - few) / (_MANY - _FEW)
         parts[name] = {"encoder": 1e3 * encoder, "decoder": 1e3 * (few - roi - encoder), "rois": 1e3 * _USUAL * roi}
         ratios[f"{name}: head per roi / U-Net"] = roi / (few - roi)
+    finding: dict[str, float] = {}
     whole = sum(parts[names[0]].values())
     for name, of_model in parts.items():
         total = sum(of_model.values())
         shares = ", ".join(f"{part} {value:6.1f} ms ({value / whole:5.1%})" for part, value in of_model.items())
         gflops = describe_model(configs[name]).gflops
+        more = ""
+        if f"{name}: finds" in seconds:
+            finding[name] = 1e3 * (seconds[f"{name}: finds"] - seconds[f"{name}: few"])
+            more = f"; finding persons {finding[name]:.1f} ms ({finding[name] / whole:.1%}) more"
         print(
             f"{name:5s} {args.image_size} px: {shares}, in all {total:6.1f} ms: {whole / total:4.1f} x {names[0]}; "
-            f"{gflops.encoder + gflops.decoder:.2f} GFLOP, {gflops.head_per_roi:.3f} a roi"
+            f"{gflops.encoder + gflops.decoder:.2f} GFLOP, {gflops.head_per_roi:.3f} a roi{more}"
         )
-    report = {"machine": machine(), "arguments": vars(args), "milliseconds": parts, "ratios": ratios}
+    figures = {"milliseconds": parts, "finding": finding, "ratios": ratios}
+    report = {"machine": machine(), "arguments": vars(args), **figures}
     args.output.write_text(json.dumps(report | {"lower_is_better": list(ratios)}, indent=1, default=str))
 
 

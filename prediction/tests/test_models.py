@@ -29,10 +29,34 @@ def test_a_model_of_ours_says_itself_how_it_is_used(constant_model: MakeModel, o
     assert (found.masks[:, :, 2:] < 0.5).all()
     assert (found.frames == found.boxes).all()
     assert len(model.instances(IMAGE, boxes=[]).masks) == 0
-    with pytest.raises(AdapterError, match="give 'boxes'"):
+    with pytest.raises(AdapterError, match=r"give 'boxes' around them, or open the file .* ends in \.detect\.onnx"):
         model.instances(IMAGE)
     with pytest.raises(AdapterError, match="gives no boxes: it is a model of kind 'instances'"):
         model.boxes(IMAGE)
+
+
+def test_a_model_of_ours_with_a_detector_finds_persons_itself(
+    constant_model: MakeModel, own_metadata: dict[str, str]
+) -> None:
+    logits = np.full((2, 3, 5, 5), -20, np.float32)
+    logits[:, 1, :, :2] = 20
+    people = np.full((1, 1, 4, 6), 0.25, np.float32)
+    boxes = np.array([[0, 0, 0, 0.5, 1], [0, 0.5, 0, 1, 1]], np.float32)
+    outputs = {"boxes": boxes, "scores": np.array([0.9, 0.4], np.float32), "masks": logits, "binary_masks": people}
+    model = open_model(constant_model(outputs, metadata=own_metadata))
+    assert (model.kind, model.takes_rois) == ("instances", False)
+    found = model.instances(IMAGE)
+    assert found.boxes.tolist() == found.frames.tolist() == [[0, 0, 0.5, 1], [0.5, 0, 1, 1]]
+    assert found.scores.tolist() == pytest.approx([0.9, 0.4])
+    assert (found.masks[:, :, :2] > 0.99).all()
+    assert (found.masks[:, :, 2:] < 0.5).all()
+    assert model.boxes(IMAGE).boxes.tolist() == found.boxes.tolist()
+    assert model.person_map(IMAGE) == pytest.approx(0.25)
+    with pytest.raises(AdapterError, match="finds persons itself: it takes no 'boxes'"):
+        model.instances(IMAGE, boxes=[[0, 0, 1, 1]])
+    nobody = {name: values[:0] for name, values in outputs.items() if name != "binary_masks"}
+    model = open_model(constant_model({**nobody, "binary_masks": people}, metadata=own_metadata))
+    assert [len(part) for part in model.instances(IMAGE)] == [0, 0, 0, 0]
 
 
 def test_an_export_of_a_later_version_is_not_guessed_at(

@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from human_edge_detection.exporters.graph import resize_by_factors
+from human_edge_detection.exporters.graph import resize_by_factors, with_constant
 
 
 def resizing(channels: int, height: int, width: int) -> onnx.ModelProto:
@@ -76,3 +76,23 @@ def test_factors_where_they_are_whole_and_the_same_answer(
     assert factors(model) == expected
     onnx.checker.check_model(model, full_check=True)
     np.testing.assert_allclose(prediction(model, channels), before, atol=1e-6)
+
+
+def test_an_input_becomes_a_constant() -> None:
+    values, threshold, above = (
+        helper.make_tensor_value_info(name, kind, shape)
+        for name, kind, shape in (
+            ("values", TensorProto.FLOAT, ["N"]),
+            ("threshold", TensorProto.FLOAT, []),
+            ("above", TensorProto.BOOL, ["N"]),
+        )
+    )
+    node = helper.make_node("Greater", ["values", "threshold"], ["above"])
+    model = helper.make_model(
+        helper.make_graph([node], "above", [values, threshold], [above]),
+        opset_imports=[helper.make_opsetid("", 18)],
+        ir_version=10,
+    )
+    session = onnxruntime.InferenceSession(with_constant(model.SerializeToString(), "threshold", 0.3))
+    assert [entry.name for entry in session.get_inputs()] == ["values"]
+    assert session.run(None, {"values": np.array([0.2, 0.4], np.float32)})[0].tolist() == [False, True]

@@ -13,6 +13,7 @@ import pytest
 import segmentation_models_pytorch as smp
 import torch
 
+from human_edge_detection.advanced.detector import find_persons
 from human_edge_detection.engine.build import build_model
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from human_edge_detection.engine.checkpoints.load import load_trained
@@ -36,21 +37,28 @@ def shallow_networks() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def write_checkpoint(shallow_networks: None, tiny_coco: Path) -> WriteCheckpoint:
-    """``write_checkpoint(run_root, seed=0, root=None)``: a run folder with the best checkpoint of a random network."""
+    """``write_checkpoint(run_root)``: a run folder with the best checkpoint of a random network."""
 
-    def write(run_root: Path, *, seed: int = 0, root: Path | None = None) -> RunPaths:
+    def write(
+        run_root: Path, *, seed: int = 0, root: Path | None = None, detector: dict[str, Any] | None = None
+    ) -> RunPaths:
         model: dict[str, Any] = {"encoder": "mobilenet_v2", "encoder_weights": "none", "head_channels": 8}
         sizes = {"image_size": [64, 64], "roi_size": [16, 12], "mask_size": [32, 24]}
         config = build_config(
             {
                 "name": run_root.name,
                 "data": {"root": str(root or tiny_coco)},
-                "model": {**model, **sizes, "contour": {}, "distance": {}},
+                "model": {**model, **sizes, "contour": {}, "distance": {}, "detector": detector},
             }
         )
         torch.manual_seed(seed)
+        network = build_model(config.model)
+        if network.detector is not None:  # one that is sure of persons, with boxes that differ
+            torch.nn.init.normal_(network.detector.centre.weight, std=10.0)
+            torch.nn.init.normal_(network.detector.sides.weight, std=3.0)
+            torch.nn.init.zeros_(network.detector.centre.bias)
         paths = RunPaths(run_root)
-        save_checkpoint(paths.best, Checkpoint(config, build_model(config.model).state_dict(), 3, {}, "data"))
+        save_checkpoint(paths.best, Checkpoint(config, network.state_dict(), 3, {}, "data"))
         return paths
 
     return write
@@ -59,7 +67,7 @@ def write_checkpoint(shallow_networks: None, tiny_coco: Path) -> WriteCheckpoint
 @pytest.fixture(scope="module")
 def run(write_checkpoint: WriteCheckpoint, tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
     folder = tmp_path_factory.mktemp("export") / "experiments" / "tiny"
-    return write_checkpoint(folder)
+    return write_checkpoint(folder, detector={"min_score": 0.2, "max_persons": 7})
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +75,10 @@ def exported(run: RunPaths) -> Export:
     return export_checkpoint(run.best)
 
 
-def test_one_file_beside_the_checkpoint_and_the_report_in_the_run_folder(run: RunPaths, exported: Export) -> None:
+def test_files_beside_the_checkpoint_and_the_report_in_the_run_folder(run: RunPaths, exported: Export) -> None:
     assert exported.destination == (run.onnx, run.parity)
-    assert {file.name for file in run.checkpoints.iterdir()} == {"best_model.pth", "best_model.json", "best_model.onnx"}
+    names = {"best_model.pth", "best_model.json", "best_model.onnx", "best_model.detect.onnx"}
+    assert {file.name for file in run.checkpoints.iterdir()} == names
     report = json.loads(run.parity.read_text())
     assert report["passed"] is True
     assert report["onnx"] == "checkpoints/best_model.onnx", "relative, so that a run may be renamed"
@@ -99,6 +108,72 @@ def test_any_number_of_images_and_rois(run: RunPaths, exported: Export, images: 
     np.testing.assert_allclose(binary_masks, output.aux["full_image_logits"].sigmoid().numpy(), atol=1e-4)
 
 
+def session_of(model: Path | bytes) -> onnxruntime.InferenceSession:
+    content = model if isinstance(model, bytes) else model.read_bytes()
+    return onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+
+
+def pictures_of(count: int) -> np.ndarray:
+    return torch.rand(count, 3, 64, 64, generator=torch.Generator().manual_seed(2)).numpy()
+
+
+@pytest.mark.parametrize("images", [1, 3])
+def test_the_second_file_finds_persons_and_what_it_finds_are_rois_of_the_first(
+    run: RunPaths, exported: Export, images: int
+) -> None:
+    pictures, session = pictures_of(images), session_of(run.detector_onnx)
+    assert [entry.name for entry in session.get_inputs()] == ["images"]
+    assert [entry.name for entry in session.get_outputs()] == ["boxes", "scores", "masks", "binary_masks"]
+    boxes, scores, masks, binary_masks = session.run(None, {"images": pictures})
+    with torch.no_grad():
+        aux = load_trained(run.best).model(torch.from_numpy(pictures), torch.zeros(0, 5)).aux
+    expected, likely = find_persons(aux["centre_logits"], aux["person_boxes"], most=7).as_rois(0.2)
+    assert set(boxes[:, 0]) == set(range(images)), "a network that finds somebody in each"
+    np.testing.assert_allclose(boxes, expected, atol=1e-4)
+    np.testing.assert_allclose(scores, likely, atol=1e-5)
+    again, person_map = session_of(run.onnx).run(["masks", "binary_masks"], {"images": pictures, "rois": boxes})
+    np.testing.assert_allclose(masks, again, atol=1e-4)
+    np.testing.assert_allclose(binary_masks, person_map, atol=1e-5)
+
+
+def test_nobody_is_no_error(run: RunPaths, exported: Export) -> None:
+    model = onnx.load(run.detector_onnx)
+    (threshold,) = (constant for constant in model.graph.initializer if constant.name == "min_score")
+    assert onnx.numpy_helper.to_array(threshold) == np.float32(0.2)
+    threshold.CopyFrom(onnx.numpy_helper.from_array(np.array(1.0, np.float32), "min_score"))
+    boxes, scores, masks, binary_masks = session_of(model.SerializeToString()).run(None, {"images": pictures_of(2)})
+    assert [boxes.shape, scores.shape, masks.shape] == [(0, 5), (0,), (0, 3, 32, 24)]
+    np.testing.assert_allclose(
+        binary_masks, session_of(run.detector_onnx).run(["binary_masks"], {"images": pictures_of(2)})[0]
+    )
+
+
+def test_the_report_is_of_both_files(run: RunPaths, exported: Export) -> None:
+    detector = json.loads(run.parity.read_text())["detector"]
+    assert detector["onnx"] == "checkpoints/best_model.detect.onnx"
+    assert detector["size_bytes"] == run.detector_onnx.stat().st_size
+    assert detector["onnx_sha256"] == hashlib.sha256(run.detector_onnx.read_bytes()).hexdigest()
+    assert [case["images"] for case in detector["cases"]] == [1, 2, 2, 1, 2]
+    assert [case["detections"]["min_score"] for case in detector["cases"]] == [0.2, 0.2, 0.2, 0.2, 0.0]
+    assert detector["cases"][-1]["rois"] == 14, "as many as it may find, of two images"
+    assert (detector["missing"], detector["extra"], detector["problem"]) == (0, 0, None)
+    assert 0 < detector["max_box_difference"] < 0.01, "pixels"
+    assert detector["max_probability_difference"] < 1e-4
+
+
+def test_the_second_file_explains_itself_too(run: RunPaths, exported: Export) -> None:
+    model = onnx.load(run.detector_onnx)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    assert (metadata["min_score"], metadata["max_persons"]) == ("0.2", "7")
+    assert "fractions of the image" in metadata["boxes"]
+    assert "rois" not in metadata
+    assert [size.dim_param or size.dim_value for size in model.graph.output[0].type.tensor_type.shape.dim] == [
+        "person_count",
+        5,
+    ]
+    assert b"site-packages" not in run.detector_onnx.read_bytes()
+
+
 def test_the_file_explains_itself_and_tells_nothing_of_the_machine(run: RunPaths, exported: Export) -> None:
     model = onnx.load(run.onnx)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
@@ -120,12 +195,19 @@ def test_the_graph_is_the_quick_one(run: RunPaths, exported: Export) -> None:
 
 
 def test_a_model_that_answers_otherwise_is_not_written(
-    run: RunPaths, exported: Export, write_checkpoint: WriteCheckpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: RunPaths,
+    exported: Export,
+    write_checkpoint: WriteCheckpoint,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     other = write_checkpoint(tmp_path / "other", seed=1)
+    (other.checkpoints / "best_model.detect.onnx").write_bytes(b"of another model")
     monkeypatch.setattr(export_module, "to_onnx", lambda *_: run.onnx.read_bytes())
     with pytest.raises(ExportError, match=r"differ from PyTorch's by .*images: .* rois: .*allowed: 0\.001"):
         export_checkpoint(other.best)
+    assert "best_model.detect.onnx is of another model: this one has no detector" in caplog.text
     assert not other.onnx.exists()
     assert not list(other.checkpoints.glob(".*"))
     report = json.loads(other.parity.read_text())

@@ -9,9 +9,9 @@ import pytest
 from made_up_runs import sha256_of, write_weights
 
 from human_edge_detection.files.write import write_json
-from human_edge_detection.runs.artifacts import checkpoint_problem, is_exported
+from human_edge_detection.runs.artifacts import checkpoint_problem, export_problem, is_exported
 from human_edge_detection.runs.paths import RunPaths, summary_path
-from human_edge_detection.runs.records import ParityReport
+from human_edge_detection.runs.records import DetectorParity, ParityReport, read_section
 
 MODEL = b"a model"
 Break = Callable[[Path], object]
@@ -46,6 +46,26 @@ def run(tmp_path: Path) -> RunPaths:
     return paths
 
 
+@pytest.fixture
+def run_with_detector(run: RunPaths) -> RunPaths:
+    """The same with the second file of a model with a detector."""
+    run.detector_onnx.write_bytes(MODEL)
+    figures = {"max_probability_difference": 0.0, "max_box_difference": 0.0, "max_score_difference": 0.0}
+    detector = DetectorParity(
+        onnx="checkpoints/best_model.detect.onnx",
+        size_bytes=len(MODEL),
+        onnx_sha256=hashlib.sha256(MODEL).hexdigest(),
+        **figures,
+        class_changes=0,
+        missing=0,
+        extra=0,
+        cases=[],
+    )
+    content = json.loads(run.parity.read_text())
+    write_json(run.parity, {**content, "detector": detector.model_dump(mode="json")})
+    return run
+
+
 def of_an_older_version(record: Path) -> None:
     content = json.loads(record.read_text())
     write_json(record, {name: value for name, value in content.items() if name not in ("onnx_sha256", "size_bytes")})
@@ -65,6 +85,22 @@ def test_a_damaged_export_is_none(damage: str, run: RunPaths) -> None:
     assert is_exported(run)
     DAMAGE[damage][0](run.onnx)
     assert not is_exported(run)
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("file", ["onnx", "detector_onnx"])
+def test_an_export_of_two_files_is_none_when_either_is_damaged(
+    damage: str, file: str, run_with_detector: RunPaths
+) -> None:
+    assert is_exported(run_with_detector)
+    path: Path = getattr(run_with_detector, file)
+    break_it, words = DAMAGE[damage]
+    break_it(path)
+    assert not is_exported(run_with_detector)
+    report = read_section(ParityReport, run_with_detector.parity)
+    assert report is not None
+    problem = str(export_problem(run_with_detector, report))
+    assert problem.startswith(path.name) and words in problem
 
 
 def test_what_older_versions_did_not_write_down_is_unknown(run: RunPaths) -> None:

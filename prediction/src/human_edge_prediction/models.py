@@ -20,6 +20,8 @@ from human_edge_prediction.runtimes import CPU, Runtime, TensorInfo, open_runtim
 
 Image = NDArray[np.uint8]
 _OURS: Final = "human-edge-detection"
+_FOUND: Final = frozenset({"boxes", "scores", "masks"})
+"""Outputs of a model of ours that finds persons itself."""
 _TARGET: Final = 1
 """Of the classes background, target, other people."""
 
@@ -102,7 +104,11 @@ class Model:
 
 
 class OwnModel(Model):
-    """A model that ``human-edge-detection`` exported: a person map, and masks in boxes if it has a head for rois."""
+    """A model that ``human-edge-detection`` exported: a person map, and masks of persons.
+
+    ``best_model.onnx`` has masks in the boxes that it is given, if it has a head for rois; ``best_model.detect.onnx``
+    finds the persons itself.
+    """
 
     def __init__(self, path: Path, runtime: Runtime) -> None:
         """A model whose metadata say how it is used.
@@ -121,7 +127,8 @@ class OwnModel(Model):
         size = (int(sides[0] or 0), int(sides[1] or 0))
         super().__init__(path, runtime, ImageInput(size=size, name="images"))
         self._takes_rois = "rois" in shapes
-        self.kind: Kind = "instances" if self._takes_rois else "person_map"
+        self._finds_persons = names >= _FOUND
+        self.kind: Kind = "instances" if self._takes_rois or self._finds_persons else "person_map"
 
     @property
     def takes_rois(self) -> bool:
@@ -160,21 +167,41 @@ class OwnModel(Model):
         return np.asarray(resize(plane, image.shape[:2]), np.float32)
 
     def instances(self, image: Image, boxes: Sequence[Sequence[float]] | None = None) -> Instances:
-        """As of :class:`Model`; the score of a person is the mean probability inside its mask, 0 without a mask."""
+        """As of :class:`Model`.
+
+        The score of a person in a given box is the mean probability inside its mask, 0 without a mask.
+        """
+        if self._finds_persons:
+            return self._found(image, boxes)
         if not self._takes_rois:
             raise self._gives_no("masks of persons")
         if boxes is None:
-            raise AdapterError(f"{self.path} does not find persons itself: give 'boxes' around them")
+            raise AdapterError(
+                f"{self.path} does not find persons itself: give 'boxes' around them, or open the file beside it that "
+                "ends in .detect.onnx, if there is one"
+            )
         frames = _rois(boxes)[:, 1:]
         if not len(frames):
             size = self.mask_size or (1, 1)
             return Instances(frames, np.zeros(0, np.float32), np.zeros((0, *size), np.float32), frames)
-        logits = self._run(self.feeds(image, boxes))["masks"]
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        masks = (powers[:, _TARGET] / powers.sum(axis=1)).astype(np.float32)
+        masks = _target_probabilities(self._run(self.feeds(image, boxes))["masks"])
         inside = masks > 0.5
         scores = (masks * inside).sum((1, 2)) / np.maximum(inside.sum((1, 2)), 1)
         return Instances(frames, scores.astype(np.float32), masks, frames)
+
+    def boxes(self, image: Image) -> Boxes:
+        """As of :class:`Model`."""
+        if not self._finds_persons:
+            raise self._gives_no("boxes")
+        return Boxes(*self._found(image)[:2])
+
+    def _found(self, image: Image, boxes: Sequence[Sequence[float]] | None = None) -> Instances:
+        """Whom the model finds itself, the likeliest first."""
+        if boxes is not None:
+            raise AdapterError(f"{self.path} finds persons itself: it takes no 'boxes'")
+        outputs = self._run(self.feeds(image))
+        frames, scores = (np.asarray(outputs[name], np.float32) for name in ("boxes", "scores"))
+        return Instances(frames[:, 1:], scores, _target_probabilities(outputs["masks"]), frames[:, 1:])
 
 
 class ForeignModel(Model):
@@ -286,6 +313,12 @@ def _check_input(path: Path, info: TensorInfo, wanted: ImageInput, count: int) -
 def _shown(info: TensorInfo) -> str:
     sides = ", ".join("?" if side is None else str(side) for side in info.shape)
     return f"{info.name} ({sides}) {info.dtype}"
+
+
+def _target_probabilities(logits: Array) -> NDArray[np.float32]:
+    """``(N, 3, h, w)`` -> ``(N, h, w)``."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers[:, _TARGET] / powers.sum(axis=1), np.float32)
 
 
 def _rois(boxes: Sequence[Sequence[float]]) -> NDArray[np.float32]:

@@ -71,7 +71,7 @@ class Found(NamedTuple):
     boxes: Tensor
     scores: Tensor
 
-    def as_rois(self, threshold: float) -> tuple[Tensor, Tensor]:
+    def as_rois(self, threshold: float | Tensor) -> tuple[Tensor, Tensor]:
         """Those that are likelier than ``threshold``: rois ``(N, 5)`` and scores ``(N,)``, image by image."""
         image, rank = (self.scores > threshold).nonzero(as_tuple=True)
         rois = torch.cat([image[:, None].to(self.boxes.dtype), self.boxes[image, rank]], dim=1)

@@ -58,24 +58,25 @@ class RgbPersonSegmenter(nn.Module):
         """
         normalised = self.unet.normalise(images)
         decoded, person = self.unet(normalised)
-        full_image = {"full_image_logits": self._at_image_size(person, images).float()}
+        full_image = {"full_image_logits": self.at_image_size(person, images).float()}
         if self.detector is not None:
             full_image |= {name: output.float() for name, output in self.detector(decoded).items()}
         if features:
             full_image[DECODER_FEATURES] = decoded.float()
         if self.head is None or rois.shape[0] == 0:
             return SegmentationOutput(images.new_zeros((0, 3, *self.mask_size)), full_image)
-        logits, aux = self.head(self._align(normalised, self.unet.for_rois(decoded), person, rois))
+        logits, aux = self.head(self.align(normalised, decoded, person, rois))
         return SegmentationOutput(logits.float(), full_image | {name: output.float() for name, output in aux.items()})
 
-    def _at_image_size(self, person: Tensor, images: Tensor) -> Tensor:
+    def at_image_size(self, person: Tensor, images: Tensor) -> Tensor:
         """The person logit ``(B, 1, IH, IW)``."""
         if self.unet.feature_stride == 1:
             return person
         return upsample_bilinear(person, (images.shape[-2], images.shape[-1]))
 
-    def _align(self, normalised: Tensor, features: Tensor, person: Tensor, rois: Tensor) -> Tensor:
+    def align(self, normalised: Tensor, decoded: Tensor, person: Tensor, rois: Tensor) -> Tensor:
         """Image, features and person logit at roi size: together where they have one size, else the image by itself."""
+        features = self.unet.for_rois(decoded)
         if self.unet.feature_stride == 1:
             return align_rois([normalised, features, person], rois, self.roi_size)
         image = align_rois([normalised], rois, self.roi_size)

@@ -155,9 +155,11 @@ def export(
 ) -> tuple[Export, ...]:
     """Exports the best weights to ONNX and compares the outputs with PyTorch's; one export a seed.
 
+    A model with a detector gets a second file, ``best_model.detect.onnx``, which needs no boxes: it finds the persons.
+
     Args:
         run: Name of a run below ``output_dir``, a run folder, or a checkpoint (``.pth``).
-        output: The file, ``*.onnx``; None: ``best_model.onnx`` beside the checkpoint.
+        output: The file, ``*.onnx``; None: ``best_model.onnx`` beside the checkpoint. The second is ``*.detect.onnx``.
         data: Validation data to compare on: a folder, or annotations and folder of images; None: its own.
         output_dir: Folder of all runs.
 

@@ -136,6 +136,8 @@ def _export(paths: RunPaths) -> None:
 
     destination, report = export_checkpoint(paths.best)
     logger.info("exported: %s; parity with PyTorch: %s", destination.onnx, report.in_words)
+    if report.detector is not None:
+        logger.info("exported: %s; parity with PyTorch: %s", destination.detector, report.detector.in_words)
 
 
 class OptionArguments(TypedDict, total=False):

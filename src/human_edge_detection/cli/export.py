@@ -28,4 +28,9 @@ def run(args: argparse.Namespace) -> int:
             f"parity with PyTorch: {report.in_words}, mask IoU {report.mask_iou:.6f}, {len(report.cases)} cases; "
             f"{destination.parity}\n"
         )
+        if report.detector is not None:
+            sys.stdout.write(
+                f"exported: {destination.detector} ({report.detector.size_bytes / 2**20:.1f} MiB), which finds the "
+                f"persons itself\nparity with PyTorch: {report.detector.in_words}\n"
+            )
     return 0

@@ -1,4 +1,4 @@
-"""Rewrites a traced ONNX graph so that runtimes choose faster kernels; its outputs stay the same."""
+"""Rewrites a traced ONNX graph: faster kernels for the same outputs, and an input that becomes a constant."""
 
 from __future__ import annotations
 
@@ -34,6 +34,17 @@ def resize_by_factors(model: onnx.ModelProto) -> None:
                 scales = numpy_helper.from_array(np.array([1, 1, *factors], np.float32), f"{node.output[0]}_factors")
                 model.graph.initializer.append(scales)
                 node.input[2:] = [scales.name]
+
+
+def with_constant(content: bytes, name: str, value: float) -> bytes:
+    """The model ``content`` with its scalar float32 input ``name`` replaced by a constant of that name."""
+    model = onnx.load_from_string(content)
+    (given,) = (entry for entry in model.graph.input if entry.name == name)
+    model.graph.input.remove(given)
+    model.graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), name))
+    onnx.checker.check_model(model, full_check=True)
+    changed: bytes = model.SerializeToString()
+    return changed
 
 
 def _factors(small: Sequence[int], large: Sequence[int]) -> list[int]:

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import logging
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import onnx
 import onnxsim
 import torch
-from torch import Tensor, nn
 
 from human_edge_detection import __version__
-from human_edge_detection.advanced.deployed_head import deployed
-from human_edge_detection.advanced.fast_layers.batch_norm_folding import fold_batch_norm
 from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
-from human_edge_detection.advanced.hierarchical_segmentation_unet import PersonNetwork
 from human_edge_detection.engine.build import build_validation_set
 from human_edge_detection.engine.checkpoints.load import TrainedModel, load_trained, read_annotations_for
 from human_edge_detection.errors import ConfigError, ExportError
-from human_edge_detection.experiments.schema.model import ModelConfig
-from human_edge_detection.exporters.graph import resize_by_factors
+from human_edge_detection.experiments.schema.model import DetectorConfig, ModelConfig
+from human_edge_detection.exporters.detector_parity import MIN_SCORE, compare_detector, summarise_detector
+from human_edge_detection.exporters.exportable import Exportable, ExportableDetector, ExportableStudent
+from human_edge_detection.exporters.graph import resize_by_factors, with_constant
 from human_edge_detection.exporters.parity import FLOAT32, Inputs, compare, parity_inputs, require_passed, summarise
 from human_edge_detection.files.data_folder import SplitPaths
 from human_edge_detection.files.write import write_atomically, write_json
-from human_edge_detection.runs.paths import run_paths_of_checkpoint
-from human_edge_detection.runs.records import ParityReport
+from human_edge_detection.runs.paths import detector_path, run_paths_of_checkpoint
+from human_edge_detection.runs.records import DetectorParity, ParityReport
 from human_edge_detection.structures import CLASS_NAMES
 
 logger = logging.getLogger(__name__)
@@ -40,38 +37,20 @@ OPSET = 18
 _SUFFIX = ".onnx"
 
 
-class ExportableStudent(nn.Module):
-    """The model with plain tensors as outputs: ``(masks, binary_masks)``, or ``(binary_masks,)`` without a roi head."""
-
-    def __init__(self, model: RgbPersonSegmenter) -> None:
-        super().__init__()
-        self.model = model
-
-    @property
-    def has_rois(self) -> bool:
-        """Whether the model has a roi head."""
-        return self.model.head is not None
-
-    def forward(self, images: Tensor, rois: Tensor | None = None) -> tuple[Tensor, ...]:
-        """The outputs of the model.
-
-        Args:
-            images: ``(B, 3, IH, IW)`` float32 RGB in [0, 1].
-            rois: ``(N, 5)``, see :class:`~human_edge_detection.structures.Batch`; None without roi head.
-
-        Returns:
-            ``masks (N, 3, H, W)`` logits and ``binary_masks (B, 1, IH, IW)`` person probabilities in [0, 1].
-        """
-        output = self.model(images, images.new_zeros(0, 5) if rois is None else rois)
-        binary_masks = output.aux["full_image_logits"].sigmoid()
-        return (binary_masks,) if rois is None else (output.logits, binary_masks)
-
-
 class Destination(NamedTuple):
     """The files of an export: the model and the parity report."""
 
     onnx: Path
     parity: Path
+
+    @property
+    def detector(self) -> Path:
+        """The model that finds the persons itself; written if it has a detector."""
+        return detector_path(self.onnx)
+
+    def named(self, file: Path) -> str:
+        """``file`` as the report names it, so that this holds when the folder is renamed."""
+        return os.path.relpath(file, self.parity.parent)
 
 
 class Export(NamedTuple):
@@ -84,6 +63,8 @@ class Export(NamedTuple):
 def export_checkpoint(checkpoint: Path, *, output: Path | None = None, data: SplitPaths | None = None) -> Export:
     """Exports the student of ``checkpoint`` and compares it with PyTorch on validation images.
 
+    A student with a detector gets a second file, which finds the persons itself; both are written, or neither.
+
     Args:
         checkpoint: A ``.pth`` of this tool.
         output: The file to write; see :func:`destination_of`.
@@ -93,7 +74,7 @@ def export_checkpoint(checkpoint: Path, *, output: Path | None = None, data: Spl
         CheckpointError: The checkpoint cannot be used.
         DataError: The validation images cannot be used.
         ExportError: The outputs of the exported model differ, or it cannot be written. If they differ, the report is
-            written (``passed`` is false), the model is not, and an older model is left as it was.
+            written (``passed`` is false), the models are not, and older ones are left as they were.
     """
     destination = destination_of(checkpoint, output)
     trained = load_trained(checkpoint)
@@ -104,17 +85,43 @@ def export_checkpoint(checkpoint: Path, *, output: Path | None = None, data: Spl
     logger.info("exporting %s (%s)", trained.checkpoint.config.name, checkpoint)
     content = to_onnx(student, cases[-1], metadata_of(trained))
     logger.info("comparing with PyTorch on %s", people.images_dir)
+    measured = compare(content, student, cases, FLOAT32)
+    files = {destination.onnx: content}
+    detector = _export_detector(trained, cases, destination.named(destination.detector))
+    if detector is not None:
+        files[destination.detector] = detector.content
+    elif destination.detector.exists():
+        logger.warning("%s is of another model: this one has no detector", destination.detector)
     report = summarise(
-        compare(content, student, cases, FLOAT32),
+        measured,
         FLOAT32,
-        onnx=os.path.relpath(destination.onnx, destination.parity.parent),
+        onnx=destination.named(destination.onnx),
         content=content,
         checkpoint_sha256=trained.sha256,
         opset=OPSET,
+        detector=detector and detector.parity,
     )
-    _write(destination, content, report)
+    _write(files, destination.parity, report)
     require_passed(report)
     return Export(destination, report)
+
+
+class _DetectorExport(NamedTuple):
+    content: bytes
+    parity: DetectorParity
+
+
+def _export_detector(trained: TrainedModel, cases: Sequence[Inputs], name: str) -> _DetectorExport | None:
+    """The model that finds the persons itself, compared with PyTorch; None without a detector."""
+    config = trained.checkpoint.config.model.detector
+    if config is None:
+        return None
+    detector = ExportableDetector(trained.model, max_persons=config.max_persons).eval()
+    example = {"images": cases[-1]["images"], MIN_SCORE: torch.tensor(config.min_score)}
+    traced = to_onnx(detector, example, detector_metadata_of(trained, config))
+    measured = compare_detector(traced, trained.model, config, cases, FLOAT32)
+    content = with_constant(traced, MIN_SCORE, config.min_score)
+    return _DetectorExport(content, summarise_detector(measured, FLOAT32, onnx=name, content=content))
 
 
 def destination_of(checkpoint: Path, output: Path | None) -> Destination:
@@ -178,7 +185,18 @@ def export_unchecked(model: RgbPersonSegmenter, config: ModelConfig) -> bytes:
     return to_onnx(student, example, usage_of(config))
 
 
-def to_onnx(student: ExportableStudent, example: Inputs, metadata: Mapping[str, str]) -> bytes:
+def detector_metadata_of(trained: TrainedModel, config: DetectorConfig) -> dict[str, str]:
+    """The metadata of the ONNX file that finds the persons itself."""
+    boxes = "(N, 5) float32: index of the image, x1, y1, x2, y2 of a person found, as fractions of the image"
+    return {name: text for name, text in metadata_of(trained).items() if name != "rois"} | {
+        "boxes": f"{boxes}; image by image, the likeliest first; as the rois of the model that is given boxes",
+        "scores": "(N,) probability that there is a person, in [0, 1]",
+        "min_score": json.dumps(config.min_score),
+        "max_persons": json.dumps(config.max_persons),
+    }
+
+
+def to_onnx(student: Exportable, example: Inputs, metadata: Mapping[str, str]) -> bytes:
     """``student`` as an ONNX model with any number of images and rois, simplified and checked.
 
     Args:
@@ -191,16 +209,17 @@ def to_onnx(student: ExportableStudent, example: Inputs, metadata: Mapping[str, 
     """
     # 1. Trace, with the numbers of images and rois dynamic.
     counts = {"images": torch.export.Dim("image_count"), "rois": torch.export.Dim("roi_count")}
+    shapes = {name: {0: counts[name]} if name in counts else {} for name in example}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            _deployed(student),
+            student.deployed(),
             kwargs=dict(example),
             dynamo=True,
             opset_version=OPSET,
             input_names=list(example),
-            output_names=["masks", "binary_masks"] if student.has_rois else ["binary_masks"],
-            dynamic_shapes={name: {0: counts[name]} for name in example},
+            output_names=list(student.outputs),
+            dynamic_shapes=shapes,
             verbose=False,
         )
     assert program is not None
@@ -213,32 +232,29 @@ def to_onnx(student: ExportableStudent, example: Inputs, metadata: Mapping[str, 
     # 3. Remove stack traces, which hold paths of this machine; add metadata; check.
     for node in model.graph.node:
         del node.metadata_props[:]
+    _name_found(model.graph)
     onnx.helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString()
     return content
 
 
-def _deployed(student: ExportableStudent) -> ExportableStudent:
-    """``student`` with folded normalisation and its head rewritten for export.
-
-    The exported model is compared with ``student`` itself.
-    """
-    model = student.model
-    unet = fold_batch_norm(copy.deepcopy(model.unet))
-    assert isinstance(unet, PersonNetwork)
-    head = None if model.head is None else deployed(model.head)
-    deployed_model = RgbPersonSegmenter(unet, head, roi_size=model.roi_size, mask_size=model.mask_size)
-    return ExportableStudent(deployed_model).eval()
+def _name_found(graph: onnx.GraphProto) -> None:
+    """Names the number of persons that the model found, which has a made-up name as it depends on the data."""
+    for value in (*graph.value_info, *graph.output):
+        for size in value.type.tensor_type.shape.dim:
+            if size.dim_param == "u0":
+                size.dim_param = "person_count"
 
 
-def _write(destination: Destination, content: bytes, report: ParityReport) -> None:
-    """Writes the model if it passed, then the report in any case; last, so that it never describes an older model."""
+def _write(files: Mapping[Path, bytes], parity: Path, report: ParityReport) -> None:
+    """Writes the models if they passed, then the report in any case; last, so that it describes no older model."""
     try:
         if report.passed:
-            write_atomically(destination.onnx, content)
-        write_json(destination.parity, report.model_dump(mode="json"))
+            for path, content in files.items():
+                write_atomically(path, content)
+        write_json(parity, report.model_dump(mode="json"))
     except OSError as error:
         raise ExportError(
-            f"the export cannot be written to {destination.onnx.parent} ({error.strerror}); give another --output"
+            f"the export cannot be written to {next(iter(files)).parent} ({error.strerror}); give another --output"
         ) from error

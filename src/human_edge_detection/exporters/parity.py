@@ -19,6 +19,8 @@ from human_edge_detection.data.dataset import PersonDataset, collate
 from human_edge_detection.errors import ExportError
 from human_edge_detection.runs.records import (
     LARGEST_AMOUNT,
+    DetectionFigures,
+    DetectorParity,
     OutputParity,
     ParityCase,
     ParityReport,
@@ -107,11 +109,16 @@ def compare(
         cases: Inputs, see :func:`parity_inputs`.
         tolerances: Its margin says which pixels may change their class.
     """
+    session = open_session(content)
+    return [_compare_case(session, student, inputs, tolerances) for inputs in cases]
+
+
+def open_session(content: bytes) -> onnxruntime.InferenceSession:
+    """ONNX Runtime on the CPU, with as many threads as PyTorch has."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = _ERRORS_ONLY
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    return [_compare_case(session, student, inputs, tolerances) for inputs in cases]
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 @torch.no_grad()
@@ -122,15 +129,32 @@ def _compare_case(
     names = [output.name for output in session.get_outputs()]
     expected = [output.numpy() for output in student(**inputs)]
     exported = session.run(names, {name: tensor.numpy() for name, tensor in inputs.items()})
-    triples = list(zip(names, expected, exported, strict=True))
-    outputs = tuple(compare_output(*triple, tolerances) for triple in triples)
-    agreements = [agreement(*triple) for triple in triples]
-    return ParityCase(
+    return case_of(
+        list(zip(names, expected, exported, strict=True)),
         images=len(inputs["images"]),
         rois=len(inputs.get("rois", ())),
+        tolerances=tolerances,
+    )
+
+
+def case_of(
+    compared: Sequence[tuple[str, Array, Array]],
+    *,
+    images: int,
+    rois: int,
+    tolerances: ParityTolerances,
+    detections: DetectionFigures | None = None,
+) -> ParityCase:
+    """The figures of a case from its outputs: name, expected and exported, see :func:`compare_output`."""
+    outputs = tuple(compare_output(*output, tolerances) for output in compared)
+    agreements = [agreement(*output) for output in compared]
+    return ParityCase(
+        images=images,
+        rois=rois,
         max_difference=max(output.max_difference for output in outputs),
         mask_iou=MaskAgreement(sum(a.both for a in agreements), sum(a.either for a in agreements)).iou,
         outputs=outputs,
+        detections=detections,
     )
 
 
@@ -213,10 +237,15 @@ def summarise(
     content: bytes,
     checkpoint_sha256: str,
     opset: int,
+    detector: DetectorParity | None = None,
 ) -> ParityReport:
-    """The report of all cases of the model ``content``: the worst figures, and whether they are within tolerances."""
+    """The report of all cases of the model ``content``: the worst figures, and whether they are within tolerances.
+
+    With ``detector``, which is of the model beside it, it passes if that passes too.
+    """
     outputs = [output for case in cases for output in case.outputs]
-    problem = _problem_of(cases, tolerances)
+    problems = [problem_of(cases, tolerances), None if detector is None else detector.problem]
+    problem = "; ".join(filter(None, problems)) or None
     return ParityReport(
         onnx=onnx,
         checkpoint_sha256=checkpoint_sha256,
@@ -231,11 +260,12 @@ def summarise(
         passed=problem is None,
         problem=problem,
         cases=cases,
+        detector=detector,
     )
 
 
-def _problem_of(cases: Iterable[ParityCase], tolerances: ParityTolerances) -> str | None:
-    """The worst of each figure that is not allowed, with its tolerance and where, in one line; None if all are."""
+def problem_of(cases: Iterable[ParityCase], tolerances: ParityTolerances) -> str | None:
+    """The worst of each figure of masks that is not allowed, with tolerance and where, in one line; None if all are."""
     compared = [(output, f"images: {case.images}, rois: {case.rois}") for case in cases for output in case.outputs]
     furthest, of_furthest = max(compared, key=lambda pair: pair[0].max_probability_difference)
     if furthest.max_probability_difference >= LARGEST_AMOUNT:

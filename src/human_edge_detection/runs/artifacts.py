@@ -29,18 +29,21 @@ def checkpoint_problem(checkpoint: Path, *, hashes: bool = True) -> str | None:
 
 
 def export_problem(paths: RunPaths, report: ParityReport, *, hashes: bool = True) -> str | None:
-    """Why the ONNX file of a run is not the one that ``report``, its parity.json, is of; None when it is.
+    """Why an ONNX file of a run is not the one that ``report``, its parity.json, is of; None when all are.
 
     Args:
         paths: The run.
         report: Its own.
         hashes: As for :func:`checkpoint_problem`.
     """
-    return _problem(paths.onnx, report.size_bytes, report.onnx_sha256, hashes=hashes)
+    problem = _problem(paths.onnx, report.size_bytes, report.onnx_sha256, hashes=hashes)
+    if problem is None and report.detector is not None:
+        problem = _problem(paths.detector_onnx, report.detector.size_bytes, report.detector.onnx_sha256, hashes=hashes)
+    return problem
 
 
 def is_exported(paths: RunPaths) -> bool:
-    """Whether the ONNX file of the best checkpoint is there, whole, and answers as this very checkpoint does."""
+    """Whether the ONNX files of the best checkpoint are there, whole, and answer as this very checkpoint does."""
     report = read_section(ParityReport, paths.parity)
     return (
         report is not None

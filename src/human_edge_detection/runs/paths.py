@@ -97,6 +97,11 @@ class RunPaths:
         return self.checkpoints / "best_model.onnx"
 
     @property
+    def detector_onnx(self) -> Path:
+        """Beside it, of a model with a detector: the model that finds the persons itself."""
+        return detector_path(self.onnx)
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 
@@ -137,6 +142,11 @@ def run_paths_of_checkpoint(checkpoint: Path) -> RunPaths:
 def summary_path(checkpoint: Path) -> Path:
     """The ``.json`` beside a checkpoint."""
     return checkpoint.with_suffix(".json")
+
+
+def detector_path(onnx: Path) -> Path:
+    """Where the export with the detector lies that belongs to the one at ``onnx``."""
+    return onnx.with_suffix(".detect.onnx")
 
 
 def output_dir_of(run: RunPaths) -> Path:

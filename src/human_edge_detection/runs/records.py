@@ -154,15 +154,62 @@ class OutputParity(Section):
     """Pixels of another class, without those that may change it."""
 
 
+class DetectionFigures(Section):
+    """What the exported detector finds in some images, compared with what the trained one finds."""
+
+    min_score: Fraction
+    """Who is less likely was not looked for."""
+    max_box_difference: Amount
+    """Of a coordinate, pixels."""
+    max_score_difference: Amount
+    missing: Count
+    """Whom the trained model finds for sure and the exported one does not."""
+    extra: Count
+    """Whom the exported model finds where the trained one has nobody."""
+
+
 class ParityCase(Section):
     """One comparison of the exported model with the trained one; its figures are the worst of its outputs."""
 
     images: Count
     rois: Count
+    """That were given, or that the exported model found."""
     max_difference: Amount
     mask_iou: Fraction
     outputs: tuple[OutputParity, ...] = ()
     """None in reports of older versions."""
+    detections: DetectionFigures | None = None
+    """Of a model that finds the persons itself."""
+
+
+class DetectorParity(Section):
+    """The exported model that finds the persons itself, and what the export measured of it."""
+
+    onnx: str
+    """As :attr:`ParityReport.onnx`."""
+    size_bytes: Count
+    onnx_sha256: str
+    max_probability_difference: Amount
+    """Of the outputs that are masks, in the boxes that it found itself."""
+    class_changes: Count
+    max_box_difference: Amount
+    """Of a coordinate, pixels."""
+    max_score_difference: Amount
+    missing: Count
+    extra: Count
+    """Of all cases, see :class:`DetectionFigures`."""
+    problem: str | None = None
+    """Why it has not passed, in one line."""
+    cases: list[ParityCase]
+
+    @property
+    def in_words(self) -> str:
+        """As :attr:`ParityReport.in_words`."""
+        return (
+            f"probabilities differ by at most {self.max_probability_difference:.2g}, scores by "
+            f"{self.max_score_difference:.2g}, boxes by {self.max_box_difference:.2g} px, classes in "
+            f"{self.class_changes} pixels"
+        )
 
 
 class ParityReport(Section):
@@ -189,6 +236,9 @@ class ParityReport(Section):
     problem: str | None = None
     """Why it has not passed, in one line; None in reports of older versions."""
     cases: list[ParityCase]
+    detector: DetectorParity | None = None
+    """Of the model that finds the persons itself, where there is one; ``passed`` and ``problem`` are of both files, all
+    else is of ``onnx`` alone."""
 
     @property
     def in_words(self) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, create_model
 
-from human_edge_detection.experiments.schema.base import BY_CONTENT, Section, Size
+from human_edge_detection.experiments.schema.base import BY_CONTENT, NO_EFFECT, Fraction, Section, Size
 from human_edge_detection.experiments.schema.decoders import FEATURE_STRIDES, DecoderConfig, UnetDecoderConfig
 from human_edge_detection.experiments.schema.encoders import Encoder
 from human_edge_detection.experiments.schema.heads import BY_NAME, HEADS, OPTIONAL, Head
@@ -24,6 +24,10 @@ class DetectorConfig(AuxiliaryHeadConfig):
 
     loss_weight: float = Field(0.2, gt=0.0)
     """Of both its losses. They are sums over places, with gradients as large as those of all other heads together."""
+    min_score: Fraction = Field(0.3, json_schema_extra=NO_EFFECT)
+    """Who is less likely is not found by the exported model. Metrics look at less likely ones too."""
+    max_persons: int = Field(20, ge=1, le=100, json_schema_extra=NO_EFFECT)
+    """Found by the exported model in an image, the likeliest."""
 
 
 if TYPE_CHECKING:
