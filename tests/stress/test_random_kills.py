@@ -160,6 +160,7 @@ MOST_RUNS = 8
 """The machine decides how far a run gets until it is killed; where all kills fall into one phase, so many will do."""
 
 
+@pytest.mark.slow
 def test_kills_leave_no_trace(server: Any, configs: dict[str, Path], straight: Straight, tmp_path: Path) -> None:
     rng, tally = random.Random(1), Tally()
     for number in range(MOST_RUNS):

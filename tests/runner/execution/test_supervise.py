@@ -64,6 +64,7 @@ def test_the_run_folder_decides_not_the_exit_code(workshop: Any, behaviour: str)
     assert by_name(workshop.batch(STUDENT, hang_minutes=HANG, **{STUDENT: behaviour}))[STUDENT].good
 
 
+@pytest.mark.slow
 def test_of_twenty_runs_five_fail_in_five_ways_and_fifteen_finish(workshop: Any) -> None:
     bad = {3: "exit 3", 7: "kill", 11: "hang", 13: "raise", 19: "lie"}
     behaviours = {f"{STUDENT}/seed_{seed}": behaviour for seed, behaviour in bad.items()}
