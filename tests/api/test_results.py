@@ -60,10 +60,15 @@ def test_every_seed_is_exported_or_none_when_they_were_to_be_one_file(
     runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     exported: list[tuple[Path, Path | None, Any]] = []
-    monkeypatch.setattr(
-        onnx, "export_checkpoint", lambda checkpoint, *, output, data: exported.append((checkpoint, output, data))
-    )
-    hed.export("tiny", data=("a.json", "images"))
+    asked: list[Any] = []
+
+    def export(checkpoint: Path, *, output: Path | None, data: Any, **finding: Any) -> None:
+        exported.append((checkpoint, output, data))
+        asked.append(finding)
+
+    monkeypatch.setattr(onnx, "export_checkpoint", export)
+    hed.export("tiny", data=("a.json", "images"), min_score=0.5)
+    assert asked == 2 * [{"min_score": 0.5, "max_persons": None}]
     assert [checkpoint.parents[1].name for checkpoint, _, _ in exported] == ["seed_0", "seed_1"]
     assert {(output, data) for _, output, data in exported} == {(None, (Path("a.json"), Path("images")))}
     with pytest.raises(ConfigError, match="one file, and tiny has 2 runs; name one, tiny/seed_N"):

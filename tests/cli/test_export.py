@@ -72,6 +72,10 @@ def test_a_checkpoint_that_is_none(
         (["--val_ann", "a.json"], "--val_images"),
         (["--data_root", ".", "--val_ann", "a.json"], "give one"),
         (["--data_root", "gone"], "gone"),
+        (["--min_score", "0.5"], "--min_score: unet has no detector and finds no persons"),
+        (["--max_persons", "3"], "--max_persons: unet has no detector and finds no persons"),
+        (["--min_score", "nan"], "--min_score: expected 0 to 1, got nan"),
+        (["--max_persons", "101"], "--max_persons: expected 1 to 100, got 101"),
     ],
 )
 def test_mistakes_are_one_line(

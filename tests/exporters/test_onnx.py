@@ -67,12 +67,12 @@ def write_checkpoint(shallow_networks: None, tiny_coco: Path) -> WriteCheckpoint
 @pytest.fixture(scope="module")
 def run(write_checkpoint: WriteCheckpoint, tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
     folder = tmp_path_factory.mktemp("export") / "experiments" / "tiny"
-    return write_checkpoint(folder, detector={"min_score": 0.2, "max_persons": 7})
+    return write_checkpoint(folder, detector={"min_score": 0.2, "max_persons": 9})
 
 
 @pytest.fixture(scope="module")
 def exported(run: RunPaths) -> Export:
-    return export_checkpoint(run.best)
+    return export_checkpoint(run.best, max_persons=7)
 
 
 def test_files_beside_the_checkpoint_and_the_report_in_the_run_folder(run: RunPaths, exported: Export) -> None:

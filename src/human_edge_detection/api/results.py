@@ -151,6 +151,8 @@ def export(
     *,
     output: str | Path | None = None,
     data: Data | None = None,
+    min_score: float | None = None,
+    max_persons: int | None = None,
     output_dir: str | Path = OUTPUT_DIR,
 ) -> tuple[Export, ...]:
     """Exports the best weights to ONNX and compares the outputs with PyTorch's; one export a seed.
@@ -161,10 +163,13 @@ def export(
         run: Name of a run below ``output_dir``, a run folder, or a checkpoint (``.pth``).
         output: The file, ``*.onnx``; None: ``best_model.onnx`` beside the checkpoint. The second is ``*.detect.onnx``.
         data: Validation data to compare on: a folder, or annotations and folder of images; None: its own.
+        min_score: Of the second file: who is less likely is not found; None: the config's ``model.detector.min_score``.
+        max_persons: Of the second file: found in an image; None: likewise.
         output_dir: Folder of all runs.
 
     Raises:
-        ConfigError: There is no such run, or ``output`` is no name for such a file, or for those of several seeds.
+        ConfigError: There is no such run, ``output`` is no name for such a file, or for those of several seeds,
+            ``min_score`` or ``max_persons`` is out of range, or given for a model without a detector.
         CheckpointError: It has no checkpoint yet, or one that is damaged.
         DataError: The data cannot be used.
         ExportError: Probabilities or classes differ by more than is allowed; the file is not written.
@@ -173,8 +178,13 @@ def export(
         for exported in hed.export("quickstart_student_b0"):
             print(exported.destination.onnx, exported.report.max_probability_difference)
     """
+    from human_edge_detection.experiments.schema.model import MOST_PERSONS
     from human_edge_detection.runs.lookup.find import best_checkpoints
 
+    if min_score is not None and not 0.0 <= min_score <= 1.0:
+        raise ConfigError(f"--min_score: expected 0 to 1, got {min_score}")
+    if max_persons is not None and not 1 <= max_persons <= MOST_PERSONS:
+        raise ConfigError(f"--max_persons: expected 1 to {MOST_PERSONS}, got {max_persons}")
     checkpoints = best_checkpoints(run, Path(output_dir))
     if output is not None and len(checkpoints) > 1:
         raise ConfigError(f"--output {output}: one file, and {run} has {len(checkpoints)} runs; name one, {run}/seed_N")
@@ -183,7 +193,10 @@ def export(
     from human_edge_detection.exporters.onnx import export_checkpoint
 
     file = None if output is None else Path(output)
-    return tuple(export_checkpoint(checkpoint, output=file, data=given) for checkpoint in checkpoints)
+    return tuple(
+        export_checkpoint(checkpoint, output=file, data=given, min_score=min_score, max_persons=max_persons)
+        for checkpoint in checkpoints
+    )
 
 
 class PairedReport(NamedTuple):

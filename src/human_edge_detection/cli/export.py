@@ -15,6 +15,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=output_file, metavar="FILE.onnx", help="default: best_model.onnx beside best_model.pth"
     )
+    group = parser.add_argument_group("the second file of a model with a detector, best_model.detect.onnx")
+    group.add_argument(
+        "--min_score",
+        type=float,
+        metavar="X",
+        help="least score of a person (default: model.detector.min_score)",
+    )
+    group.add_argument(
+        "--max_persons", type=int, metavar="N", help="most persons of an image (default: model.detector.max_persons)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -22,7 +32,15 @@ def run(args: argparse.Namespace) -> int:
     models, data = given_models(args), given_split(args, "val")
     from human_edge_detection.api.results import export
 
-    for destination, report in export(models, output=args.output, data=data, output_dir=args.output_dir):
+    exports = export(
+        models,
+        output=args.output,
+        data=data,
+        min_score=args.min_score,
+        max_persons=args.max_persons,
+        output_dir=args.output_dir,
+    )
+    for destination, report in exports:
         sys.stdout.write(
             f"exported: {destination.onnx} ({report.size_bytes / 2**20:.1f} MiB, opset {report.opset})\n"
             f"parity with PyTorch: {report.in_words}, mask IoU {report.mask_iou:.6f}, {len(report.cases)} cases; "

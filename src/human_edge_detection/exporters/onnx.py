@@ -19,6 +19,7 @@ from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPerso
 from human_edge_detection.engine.build import build_validation_set
 from human_edge_detection.engine.checkpoints.load import TrainedModel, load_trained, read_annotations_for
 from human_edge_detection.errors import ConfigError, ExportError
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.experiments.schema.model import DetectorConfig, ModelConfig
 from human_edge_detection.exporters.detector_parity import MIN_SCORE, compare_detector, summarise_detector
 from human_edge_detection.exporters.exportable import Exportable, ExportableDetector, ExportableStudent
@@ -60,7 +61,14 @@ class Export(NamedTuple):
     report: ParityReport
 
 
-def export_checkpoint(checkpoint: Path, *, output: Path | None = None, data: SplitPaths | None = None) -> Export:
+def export_checkpoint(
+    checkpoint: Path,
+    *,
+    output: Path | None = None,
+    data: SplitPaths | None = None,
+    min_score: float | None = None,
+    max_persons: int | None = None,
+) -> Export:
     """Exports the student of ``checkpoint`` and compares it with PyTorch on validation images.
 
     A student with a detector gets a second file, which finds the persons itself; both are written, or neither.
@@ -69,15 +77,19 @@ def export_checkpoint(checkpoint: Path, *, output: Path | None = None, data: Spl
         checkpoint: A ``.pth`` of this tool.
         output: The file to write; see :func:`destination_of`.
         data: Validation data; None: that of the checkpoint's config.
+        min_score: Who is less likely is not found; None: that of the checkpoint's config.
+        max_persons: Found in an image; None: likewise.
 
     Raises:
         CheckpointError: The checkpoint cannot be used.
+        ConfigError: ``min_score`` or ``max_persons`` is given, and the model has no detector.
         DataError: The validation images cannot be used.
         ExportError: The outputs of the exported model differ, or it cannot be written. If they differ, the report is
             written (``passed`` is false), the models are not, and older ones are left as they were.
     """
     destination = destination_of(checkpoint, output)
     trained = load_trained(checkpoint)
+    config = _detector_config(trained.checkpoint.config, min_score, max_persons)
     student = ExportableStudent(trained.model).eval()
     people = read_annotations_for(trained, "val", data)
     dataset = build_validation_set(trained.checkpoint.config.model, people)
@@ -87,9 +99,11 @@ def export_checkpoint(checkpoint: Path, *, output: Path | None = None, data: Spl
     logger.info("comparing with PyTorch on %s", people.images_dir)
     measured = compare(content, student, cases, FLOAT32)
     files = {destination.onnx: content}
-    detector = _export_detector(trained, cases, destination.named(destination.detector))
-    if detector is not None:
-        files[destination.detector] = detector.content
+    detector = None
+    if config is not None:
+        files[destination.detector], detector = _export_detector(
+            trained, config, cases, destination.named(destination.detector)
+        )
     elif destination.detector.exists():
         logger.warning("%s is of another model: this one has no detector", destination.detector)
     report = summarise(
@@ -99,29 +113,39 @@ def export_checkpoint(checkpoint: Path, *, output: Path | None = None, data: Spl
         content=content,
         checkpoint_sha256=trained.sha256,
         opset=OPSET,
-        detector=detector and detector.parity,
+        detector=detector,
     )
     _write(files, destination.parity, report)
     require_passed(report)
     return Export(destination, report)
 
 
-class _DetectorExport(NamedTuple):
-    content: bytes
-    parity: DetectorParity
+def _detector_config(
+    config: ExperimentConfig, min_score: float | None, max_persons: int | None
+) -> DetectorConfig | None:
+    """The detector's section with what is asked for; None without a detector, of which nothing may be asked."""
+    asked = {
+        name: value for name, value in (("min_score", min_score), ("max_persons", max_persons)) if value is not None
+    }
+    detector = config.model.detector
+    if detector is None and asked:
+        raise ConfigError(
+            f"--{next(iter(asked))}: {config.name} has no detector and finds no persons; leave this out and give it "
+            "boxes, or train a model with model.detector"
+        )
+    return None if detector is None else detector.model_copy(update=asked)
 
 
-def _export_detector(trained: TrainedModel, cases: Sequence[Inputs], name: str) -> _DetectorExport | None:
-    """The model that finds the persons itself, compared with PyTorch; None without a detector."""
-    config = trained.checkpoint.config.model.detector
-    if config is None:
-        return None
+def _export_detector(
+    trained: TrainedModel, config: DetectorConfig, cases: Sequence[Inputs], name: str
+) -> tuple[bytes, DetectorParity]:
+    """The model that finds the persons itself, called ``name`` in the report, and how it compares with PyTorch."""
     detector = ExportableDetector(trained.model, max_persons=config.max_persons).eval()
     example = {"images": cases[-1]["images"], MIN_SCORE: torch.tensor(config.min_score)}
     traced = to_onnx(detector, example, detector_metadata_of(trained, config))
     measured = compare_detector(traced, trained.model, config, cases, FLOAT32)
     content = with_constant(traced, MIN_SCORE, config.min_score)
-    return _DetectorExport(content, summarise_detector(measured, FLOAT32, onnx=name, content=content))
+    return content, summarise_detector(measured, FLOAT32, onnx=name, content=content)
 
 
 def destination_of(checkpoint: Path, output: Path | None) -> Destination:

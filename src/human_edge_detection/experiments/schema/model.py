@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import Field, create_model
 
@@ -19,14 +19,19 @@ class AuxiliaryHeadConfig(Section):
     loss_weight: float = Field(0.5, gt=0.0)
 
 
+MOST_PERSONS: Final = 100
+"""That an exported model may find in an image."""
+
+
 class DetectorConfig(AuxiliaryHeadConfig):
     """Finds the persons itself: where they are centred, and their boxes."""
 
     loss_weight: float = Field(0.2, gt=0.0)
     """Of both its losses. They are sums over places, with gradients as large as those of all other heads together."""
     min_score: Fraction = Field(0.3, json_schema_extra=NO_EFFECT)
-    """Who is less likely is not found by the exported model. Metrics look at less likely ones too."""
-    max_persons: int = Field(20, ge=1, le=100, json_schema_extra=NO_EFFECT)
+    """Who is less likely is not found by the exported model; ``hed export --min_score`` changes it later. Metrics look
+    at less likely ones too."""
+    max_persons: int = Field(20, ge=1, le=MOST_PERSONS, json_schema_extra=NO_EFFECT)
     """Found by the exported model in an image, the likeliest."""
 
 
