@@ -34,7 +34,7 @@ def copy_bandwidth() -> float:
 def operations(config: ModelConfig, images: int, rois: int) -> float:
     """Of one forward pass."""
     gflops = describe_model(config).gflops
-    return 1e9 * (images * (gflops.encoder + gflops.decoder) + rois * gflops.head_per_roi)
+    return 1e9 * (images * (gflops.encoder + gflops.decoder + gflops.detector) + rois * gflops.head_per_roi)
 
 
 @torch.no_grad()

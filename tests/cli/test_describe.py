@@ -24,8 +24,10 @@ def test_the_promised_sizes_of_student_and_teacher(capsys: pytest.CaptureFixture
     assert round(teacher["unet_parameters"] / 1e6, 2) == 13.16
     assert round(description["compression"]["unet_parameters"], 1) == 2.1
     assert 0 < model["head_parameters"] < 600_000
-    assert model["total_parameters"] == model["unet_parameters"] + model["head_parameters"]
-    parts = ("encoder", "decoder", "head_per_roi")
+    assert (
+        model["total_parameters"] == model["unet_parameters"] + model["head_parameters"] + model["detector_parameters"]
+    )
+    parts = ("encoder", "decoder", "detector", "head_per_roi")
     assert model["gflops"]["total"] == pytest.approx(sum(model["gflops"][part] for part in parts))
     assert description["config"]["name"] == DISTILLED
 

@@ -5,6 +5,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from human_edge_detection.engine.build import build_model
 from human_edge_detection.engine.model_cost import compression, describe_model
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
+from human_edge_detection.experiments.schema.model import ModelConfig
 
 
 def test_operations_are_counted_by_part(tiny_config: ExperimentConfig) -> None:
@@ -58,3 +59,13 @@ def test_compression_is_how_many_times_larger_the_teacher_is(tiny_config: Experi
     ratios = compression(student, teacher)
     assert ratios.unet_parameters == teacher.unet_parameters / student.unet_parameters > 1
     assert compression(student, student).gflops == 1
+
+
+def test_a_detector_is_counted_for_each_image_and_not_for_each_roi(tiny_config: ExperimentConfig) -> None:
+    fields = tiny_config.model.model_dump() | {"detector": {}}
+    plain, detecting = describe_model(tiny_config.model), describe_model(ModelConfig.model_validate(fields))
+    assert detecting.gflops.detector > 0
+    assert detecting.detector_parameters > 0
+    assert detecting.total_parameters == plain.total_parameters + detecting.detector_parameters
+    assert detecting.gflops.head_per_roi == plain.gflops.head_per_roi
+    assert detecting.gflops.decoder == plain.gflops.decoder

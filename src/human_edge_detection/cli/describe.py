@@ -93,13 +93,15 @@ def _cost_table(description: Mapping[str, Any]) -> Table:
         table.add_row(label, *cells, *([f"{ratios[key]:.1f}x" if key in ratios else ""] if teacher else []))
 
     add("encoder", "", [model["encoder"] for model in models])
-    for part in ("unet", "head", "total"):
+    detects = any(model["detector_parameters"] for model in models)
+    labels = {"unet": "U-Net", "head": "head", **({"detector": "detector"} if detects else {}), "total": "all"}
+    for part, label in labels.items():
         key = f"{part}_parameters"
-        label = {"unet": "U-Net", "head": "head", "total": "all"}[part]
         add(f"{label} parameters", key, [f"{model[key] / 1e6:.2f} M" for model in models])
     for key, label in (
         ("encoder", "encoder"),
         ("decoder", "decoder"),
+        *([("detector", "detector")] if detects else []),
         ("head_per_roi", "head, each roi"),
         ("total", "one image, one roi"),
     ):

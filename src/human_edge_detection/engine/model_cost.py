@@ -24,17 +24,19 @@ class Gflops:
     Attributes:
         encoder: For one image.
         decoder: For one image, with the full-image head.
+        detector: For one image; 0 without one.
         head_per_roi: For each roi.
     """
 
     encoder: float
     decoder: float
+    detector: float
     head_per_roi: float
 
     @property
     def total(self) -> float:
         """One image with one roi."""
-        return self.encoder + self.decoder + self.head_per_roi
+        return self.encoder + self.decoder + self.detector + self.head_per_roi
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,15 @@ class ModelDescription:
     encoder: str
     unet_parameters: int
     head_parameters: int
+    detector_parameters: int
     gflops: Gflops
     inputs: dict[str, Shape]
     outputs: dict[str, Shape]
 
     @property
     def total_parameters(self) -> int:
-        """U-Net and head."""
-        return self.unet_parameters + self.head_parameters
+        """U-Net, head and detector."""
+        return self.unet_parameters + self.head_parameters + self.detector_parameters
 
     def to_json(self) -> dict[str, Any]:
         """As plain data, with the totals."""
@@ -70,7 +73,8 @@ def describe_model(config: ModelConfig) -> ModelDescription:
     with FlopCounterMode(display=False) as counter:
         output = model(images, rois)
     flops = {name: sum(counts.values()) for name, counts in counter.get_flop_counts().items()}
-    unet, encoder = (flops[f"{type(model).__name__}.{part}"] for part in ("unet", "unet.unet.encoder"))
+    parts = ("unet.unet.encoder", "detector", "head")
+    encoder, detector, head = (flops.get(f"{type(model).__name__}.{part}", 0) for part in parts)
     inputs: dict[str, Shape] = {"images": ("B", *images.shape[1:])}
     outputs: dict[str, Shape] = {}
     if model.head is not None:
@@ -82,7 +86,13 @@ def describe_model(config: ModelConfig) -> ModelDescription:
         encoder=config.encoder,
         unet_parameters=_count(model.unet),
         head_parameters=_count(model.head) if model.head is not None else 0,
-        gflops=Gflops(encoder / 1e9, (unet - encoder) / 1e9, (flops["Global"] - unet) / 1e9),
+        detector_parameters=_count(model.detector) if model.detector is not None else 0,
+        gflops=Gflops(
+            encoder=encoder / 1e9,
+            decoder=(flops["Global"] - encoder - detector - head) / 1e9,
+            detector=detector / 1e9,
+            head_per_roi=head / 1e9,
+        ),
         inputs=inputs,
         outputs=outputs,
     )
