@@ -95,23 +95,31 @@ class Proof:
                 "run", stage, experiment, [*STUDENT_SETS, *sets], ["--join", *flags, "--run_name", method, *all_seeds]
             )
         out = self.out / stage
-        _execute("compare", *methods, "--against", "control", "--output_dir", str(out / "runs"), "--output", str(out))
+        execute("compare", *methods, "--against", "control", "--output_dir", str(out / "runs"), "--output", str(out))
 
     def _hed(self, verb: str, stage: str, experiment: str, sets: list[str], flags: list[str]) -> None:
         final = stage == "report"
-        _execute(
-            *((verb, "--configs") if verb == "run" else (verb, "--config")),
-            experiment,
+        places = [
             *("--output_dir", str(self.out / stage / "runs"), "--encoder_weights", str(self.args.encoder_weights)),
             *("--train_ann", str(self.out / "fit.json"), "--train_images", str(self.images / "train")),
             *("--val_ann", str(self.annotations / "instances_val_person.json" if final else self.out / "tuning.json")),
             *("--val_images", str(self.images / ("val" if final else "train"))),
-            *(argument for change in sets for argument in ("--set", change)),
-            *flags,
-        )
+        ]
+        train(verb, experiment, sets, [*places, *flags])
 
 
-def _execute(*arguments: str) -> None:
+def train(verb: str, experiment: str, sets: list[str], flags: list[str]) -> None:
+    """``hed run`` or ``hed soft-labels`` of one experiment with these changes."""
+    named = "--configs" if verb == "run" else "--config"
+    execute(verb, named, experiment, *(argument for change in sets for argument in ("--set", change)), *flags)
+
+
+def execute(*arguments: str) -> None:
+    """One command of ``hed``, shown first.
+
+    Raises:
+        CalledProcessError: It failed.
+    """
     command = ["hed", *arguments]
     print("$", shlex.join(command), flush=True)
     subprocess.run([sys.executable, "-m", "human_edge_detection", *arguments], check=True)

@@ -17,10 +17,9 @@ report
 
 import argparse
 import json
-import shlex
-import subprocess
-import sys
 from pathlib import Path
+
+from distillation import execute, train
 
 from human_edge_detection.runner.sweep.tuning_split import split
 
@@ -68,7 +67,7 @@ class Proof:
         ]
         for variant, changes in VARIANTS.items():
             sets = [*CHOOSE_SETS, *changes]
-            self._hed("run", STUDENTS["edge"][0], sets, [*data, *CHOOSE_FLAGS, "--run_name", variant])
+            self._train("run", STUDENTS["edge"][0], sets, [*data, *CHOOSE_FLAGS, "--run_name", variant])
 
     def report(self) -> None:
         """Trains controls and distilled students with each seed and compares them on validation images."""
@@ -77,31 +76,20 @@ class Proof:
         taught = [*data, *REPORT_FLAGS, "--teacher_checkpoint", str(self.args.teacher_checkpoint)]
         for seed in self.args.seeds:
             stored = [*taught, "--soft_labels", labels, "--seed", str(seed)]
-            self._hed("soft-labels", STUDENTS["edge"][1], sets, stored)
+            self._train("soft-labels", STUDENTS["edge"][1], sets, stored)
         seeds = ["--seeds", *map(str, self.args.seeds)]
         for student in self.args.students:
             control, distilled = STUDENTS[student]
-            self._hed("run", control, sets, [*data, *REPORT_FLAGS, "--run_name", f"{student}_control", *seeds])
+            self._train("run", control, sets, [*data, *REPORT_FLAGS, "--run_name", f"{student}_control", *seeds])
             stored = [*taught, "--soft_labels", labels, "--run_name", f"{student}_distilled", *seeds]
-            self._hed("run", distilled, sets, stored)
+            self._train("run", distilled, sets, stored)
             runs = [f"{student}_distilled", "--against", f"{student}_control", "--output_dir", str(self.out / "runs")]
-            _execute("compare", *runs, "--output", str(self.out / student))
+            execute("compare", *runs, "--output", str(self.out / student))
 
-    def _hed(self, verb: str, experiment: str, sets: list[str], flags: list[str]) -> None:
+    def _train(self, verb: str, experiment: str, sets: list[str], flags: list[str]) -> None:
         weights = self.args.tiny_weights if experiment in STUDENTS["tiny"] else self.args.encoder_weights
-        _execute(
-            *((verb, "--configs") if verb == "run" else (verb, "--config")),
-            experiment,
-            *("--output_dir", str(self.out / "runs"), "--encoder_weights", weights),
-            *(argument for change in sets for argument in ("--set", change)),
-            *flags,
-        )
-
-
-def _execute(*arguments: str) -> None:
-    command = ["hed", *arguments]
-    print("$", shlex.join(command), flush=True)
-    subprocess.run([sys.executable, "-m", "human_edge_detection", *arguments], check=True)
+        places = ["--output_dir", str(self.out / "runs"), "--encoder_weights", weights]
+        train(verb, experiment, sets, [*places, *flags])
 
 
 def main() -> None:

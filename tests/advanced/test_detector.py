@@ -62,3 +62,11 @@ def test_before_it_learns_it_finds_nobody() -> None:
     torch.manual_seed(0)
     output = Detector(8, feature_stride=4).eval()(torch.randn(2, 8, 8, 16))
     assert find_persons(**output, most=5).scores.max() < 0.2
+
+
+def test_of_two_neighbours_that_are_sure_the_likelier_one_is_a_person() -> None:
+    """In float32 the probabilities of both are 1."""
+    logits = torch.full((1, 1, 4, 4), -10.0)
+    logits[0, 0, 1, 1:3] = torch.tensor([20.0, 25.0])
+    found = find_persons(logits, torch.rand(1, 4, 4, 4), most=4)
+    assert int((found.scores > 0.5).sum()) == 1

@@ -86,9 +86,9 @@ def find_persons(centre_logits: Tensor, person_boxes: Tensor, *, most: int) -> F
         person_boxes: ``(B, 4, h, w)``.
         most: In an image, at least 1.
     """
-    probability = centre_logits.float().sigmoid()
-    # A centre is a place that no neighbour is likelier than.
-    peaks = probability * (probability == functional.max_pool2d(probability, 3, stride=1, padding=1))
+    logits = centre_logits.float()
+    # A centre is a place that no neighbour is likelier than; told by logits, as probabilities near 1 are equal.
+    peaks = logits.sigmoid() * (logits == functional.max_pool2d(logits, 3, stride=1, padding=1))
     scores, places = peaks.flatten(1).topk(min(most, peaks[0].numel()), dim=1)
     boxes = person_boxes.float().flatten(2).gather(2, places[:, None].expand(-1, 4, -1))
     return Found(boxes.transpose(1, 2).clamp(0.0, 1.0), scores)
