@@ -153,6 +153,7 @@ class Detections:
         classes: The class of each detection; None: all are persons, or the scores have a column for each class.
         person_class: The class, or the column of the scores, of persons.
         masks: Of each detection; None: there are boxes only.
+        min_score: Who scores less is not taken for a person, unless a caller says otherwise.
     """
 
     boxes: BoxColumns
@@ -160,9 +161,12 @@ class Detections:
     classes: Column | None = None
     person_class: int | None = None
     masks: MaskColumns | None = None
+    min_score: float = 0.5
 
     def problem(self) -> str | None:
         """What is wrong with the values; None: nothing."""
+        if not 0.0 <= self.min_score <= 1.0:
+            return f"min_score: expected 0 to 1, got {self.min_score}"
         if self.classes is not None and self.person_class is None:
             return "person_class: there are classes, and it is not said which of them is a person"
         return None

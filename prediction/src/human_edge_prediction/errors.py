@@ -15,3 +15,11 @@ class AdapterError(PredictionError):
 
 class MissingPackageError(PredictionError):
     """An optional package is needed and not installed."""
+
+
+class ImageFileError(PredictionError):
+    """An image file is missing or cannot be read, or an array is no image."""
+
+
+class BoxError(PredictionError):
+    """Boxes that were given are of the wrong shape, not finite, reversed or outside of the image."""

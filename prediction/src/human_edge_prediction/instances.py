@@ -37,6 +37,10 @@ class Instances(NamedTuple):
     masks: NDArray[np.float32]
     frames: NDArray[np.float32]
 
+    def of(self, kept: NDArray[np.bool_]) -> Instances:
+        """Those of them that are kept, ``(N,)``."""
+        return Instances(self.boxes[kept], self.scores[kept], self.masks[kept], self.frames[kept])
+
     def person_map(self, size: tuple[int, int], *, min_score: float = 0.0) -> NDArray[np.float32]:
         """The probability that anyone of the persons is at a pixel: the largest of theirs.
 

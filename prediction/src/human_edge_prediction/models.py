@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +15,40 @@ from human_edge_prediction import adapter as adapting
 from human_edge_prediction.adapter import Array, Outputs, Region
 from human_edge_prediction.description import Adapter, Detections, ImageInput, Kind, PersonMap, read_adapter
 from human_edge_prediction.errors import AdapterError, ModelFileError
+from human_edge_prediction.images import Image
 from human_edge_prediction.instances import Boxes, Instances
 from human_edge_prediction.resampling import resize
 from human_edge_prediction.runtimes import CPU, Runtime, TensorInfo, open_runtime
 
-Image = NDArray[np.uint8]
 _OURS: Final = "human-edge-detection"
 _FOUND: Final = frozenset({"boxes", "scores", "masks"})
 """Outputs of a model of ours that finds persons itself."""
 _TARGET: Final = 1
 """Of the classes background, target, other people."""
+_DETECTOR_SUFFIX: Final = ".detect.onnx"
+_WHOLE: Final = np.array([[0.0, 0.0, 1.0, 1.0]], np.float32)
+
+
+class ModelOutput(NamedTuple):
+    """What a model gives for one image in one pass.
+
+    Attributes:
+        person_map: ``(h, w)`` float32 probability of any person, over the whole image at the model's resolution; None:
+            it gives none.
+        instances: The persons; None: it gives none, or was not asked about any.
+        roi_probabilities: ``(N, 3, h, w)`` float32 of background, this person and other people in the box of each of
+            ``instances``; None: it gives none.
+    """
+
+    person_map: NDArray[np.float32] | None
+    instances: Instances | None
+    roi_probabilities: NDArray[np.float32] | None = None
+
+    def of(self, kept: NDArray[np.bool_]) -> ModelOutput:
+        """The same with those of the persons that are kept, ``(N,)``."""
+        assert self.instances is not None
+        rois = self.roi_probabilities
+        return ModelOutput(self.person_map, self.instances.of(kept), None if rois is None else rois[kept])
 
 
 class Model:
@@ -47,6 +72,37 @@ class Model:
     def takes_rois(self) -> bool:
         """Whether it is asked about boxes, and takes the longer the more there are."""
         return False
+
+    @property
+    def finds_persons(self) -> bool:
+        """Whether it finds persons by itself, with boxes."""
+        return False
+
+    @property
+    def min_score(self) -> float:
+        """Who scores less is not found."""
+        return 0.0
+
+    def finder(self) -> Model | None:
+        """The model that finds the persons for this one: itself, one of the same export, or None.
+
+        Raises:
+            ModelFileError: There is a file for it, which cannot be used.
+        """
+        return self if self.finds_persons else None
+
+    def predict(self, image: Image, boxes: NDArray[np.float32] | None = None, *, max_rois: int = 64) -> ModelOutput:
+        """All that the model gives for an image.
+
+        Args:
+            image: ``(H, W, 3)`` RGB.
+            boxes: ``(N, 4)`` as fractions of the image, for a model that takes rois; None: only what needs none.
+            max_rois: It is asked about so many at once.
+
+        Raises:
+            AdapterError: As :meth:`person_map`; or boxes are given to a model that takes none.
+        """
+        raise self._gives_no("persons")
 
     def feeds(self, image: Image, boxes: Sequence[Sequence[float]] = ()) -> dict[str, Array]:
         """What the runtime is given for ``image``, ``(H, W, 3)`` RGB, and boxes as :meth:`instances` takes them."""
@@ -110,8 +166,15 @@ class OwnModel(Model):
     finds the persons itself.
     """
 
-    def __init__(self, path: Path, runtime: Runtime) -> None:
+    def __init__(
+        self, path: Path, runtime: Runtime, *, open_finder: Callable[[], OwnModel | None] = lambda: None
+    ) -> None:
         """A model whose metadata say how it is used.
+
+        Args:
+            path: Its file.
+            runtime: What runs it.
+            open_finder: Opens the model of the same weights that finds persons itself; called when it is needed.
 
         Raises:
             ModelFileError: It has other inputs or outputs than were known when this package was written.
@@ -128,6 +191,7 @@ class OwnModel(Model):
         super().__init__(path, runtime, ImageInput(size=size, name="images"))
         self._takes_rois = "rois" in shapes
         self._finds_persons = names >= _FOUND
+        self._open_finder = open_finder
         self.kind: Kind = "instances" if self._takes_rois or self._finds_persons else "person_map"
 
     @property
@@ -154,6 +218,40 @@ class OwnModel(Model):
         arrays = self.runtime.run(feeds)
         return {info.name: array for info, array in zip(self.runtime.outputs, arrays, strict=True)}
 
+    @property
+    def finds_persons(self) -> bool:
+        """As of :class:`Model`."""
+        return self._finds_persons
+
+    @property
+    def min_score(self) -> float:
+        """As of :class:`Model`: a constant of the graph, as its metadata has it."""
+        return float(self.runtime.metadata.get("min_score", 0.0))
+
+    def finder(self) -> Model | None:
+        """As of :class:`Model`: ``best_model.detect.onnx`` beside ``best_model.onnx``."""
+        if self._finds_persons:
+            return self
+        return self._open_finder() if self._takes_rois else None
+
+    def predict(self, image: Image, boxes: NDArray[np.float32] | None = None, *, max_rois: int = 64) -> ModelOutput:
+        """As of :class:`Model`."""
+        if self._finds_persons:
+            if boxes is not None:
+                raise AdapterError(f"{self.path} finds persons itself: it takes no 'boxes'")
+            outputs = self.run(adapting.to_input(image, self.input)[0], _rois(()))
+            found, scores = (np.asarray(outputs[name], np.float32) for name in ("boxes", "scores"))
+            return _own_output(outputs, found[:, 1:], scores)
+        if boxes is not None and not self._takes_rois:
+            raise self._gives_no("masks of persons")
+        images = adapting.to_input(image, self.input)[0]
+        asked = _WHOLE if boxes is None or not len(boxes) else boxes
+        runs = [self.run(images, _rois(asked[first : first + max_rois])) for first in range(0, len(asked), max_rois)]
+        if boxes is None:
+            return _own_output(runs[0], None)
+        outputs = {**runs[0], "masks": np.concatenate([one["masks"] for one in runs])[: len(boxes)]}
+        return _own_output(outputs, boxes)
+
     def feeds(self, image: Image, boxes: Sequence[Sequence[float]] = ()) -> dict[str, Array]:
         """As of :class:`Model`."""
         feeds = super().feeds(image)
@@ -163,45 +261,30 @@ class OwnModel(Model):
 
     def person_map(self, image: Image) -> NDArray[np.float32]:
         """As of :class:`Model`."""
-        (plane,) = self._run(self.feeds(image, [(0.0, 0.0, 1.0, 1.0)]))["binary_masks"][:, 0]
-        return np.asarray(resize(plane, image.shape[:2]), np.float32)
+        people = self.predict(image).person_map
+        assert people is not None
+        return np.asarray(resize(people, image.shape[:2]), np.float32)
 
     def instances(self, image: Image, boxes: Sequence[Sequence[float]] | None = None) -> Instances:
         """As of :class:`Model`.
 
         The score of a person in a given box is the mean probability inside its mask, 0 without a mask.
         """
-        if self._finds_persons:
-            return self._found(image, boxes)
-        if not self._takes_rois:
-            raise self._gives_no("masks of persons")
-        if boxes is None:
+        if boxes is None and self._takes_rois:
             raise AdapterError(
                 f"{self.path} does not find persons itself: give 'boxes' around them, or open the file beside it that "
                 "ends in .detect.onnx, if there is one"
             )
-        frames = _rois(boxes)[:, 1:]
-        if not len(frames):
-            size = self.mask_size or (1, 1)
-            return Instances(frames, np.zeros(0, np.float32), np.zeros((0, *size), np.float32), frames)
-        masks = _target_probabilities(self._run(self.feeds(image, boxes))["masks"])
-        inside = masks > 0.5
-        scores = (masks * inside).sum((1, 2)) / np.maximum(inside.sum((1, 2)), 1)
-        return Instances(frames, scores.astype(np.float32), masks, frames)
+        found = self.predict(image, None if boxes is None else np.asarray(boxes, np.float32).reshape(-1, 4)).instances
+        if found is None:
+            raise self._gives_no("masks of persons")
+        return found
 
     def boxes(self, image: Image) -> Boxes:
         """As of :class:`Model`."""
         if not self._finds_persons:
             raise self._gives_no("boxes")
-        return Boxes(*self._found(image)[:2])
-
-    def _found(self, image: Image, boxes: Sequence[Sequence[float]] | None = None) -> Instances:
-        """Whom the model finds itself, the likeliest first."""
-        if boxes is not None:
-            raise AdapterError(f"{self.path} finds persons itself: it takes no 'boxes'")
-        outputs = self._run(self.feeds(image))
-        frames, scores = (np.asarray(outputs[name], np.float32) for name in ("boxes", "scores"))
-        return Instances(frames[:, 1:], scores, _target_probabilities(outputs["masks"]), frames[:, 1:])
+        return Boxes(*self.instances(image)[:2])
 
 
 class ForeignModel(Model):
@@ -218,15 +301,37 @@ class ForeignModel(Model):
         self.kind = adapter.kind
         self._output = adapter.output
 
-    def person_map(self, image: Image) -> NDArray[np.float32]:
-        """As of :class:`Model`; of a model of instances, where any of them is that scores at least one half."""
+    @property
+    def finds_persons(self) -> bool:
+        """As of :class:`Model`: a model of instances does."""
+        return self.kind == "instances"
+
+    @property
+    def min_score(self) -> float:
+        """As of :class:`Model`, as the adapter says."""
+        return self._output.min_score if isinstance(self._output, Detections) else 0.0
+
+    def predict(self, image: Image, boxes: NDArray[np.float32] | None = None, *, max_rois: int = 64) -> ModelOutput:
+        """As of :class:`Model`."""
+        if boxes is not None:
+            raise AdapterError(f"{self.path} takes no 'boxes': it is a model of kind {self.kind!r}")
+        outputs, region = self._answer(image)
         if isinstance(self._output, PersonMap):
-            outputs, region = self._answer(image)
-            found = adapting.person_map(outputs, self._output, layout=self.input.layout, region=region)
-            return np.asarray(resize(found, image.shape[:2]), np.float32)
-        if self.kind == "instances":
-            return self.instances(image).person_map(image.shape[:2], min_score=0.5)
-        return super().person_map(image)
+            people = adapting.person_map(outputs, self._output, layout=self.input.layout, region=region)
+            return ModelOutput(people, None)
+        if self._output.masks is None:
+            return super().predict(image)
+        return ModelOutput(None, adapting.instances(outputs, self._output, size=self.input.size, region=region))
+
+    def person_map(self, image: Image) -> NDArray[np.float32]:
+        """As of :class:`Model`; of a model of instances, where any of them is that scores enough."""
+        if self.kind == "boxes":
+            return super().person_map(image)
+        found = self.predict(image)
+        if found.person_map is not None:
+            return np.asarray(resize(found.person_map, image.shape[:2]), np.float32)
+        assert found.instances is not None
+        return found.instances.person_map(image.shape[:2], min_score=self.min_score)
 
     def instances(self, image: Image, boxes: Sequence[Sequence[float]] | None = None) -> Instances:
         """As of :class:`Model`."""
@@ -234,9 +339,9 @@ class ForeignModel(Model):
             return super().instances(image, boxes)
         if boxes is not None:
             raise AdapterError(f"{self.path} finds persons itself: it takes no 'boxes'")
-        assert isinstance(self._output, Detections)
-        outputs, region = self._answer(image)
-        return adapting.instances(outputs, self._output, size=self.input.size, region=region)
+        found = self.predict(image).instances
+        assert found is not None
+        return found
 
     def boxes(self, image: Image) -> Boxes:
         """As of :class:`Model`."""
@@ -276,11 +381,23 @@ def open_model(
     if described is not None:
         return ForeignModel(path, runtime, described)
     if is_own(runtime):
-        return OwnModel(path, runtime)
+        return OwnModel(path, runtime, open_finder=partial(_open_finder, path, runtime, provider, threads))
     raise AdapterError(
         f"{path} was not exported by {_OURS}: describe it with an adapter (inputs "
         f"{', '.join(map(_shown, runtime.inputs))}; outputs {', '.join(map(_shown, runtime.outputs))})"
     )
+
+
+def _open_finder(path: Path, runtime: Runtime, provider: str, threads: int | None) -> OwnModel | None:
+    """``best_model.detect.onnx`` beside ``best_model.onnx``, if it is there; both have to be of one checkpoint."""
+    beside = path.with_name(f"{path.stem}{_DETECTOR_SUFFIX}")
+    if not beside.is_file():
+        return None
+    other = open_runtime(beside, provider=provider, threads=threads)
+    mine, its = (one.metadata.get("checkpoint_sha256") for one in (runtime, other))
+    if not is_own(other) or mine != its:
+        raise ModelFileError(f"{beside} is not of the checkpoint that {path} was exported from; export them anew")
+    return OwnModel(beside, other)
 
 
 def is_own(runtime: Runtime) -> bool:
@@ -315,13 +432,28 @@ def _shown(info: TensorInfo) -> str:
     return f"{info.name} ({sides}) {info.dtype}"
 
 
-def _target_probabilities(logits: Array) -> NDArray[np.float32]:
-    """``(N, 3, h, w)`` -> ``(N, h, w)``."""
+def _own_output(
+    outputs: Mapping[str, Array], boxes: NDArray[np.float32] | None, scores: NDArray[np.float32] | None = None
+) -> ModelOutput:
+    """The outputs of a model of ours for one image; without ``scores``, those of the masks."""
+    people = np.asarray(outputs["binary_masks"][0, 0], np.float32)
+    if boxes is None:
+        return ModelOutput(people, None)
+    probabilities = _softmax(outputs["masks"])
+    masks = probabilities[:, _TARGET]
+    if scores is None:
+        inside = masks > 0.5
+        scores = ((masks * inside).sum((1, 2)) / np.maximum(inside.sum((1, 2)), 1)).astype(np.float32)
+    return ModelOutput(people, Instances(boxes, scores, masks, boxes), probabilities)
+
+
+def _softmax(logits: Array) -> NDArray[np.float32]:
+    """``(N, 3, h, w)`` logits -> probabilities."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers[:, _TARGET] / powers.sum(axis=1), np.float32)
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
 
 
-def _rois(boxes: Sequence[Sequence[float]]) -> NDArray[np.float32]:
+def _rois(boxes: Sequence[Sequence[float]] | NDArray[np.float32]) -> NDArray[np.float32]:
     """Boxes on the first image as ``(N, 5)`` rois."""
     corners = np.asarray(boxes, np.float32).reshape(-1, 4)
     return np.concatenate([np.zeros((len(corners), 1), np.float32), corners], axis=1)

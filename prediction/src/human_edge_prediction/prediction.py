@@ -1,0 +1,149 @@
+"""What a model says of one image: who is where, and which pixels are whose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from human_edge_prediction.drawing import draw_prediction
+from human_edge_prediction.images import Image
+from human_edge_prediction.instances import Instances
+from human_edge_prediction.resampling import paste_roi, resize
+from human_edge_prediction.rle import encode
+
+BoxesFrom = Literal["given", "own detector", "detector", "person map"]
+"""Who found the persons: the caller, the model itself, another model, or the connected parts of the person map."""
+THRESHOLD: Final = 0.5
+"""Probability above which a pixel belongs to a mask."""
+BACKGROUND, PERSON, OTHERS = 0, 1, 2
+"""Values of :meth:`Prediction.class_map`."""
+
+
+class Person(NamedTuple):
+    """One person of a prediction.
+
+    Attributes:
+        number: Of the person in the prediction's ``boxes``.
+        box: ``(4,)`` float32 x1, y1, x2, y2 in pixels.
+        score: In [0, 1].
+        place: The (rows, columns) of the image that ``mask`` covers.
+        mask: ``(rows, columns)`` bool; all False where the model sees nobody in the box.
+    """
+
+    number: int
+    box: NDArray[np.float32]
+    score: float
+    place: tuple[slice, slice]
+    mask: NDArray[np.bool_]
+
+    @property
+    def area(self) -> int:
+        """Pixels of the mask."""
+        return int(np.count_nonzero(self.mask))
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """N persons on an image.
+
+    Attributes:
+        image_size: (height, width) in pixels.
+        boxes: ``(N, 4)`` float32 x1, y1, x2, y2 in pixels.
+        scores: ``(N,)`` float32 in [0, 1]: of who found the person; where nobody did (``given``, ``person map``) the
+            mean probability inside the mask, 0 of an empty one.
+        boxes_from: Who found the persons.
+        instances: Their masks as the model gave them, at its own resolution.
+        person_probabilities: ``(h, w)`` float32 probability of any person, over the whole image at the model's
+            resolution; None: the model gives none.
+        roi_probabilities: ``(N, 3, h, w)`` float32 probabilities of background, this person and other people in each
+            box; None: the model gives none.
+    """
+
+    image_size: tuple[int, int]
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    boxes_from: BoxesFrom
+    instances: Instances = field(repr=False)
+    person_probabilities: NDArray[np.float32] | None = field(default=None, repr=False)
+    roi_probabilities: NDArray[np.float32] | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        """Number of persons."""
+        return len(self.boxes)
+
+    @property
+    def person_map(self) -> NDArray[np.float32] | None:
+        """``(H, W)`` float32 probability of any person, enlarged when it is asked for; None: the model gives none."""
+        if self.person_probabilities is None:
+            return None
+        return np.asarray(resize(self.person_probabilities, self.image_size), np.float32)
+
+    @property
+    def masks(self) -> NDArray[np.bool_]:
+        """``(N, H, W)`` bool, made when they are asked for: N bytes for each pixel; :meth:`persons` takes far less."""
+        masks = np.zeros((len(self), *self.image_size), bool)
+        for person in self.persons():
+            masks[person.number][person.place] = person.mask
+        return masks
+
+    def persons(self) -> Iterator[Person]:
+        """Each person with the mask of the box only, one after the other."""
+        for number, box in enumerate(self.boxes):
+            place, probability = self.probability(number)
+            yield Person(number, box, float(self.scores[number]), place, probability > THRESHOLD)
+
+    def probability(self, number: int) -> tuple[tuple[slice, slice], NDArray[np.float32]]:
+        """The probability of one person, enlarged to the image.
+
+        Args:
+            number: Of the person.
+
+        Returns:
+            The (rows, columns) of the image that it covers, and there ``(rows, columns)`` in [0, 1].
+        """
+        return paste_roi(self.instances.masks[number], self.instances.frames[number], self.image_size, linear=True)
+
+    def class_map(self) -> NDArray[np.uint8]:
+        """``(H, W)``: 0 background, 1 one of the persons, 2 other people (the person map says so, and no mask does)."""
+        people = self.person_map
+        others = np.zeros(self.image_size, bool) if people is None else people > THRESHOLD
+        classes = np.where(others, np.uint8(OTHERS), np.uint8(BACKGROUND))
+        for person in self.persons():
+            classes[person.place][person.mask] = PERSON
+        return classes
+
+    def to_coco(self, image_id: int, *, category_id: int = 1) -> list[dict[str, Any]]:
+        """The persons as COCO results, which ``json.dump`` writes and pycocotools' ``loadRes`` reads.
+
+        Persons without a pixel are left out, as COCO's metrics count every result.
+
+        Args:
+            image_id: Of the image in the annotations.
+            category_id: Of persons there.
+
+        Returns:
+            For each its ids, ``segmentation`` (RLE), ``bbox`` (x, y, width, height in pixels) and ``score``.
+        """
+        results = []
+        for person in self.persons():
+            if person.area:
+                x1, y1, x2, y2 = (float(value) for value in person.box)
+                rows, columns = person.place
+                results.append(
+                    {
+                        "image_id": image_id,
+                        "category_id": category_id,
+                        "segmentation": dict(encode(person.mask, (rows.start, columns.start), self.image_size)),
+                        "bbox": [x1, y1, x2 - x1, y2 - y1],
+                        "score": person.score,
+                    }
+                )
+        return results
+
+    def draw(self, image: Image) -> Image:
+        """``image``, ``(H, W, 3)`` RGB, with each person's mask, outline, box and score."""
+        return draw_prediction(image, self.persons())
