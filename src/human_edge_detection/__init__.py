@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from human_edge_detection.api.benchmarking import benchmark
     from human_edge_detection.api.data import prepare_data
     from human_edge_detection.api.experiments import derive, describe, get_config, list_configs, register
+    from human_edge_detection.api.prediction import Predictor
     from human_edge_detection.api.results import compare, comparison_table, evaluate, export, load_model, load_run
     from human_edge_detection.api.training import (
         preview_experiments,
@@ -37,6 +38,7 @@ __all__ = [
     "ClassifierDistillationLoss",
     "ExperimentConfig",
     "HumanEdgeDetectionError",
+    "Predictor",
     "__version__",
     "benchmark",
     "compare",
@@ -64,6 +66,7 @@ _MODULES: Final = {
     "api.benchmarking": ("benchmark",),
     "api.data": ("prepare_data",),
     "api.experiments": ("derive", "describe", "get_config", "list_configs", "register"),
+    "api.prediction": ("Predictor",),
     "api.results": ("compare", "comparison_table", "evaluate", "export", "load_model", "load_run"),
     "api.training": ("preview_experiments", "run_experiments", "soft_labels", "train", "verify_resume"),
     "errors": ("HumanEdgeDetectionError",),

@@ -3,6 +3,7 @@
 from human_edge_prediction.description import Adapter, read_adapter
 from human_edge_prediction.errors import (
     AdapterError,
+    ArgumentError,
     BoxError,
     ImageFileError,
     MissingPackageError,
@@ -20,6 +21,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Adapter",
     "AdapterError",
+    "ArgumentError",
     "BoxError",
     "ImageFileError",
     "Instances",

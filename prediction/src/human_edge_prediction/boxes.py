@@ -12,15 +12,15 @@ from human_edge_prediction.errors import BoxError
 _EXAMPLE: Final = "give x1, y1, x2, y2 in pixels of the image"
 
 
-def to_fractions(boxes: Any, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Boxes in pixels as fractions of the image; what reaches beyond it is cut off.
+def check_boxes(boxes: Any, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Boxes that a user gives; they may reach beyond the image.
 
     Args:
         boxes: ``(N, 4)`` x1, y1, x2, y2 in pixels, N may be 0: an array or lists.
         size: (height, width) of the image.
 
     Returns:
-        ``(N, 4)`` in [0, 1].
+        ``(N, 4)``.
 
     Raises:
         BoxError: They are of another shape or not finite, or one is reversed, empty or outside of the image.
@@ -35,19 +35,22 @@ def to_fractions(boxes: Any, size: tuple[int, int]) -> NDArray[np.float32]:
         raise BoxError(f"boxes: expected (N, 4), got {corners.shape}; {_EXAMPLE}")
     height, width = size
     limits = np.array([width, height, width, height], np.float64)
-    clipped = np.clip(corners, 0.0, limits)
+    inside = np.clip(corners, 0.0, limits)
     finite = np.isfinite(corners).all(axis=1)
     for wrong, problem in (
         (~finite, "is not finite"),
         ((corners[:, :2] >= corners[:, 2:]).any(axis=1), "has no area: it has to have x1 < x2 and y1 < y2"),
-        ((clipped[:, :2] >= clipped[:, 2:]).any(axis=1), f"lies outside of the image, width {width}, height {height}"),
-        ((corners <= 1.0).all(axis=1) & (max(size) > 1), "looks like fractions of the image"),
+        ((inside[:, :2] >= inside[:, 2:]).any(axis=1), f"lies outside of the image, width {width}, height {height}"),
+        (
+            np.full(len(corners), (corners <= 1.0).all() and max(size) > 1),
+            "looks like fractions of the image, and so do all",
+        ),
     ):
         if wrong.any():
             number = int(wrong.argmax())
             numbers = ", ".join(f"{value:.6g}" for value in corners[number])
             raise BoxError(f"boxes: box {number} ({numbers}) {problem}; {_EXAMPLE}")
-    return np.asarray(fit_boxes(corners.astype(np.float32), size) / limits.astype(np.float32), np.float32)
+    return np.asarray(corners, np.float32)
 
 
 def fit_boxes(boxes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
@@ -60,5 +63,13 @@ def fit_boxes(boxes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.f
 
 def to_pixels(boxes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
     """``(N, 4)`` boxes as fractions of an image of ``size``, (height, width), in its pixels."""
-    height, width = size
-    return np.asarray(boxes * np.array([width, height, width, height], np.float32), np.float32)
+    return np.asarray(boxes * _extent(size), np.float32)
+
+
+def to_fractions(boxes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """``(N, 4)`` boxes in pixels of an image of ``size``, (height, width), as fractions of it."""
+    return np.asarray(boxes / _extent(size), np.float32)
+
+
+def _extent(size: tuple[int, int]) -> NDArray[np.float32]:
+    return np.array([size[1], size[0]] * 2, np.float32)

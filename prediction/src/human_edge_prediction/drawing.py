@@ -1,24 +1,145 @@
-"""Persons drawn on an image."""
+"""Persons drawn on an image: a tint and an outline of the mask, a thin box, the score; one colour a person.
+
+Strokes and letters grow with the image, so that they look alike at any size, and never become too small to read.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from human_edge_prediction.images import Image
     from human_edge_prediction.prediction import Person
 
+Color = tuple[int, int, int]
+_Box = tuple[int, int, int, int]
+"""First column and row, last column and row."""
+COLORS: Final[tuple[Color, ...]] = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (204, 121, 167),
+)
+"""RGB that people with any colour vision tell apart (Okabe and Ito, "Color Universal Design", 2008)."""
+_TINT: Final = 0.4
+"""How much of a person's pixels is colour."""
+_DARK: Final[Color] = (20, 20, 20)
+_WHITE: Final[Color] = (255, 255, 255)
+_FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
+_FONT_HEIGHT_PX: Final = 21
+"""Height of a digit at scale 1."""
+_LETTERS: Final = 1 / 36
+"""Height of a digit, of the image's shorter side."""
+_LEAST_LETTERS_PX: Final = 7
+_STROKES: Final = 1 / 400
+"""Width of an outline, of the image's shorter side."""
 
-def draw_prediction(image: Image, persons: Iterable[Person]) -> Image:
-    """A copy of ``image`` with each person's mask."""
+
+class _Drawn(NamedTuple):
+    """What of a person is drawn above the tints of all."""
+
+    color: Color
+    corners: _Box
+    outlines: Sequence[NDArray[np.int32]]
+    score: float
+
+
+def draw_persons(image: Image, persons: Iterable[Person]) -> Image:
+    """A copy of ``image``, ``(H, W, 3)`` RGB, with the persons on it."""
     drawn = image.copy()
+    above: list[_Drawn] = []
+    # 1. The tints, and what is to be above them.
     for person in persons:
-        inside = drawn[person.place]
-        inside[person.mask] = (inside[person.mask] * 0.5 + np.array([0, 114, 178]) * 0.5).astype(np.uint8)
-        x1, y1, x2, y2 = (round(float(value)) for value in person.box)
-        cv2.rectangle(drawn, (x1, y1), (x2, y2), (230, 159, 0), 1)
+        corners = _corners(person.box, image.shape[:2])
+        color = COLORS[_free_color(corners, above)]
+        part = drawn[person.place]
+        tinted = cv2.addWeighted(part, 1 - _TINT, np.full_like(part, color), _TINT, 0) if part.size else part
+        part[person.mask] = tinted[person.mask]
+        rows, columns = person.place
+        outlines, _ = cv2.findContours(
+            person.mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE, offset=(columns.start, rows.start)
+        )
+        above.append(_Drawn(color, corners, outlines, person.score))
+    # 2. Boxes below outlines, each on a dark edge that parts it from an image of its own colour.
+    width = max(1, round(min(image.shape[:2]) * _STROKES))
+    for one in above:
+        for color, stroke in ((_DARK, max(1, width // 2) + 2), (one.color, max(1, width // 2))):
+            cv2.rectangle(drawn, one.corners[:2], one.corners[2:], color, stroke)
+    for one in above:
+        for color, stroke in ((_DARK, width + 2), (one.color, width)):
+            cv2.drawContours(drawn, one.outlines, -1, color, stroke, cv2.LINE_AA)
+    # 3. Scores.
+    _draw_scores(drawn, above)
     return drawn
+
+
+def _corners(box: NDArray[np.float32], size: tuple[int, int]) -> _Box:
+    """The first and the last pixel of a box."""
+    height, width = size
+    x1, y1, x2, y2 = (round(float(value)) for value in box)
+    return max(0, x1), max(0, y1), min(width, max(x1 + 1, x2)) - 1, min(height, max(y1 + 1, y2)) - 1
+
+
+def _free_color(corners: _Box, others: Sequence[_Drawn]) -> int:
+    """The colour that fewest of the persons have whose boxes overlap, of these the one that fewest persons have."""
+    used = [0] * len(COLORS)
+    beside = [0] * len(COLORS)
+    for other in others:
+        number = COLORS.index(other.color)
+        used[number] += 1
+        beside[number] += _overlap(corners, other.corners)
+    return min(range(len(COLORS)), key=lambda number: (beside[number], used[number]))
+
+
+def _overlap(first: _Box, second: _Box) -> bool:
+    return first[0] <= second[2] and second[0] <= first[2] and first[1] <= second[3] and second[1] <= first[3]
+
+
+def _draw_scores(image: Image, persons: Sequence[_Drawn]) -> None:
+    """Writes each score at a side of its box where no score is yet; one without such a place is left out."""
+    height, width = image.shape[:2]
+    digits = max(_LEAST_LETTERS_PX, round(min(height, width) * _LETTERS))
+    scale, strokes, margin = digits / _FONT_HEIGHT_PX, max(1, round(digits / 9)), max(2, digits // 3)
+    taken: list[_Box] = []
+    for person in persons:
+        text = f"{person.score:.2f}"
+        (text_width, text_height), _ = cv2.getTextSize(text, _FONT, scale, strokes)
+        sides = text_width + 2 * margin, text_height + 2 * margin
+        free = (label for label in _labels(person.corners, sides, (height, width)) if not _meets_any(label, taken))
+        label = next(free, None)
+        if label is not None:
+            taken.append(label)
+            cv2.rectangle(image, label[:2], label[2:], person.color, cv2.FILLED)
+            at = (label[0] + margin, label[3] - margin)
+            cv2.putText(image, text, at, _FONT, scale, _readable_on(person.color), strokes, cv2.LINE_AA)
+
+
+def _labels(box: _Box, sides: tuple[int, int], size: tuple[int, int]) -> Iterator[_Box]:
+    """Places for a label with ``sides`` (width, height) that lie in an image of ``size``: (height, width).
+
+    Above the box, inside at its top, below it, inside at its bottom; each first at its left, then at its right.
+    """
+    width, height = sides
+    for top in (box[1] - height, box[1], box[3] + 1, box[3] + 1 - height):
+        for left in (box[0], box[2] + 1 - width):
+            inside = min(max(left, 0), size[1] - width)
+            if inside >= 0 <= top and top + height <= size[0]:
+                yield inside, top, inside + width - 1, top + height - 1
+
+
+def _meets_any(box: _Box, others: Sequence[_Box]) -> bool:
+    return any(_overlap(box, other) for other in others)
+
+
+def _readable_on(color: Color) -> Color:
+    """Black or white, whichever has more contrast (luma of ITU-R BT.601)."""
+    red, green, blue = color
+    return _DARK if 0.299 * red + 0.587 * green + 0.114 * blue > 110 else _WHITE

@@ -17,6 +17,10 @@ class MissingPackageError(PredictionError):
     """An optional package is needed and not installed."""
 
 
+class ArgumentError(PredictionError):
+    """An argument is out of range, or makes no sense with the model."""
+
+
 class ImageFileError(PredictionError):
     """An image file is missing or cannot be read, or an array is no image."""
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from human_edge_prediction.masks import Mask, mask_of
 from human_edge_prediction.resampling import paste_roi
 
 
@@ -28,7 +29,7 @@ class Instances(NamedTuple):
     Attributes:
         boxes: ``(N, 4)`` float32 x1, y1, x2, y2 as fractions of the image.
         scores: ``(N,)`` float32 in [0, 1].
-        masks: ``(N, h, w)`` float32, probability of this person in [0, 1].
+        masks: ``(N, h, w)`` float32, probability of this person in [0, 1]; counts inside the box only.
         frames: ``(N, 4)`` float32, the part of the image that each mask covers, as ``boxes``; may reach beyond it.
     """
 
@@ -41,6 +42,15 @@ class Instances(NamedTuple):
         """Those of them that are kept, ``(N,)``."""
         return Instances(self.boxes[kept], self.scores[kept], self.masks[kept], self.frames[kept])
 
+    def mask(self, number: int, size: tuple[int, int]) -> Mask:
+        """The pixels of one person on an image of ``size``, (height, width)."""
+        return mask_of(self.masks[number], self.frames[number], size, box=self.boxes[number])
+
+    def scored(self, size: tuple[int, int]) -> Instances:
+        """The same, scored by their masks on an image of ``size``: for boxes that nobody has scored."""
+        scores = [self.mask(number, size).score for number in range(len(self.boxes))]
+        return self._replace(scores=np.array(scores, np.float32))
+
     def person_map(self, size: tuple[int, int], *, min_score: float = 0.0) -> NDArray[np.float32]:
         """The probability that anyone of the persons is at a pixel: the largest of theirs.
 
@@ -52,8 +62,8 @@ class Instances(NamedTuple):
             ``(height, width)`` in [0, 1].
         """
         people = np.zeros(size, np.float32)
-        for score, mask, frame in zip(self.scores, self.masks, self.frames, strict=True):
+        for box, score, mask, frame in zip(*self, strict=True):
             if score >= min_score:
-                where, values = paste_roi(mask, frame, size, linear=True)
+                where, values = paste_roi(mask, frame, size, linear=True, within=box)
                 people[where] = np.maximum(people[where], values)
         return people

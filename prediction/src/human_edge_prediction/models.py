@@ -44,9 +44,10 @@ class ModelOutput(NamedTuple):
     instances: Instances | None
     roi_probabilities: NDArray[np.float32] | None = None
 
-    def of(self, kept: NDArray[np.bool_]) -> ModelOutput:
-        """The same with those of the persons that are kept, ``(N,)``."""
+    def scoring(self, least: float) -> ModelOutput:
+        """The same with those of the persons that score at least so much."""
         assert self.instances is not None
+        kept = self.instances.scores >= least
         rois = self.roi_probabilities
         return ModelOutput(self.person_map, self.instances.of(kept), None if rois is None else rois[kept])
 
@@ -79,8 +80,18 @@ class Model:
         return False
 
     @property
+    def finds_boxes(self) -> bool:
+        """Whether :meth:`boxes` gives any."""
+        return self.finds_persons or self.kind == "boxes"
+
+    @property
     def min_score(self) -> float:
-        """Who scores less is not found."""
+        """Who scores less is not taken for a person, unless a caller says otherwise."""
+        return 0.0
+
+    @property
+    def built_in_min_score(self) -> float:
+        """Who scores less is left out by the model itself, whatever a caller says."""
         return 0.0
 
     def finder(self) -> Model | None:
@@ -226,6 +237,11 @@ class OwnModel(Model):
     @property
     def min_score(self) -> float:
         """As of :class:`Model`: a constant of the graph, as its metadata has it."""
+        return self.built_in_min_score
+
+    @property
+    def built_in_min_score(self) -> float:
+        """As of :class:`Model`."""
         return float(self.runtime.metadata.get("min_score", 0.0))
 
     def finder(self) -> Model | None:
@@ -248,9 +264,11 @@ class OwnModel(Model):
         asked = _WHOLE if boxes is None or not len(boxes) else boxes
         runs = [self.run(images, _rois(asked[first : first + max_rois])) for first in range(0, len(asked), max_rois)]
         if boxes is None:
-            return _own_output(runs[0], None)
+            return _own_output(runs[0])
         outputs = {**runs[0], "masks": np.concatenate([one["masks"] for one in runs])[: len(boxes)]}
-        return _own_output(outputs, boxes)
+        output = _own_output(outputs, boxes, np.zeros(len(boxes), np.float32))
+        assert output.instances is not None
+        return output._replace(instances=output.instances.scored((image.shape[0], image.shape[1])))
 
     def feeds(self, image: Image, boxes: Sequence[Sequence[float]] = ()) -> dict[str, Array]:
         """As of :class:`Model`."""
@@ -268,7 +286,7 @@ class OwnModel(Model):
     def instances(self, image: Image, boxes: Sequence[Sequence[float]] | None = None) -> Instances:
         """As of :class:`Model`.
 
-        The score of a person in a given box is the mean probability inside its mask, 0 without a mask.
+        The score of a person in a given box is the mean probability inside the mask on ``image``, 0 without a mask.
         """
         if boxes is None and self._takes_rois:
             raise AdapterError(
@@ -433,18 +451,14 @@ def _shown(info: TensorInfo) -> str:
 
 
 def _own_output(
-    outputs: Mapping[str, Array], boxes: NDArray[np.float32] | None, scores: NDArray[np.float32] | None = None
+    outputs: Mapping[str, Array], boxes: NDArray[np.float32] | None = None, scores: NDArray[np.float32] | None = None
 ) -> ModelOutput:
-    """The outputs of a model of ours for one image; without ``scores``, those of the masks."""
+    """The outputs of a model of ours for one image, with the persons in ``boxes``, if there are."""
     people = np.asarray(outputs["binary_masks"][0, 0], np.float32)
-    if boxes is None:
+    if boxes is None or scores is None:
         return ModelOutput(people, None)
     probabilities = _softmax(outputs["masks"])
-    masks = probabilities[:, _TARGET]
-    if scores is None:
-        inside = masks > 0.5
-        scores = ((masks * inside).sum((1, 2)) / np.maximum(inside.sum((1, 2)), 1)).astype(np.float32)
-    return ModelOutput(people, Instances(boxes, scores, masks, boxes), probabilities)
+    return ModelOutput(people, Instances(boxes, scores, probabilities[:, _TARGET], boxes), probabilities)
 
 
 def _softmax(logits: Array) -> NDArray[np.float32]:

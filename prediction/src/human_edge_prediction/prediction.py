@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from human_edge_prediction.drawing import draw_prediction
-from human_edge_prediction.images import Image
+from human_edge_prediction.drawing import draw_persons
+from human_edge_prediction.errors import ImageFileError
+from human_edge_prediction.images import Image, check_image
 from human_edge_prediction.instances import Instances
-from human_edge_prediction.resampling import paste_roi, resize
+from human_edge_prediction.masks import THRESHOLD
+from human_edge_prediction.resampling import resize
 from human_edge_prediction.rle import encode
 
 BoxesFrom = Literal["given", "own detector", "detector", "person map"]
 """Who found the persons: the caller, the model itself, another model, or the connected parts of the person map."""
-THRESHOLD: Final = 0.5
-"""Probability above which a pixel belongs to a mask."""
 BACKGROUND, PERSON, OTHERS = 0, 1, 2
 """Values of :meth:`Prediction.class_map`."""
 
@@ -53,8 +53,8 @@ class Prediction:
     Attributes:
         image_size: (height, width) in pixels.
         boxes: ``(N, 4)`` float32 x1, y1, x2, y2 in pixels.
-        scores: ``(N,)`` float32 in [0, 1]: of who found the person; where nobody did (``given``, ``person map``) the
-            mean probability inside the mask, 0 of an empty one.
+        scores: ``(N,)`` float32 in [0, 1]: of the detector; where there was none (``given``, ``person map``), the mean
+            probability inside the mask, 0 of an empty one.
         boxes_from: Who found the persons.
         instances: Their masks as the model gave them, at its own resolution.
         person_probabilities: ``(h, w)`` float32 probability of any person, over the whole image at the model's
@@ -91,21 +91,10 @@ class Prediction:
         return masks
 
     def persons(self) -> Iterator[Person]:
-        """Each person with the mask of the box only, one after the other."""
+        """Each person with the pixels of the box only, one after the other."""
         for number, box in enumerate(self.boxes):
-            place, probability = self.probability(number)
-            yield Person(number, box, float(self.scores[number]), place, probability > THRESHOLD)
-
-    def probability(self, number: int) -> tuple[tuple[slice, slice], NDArray[np.float32]]:
-        """The probability of one person, enlarged to the image.
-
-        Args:
-            number: Of the person.
-
-        Returns:
-            The (rows, columns) of the image that it covers, and there ``(rows, columns)`` in [0, 1].
-        """
-        return paste_roi(self.instances.masks[number], self.instances.frames[number], self.image_size, linear=True)
+            place, pixels, _ = self.instances.mask(number, self.image_size)
+            yield Person(number, box, float(self.scores[number]), place, pixels)
 
     def class_map(self) -> NDArray[np.uint8]:
         """``(H, W)``: 0 background, 1 one of the persons, 2 other people (the person map says so, and no mask does)."""
@@ -145,5 +134,11 @@ class Prediction:
         return results
 
     def draw(self, image: Image) -> Image:
-        """``image``, ``(H, W, 3)`` RGB, with each person's mask, outline, box and score."""
-        return draw_prediction(image, self.persons())
+        """A copy of ``image``, ``(H, W, 3)`` RGB, with each person's mask, outline, box and score in one colour.
+
+        Raises:
+            ImageFileError: The image is none, or of another size than the predicted one.
+        """
+        if check_image(image).shape[:2] != self.image_size:
+            raise ImageFileError(f"draw: the image is {image.shape[:2]}, and the predicted one was {self.image_size}")
+        return draw_persons(image, self.persons())

@@ -30,7 +30,12 @@ def resize(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
 
 
 def paste_roi(
-    values: NDArray[Value], roi: NDArray[np.floating], size: tuple[int, int], *, linear: bool
+    values: NDArray[Value],
+    roi: NDArray[np.floating],
+    size: tuple[int, int],
+    *,
+    linear: bool,
+    within: NDArray[np.floating] | None = None,
 ) -> tuple[tuple[slice, slice], NDArray[Value]]:
     """Resamples the map of a roi at the pixels of the image whose centres lie inside the roi.
 
@@ -41,12 +46,14 @@ def paste_roi(
         roi: ``(4,)`` x1, y1, x2, y2 as fractions of the image; may reach beyond it.
         size: ``(height, width)`` of the image, at any resolution.
         linear: Bilinear interpolation (for probabilities) instead of nearest neighbour (for classes).
+        within: ``(4,)`` as ``roi``: only pixels in this box, too; None: all of the roi.
 
     Returns:
         The (rows, columns) of the image that are inside the roi, possibly none, and their values, ``(rows, columns)``.
     """
-    columns, at_x = _covered(float(roi[0]), float(roi[2]), size[1], values.shape[1])
-    rows, at_y = _covered(float(roi[1]), float(roi[3]), size[0], values.shape[0])
+    limits = roi if within is None else within
+    columns, at_x = _covered(roi[0::2], limits[0::2], size[1], values.shape[1])
+    rows, at_y = _covered(roi[1::2], limits[1::2], size[0], values.shape[0])
     if not len(at_x) or not len(at_y):
         return (rows, columns), np.zeros((len(at_y), len(at_x)), values.dtype)
     map_x, map_y = np.meshgrid(at_x, at_y)
@@ -55,22 +62,25 @@ def paste_roi(
     return (rows, columns), pasted.astype(values.dtype, copy=False)
 
 
-def _covered(start: float, end: float, length: int, samples: int) -> tuple[slice, NDArray[np.float32]]:
+def _covered(
+    roi: NDArray[np.floating], limits: NDArray[np.floating], length: int, samples: int
+) -> tuple[slice, NDArray[np.float32]]:
     """The pixels of one axis inside a roi, and the position of each in the map.
 
     Args:
-        start: First position of the roi, fraction of the image.
-        end: Last position, excluded.
+        roi: ``(2,)`` first and last position, excluded, as fractions of the image.
+        limits: ``(2,)`` alike, that the pixels have to lie in, too.
         length: Pixels of the image.
         samples: Pixels of the map.
 
     Returns:
-        The n pixels whose centres lie in the roi, and their ``(n,)`` positions, with the centre of the map's first
-        pixel at 0, as OpenCV has it.
+        The n pixels whose centres lie in both, and their ``(n,)`` positions, with the centre of the map's first pixel
+        at 0, as OpenCV has it.
     """
-    low, high = start * length, end * length
-    first = max(0, int(np.ceil(low - 0.5)))
-    last = max(first, min(length, int(np.ceil(high - 0.5))))
+    low, high = float(roi[0]) * length, float(roi[1]) * length
+    start, end = max(low, float(limits[0]) * length), min(high, float(limits[1]) * length)
+    first = max(0, int(np.ceil(start - 0.5)))
+    last = max(first, min(length, int(np.ceil(end - 0.5))))
     centres = np.arange(first, last) + 0.5
     positions = (centres - low) * samples / max(high - low, 1e-9) - 0.5
     return slice(first, last), positions.astype(np.float32)

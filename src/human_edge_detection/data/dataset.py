@@ -12,10 +12,11 @@ from torch.utils.data import Dataset
 from human_edge_detection.data.annotations.coco import AnnotatedImage, AnnotationSet
 from human_edge_detection.data.annotations.polygons_and_rle import PlacedMask, decode_inside_box
 from human_edge_detection.data.images.read import read_image, resampling_window
-from human_edge_detection.data.views.augment import draw_view, fit_boxes, jitter_boxes, sample_seed
+from human_edge_detection.data.views.augment import draw_view, jitter_boxes, sample_seed
 from human_edge_detection.data.views.view import PeopleInView, view_images
 from human_edge_detection.experiments.schema.data import AugmentationConfig
 from human_edge_detection.structures import BACKGROUND, IGNORE, NON_TARGET, TARGET, Batch, SegmentationOutput
+from human_edge_prediction.boxes import fit_boxes
 from human_edge_prediction.resampling import resize
 
 SoftLabelSource = Callable[[int, int, int], Mapping[str, NDArray[np.float16]]]

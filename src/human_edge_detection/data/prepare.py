@@ -41,10 +41,10 @@ from human_edge_detection.data.images.unended_jpeg import with_end
 from human_edge_detection.data.judgement.images import REPORT_FILE
 from human_edge_detection.data.judgement.whole_split import JudgedSplit, Mending, judge_all
 from human_edge_detection.data.statistics import Statistics, suggested_class_weights
-from human_edge_detection.data.views.augment import fit_boxes
 from human_edge_detection.errors import DataError
 from human_edge_detection.files.strict_json import count_not_finite, strict_json
 from human_edge_detection.files.whole_folder import whole_folder
+from human_edge_prediction.boxes import fit_boxes
 from human_edge_prediction.resampling import resize
 
 logger = logging.getLogger(__name__)

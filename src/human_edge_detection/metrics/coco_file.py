@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,7 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
 from human_edge_detection.errors import DataError
-from human_edge_prediction.resampling import paste_roi
-
-THRESHOLD: Final = 0.5
-"""Probability above which a pixel belongs to the mask."""
+from human_edge_prediction.masks import mask_of
 
 
 def mask_entry(
@@ -32,14 +29,13 @@ def mask_entry(
     Returns:
         ``segmentation``, ``area`` in pixels, and as ``score`` the mean probability inside the mask.
     """
-    where, values = paste_roi(probability, roi, size, linear=True)
-    inside = values > THRESHOLD
-    if not inside.any():
+    found = mask_of(probability, roi, size)
+    if not found.pixels.any():
         return None
     mask = np.zeros(size, np.uint8, order="F")
-    mask[where] = inside
+    mask[found.place] = found.pixels
     encoded = rle.encode(mask)
-    return {"segmentation": encoded, "area": float(rle.area(encoded)), "score": float(values[inside].mean())}
+    return {"segmentation": encoded, "area": float(rle.area(encoded)), "score": found.score}
 
 
 def load_persons(file: Path) -> tuple[int, COCO]:

@@ -12,11 +12,12 @@ from human_edge_detection.data.annotations.coco import read_annotations
 from human_edge_detection.data.annotations.polygons_and_rle import PlacedMask, decode_mask
 from human_edge_detection.data.dataset import Scene, person_mask, read_scene, roi_masks
 from human_edge_detection.data.drawn.data_set import write_drawn_data
-from human_edge_detection.data.views.augment import FILL_COLOR, View, draw_view, fit_boxes
+from human_edge_detection.data.views.augment import FILL_COLOR, View, draw_view
 from human_edge_detection.data.views.view import PeopleInView, view_images
 from human_edge_detection.data.views.warp import scaling, translation, warp
 from human_edge_detection.experiments.schema.data import AugmentationConfig
 from human_edge_detection.files.data_folder import find_splits
+from human_edge_prediction.boxes import fit_boxes
 from human_edge_prediction.resampling import resize
 
 MASK = (160, 120)

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from human_edge_detection.data.images.bit_depth import bits_used
-from human_edge_detection.data.images.header import ImageHeader, read_header
+from human_edge_detection.data.images.header import read_header
 from human_edge_detection.data.images.unended_jpeg import lacks_end, with_end
 from human_edge_detection.errors import DataError
 from human_edge_detection.files.read import read_regular_file
+from human_edge_prediction.image_header import ImageHeader
+from human_edge_prediction.images import oriented
 
 _MAX_BYTES = 2**29
 """Largest image file."""
@@ -178,15 +180,7 @@ def _decode(content: bytes, header: ImageHeader, mode: int) -> NDArray[np.uint8]
         raise DataError(f"cannot be decoded ({error.err}); replace the file") from None
     if image is None:
         raise DataError("cannot be decoded; replace the file")
-    return _oriented(image, header.orientation).astype(np.uint8, copy=False)
-
-
-def _oriented(image: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Applies an EXIF orientation (1 to 8) to an image as it is stored: a transposition above 4, then a flip."""
-    if orientation > 4:
-        image, orientation = cv2.transpose(image), orientation - 4
-    flip = {2: 1, 3: -1, 4: 0}.get(orientation)
-    return image if flip is None else cv2.flip(image, flip)
+    return oriented(image, header.orientation).astype(np.uint8, copy=False)
 
 
 def resample(planes: NDArray[Any], box: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from human_edge_detection.experiments.schema.data import AugmentationConfig
+from human_edge_prediction.boxes import fit_boxes
 
 VIEW_VERSION = 3
 """Raise it when equal seeds give other views, so that soft labels stored for the older views are refused."""
@@ -131,11 +132,3 @@ def jitter_boxes(
     extent = boxes[:, 2:] - boxes[:, :2]
     shifts = rng.uniform(-strength, strength, size=(len(boxes), 4)) * np.concatenate([extent, extent], axis=1)
     return fit_boxes((boxes + shifts).astype(np.float32), size)
-
-
-def fit_boxes(boxes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Bounding boxes ``(N, 4)`` in pixels, clipped to an image of ``size`` (height, width), sides at least 1 long."""
-    limits = np.array([size[1], size[0]], np.float32)
-    low = np.clip(boxes[:, :2], 0, limits - 1)
-    high = np.clip(boxes[:, 2:], low + 1, limits)
-    return np.concatenate([low, high], axis=1).astype(np.float32)
