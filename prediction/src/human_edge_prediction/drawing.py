@@ -31,15 +31,17 @@ COLORS: Final[tuple[Color, ...]] = (
 """RGB that people with any colour vision tell apart (Okabe and Ito, "Color Universal Design", 2008)."""
 _TINT: Final = 0.4
 """How much of a person's pixels is colour."""
+_SHADOW: Final = 0.6
+"""How dark an outline's shadow is."""
 _DARK: Final[Color] = (20, 20, 20)
 _WHITE: Final[Color] = (255, 255, 255)
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 _FONT_HEIGHT_PX: Final = 21
 """Height of a digit at scale 1."""
-_LETTERS: Final = 1 / 36
+_LETTERS: Final = 1 / 42
 """Height of a digit, of the image's shorter side."""
 _LEAST_LETTERS_PX: Final = 7
-_STROKES: Final = 1 / 400
+_STROKES: Final = 1 / 350
 """Width of an outline, of the image's shorter side."""
 
 
@@ -59,23 +61,25 @@ def draw_persons(image: Image, persons: Iterable[Person]) -> Image:
     # 1. The tints, and what is to be above them.
     for person in persons:
         corners = _corners(person.box, image.shape[:2])
-        color = COLORS[_free_color(corners, above)]
+        color = _free_color(corners, above)
         part = drawn[person.place]
         tinted = cv2.addWeighted(part, 1 - _TINT, np.full_like(part, color), _TINT, 0) if part.size else part
-        part[person.mask] = tinted[person.mask]
+        np.copyto(part, tinted, where=person.mask[:, :, None])
         rows, columns = person.place
         outlines, _ = cv2.findContours(
-            person.mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE, offset=(columns.start, rows.start)
+            person.mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=(columns.start, rows.start)
         )
         above.append(_Drawn(color, corners, outlines, person.score))
-    # 2. Boxes below outlines, each on a dark edge that parts it from an image of its own colour.
+    # 2. Thin boxes, then outlines on a shadow, which parts them from an image of their own colour.
     width = max(1, round(min(image.shape[:2]) * _STROKES))
+    shadowed = drawn.copy()
     for one in above:
-        for color, stroke in ((_DARK, max(1, width // 2) + 2), (one.color, max(1, width // 2))):
-            cv2.rectangle(drawn, one.corners[:2], one.corners[2:], color, stroke)
+        cv2.drawContours(shadowed, one.outlines, -1, _DARK, width + 2, cv2.LINE_AA)
+    drawn = np.asarray(cv2.addWeighted(drawn, 1 - _SHADOW, shadowed, _SHADOW, 0), np.uint8)
     for one in above:
-        for color, stroke in ((_DARK, width + 2), (one.color, width)):
-            cv2.drawContours(drawn, one.outlines, -1, color, stroke, cv2.LINE_AA)
+        cv2.rectangle(drawn, one.corners[:2], one.corners[2:], one.color, max(1, width // 2))
+    for one in above:
+        cv2.drawContours(drawn, one.outlines, -1, one.color, width, cv2.LINE_AA)
     # 3. Scores.
     _draw_scores(drawn, above)
     return drawn
@@ -88,35 +92,31 @@ def _corners(box: NDArray[np.float32], size: tuple[int, int]) -> _Box:
     return max(0, x1), max(0, y1), min(width, max(x1 + 1, x2)) - 1, min(height, max(y1 + 1, y2)) - 1
 
 
-def _free_color(corners: _Box, others: Sequence[_Drawn]) -> int:
-    """The colour that fewest of the persons have whose boxes overlap, of these the one that fewest persons have."""
-    used = [0] * len(COLORS)
-    beside = [0] * len(COLORS)
-    for other in others:
-        number = COLORS.index(other.color)
-        used[number] += 1
-        beside[number] += _overlap(corners, other.corners)
-    return min(range(len(COLORS)), key=lambda number: (beside[number], used[number]))
+def _free_color(corners: _Box, others: Sequence[_Drawn]) -> Color:
+    """The colour that fewest persons have whose boxes overlap with this one, of these the one that fewest have."""
 
+    def uses(color: Color) -> tuple[int, int]:
+        same = np.array([other.corners for other in others if other.color == color], np.int64).reshape(-1, 4)
+        return _meeting(corners, same), len(same)
 
-def _overlap(first: _Box, second: _Box) -> bool:
-    return first[0] <= second[2] and second[0] <= first[2] and first[1] <= second[3] and second[1] <= first[3]
+    return min(COLORS, key=uses)
 
 
 def _draw_scores(image: Image, persons: Sequence[_Drawn]) -> None:
-    """Writes each score at a side of its box where no score is yet; one without such a place is left out."""
+    """Writes each score at its box, where no score is yet and fewest other persons are covered; else leaves it out."""
     height, width = image.shape[:2]
     digits = max(_LEAST_LETTERS_PX, round(min(height, width) * _LETTERS))
     scale, strokes, margin = digits / _FONT_HEIGHT_PX, max(1, round(digits / 9)), max(2, digits // 3)
-    taken: list[_Box] = []
+    boxes = np.array([person.corners for person in persons], np.int64).reshape(-1, 4)
+    taken = np.zeros((0, 4), np.int64)
     for person in persons:
         text = f"{person.score:.2f}"
         (text_width, text_height), _ = cv2.getTextSize(text, _FONT, scale, strokes)
         sides = text_width + 2 * margin, text_height + 2 * margin
-        free = (label for label in _labels(person.corners, sides, (height, width)) if not _meets_any(label, taken))
-        label = next(free, None)
-        if label is not None:
-            taken.append(label)
+        free = [label for label in _labels(person.corners, sides, (height, width)) if not _meeting(label, taken)]
+        if free:
+            label = min(free, key=lambda one: _meeting(one, boxes))
+            taken = np.concatenate([taken, [label]])
             cv2.rectangle(image, label[:2], label[2:], person.color, cv2.FILLED)
             at = (label[0] + margin, label[3] - margin)
             cv2.putText(image, text, at, _FONT, scale, _readable_on(person.color), strokes, cv2.LINE_AA)
@@ -135,8 +135,10 @@ def _labels(box: _Box, sides: tuple[int, int], size: tuple[int, int]) -> Iterato
                 yield inside, top, inside + width - 1, top + height - 1
 
 
-def _meets_any(box: _Box, others: Sequence[_Box]) -> bool:
-    return any(_overlap(box, other) for other in others)
+def _meeting(box: _Box, others: NDArray[np.int64]) -> int:
+    """How many of ``others``, ``(N, 4)``, share a pixel with ``box``."""
+    left, top, right, bottom = others.T
+    return int(((left <= box[2]) & (box[0] <= right) & (top <= box[3]) & (box[1] <= bottom)).sum())
 
 
 def _readable_on(color: Color) -> Color:
