@@ -114,7 +114,9 @@ def test_rows_with_prototypes_become_persons_of_the_letterboxed_image() -> None:
     assert found.masks.shape == (2, 4, 4)
     assert (found.masks[0] > 0.99).all()
     assert (found.masks[1] < 0.01).all()
-    assert (found.person_map((10, 20), min_score=0.5) > 0.99).all()
+    people = found.person_map((10, 20), min_score=0.5)
+    assert (people[:7, 5:15] > 0.99).all() and people[people < 0.99].sum() == 0  # in the box, and nowhere else
+    assert (people > 0).sum() == 7 * 10
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def test_a_model_of_ours_says_itself_how_it_is_used(constant_model: MakeModel, o
     assert model.person_map(IMAGE).shape == (8, 12)
     assert model.person_map(IMAGE) == pytest.approx(0.25)
     found = model.instances(IMAGE, boxes=[[0, 0, 0.5, 1], [0.5, 0, 1, 1]])
-    assert found.scores.tolist() == pytest.approx([1.0, 1.0])
+    assert found.scores.tolist() == pytest.approx([0.87, 0.87], abs=0.01)  # of the pixels of the image
     assert (found.masks[:, :, :2] > 0.99).all()
     assert (found.masks[:, :, 2:] < 0.5).all()
     assert (found.frames == found.boxes).all()

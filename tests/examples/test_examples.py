@@ -6,9 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+from constant_models import OURS, constant_model
+from pycocotools import mask as rle
 
 import human_edge_detection as hed
+from human_edge_detection.data.drawn.data_set import draw_image
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -41,6 +46,25 @@ def test_training_with_distillation(tmp_path: Path) -> None:
     assert checkpoint.with_suffix(".onnx").is_file()
     assert str(checkpoint.with_suffix(".onnx").relative_to(tmp_path)) in shown
     assert json.loads((checkpoint.parents[1] / "result.json").read_text())["teacher_experiment"] == "my_teacher"
+
+
+def test_predicting_without_torch(tmp_path: Path) -> None:
+    """On an image with drawn persons; the model takes the left half of every image for one."""
+    image, _ = draw_image(np.random.default_rng(0), (120, 160), people=2)
+    assert cv2.imwrite(str(tmp_path / "drawn.png"), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    logits, people = np.full((1, 3, 4, 4), -9, np.float32), np.zeros((1, 1, 4, 6), np.float32)
+    logits[:, 1], people[..., :3] = 9, 1
+    model = constant_model(tmp_path / "model.onnx", {"masks": logits, "binary_masks": people}, metadata=OURS, rois=True)
+    command = [sys.executable, str(EXAMPLES / "edge_inference.py"), str(model), "drawn.png"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=400, check=False)
+    assert done.stdout == "drawn_persons.png: 1 persons, boxes from the person map\n", done.stderr
+    drawn = cv2.cvtColor(cv2.imread(str(tmp_path / "drawn_persons.png")), cv2.COLOR_BGR2RGB)
+    assert (drawn[:, 100:] == image[:, 100:]).all() and (drawn[40:, :70] != image[40:, :70]).any()
+    (result,) = json.loads((tmp_path / "drawn_persons.json").read_text())
+    assert rle.area(result["segmentation"]) == 120 * 80
+    command[-1] = "gone.png"
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=400, check=False)
+    assert (done.returncode, done.stderr) == (1, "error: image gone.png: no such file\n")
 
 
 def test_every_example_is_tried_here() -> None:

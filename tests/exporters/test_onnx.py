@@ -20,9 +20,11 @@ from human_edge_detection.engine.checkpoints.load import load_trained
 from human_edge_detection.errors import ConfigError, DataError, ExportError
 from human_edge_detection.experiments.schema.experiment import build_config
 from human_edge_detection.exporters import onnx as export_module
+from human_edge_detection.exporters.checkpoint_model import open_checkpoint
 from human_edge_detection.exporters.onnx import Export, destination_of, export_checkpoint
 from human_edge_detection.files.data_folder import find_split
 from human_edge_detection.runs.paths import RunPaths
+from human_edge_prediction import Predictor, read_image
 
 WriteCheckpoint = Callable[..., RunPaths]
 
@@ -254,3 +256,21 @@ def test_only_the_best_checkpoint_of_a_run_becomes_best_model_onnx(tmp_path: Pat
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="not a folder"):
         destination_of(run.best, tmp_path / "file" / "a.onnx")
+
+
+def test_the_checkpoint_predicts_what_its_files_predict(run: RunPaths, exported: Export, tiny_coco: Path) -> None:
+    """In boxes that are given and in those that it finds; the files were exported to find 7 persons instead of 9."""
+    image = read_image(next(find_split(tiny_coco, "val").images.glob("*.png")))
+    in_torch, in_onnx = Predictor(open_checkpoint(run.best, threads=1)), Predictor(run.onnx, threads=1)
+    assert in_torch.model.runtime.provider == "PyTorch"
+    given = [[5, 5, 60, 90], [40, 20, 128, 96], [0, 0, 128, 96]]
+    for boxes, boxes_from in ((given, "given"), (None, "own detector")):
+        expected, found = in_torch(image, boxes), in_onnx(image, boxes)
+        assert expected.boxes_from == found.boxes_from == boxes_from
+        assert len(found) == (3 if boxes else 7)
+        assert expected.roi_probabilities is not None
+        np.testing.assert_allclose(found.boxes, expected.boxes[:7], atol=0.5)
+        np.testing.assert_allclose(found.scores, expected.scores[:7], atol=1e-3)
+        np.testing.assert_allclose(found.roi_probabilities, expected.roi_probabilities[:7], atol=1e-3)
+        np.testing.assert_allclose(found.person_map, expected.person_map, atol=1e-3)
+        assert (found.masks != expected.masks[:7]).mean() < 1e-3

@@ -7,10 +7,16 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from pycocotools import mask as rle
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from human_edge_detection.errors import DataError
 from human_edge_detection.metrics.coco_ap import METRICS, CocoMaskAp
-from human_edge_detection.structures import Batch, SegmentationOutput
+from human_edge_detection.structures import TARGET, Batch, SegmentationOutput
+from human_edge_prediction import Instances, Prediction
+from human_edge_prediction.boxes import to_pixels
+from human_edge_prediction.rle import encode
 
 IMAGE = (120, 160)
 MASK = (64, 48)
@@ -33,8 +39,8 @@ def crowd(number: int, image_id: int) -> dict[str, Any]:
     flat = mask.flatten(order="F")
     changes = np.flatnonzero(np.diff(flat)) + 1
     counts = np.diff([0, *changes, flat.size]).tolist()
-    rle = {"size": list(IMAGE), "counts": counts}
-    return annotation(number, image_id, CROWD, iscrowd=1, segmentation=rle, area=int(mask.sum()))
+    runs = {"size": list(IMAGE), "counts": counts}
+    return annotation(number, image_id, CROWD, iscrowd=1, segmentation=runs, area=int(mask.sum()))
 
 
 def write_file(folder: Path, annotations: Sequence[dict[str, Any]]) -> Path:
@@ -167,3 +173,48 @@ def test_wrong_use_and_wrong_files(tmp_path: Path) -> None:
         broken.write_text(content)
         with pytest.raises(DataError, match=r"broken\.json"):
             CocoMaskAp(broken)
+
+
+def test_coco_results_of_predictions_score_the_same(tmp_path: Path) -> None:
+    """What ``human_edge_prediction`` writes without pycocotools has the same masks and scores, and is read by it."""
+    boxes = [*BOXES.values(), (60, 30, 44, 70), (0, 0, 160, 120)]
+    file = write_file(tmp_path, [annotation(1, 5, BOXES[1]), annotation(2, 5, BOXES[2]), crowd(3, 5)])
+    batch = batch_of(boxes)
+    noise = torch.randn(len(boxes), 3, *MASK, generator=torch.Generator().manual_seed(0))
+    logits = 2 * noise + 4 * logits_of_triangles(len(boxes))
+    metric = CocoMaskAp(file)
+    metric.update(SegmentationOutput(logits, {}), batch)
+
+    rois = batch.rois[:, 1:].numpy()
+    masks = logits.softmax(1)[:, TARGET].numpy()
+    persons = Instances(rois, np.zeros(len(rois), np.float32), masks, rois).scored(IMAGE)
+    prediction = Prediction(IMAGE, to_pixels(rois, IMAGE), persons.scores, "given", persons)
+    truth = COCO(str(file))
+    evaluation = COCOeval(truth, truth.loadRes(prediction.to_coco(5, category_id=7)), "segm")
+    evaluation.params.imgIds, evaluation.params.catIds = [5], [7]
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    expected = metric.compute()
+    assert 0.1 < (expected["AP"] or 0) < 0.9
+    found = [value if value >= 0 else None for value in evaluation.stats[:6]]
+    assert found == pytest.approx([expected[name] for name in METRICS])
+
+
+def logits_of_triangles(count: int) -> torch.Tensor:
+    """``(count, 3, *MASK)``: for the lower left triangle of each box, against it elsewhere."""
+    rows, columns = torch.meshgrid(torch.linspace(0, 1, MASK[0]), torch.linspace(0, 1, MASK[1]), indexing="ij")
+    inside = (rows > columns).float()
+    return torch.stack([1 - inside, inside, torch.zeros_like(inside)]).expand(count, -1, -1, -1)
+
+
+def test_run_lengths_are_those_of_pycocotools() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(200):
+        height, width = random.integers(1, 40, 2)
+        rows, columns = random.integers(0, height + 1), random.integers(0, width + 1)
+        top, left = random.integers(0, height - rows + 1), random.integers(0, width - columns + 1)
+        mask = random.random((rows, columns)) < random.choice([0.0, 0.1, 0.5, 0.9, 1.0])
+        whole = np.zeros((height, width), np.uint8, order="F")
+        whole[top : top + rows, left : left + columns] = mask
+        assert encode(mask, (top, left), (height, width))["counts"].encode() == rle.encode(whole)["counts"]

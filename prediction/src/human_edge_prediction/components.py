@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from human_edge_prediction.instances import Instances
 from human_edge_prediction.masks import THRESHOLD, mask_of
+from human_edge_prediction.resampling import paste_roi
 
 _LEAST_AREA: Final = 1e-3
 """A part that covers less of the image is taken for noise."""
@@ -56,7 +57,7 @@ def _tight_box(
     mask: NDArray[np.float32], around: NDArray[np.float32], size: tuple[int, int]
 ) -> NDArray[np.float32] | None:
     """The box of the enlarged mask, as fractions of the image; None where no pixel is left of it."""
-    (rows, columns), pixels, _ = mask_of(mask, _WHOLE, size, box=around)
+    (rows, columns), pixels, _ = mask_of(*paste_roi(mask, _WHOLE, size, linear=True, within=around))
     filled_rows, filled_columns = (np.flatnonzero(pixels.any(axis=axis)) for axis in (1, 0))
     if not len(filled_rows):
         return None

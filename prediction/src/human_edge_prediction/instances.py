@@ -42,9 +42,13 @@ class Instances(NamedTuple):
         """Those of them that are kept, ``(N,)``."""
         return Instances(self.boxes[kept], self.scores[kept], self.masks[kept], self.frames[kept])
 
+    def probability(self, number: int, size: tuple[int, int]) -> tuple[tuple[slice, slice], NDArray[np.float32]]:
+        """The probability of one person on an image of ``size``, (height, width): where, and there the values."""
+        return paste_roi(self.masks[number], self.frames[number], size, linear=True, within=self.boxes[number])
+
     def mask(self, number: int, size: tuple[int, int]) -> Mask:
         """The pixels of one person on an image of ``size``, (height, width)."""
-        return mask_of(self.masks[number], self.frames[number], size, box=self.boxes[number])
+        return mask_of(*self.probability(number, size))
 
     def scored(self, size: tuple[int, int]) -> Instances:
         """The same, scored by their masks on an image of ``size``: for boxes that nobody has scored."""
@@ -62,8 +66,8 @@ class Instances(NamedTuple):
             ``(height, width)`` in [0, 1].
         """
         people = np.zeros(size, np.float32)
-        for box, score, mask, frame in zip(*self, strict=True):
+        for number, score in enumerate(self.scores):
             if score >= min_score:
-                where, values = paste_roi(mask, frame, size, linear=True, within=box)
+                where, values = self.probability(number, size)
                 people[where] = np.maximum(people[where], values)
         return people

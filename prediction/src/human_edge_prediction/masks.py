@@ -11,8 +11,6 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from human_edge_prediction.resampling import paste_roi
-
 THRESHOLD: Final = 0.5
 """Probability above which a pixel belongs to a person."""
 
@@ -31,21 +29,12 @@ class Mask(NamedTuple):
     score: float
 
 
-def mask_of(
-    probability: NDArray[np.float32],
-    frame: NDArray[np.float32],
-    size: tuple[int, int],
-    *,
-    box: NDArray[np.float32] | None = None,
-) -> Mask:
-    """The mask of a person at the size of the image.
+def mask_of(place: tuple[slice, slice], probability: NDArray[np.float32]) -> Mask:
+    """The pixels of a person, ``probability`` having been enlarged to the image.
 
     Args:
-        probability: ``(h, w)`` of the person, in ``frame``.
-        frame: ``(4,)`` x1, y1, x2, y2 as fractions of the image: what ``probability`` covers.
-        size: (height, width) of the image.
-        box: ``(4,)`` alike, that the mask ends at; None: at the frame.
+        place: The (rows, columns) of the image that ``probability`` covers.
+        probability: ``(rows, columns)`` of the person in [0, 1].
     """
-    place, values = paste_roi(probability, frame, size, linear=True, within=box)
-    pixels = values > THRESHOLD
-    return Mask(place, pixels, float(values[pixels].mean()) if pixels.any() else 0.0)
+    pixels = probability > THRESHOLD
+    return Mask(place, pixels, float(probability[pixels].mean()) if pixels.any() else 0.0)

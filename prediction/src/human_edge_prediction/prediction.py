@@ -96,6 +96,17 @@ class Prediction:
             place, pixels, _ = self.instances.mask(number, self.image_size)
             yield Person(number, box, float(self.scores[number]), place, pixels)
 
+    def probability(self, number: int) -> tuple[tuple[slice, slice], NDArray[np.float32]]:
+        """The probability of one person, enlarged to the image.
+
+        Args:
+            number: Of the person.
+
+        Returns:
+            The (rows, columns) of the image that it covers, and there ``(rows, columns)`` in [0, 1].
+        """
+        return self.instances.probability(number, self.image_size)
+
     def class_map(self) -> NDArray[np.uint8]:
         """``(H, W)``: 0 background, 1 one of the persons, 2 other people (the person map says so, and no mask does)."""
         people = self.person_map

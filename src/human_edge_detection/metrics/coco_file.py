@@ -14,6 +14,7 @@ from pycocotools.coco import COCO
 
 from human_edge_detection.errors import DataError
 from human_edge_prediction.masks import mask_of
+from human_edge_prediction.resampling import paste_roi
 
 
 def mask_entry(
@@ -29,7 +30,7 @@ def mask_entry(
     Returns:
         ``segmentation``, ``area`` in pixels, and as ``score`` the mean probability inside the mask.
     """
-    found = mask_of(probability, roi, size)
+    found = mask_of(*paste_roi(probability, roi, size, linear=True))
     if not found.pixels.any():
         return None
     mask = np.zeros(size, np.uint8, order="F")

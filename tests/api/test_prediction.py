@@ -1,0 +1,64 @@
+"""``hed.Predictor`` with runs and checkpoints; with files it is that of ``human_edge_prediction``, tested there."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import human_edge_detection as hed
+from human_edge_detection.engine.build import build_model
+from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, save_checkpoint
+from human_edge_detection.errors import ConfigError
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
+from human_edge_detection.runs.paths import RunPaths
+from human_edge_prediction import ArgumentError, PredictionError
+
+pytestmark = pytest.mark.usefixtures("small_networks")
+IMAGE = np.full((90, 70, 3), 100, np.uint8)
+
+
+@pytest.fixture
+def runs(
+    tmp_path: Path, tiny_config: ExperimentConfig, write_run: Callable[..., RunPaths], monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """The current folder, with ``tiny`` in two seeds and ``alone``."""
+    monkeypatch.chdir(tmp_path)
+    for name, seed in (("tiny/seed_0", 0), ("tiny/seed_1", 1), ("alone", 0)):
+        config = derive(tiny_config, name="tiny", training={"seed": seed})
+        paths = write_run(Path("experiments", name), config)
+        save_checkpoint(paths.best, Checkpoint(config, build_model(config.model).state_dict(), 2, {}, "data"))
+    return tmp_path
+
+
+def test_it_takes_a_run_a_folder_and_a_checkpoint(runs: Path) -> None:
+    boxes = [[5, 5, 60, 80], [0, 0, 30, 30]]
+    named, folder, file = (
+        hed.Predictor(source, threads=1)(IMAGE, boxes)
+        for source in ("alone", Path("experiments", "alone"), "experiments/alone/checkpoints/best_model.pth")
+    )
+    assert (len(named), named.boxes_from) == (2, "given")
+    assert named.person_map is not None and named.person_map.shape == (90, 70)
+    for other in (folder, file):
+        assert (other.masks == named.masks).all()
+    assert hed.Predictor("alone", threads=1)(IMAGE).boxes_from == "person map"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ({"model": "tny"}, ConfigError, r"no run 'tny' \(did you mean 'tiny'\?\)"),
+        ({"model": "tiny"}, ConfigError, "tiny: 2 runs of several seeds; give the folder of one of them"),
+        ({"model": "alone", "adapter": {}}, ArgumentError, "adapter: alone is a run or a checkpoint, which needs none"),
+        ({"model": "alone", "provider": "GPU"}, ArgumentError, "runs in PyTorch; export it first"),
+        ({"model": "gone.onnx"}, PredictionError, "no such file"),
+    ],
+)
+def test_mistakes(runs: Path, arguments: dict[str, str], kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        hed.Predictor(**arguments)
+
+
+def test_the_example_is_one_line_that_can_be_typed() -> None:
+    assert re.search(r'hed\.Predictor\(".*"\)\("image\.jpg", boxes=', hed.Predictor.__doc__ or "")
