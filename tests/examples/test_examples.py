@@ -50,7 +50,7 @@ def test_training_with_distillation(tmp_path: Path) -> None:
 
 def test_predicting_without_torch(tmp_path: Path) -> None:
     """On an image with drawn persons; the model takes the left half of every image for one."""
-    image, _ = draw_image(np.random.default_rng(0), (120, 160), people=2)
+    image, _ = draw_image((120, 160), np.random.default_rng(0), people=2, crowd=False)
     assert cv2.imwrite(str(tmp_path / "drawn.png"), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     logits, people = np.full((1, 3, 4, 4), -9, np.float32), np.zeros((1, 1, 4, 6), np.float32)
     logits[:, 1], people[..., :3] = 9, 1
