@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from human_edge_detection.api.benchmarking import benchmark
     from human_edge_detection.api.data import prepare_data
     from human_edge_detection.api.experiments import derive, describe, get_config, list_configs, register
-    from human_edge_detection.api.prediction import Predictor
     from human_edge_detection.api.results import compare, comparison_table, evaluate, export, load_model, load_run
     from human_edge_detection.api.training import (
         preview_experiments,
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     )
     from human_edge_detection.errors import HumanEdgeDetectionError
     from human_edge_detection.experiments.schema.experiment import ExperimentConfig
+    from human_edge_detection.exporters.predictor import Predictor
     from human_edge_detection.log import setup_logging
 
 __all__ = [
@@ -66,11 +66,11 @@ _MODULES: Final = {
     "api.benchmarking": ("benchmark",),
     "api.data": ("prepare_data",),
     "api.experiments": ("derive", "describe", "get_config", "list_configs", "register"),
-    "api.prediction": ("Predictor",),
     "api.results": ("compare", "comparison_table", "evaluate", "export", "load_model", "load_run"),
     "api.training": ("preview_experiments", "run_experiments", "soft_labels", "train", "verify_resume"),
     "errors": ("HumanEdgeDetectionError",),
     "experiments.schema.experiment": ("ExperimentConfig",),
+    "exporters.predictor": ("Predictor",),
     "log": ("setup_logging",),
 }
 """Module -> those of its names that are offered here."""

@@ -1,4 +1,4 @@
-"""Trained models, used: persons and their masks on images."""
+"""``hed.Predictor``: persons and their masks on images; PyTorch is imported only for a run or a checkpoint."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import human_edge_prediction
-from human_edge_detection.api.request import OUTPUT_DIR
 from human_edge_detection.errors import ConfigError
+from human_edge_detection.runs.lookup.find import best_checkpoints
 from human_edge_prediction import Adapter, ArgumentError, Model
 from human_edge_prediction.predictor import MAX_ROIS
 from human_edge_prediction.runtimes import CPU
@@ -39,7 +39,7 @@ class Predictor(human_edge_prediction.Predictor):
         max_rois: int = MAX_ROIS,
         threads: int | None = None,
         provider: str = CPU,
-        output_dir: str | Path = OUTPUT_DIR,
+        output_dir: str | Path = "experiments",
     ) -> None:
         """Opens the model, and what finds the boxes.
 
@@ -82,8 +82,6 @@ def _trained(model: str | Path, adapter: object, provider: str, threads: int | N
         raise ArgumentError(f"adapter: {model} is a run or a checkpoint, which needs none; leave it out")
     if provider != CPU:
         raise ArgumentError(f"provider {provider}: is of ONNX Runtime, and {model} runs in PyTorch; export it first")
-    from human_edge_detection.runs.lookup.find import best_checkpoints
-
     checkpoints = best_checkpoints(model, output_dir)
     if len(checkpoints) > 1:
         raise ConfigError(f"{model}: {len(checkpoints)} runs of several seeds; give the folder of one of them")
