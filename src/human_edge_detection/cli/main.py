@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "describe": "show an experiment: resolved config, parameters, GFLOPs, shapes",
     "evaluate": "all metrics of a run or a checkpoint, COCO AP included",
     "export": "export a run or a checkpoint to ONNX and check it against PyTorch",
+    "predict": "find persons on images and videos, and write masks, overlays, COCO results and more",
     "benchmark": "latency, memory, size and accuracy of exported models, ours and others', in one table",
     "compare": "compare runs with intervals, or rebuild the comparison from the run folders",
     "verify-resume": "kill a short training on this machine and show that it resumes to the same bits",

@@ -1,0 +1,31 @@
+"""``hed predict``: persons on images and videos, with a model that was exported or trained."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from human_edge_detection.errors import ConfigError
+from human_edge_detection.signals import exit_code
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of ``hed predict``, which are those of ``python -m human_edge_prediction``."""
+    from human_edge_prediction.command.arguments import add_arguments as add_prediction_arguments
+
+    add_prediction_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predicts and writes; returns 0, or 1 where some images failed."""
+    from human_edge_prediction import PredictionError
+    from human_edge_prediction.command.predict import INTERRUPTED_LINE
+    from human_edge_prediction.command.predict import run as predict
+
+    try:
+        return predict(args)
+    except PredictionError as error:
+        raise ConfigError(str(error)) from error
+    except KeyboardInterrupt as interrupt:
+        sys.stderr.write(f"{INTERRUPTED_LINE}\n")
+        return exit_code(interrupt)
