@@ -119,7 +119,7 @@ def test_a_broken_image_is_said_and_the_rest_goes_on(folder: Path, capsys: pytes
     assert predict("images") == 1
     out, err = capsys.readouterr()
     assert len(err.splitlines()) == 1
-    assert err.startswith("failed: images/aa\\n.jpg: ")
+    assert err.startswith("failed: image images/aa\\n.jpg is cut off")
     assert out.startswith("2 images, 4 persons")
     assert "1 failed" in out
 

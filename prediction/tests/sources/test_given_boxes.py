@@ -68,7 +68,7 @@ def test_lists_by_name_are_found_by_as_many_folders_as_they_have(tmp_path: Path)
     np.testing.assert_array_equal(given.of(frame(a)).boxes, [[1, 2, 3, 4]])
     assert not len(given.of(frame(other)).boxes)
     np.testing.assert_array_equal(given.of(frame(clip, index=1)).boxes, [[5, 6, 7, 8]])
-    with pytest.raises(BoxError, match="is not in .*boxes.json; add it there"):
+    with pytest.raises(BoxError, match=r"is not in .*boxes\.json; add it there"):
         given.of(frame(clip, index=2))
 
 
@@ -108,7 +108,7 @@ def test_a_bad_file_is_one_line(tmp_path: Path, content: Any, message: str) -> N
 
 def test_a_name_that_fits_two_images_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path, {"x.jpg": []})
-    with pytest.raises(SourceError, match="'x.jpg' may be /one/x.jpg or /two/x.jpg; name them with their folders"):
+    with pytest.raises(SourceError, match=r"'x\.jpg' may be /one/x\.jpg or /two/x\.jpg; name them with their folders"):
         read_boxes(path, None, [source("/one/x.jpg", "one/x"), source("/two/x.jpg", "two/x")])
 
 

@@ -48,13 +48,13 @@ def main(argv: Sequence[str] | None = None, *, program: str | None = None) -> in
     # Small matrix products of many processes: BLAS threads would only wait for each other (6x the CPU time, measured).
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if argv[:1] == [STANDBY]:
-        from human_edge_detection.cli.standby import stand_by
+        from human_edge_detection.cli.children.standby import stand_by
 
         argv = stand_by(argv[1:])
         if argv is None:
             return 0
     if argv[:1] == [LATENCY]:
-        from human_edge_detection.cli.latency import measure
+        from human_edge_detection.cli.children.latency import measure
 
         return measure(argv[1:])
     heed_signals()

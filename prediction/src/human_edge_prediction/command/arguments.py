@@ -22,8 +22,13 @@ USUAL: Final = ("overlay", "video", "coco")
 MOST_DILATION_PX: Final = 1000
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """All flags, but for what a program adds of its own."""
+def add_arguments(parser: argparse.ArgumentParser, *, models: str = ".onnx or .tflite") -> None:
+    """Adds all flags.
+
+    Args:
+        parser: Of the program.
+        models: What it takes as a model.
+    """
     parser.add_argument(
         "sources",
         nargs="+",
@@ -31,15 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="images, videos, folders (the files directly in them), quoted patterns such as 'people/**/*.jpg', or - "
         "for a list on standard input, a path a line",
     )
-    _add_model(parser)
+    _add_model(parser, models)
     _add_boxes(parser)
     _add_masks(parser)
     _add_output(parser)
 
 
-def _add_model(parser: argparse.ArgumentParser) -> None:
+def _add_model(parser: argparse.ArgumentParser, models: str) -> None:
     group = parser.add_argument_group("model")
-    group.add_argument("--model", required=True, type=Path, metavar="FILE", help="what finds masks")
+    group.add_argument("--model", required=True, metavar="FILE", help=f"what finds masks: {models}")
     group.add_argument(
         "--adapter",
         type=Path,
@@ -66,7 +71,7 @@ def _add_boxes(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--ann", type=Path, metavar="JSON", help="boxes of persons in a COCO instances file, whose ids the results get"
     )
-    group.add_argument("--detector", type=Path, metavar="FILE", help="another model that finds boxes")
+    group.add_argument("--detector", metavar="FILE", help="another model that finds boxes")
     group.add_argument(
         "--detector_adapter", type=Path, metavar="JSON", help="describes it (default: NAME.adapter.json beside it)"
     )

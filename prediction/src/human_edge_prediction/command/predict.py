@@ -14,7 +14,6 @@ from typing import Any, Final
 from human_edge_prediction.command.arguments import KINDS, MOST_DILATION_PX, USUAL
 from human_edge_prediction.command.progress import Progress
 from human_edge_prediction.errors import BoxError, SourceError
-from human_edge_prediction.models import Model
 from human_edge_prediction.prediction import Prediction
 from human_edge_prediction.predictor import Predictor
 from human_edge_prediction.runtimes import CPU
@@ -41,15 +40,14 @@ ADAPTER_SUFFIX: Final = ".adapter.json"
 INTERRUPTED_LINE: Final = "interrupted; what is written is whole, and holds the images so far"
 FAILED: Final = 1
 """Exit code when an image could not be used."""
-OpenModel = Callable[[Path], Model]
 
 
-def run(args: argparse.Namespace, *, open_checkpoint: OpenModel | None = None) -> int:
+def run(args: argparse.Namespace, make: Callable[..., Predictor] = Predictor) -> int:
     """Predicts and writes; what went wrong with single images is said on standard error.
 
     Args:
         args: Of :func:`~human_edge_prediction.command.arguments.add_arguments`.
-        open_checkpoint: Opens a ``.pth`` file; None: this program cannot.
+        make: Makes the predictor; that of the full package takes more kinds of model.
 
     Returns:
         0, or :data:`FAILED`.
@@ -64,8 +62,7 @@ def run(args: argparse.Namespace, *, open_checkpoint: OpenModel | None = None) -
     progress = Progress(sys.stderr, count_frames(listing.sources))
     writers = _writers(args, listing.sources, ids, category, progress.say)
     check_targets(writers, listing.sources, args.output, overwrite=args.overwrite)
-    predictor = _predictor(args, open_checkpoint)
-    return _Run(args, predictor, given, writers, progress).over(listing)
+    return _Run(args, _predictor(args, make), given, writers, progress).over(listing)
 
 
 class _Run:
@@ -220,13 +217,10 @@ def _writers(
     return [*writers, StepsWriter(folder / "steps")] if args.show_steps else writers
 
 
-def _predictor(args: argparse.Namespace, open_checkpoint: OpenModel | None) -> Predictor:
-    def opened(path: Path) -> Model | Path:
-        return open_checkpoint(path) if open_checkpoint is not None and path.suffix == ".pth" else path
-
-    return Predictor(
-        opened(args.model),
-        detector=None if args.detector is None else opened(args.detector),
+def _predictor(args: argparse.Namespace, make: Callable[..., Predictor]) -> Predictor:
+    return make(
+        args.model,
+        detector=args.detector,
         adapter=_adapter("adapter", args.adapter, args.model),
         detector_adapter=_adapter("detector_adapter", args.detector_adapter, args.detector),
         min_score=args.min_score,
@@ -235,10 +229,10 @@ def _predictor(args: argparse.Namespace, open_checkpoint: OpenModel | None) -> P
     )
 
 
-def _adapter(flag: str, given: Path | None, model: Path | None) -> Mapping[str, Any] | None:
+def _adapter(flag: str, given: Path | None, model: str | None) -> Mapping[str, Any] | None:
     """The description of a model, from the file that is given or the one beside the model."""
     if given is None and model is not None:
-        beside = model.with_suffix(ADAPTER_SUFFIX)
+        beside = Path(model).with_suffix(ADAPTER_SUFFIX)
         given = beside if beside.is_file() else None
     if given is None:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from human_edge_prediction.errors import ImageFileError, SourceError
 from human_edge_prediction.images import Image, read_image
@@ -11,7 +11,8 @@ from human_edge_prediction.sources.listing import Source
 from human_edge_prediction.sources.video import Video
 
 
-class Frame(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Frame:
     """An image to predict on.
 
     Attributes:

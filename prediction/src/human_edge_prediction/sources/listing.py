@@ -74,8 +74,8 @@ def find_sources(given: Sequence[str], lines: Iterable[bytes] = ()) -> Listing:
         else:
             found += _expand(one)
     first: dict[Path, Found] = {}
-    for one in found:
-        first.setdefault(absolute(one.path), one)
+    for file in found:
+        first.setdefault(absolute(file.path), file)
     found = list(first.values())
     if not found and not problems:
         raise SourceError(f"{' '.join(given)}: no image and no video; give files, folders or a list")

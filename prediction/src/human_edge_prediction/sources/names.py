@@ -59,7 +59,7 @@ def unique_names(files: Sequence[Found]) -> list[str]:
 def _clashes(names: Sequence[str]) -> list[list[int]]:
     """The positions of names that are equal, and of those that are a folder of another name."""
     by_name: dict[str, list[int]] = defaultdict(list)
-    folders = set()
+    folders: set[str] = set()
     for number, name in enumerate(names):
         folded = _folded(name)
         by_name[folded].append(number)

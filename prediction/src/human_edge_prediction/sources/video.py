@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Final, Self
 
 import cv2
+import numpy as np
 
 from human_edge_prediction.errors import SourceError
 from human_edge_prediction.images import Image
@@ -78,7 +79,7 @@ class Video:
             if not there:
                 break
             count += 1
-            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+            yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
         if not count:
             raise SourceError(f"{self.path}: not one frame of this video can be decoded; convert it")
         if self.frames is not None and count < self.frames * _MISSING_SHARE:

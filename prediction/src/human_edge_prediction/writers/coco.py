@@ -21,8 +21,8 @@ IMAGES: Final = "coco_images.json"
 class CocoWriter:
     """Three files for all images: results with RLE masks, results with boxes, and which image has which id.
 
-    ``COCO(images).loadRes(results)`` of pycocotools takes them as they are. Masks and boxes lie apart, as of a result with
-    both it takes the area of the box for that of the person, so that AP by size would be another.
+    ``COCO(images).loadRes(results)`` of pycocotools takes them as they are. Masks and boxes lie apart, as of a result
+    with both it takes the area of the box for that of the person, so that AP by size would be another.
     """
 
     def __init__(self, folder: Path, *, category: int, ids: Mapping[str, int] | None) -> None:
