@@ -256,8 +256,9 @@ def test_each_test_has_the_module_that_it_tests() -> None:
     mirrored = {test for test in tests if test.parts[0] not in WITHOUT_MIRROR}
     unmatched = {test for test in mirrored if not (PACKAGE / test.parent / test.name.removeprefix("test_")).is_file()}
     assert {test.as_posix() for test in unmatched} == SEVERAL_MODULES.keys()
-    modules = {file.name for file in PREDICTION_FILES}
-    assert {file.name.removeprefix("test_") for file in (PREDICTION / "tests").glob("test_*.py")} <= modules
+    modules = {file.relative_to(PREDICTION / "src" / "human_edge_prediction").as_posix() for file in PREDICTION_FILES}
+    tests = [file.relative_to(PREDICTION / "tests") for file in (PREDICTION / "tests").rglob("test_*.py")]
+    assert {(test.parent / test.name.removeprefix("test_")).as_posix() for test in tests} <= modules
 
 
 def declared_by(folder: Path) -> set[str]:

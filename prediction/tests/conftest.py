@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 import pytest
 from constant_models import OURS
 from constant_models import constant_model as write_constant_model
+
+# FFmpeg looks at it once in a process, and some tests write videos before the package reads one.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ def test_help_and_lists_answer_at_once(tmp_path: Path, arguments: list[str]) -> 
     """How long that is depends on the processor, what is imported does not: torch alone takes seconds."""
     command = [sys.executable, "-c", IMPORTED, *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert ended.stderr.split() == ["human_edge_detection"]
+    assert set(ended.stderr.split()) <= {"human_edge_detection", "human_edge_prediction"}
 
 
 def test_lists_show_every_experiment_with_its_description(tmp_path: Path) -> None:

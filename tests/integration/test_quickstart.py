@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,19 @@ def test_exported_models_have_a_latency_and_it_is_measured_once(finished: Path) 
     assert again.returncode == 0
     assert "timing" not in again.stderr
     assert read_rows(finished) == rows
+
+
+@pytest.mark.slow
+def test_the_command_of_the_readme_predicts_with_the_edge_student(finished: Path) -> None:
+    assert run_batch(finished, EDGE, "--export_onnx").returncode == 0
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    (line,) = re.findall(r"^uv run hed (predict sample_data.*)$", readme, flags=re.M)
+    command = f"{sys.executable} -m human_edge_detection {line}"
+    done = subprocess.run(command, shell=True, cwd=finished, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "2 images" in done.stdout
+    assert "boxes: given" in done.stdout
+    assert len(list((finished / "predictions" / "steps").glob("*.jpg"))) == 2
 
 
 @pytest.mark.slow

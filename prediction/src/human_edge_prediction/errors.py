@@ -27,3 +27,11 @@ class ImageFileError(PredictionError):
 
 class BoxError(PredictionError):
     """Boxes that were given are of the wrong shape, not finite, reversed or outside of the image."""
+
+
+class SourceError(PredictionError):
+    """What is to be predicted on, or a flag that says so, is missing, empty or damaged, or contradicts another."""
+
+
+class OutputError(PredictionError):
+    """A file cannot be written, or is in the way."""

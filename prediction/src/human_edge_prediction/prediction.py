@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from human_edge_prediction.drawing import draw_persons
+from human_edge_prediction.edges import dilated, smoothed
 from human_edge_prediction.errors import ImageFileError
 from human_edge_prediction.images import Image, check_image
 from human_edge_prediction.instances import Instances
@@ -61,6 +62,8 @@ class Prediction:
             resolution; None: the model gives none.
         roi_probabilities: ``(N, 3, h, w)`` float32 probabilities of background, this person and other people in each
             box; None: the model gives none.
+        dilate: Masks grow by so many pixels of the image in every direction.
+        smooth_edges: Steps that a mask has because it was smaller than the image are rounded off.
     """
 
     image_size: tuple[int, int]
@@ -70,6 +73,8 @@ class Prediction:
     instances: Instances = field(repr=False)
     person_probabilities: NDArray[np.float32] | None = field(default=None, repr=False)
     roi_probabilities: NDArray[np.float32] | None = field(default=None, repr=False)
+    dilate: int = 0
+    smooth_edges: bool = False
 
     def __len__(self) -> int:
         """Number of persons."""
@@ -93,7 +98,12 @@ class Prediction:
     def persons(self) -> Iterator[Person]:
         """Each person with the pixels of the box only, one after the other."""
         for number, box in enumerate(self.boxes):
-            place, pixels, _ = self.instances.mask(number, self.image_size)
+            place, probability = self.probability(number)
+            if self.smooth_edges:
+                probability = smoothed(probability, self._cell(number))
+            pixels = probability > THRESHOLD
+            if self.dilate:
+                place, pixels = dilated(place, pixels, self.image_size, self.dilate)
             yield Person(number, box, float(self.scores[number]), place, pixels)
 
     def probability(self, number: int) -> tuple[tuple[slice, slice], NDArray[np.float32]]:
@@ -106,6 +116,25 @@ class Prediction:
             The (rows, columns) of the image that it covers, and there ``(rows, columns)`` in [0, 1].
         """
         return self.instances.probability(number, self.image_size)
+
+    def at_least(self, min_score: float) -> Prediction:
+        """Without the persons that score less."""
+        kept = self.scores >= min_score
+        rois = self.roi_probabilities
+        return replace(
+            self,
+            boxes=self.boxes[kept],
+            scores=self.scores[kept],
+            instances=self.instances.of(kept),
+            roi_probabilities=None if rois is None else rois[kept],
+        )
+
+    def _cell(self, number: int) -> tuple[float, float]:
+        """(height, width) in pixels of the image of one value of a person's mask."""
+        left, top, right, bottom = self.instances.frames[number].tolist()
+        rows, columns = self.instances.masks[number].shape
+        height, width = self.image_size
+        return (bottom - top) * height / rows, (right - left) * width / columns
 
     def class_map(self) -> NDArray[np.uint8]:
         """``(H, W)``: 0 background, 1 one of the persons, 2 other people (the person map says so, and no mask does)."""

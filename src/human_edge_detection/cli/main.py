@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "describe": "show an experiment: resolved config, parameters, GFLOPs, shapes",
     "evaluate": "all metrics of a run or a checkpoint, COCO AP included",
     "export": "export a run or a checkpoint to ONNX and check it against PyTorch",
+    "predict": "find persons on images and videos, and write masks, overlays, COCO results and more",
     "benchmark": "latency, memory, size and accuracy of exported models, ours and others', in one table",
     "compare": "compare runs with intervals, or rebuild the comparison from the run folders",
     "verify-resume": "kill a short training on this machine and show that it resumes to the same bits",
@@ -47,13 +48,13 @@ def main(argv: Sequence[str] | None = None, *, program: str | None = None) -> in
     # Small matrix products of many processes: BLAS threads would only wait for each other (6x the CPU time, measured).
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if argv[:1] == [STANDBY]:
-        from human_edge_detection.cli.standby import stand_by
+        from human_edge_detection.cli.children.standby import stand_by
 
         argv = stand_by(argv[1:])
         if argv is None:
             return 0
     if argv[:1] == [LATENCY]:
-        from human_edge_detection.cli.latency import measure
+        from human_edge_detection.cli.children.latency import measure
 
         return measure(argv[1:])
     heed_signals()

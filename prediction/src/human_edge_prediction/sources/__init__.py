@@ -1,0 +1,1 @@
+"""What a user names to predict on: images, videos, folders, patterns, lists, and boxes on them."""

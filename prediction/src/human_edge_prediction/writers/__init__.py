@@ -1,0 +1,1 @@
+"""What a prediction is written as: one class for each kind of file."""

@@ -1,0 +1,1 @@
+"""What a batch starts beside its trainings: commands that nobody types."""
