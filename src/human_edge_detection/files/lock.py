@@ -13,7 +13,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from human_edge_detection.errors import BusyError
-from human_edge_detection.files.lock_state import cannot_lock, holder
+from human_edge_detection.files.lock_state import cannot_lock
+from human_edge_detection.files.lock_state import holder as holder
 from human_edge_detection.files.lock_state import is_held as is_held
 from human_edge_detection.files.write import make_folder
 

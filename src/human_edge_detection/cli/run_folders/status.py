@@ -16,6 +16,8 @@ from human_edge_detection.log import is_for_people
 
 if TYPE_CHECKING:
     from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
 
     from human_edge_detection.runner.watching.glance import BatchGlance
 
@@ -111,7 +113,7 @@ def _view(batches: Sequence[BatchGlance], folder: Path) -> Group:
 
     from human_edge_detection.runner.watching.table import error_lines, heading, table
 
-    parts = []
+    parts: list[Text | Table] = []
     for batch in batches:
         errors = (Text(line, style="red") for line in error_lines(batch.runs))
         parts += [Text(heading(batch), style="bold"), table(batch.runs), *errors]

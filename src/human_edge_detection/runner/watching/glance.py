@@ -108,12 +108,12 @@ def glance(paths: RunPaths, name: str, *, batch_at_work: bool) -> Glance:
         return Glance(name, "unreadable", f"{paths.status.name}: damaged, edited, or of another version")
     best = _summary(paths)
     standing = standing_of(paths, said, problem_of_best=lambda path: _problem(path, best.get("size_bytes")))
-    error = None if standing.reason is None else " ".join(printable(standing.reason).split())
+    reason = None if standing.reason is None else printable(standing.reason)
     miou = _number(_mapping(best.get("metrics")).get("miou"))
     return Glance(
         name,
         standing.state,
-        error,
+        reason,
         said.epoch,
         said.epochs,
         miou,
