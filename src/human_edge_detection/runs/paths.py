@@ -66,6 +66,16 @@ class RunPaths:
         return self.root / "metrics.jsonl"
 
     @property
+    def results(self) -> Path:
+        """The same as a table, one row an epoch."""
+        return self.root / "results.csv"
+
+    @property
+    def progress(self) -> Path:
+        """The same as a figure."""
+        return self.root / "progress.png"
+
+    @property
     def per_image(self) -> Path:
         """What the best model predicted on each validation image."""
         return self.root / "per_image.json"
@@ -117,7 +127,14 @@ class RunPaths:
         """All that a run writes into its folder, the checkpoints first; other files there are the user's."""
         files = (self.config, self.contents, self.provenance, self.status, self.result, self.metrics)
         exported = (self.parity, self.latency)
-        further = (self.per_image, self.resumed_from, self.logs, self.root / "visualizations")
+        further = (
+            self.results,
+            self.progress,
+            self.per_image,
+            self.resumed_from,
+            self.logs,
+            self.root / "visualizations",
+        )
         return (self.checkpoints, *files, *exported, *further)
 
     def epoch_checkpoint(self, epoch: int) -> Path:

@@ -30,6 +30,7 @@ from human_edge_detection.engine.teaching.distiller import Distiller
 from human_edge_detection.engine.training.distillation_warnings import distillation_warnings
 from human_edge_detection.engine.training.interruption import Interruption
 from human_edge_detection.engine.training.not_finite import not_finite_advice
+from human_edge_detection.engine.training.overview import write_overview
 from human_edge_detection.engine.training.progress_bar import TrainingDisplay, training_display
 from human_edge_detection.engine.training.schedules import learning_rate_factor
 from human_edge_detection.engine.training.state import Origin, TrainingState
@@ -147,6 +148,7 @@ class Trainer:
                 self._finish_epoch(writers, display)
             self.saver.finish(self.checkpoint({}))
             write_metrics(self.paths.metrics, self.progress.history)
+            write_overview(self.paths, self.progress.history)
         return self.progress.epoch < self.settings.epochs
 
     def _stream(self) -> Generator[Batch]:
@@ -393,6 +395,7 @@ class Trainer:
         writers.epoch(record, progress.step)
         try:
             write_metrics(self.paths.metrics, progress.history)
+            write_overview(self.paths, progress.history)
             self._draw(writers)
         except StorageError as error:
             logger.warning("%s; training goes on", error)
