@@ -29,10 +29,11 @@ COMMANDS: Final = {
     "compare": "compare runs with intervals, or rebuild the comparison from the run folders",
     "verify-resume": "kill a short training on this machine and show that it resumes to the same bits",
     "status": "where all batches and runs stand, from another terminal",
+    "tensorboard": "start TensorBoard on a run, or on all",
     "doctor": "check versions, devices, memory and disk, and train for a minute",
 }
 
-_PLACES: Final = {"status": "run_folders.status"}
+_PLACES: Final = {"status": "run_folders.status", "tensorboard": "run_folders.tensorboard"}
 """Modules of commands that lie in a folder below."""
 
 
