@@ -29,11 +29,12 @@ COMMANDS: Final = {
     "compare": "compare runs with intervals, or rebuild the comparison from the run folders",
     "verify-resume": "kill a short training on this machine and show that it resumes to the same bits",
     "status": "where all batches and runs stand, from another terminal",
+    "diff": "config, data, metrics and environment of two runs: what differs",
     "tensorboard": "start TensorBoard on a run, or on all",
     "doctor": "check versions, devices, memory and disk, and train for a minute",
 }
 
-_PLACES: Final = {"status": "run_folders.status", "tensorboard": "run_folders.tensorboard"}
+_PLACES: Final = {name: f"run_folders.{name}" for name in ("status", "diff", "tensorboard")}
 """Modules of commands that lie in a folder below."""
 
 

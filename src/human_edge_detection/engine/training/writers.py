@@ -83,7 +83,7 @@ class RunWriters:
             if value is not None
         }
         final = {f"final/{name}": score for name, score in scores.items()}
-        summaries = hparams(plain, final)
+        summaries = hparams(plain, final)  # type: ignore[no-untyped-call]
         self.scalars(step, final)
 
         def send(board: SummaryWriter) -> None:
