@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import logging
+import os
 import sys
 import threading
 from contextlib import suppress
@@ -42,8 +43,18 @@ def setup_logging(*, level: int = logging.INFO) -> None:
     logger.setLevel(level)
     logger.propagate = False
     if not logger.handlers:
-        logger.addHandler(_terminal_log() if terminal().is_terminal else _PlainLog())
+        logger.addHandler(_terminal_log() if is_for_people(sys.stderr) else _PlainLog())
     threading.excepthook = _log_thread_error
+
+
+def is_for_people(stream: TextIO | None) -> bool:
+    """Whether ``stream`` shows colours and what moves: a terminal, or any with FORCE_COLOR; never with NO_COLOR.
+
+    See https://no-color.org; ``TERM=dumb`` is a terminal that can do neither.
+    """
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", "unknown"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or (stream is not None and not stream.closed and stream.isatty())
 
 
 def _terminal_log() -> logging.Handler:

@@ -15,6 +15,15 @@ def gib(size: int) -> str:
     return f"{size / GIB:.1f} GiB" if size >= GIB else f"{size / 2**20:.0f} MiB"
 
 
+def duration(seconds: float) -> str:
+    """``2h05m``, ``3m07s``, ``12s``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes:02d}m"
+    return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
+
+
 def printable(text: str) -> str:
     """``text`` with escapes in place of what is no visible text: a name or a message moves no cursor, colours nothing.
 

@@ -66,7 +66,8 @@ def assert_same_run(paths: RunPaths, straight: RunPaths) -> None:
         assert a.keys() == b.keys()
         for name in a.keys() - {"/training/progress/seconds"}:
             assert torch.equal(a[name], b[name]) if isinstance(a[name], torch.Tensor) else a[name] == b[name], name
-    assert paths.metrics.read_text() == straight.metrics.read_text()
+    for overview in ("metrics", "results", "progress"):
+        assert getattr(paths, overview).read_bytes() == getattr(straight, overview).read_bytes(), overview
     results = [json.loads(run.result.read_text()) for run in (paths, straight)]
     for result in results:
         for name in ("seconds", "images_per_second", "best_checkpoint", "run_name"):

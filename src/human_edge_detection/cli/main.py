@@ -29,8 +29,14 @@ COMMANDS: Final = {
     "benchmark": "latency, memory, size and accuracy of exported models, ours and others', in one table",
     "compare": "compare runs with intervals, or rebuild the comparison from the run folders",
     "verify-resume": "kill a short training on this machine and show that it resumes to the same bits",
+    "status": "where all batches and runs stand, from another terminal",
+    "diff": "config, data, metrics and environment of two runs: what differs",
+    "tensorboard": "start TensorBoard on a run, or on all",
     "doctor": "check versions, devices, memory and disk, and train for a minute",
 }
+
+_PLACES: Final = {name: f"run_folders.{name}" for name in ("status", "diff", "tensorboard")}
+"""Modules of commands that lie in a folder below."""
 
 
 def main(argv: Sequence[str] | None = None, *, program: str | None = None) -> int:
@@ -84,7 +90,8 @@ def _answer(argv: Sequence[str], program: str | None) -> int:
 
 
 def _run(command: str, argv: Sequence[str], program: str) -> int:
-    module = importlib.import_module(f"human_edge_detection.cli.{command.replace('-', '_')}")
+    place = _PLACES.get(command, command.replace("-", "_"))
+    module = importlib.import_module(f"human_edge_detection.cli.{place}")
     parser = Parser(program, COMMANDS[command])
     module.add_arguments(parser)
     args = parser.parse(argv)

@@ -9,18 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 from filelock import FileLock, Timeout
-from pydantic import TypeAdapter
 
-from human_edge_detection.errors import BusyError, StorageError
-from human_edge_detection.files.strict_json import read_json
+from human_edge_detection.errors import BusyError
+from human_edge_detection.files.lock_state import cannot_lock
+from human_edge_detection.files.lock_state import holder as holder
+from human_edge_detection.files.lock_state import is_held as is_held
 from human_edge_detection.files.write import make_folder
 
 _POLL_SECONDS = 0.01
-_MAX_NOTE_BYTES = 4096
-_PROCESS: Final[TypeAdapter[dict[str, int | str]]] = TypeAdapter(dict[str, int | str])
 
 
 @contextmanager
@@ -53,30 +51,6 @@ def hold(lock: Path, what: str, *, advice: str, wait: float = 0.0, keep: bool = 
         file_lock.release()
 
 
-def is_held(lock: Path) -> bool:
-    """Whether a process holds ``lock`` now. Looking takes it for a moment: wait a little in :func:`hold`.
-
-    Raises:
-        StorageError: The lock file cannot be locked.
-    """
-    if not lock.exists():
-        return False
-    file_lock = _acquire(lock, wait=0.0)
-    if file_lock is None:
-        return True
-    file_lock.release()
-    return False
-
-
-def holder(lock: Path) -> str:
-    """Who holds ``lock``, in words, as the lock file tells it."""
-    try:
-        process = read_json(_PROCESS, lock, max_bytes=_MAX_NOTE_BYTES)
-        return f"process {process['pid']} on {process['host']} since {process['since']}"
-    except (OSError, ValueError, KeyError):
-        return "another process"
-
-
 def _acquire(lock: Path, wait: float) -> FileLock | None:
     """The lock, taken; None when another process kept it for ``wait`` seconds."""
     # Without flock, filelock would fall back to a file that a killed process leaves behind: locked for ever.
@@ -86,10 +60,7 @@ def _acquire(lock: Path, wait: float) -> FileLock | None:
     except Timeout:
         return None
     except OSError as error:
-        raise StorageError(
-            f"{lock} cannot be locked ({error.strerror}); check the rights of its folder, "
-            "and that its file system has locks (flock)"
-        ) from error
+        raise cannot_lock(lock, error) from error
     return file_lock
 
 

@@ -29,6 +29,7 @@ from human_edge_detection.runner.latency import measure_latency, timed_together
 from human_edge_detection.runner.standby import Standby
 from human_edge_detection.runner.sweep.sweep import Entry, Sweep, SweepRequest, read_sweep
 from human_edge_detection.runner.sweep.sweep_report import SweepReport, report_grid, report_search
+from human_edge_detection.runner.watching.batch_view import BatchView
 from human_edge_detection.runs.checks import check_run_name
 from human_edge_detection.runs.lookup.reservation import planning_claim
 
@@ -163,12 +164,12 @@ def _describe_sweep(sweep: Sweep | None) -> list[str]:
 def _train(
     runs: Sequence[PlannedRun], request: BatchRequest, options: Options, sweep: Sweep | None, report: Report
 ) -> BatchResult:
-    with Standby(exports=options.export_onnx) as standby:
+    with BatchView(runs) as view, Standby(exports=options.export_onnx, output=view.children) as standby:
         if not options.skip_training:
             if any(run.config.data.sample is not None and not run.finished for run in runs):
                 standby.prepare()  # the first child imports while the images are drawn
             make_sample_data(runs, request.output_dir)
-        outcomes, interrupt = supervise(runs, options, start=standby.launch, ahead=standby.prepare)
+        outcomes, interrupt = supervise(runs, options, start=standby.launch, ahead=standby.prepare, watcher=view)
     if options.export_onnx and interrupt is None:
         interrupt = measure_latency(timed_together(runs))
     if not options.skip_training:

@@ -8,6 +8,7 @@ import multiprocessing
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -33,10 +34,12 @@ class Standby:
 
     Args:
         exports: Whether the children will export.
+        output: The open file that takes all that the children say; None: the standard error of this process.
     """
 
-    def __init__(self, *, exports: bool) -> None:
+    def __init__(self, *, exports: bool, output: int | None = None) -> None:
         self._exports = exports
+        self._output = output
         self._waiting: _Waiting | None = None
         self._is_off = False
 
@@ -48,14 +51,16 @@ class Standby:
         if memory is None or memory < LEAST_MEMORY:
             return
         try:
-            self._waiting = _Waiting(exports=self._exports)
+            self._waiting = _Waiting(exports=self._exports, output=self._output)
         except OSError as error:  # it would only have saved time
             logger.debug("no child stands by: %s", error)
             self._is_off = True
 
     def launch(self, command: Sequence[str], *, is_hung: Hung = never) -> Ended:
         """As :func:`launch`, by the child that stands by if there is one and ``command`` is one of this package."""
-        ended = self._by_waiting_child(command, is_hung) or launch(command, is_hung=is_hung)
+        ended = self._by_waiting_child(command, is_hung)
+        if ended is None:
+            ended = launch(command, is_hung=is_hung, begin=partial(begin, output=self._output))
         if ended.returncode:
             self.end()  # whatever went wrong, the next attempt has nothing to do with what was prepared beside it
         if ended.returncode < 0 and ended.interrupt is None:
@@ -94,12 +99,12 @@ _PROGRAM: Final = [sys.executable, "-m", "human_edge_detection"]
 class _Waiting:
     """A process that waits at the other end of a pipe for one command."""
 
-    def __init__(self, *, exports: bool) -> None:
+    def __init__(self, *, exports: bool, output: int | None) -> None:
         self._reader, self._writer = multiprocessing.Pipe(duplex=False)
         pipe = self._reader.fileno()
         flags = [WITH_EXPORTS] if exports else []
         try:
-            self._process = begin([*_PROGRAM, STANDBY, str(pipe), *flags], pass_fds=[pipe])
+            self._process = begin([*_PROGRAM, STANDBY, str(pipe), *flags], pass_fds=[pipe], output=output)
         except OSError:
             self._close()
             raise

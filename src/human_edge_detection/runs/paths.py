@@ -9,16 +9,19 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from human_edge_detection.experiments.schema.data import DataConfig, SampleDataConfig
-from human_edge_detection.files.cache import cache_folder
+if TYPE_CHECKING:
+    from human_edge_detection.experiments.schema.data import DataConfig
 
 RUNS_FILE = "experiment_runs.json"
 COMPARISON_FILE = "experiment_comparison.csv"
 COMPARISON_JSON_FILE = "experiment_comparison.json"
 PAIRED_FOLDER = "experiment_comparison"
 """Reports of ``hed compare RUN...``, beside the folder of all runs."""
+BATCH_LOCK = ".batch_lock"
+"""In the folder of all runs, held by the process that runs a batch; a name that no run's lock can have: those end in
+.lock."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,16 @@ class RunPaths:
     @property
     def metrics(self) -> Path:
         return self.root / "metrics.jsonl"
+
+    @property
+    def results(self) -> Path:
+        """The same as a table, one row an epoch."""
+        return self.root / "results.csv"
+
+    @property
+    def progress(self) -> Path:
+        """The same as a figure."""
+        return self.root / "progress.png"
 
     @property
     def per_image(self) -> Path:
@@ -114,7 +127,14 @@ class RunPaths:
         """All that a run writes into its folder, the checkpoints first; other files there are the user's."""
         files = (self.config, self.contents, self.provenance, self.status, self.result, self.metrics)
         exported = (self.parity, self.latency)
-        further = (self.per_image, self.resumed_from, self.logs, self.root / "visualizations")
+        further = (
+            self.results,
+            self.progress,
+            self.per_image,
+            self.resumed_from,
+            self.logs,
+            self.root / "visualizations",
+        )
         return (self.checkpoints, *files, *exported, *further)
 
     def epoch_checkpoint(self, epoch: int) -> Path:
@@ -194,12 +214,16 @@ def _has_run(folder: Path) -> bool:
 
 def sample_data_dir(output_dir: Path, data: DataConfig) -> Path:
     """Where the sample data of ``data`` lies: beside ``output_dir``, one folder for each way to draw it."""
+    from human_edge_detection.experiments.schema.data import SampleDataConfig  # else all who name a folder wait for it
+
     sample = data.sample or SampleDataConfig()
     return output_dir.parent / "sample_data" / f"people_{_digest(sample.model_dump(mode='json'))}"
 
 
 def scan_cache(data: DataConfig) -> Path | None:
     """Where it is remembered which images of ``data`` were found good; None where there is no place for caches."""
+    from human_edge_detection.files.cache import cache_folder
+
     caches = cache_folder()
     named = {"sample", "root", "train_ann", "val_ann", "train_images", "val_images"}
     files = data.model_dump(mode="json", include=named)

@@ -51,6 +51,9 @@ class RunStatus(Section):
     epoch: Count = Field(0, description="Epochs completed.")
     epochs: Count = Field(description="Epochs in all.")
     step: Count = Field(0, description="Optimizer updates done.")
+    steps: Count | None = Field(None, description="Optimizer updates in all; unknown before the first.")
+    seconds_per_step: Amount | None = None
+    """On the clock, validation and saving included, as this process has seen it so far."""
     error: str | None = None
     pid: int = Field(ge=1, lt=2**31)
     host: str

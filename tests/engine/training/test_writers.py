@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.summary.writer import event_file_writer
 from torch.utils.tensorboard import SummaryWriter
 
@@ -55,6 +56,19 @@ def test_numbers_and_figures_are_in_tensorboard(tmp_path: Path) -> None:
     (image,) = read_events(tmp_path).Images("validation/image")
     assert (image.height, image.width) == (4, 5)
     assert sorted(tags["scalars"]) == ["epoch", "loss/main", "miou"]
+
+
+def test_settings_and_final_scores_are_on_the_page_that_compares_runs(tmp_path: Path) -> None:
+    settings = {"training.epochs": 6, "model.encoder": "b0", "model.image_size": [96, 64], "training.ema": None}
+    with RunWriters(tmp_path, first_step=1, resumed=False) as writers:
+        writers.hyperparameters(settings, {"miou": 0.5}, step=12)
+    content = read_events(tmp_path).SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    told = HParamsPluginData.FromString(content).session_start_info.hparams
+    assert told["training.epochs"].number_value == 6
+    assert told["model.encoder"].string_value == "b0"
+    assert told["model.image_size"].string_value == "[96, 64]"
+    assert "training.ema" not in told
+    assert points(tmp_path, "final/miou") == [(12, 0.5)]
 
 
 def test_tensorboard_forgets_what_a_resumed_run_does_again(tmp_path: Path) -> None:

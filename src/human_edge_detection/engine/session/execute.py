@@ -77,7 +77,7 @@ def execute_run(
         changes = _write_declaration(config, paths, trainer, command)
         handler = log_to_file(paths.training_log)
         _warn_of_changes(changes, trainer)
-        status.write("running", progress)
+        status.begins(progress, trainer.total_steps)
         begun = True
         stopped = trainer.fit()
         own_boxes = OwnBoxes(trainer.parts.validation.dataset.people) if config.model.detector is not None else None

@@ -44,6 +44,7 @@ from human_edge_detection.engine.teaching.alpha_holdout import hold_out, measure
 from human_edge_detection.engine.teaching.distiller import Distiller
 from human_edge_detection.engine.teaching.soft_labels import SoftLabels, open_soft_labels, teacher_record
 from human_edge_detection.engine.teaching.teacher import Teacher, check_teacher, load_teachers
+from human_edge_detection.engine.training.overview import write_overview
 from human_edge_detection.engine.training.state import Origin, TrainingState
 from human_edge_detection.engine.training.trainer import Parts, Trainer
 from human_edge_detection.engine.training.writers import write_metrics
@@ -111,6 +112,7 @@ def prepare_training(
     distiller = _distiller(config, distillation_loss, teacher, soft_labels, splits, held_out, device, precision, alive)
     parts = _parts(config, distiller, splits, training_set, device, precision, origin)
     write_metrics(paths.metrics, state.progress.history)
+    write_overview(paths, state.progress.history)
     if start is None:
         save_checkpoint(paths.untrained, Checkpoint(config, student.state_dict(), 0, {}, origin.data_fingerprint))
     return Trainer(parts, state, paths, on_progress=on_progress)

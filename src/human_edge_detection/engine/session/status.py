@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from human_edge_detection.engine.checkpoints.counters import TrainingProgress
+from human_edge_detection.engine.session.pace import Pace
 from human_edge_detection.errors import CheckpointError, HumanEdgeDetectionError, StorageError
 from human_edge_detection.files.write import write_json
 from human_edge_detection.runs.paths import RunPaths
@@ -32,6 +33,8 @@ class StatusFile:
         self._written_at = 0.0
         self._epoch = 0
         self._step = 0
+        self._steps: int | None = None
+        self._pace = Pace()
         try:
             before = read_section(RunStatus, paths.status)
         except CheckpointError:  # damaged; the first write replaces it
@@ -45,9 +48,20 @@ class StatusFile:
         if time.monotonic() - self._written_at >= BEAT_SECONDS and self._path.parent.is_dir():
             self._try_to_write("running", None)
 
+    def begins(self, progress: TrainingProgress, steps: int) -> None:
+        """The run goes on from ``progress``, with ``steps`` updates in all; says so at once.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        self._steps = steps
+        self._pace.is_at(progress.step, progress.epoch)
+        self.write("running", progress)
+
     def running(self, progress: TrainingProgress) -> None:
         """A sign of life; written when the last one is ten seconds old and after each epoch, if the disk takes it."""
         self._beats += 1
+        self._pace.is_at(progress.step, progress.epoch)
         if progress.epoch != self._epoch or time.monotonic() - self._written_at >= BEAT_SECONDS:
             self._try_to_write("running", progress)
 
@@ -73,6 +87,8 @@ class StatusFile:
             epoch=self._epoch,
             epochs=self._epochs,
             step=self._step,
+            steps=self._steps,
+            seconds_per_step=self._pace.seconds_per_step,
             error=error,
             pid=os.getpid(),
             host=socket.gethostname(),

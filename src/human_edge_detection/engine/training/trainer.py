@@ -30,6 +30,7 @@ from human_edge_detection.engine.teaching.distiller import Distiller
 from human_edge_detection.engine.training.distillation_warnings import distillation_warnings
 from human_edge_detection.engine.training.interruption import Interruption
 from human_edge_detection.engine.training.not_finite import not_finite_advice
+from human_edge_detection.engine.training.overview import write_overview
 from human_edge_detection.engine.training.progress_bar import TrainingDisplay, training_display
 from human_edge_detection.engine.training.schedules import learning_rate_factor
 from human_edge_detection.engine.training.state import Origin, TrainingState
@@ -38,6 +39,7 @@ from human_edge_detection.engine.training.writers import RunWriters, write_metri
 from human_edge_detection.errors import DataError, StorageError, TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.losses.hierarchical import HierarchicalLoss
+from human_edge_detection.runs.lookup.identity import flat, identity_fields
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import EpochRecord
 from human_edge_detection.structures import Batch, LossOutput, SegmentationOutput, Source
@@ -147,6 +149,8 @@ class Trainer:
                 self._finish_epoch(writers, display)
             self.saver.finish(self.checkpoint({}))
             write_metrics(self.paths.metrics, self.progress.history)
+            write_overview(self.paths, self.progress.history)
+            self._write_hyperparameters(writers)
         return self.progress.epoch < self.settings.epochs
 
     def _stream(self) -> Generator[Batch]:
@@ -393,6 +397,7 @@ class Trainer:
         writers.epoch(record, progress.step)
         try:
             write_metrics(self.paths.metrics, progress.history)
+            write_overview(self.paths, progress.history)
             self._draw(writers)
         except StorageError as error:
             logger.warning("%s; training goes on", error)
@@ -465,6 +470,14 @@ class Trainer:
         write_figures(self.paths.visualizations(self.progress.epoch), figures)
         for name, figure in figures:
             writers.figure(self.progress.step, name, figure)
+
+    def _write_hyperparameters(self, writers: RunWriters) -> None:
+        """What the run was trained with, beside the scores of its best epoch."""
+        config, best = self.parts.config, self.progress.history[self.progress.best_epoch - 1]
+        settings = {"experiment": config.name, "training.epochs": self.settings.epochs, **flat(identity_fields(config))}
+        scores = {name.removeprefix("val/"): value for name, value in best.items() if name.startswith("val/")}
+        known = {name: float(score) for name, score in scores.items() if score is not None}
+        writers.hyperparameters(settings, known, self.progress.step)
 
     def _out_of_patience(self) -> bool:
         rule = self.settings.early_stopping

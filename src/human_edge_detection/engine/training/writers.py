@@ -11,6 +11,7 @@ from typing import Final, Self
 
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 
 from human_edge_detection.errors import StorageError
 from human_edge_detection.files.strict_json import strict_json
@@ -67,6 +68,30 @@ class RunWriters:
         numbers = {name: float(value) for name, value in record.items() if isinstance(value, (int, float))}
         self._send(lambda board: None)  # opens it again when it had failed
         self.scalars(step, numbers)
+
+    def hyperparameters(self, values: Mapping[str, object], scores: Mapping[str, float], step: int) -> None:
+        """Sends what TensorBoard's page HParams compares runs by: settings, and the scores that came of them.
+
+        Args:
+            values: Settings by dotted path; what is neither number nor text is sent as JSON, None is left out.
+            scores: Final scores by name.
+            step: Optimizer updates done.
+        """
+        plain = {
+            name: value if isinstance(value, int | float | str) else strict_json(value)
+            for name, value in values.items()
+            if value is not None
+        }
+        final = {f"final/{name}": score for name, score in scores.items()}
+        summaries = hparams(plain, final)  # type: ignore[no-untyped-call]
+        self.scalars(step, final)
+
+        def send(board: SummaryWriter) -> None:
+            for summary in summaries:
+                board.file_writer.add_summary(summary)  # type: ignore[attr-defined]
+
+        if self._board is not None:
+            self._send(send)
 
     def figure(self, step: int, name: str, png: bytes) -> None:
         """Sends a figure, an RGB image as PNG, to TensorBoard."""

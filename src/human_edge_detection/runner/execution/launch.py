@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -54,14 +55,23 @@ Begin = Callable[[Sequence[str]], "subprocess.Popen[bytes]"]
 """Starts a command, or hands it to a process that waits for one."""
 
 
-def begin(command: Sequence[str], *, pass_fds: Sequence[int] = ()) -> subprocess.Popen[bytes]:
-    """Starts ``command`` as a new process with this one's terminal and environment, and these open files.
+def begin(
+    command: Sequence[str], *, pass_fds: Sequence[int] = (), output: int | None = None
+) -> subprocess.Popen[bytes]:
+    """Starts ``command`` as a new process with this one's terminal and environment.
 
-    Its standard output is the standard error of this process, where that is open.
+    Args:
+        command: What to start.
+        pass_fds: Open files that it gets too.
+        output: The open file that takes all that it says, in plain lines; None: the standard error of this process,
+            where that is open.
 
     Raises:
         OSError: It cannot be started.
     """
+    if output is not None:
+        plain = {**os.environ, "NO_COLOR": "1"}
+        return subprocess.Popen(command, stdout=output, stderr=output, pass_fds=tuple(pass_fds), env=plain)
     if sys.__stderr__ is None:  # closed from the start; its number may be that of any file by now
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=tuple(pass_fds))
     return subprocess.Popen(command, stdout=_STDERR, pass_fds=tuple(pass_fds))

@@ -18,11 +18,10 @@ from human_edge_detection.files.lock import hold, holder, is_held
 from human_edge_detection.files.write import delete_folder, make_folder
 from human_edge_detection.runner.execution.plan import PlannedRun
 from human_edge_detection.runs.lookup.reservation import mark_unfinished, release, reserve, run_claim
+from human_edge_detection.runs.paths import BATCH_LOCK
 
 logger = logging.getLogger(__name__)
 
-# A name that no run's lock can have: those end in .lock.
-_BATCH_LOCK: Final = ".batch_lock"
 _TRASH: Final = ".trash_"
 """Folder in which files lie for the moment between their last and their end; its name ends with a process id."""
 
@@ -34,7 +33,7 @@ def batch_claim(output_dir: Path, *, join: bool) -> Iterator[None]:
     Raises:
         BusyError: Another batch has it and ``join`` is not set; names that process, its host and since when.
     """
-    lock = output_dir / _BATCH_LOCK
+    lock = output_dir / BATCH_LOCK
     with ExitStack() as stack:
         try:
             advice = "wait for it, choose another --output_dir, or --join it and take the runs that nobody works on"

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from human_edge_detection.console import report_console
 from human_edge_detection.runner.comparison.table import Row
-from human_edge_detection.wording import printable
+from human_edge_detection.wording import duration, printable
 
 _STYLES = {"finished": "green", "running": "yellow", "skipped": "yellow", "interrupted": "yellow"}
 
@@ -77,12 +77,6 @@ def _shown(row: Row, column: str, form: Callable[[Any], str]) -> str:
     return "-" if value is None else form(value)
 
 
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s"
-
-
 _NUMBERS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "mIoU": ("miou", "{:.4f}".format),
     "target": ("iou_target", "{:.4f}".format),
@@ -90,7 +84,7 @@ _NUMBERS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "params": ("total_parameters", lambda count: f"{count / 1e6:.2f}M"),
     "share": ("teacher_miou_share", "{:.1%}".format),
     "gain": ("gain_over_control", "{:+.4f}".format),
-    "time": ("seconds", _duration),
+    "time": ("seconds", duration),
     "parity": ("parity_probability_difference", "{:.0e}".format),
     "latency": ("latency_ms", "{:.1f}ms".format),
     "speedup": ("speedup", "{:.1f}x".format),

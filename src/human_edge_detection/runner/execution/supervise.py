@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from human_edge_detection.errors import BusyError, CheckpointError, HumanEdgeDetectionError, StorageError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
@@ -45,6 +45,16 @@ class BatchEnd(NamedTuple):
     interrupt: KeyboardInterrupt | None
 
 
+class Watcher(Protocol):
+    """Is told what a batch does."""
+
+    def started(self, name: str) -> None:
+        """The run is its now."""
+
+    def settled(self, outcome: Outcome) -> None:
+        """A run has come to its end."""
+
+
 def supervise(
     plan: Sequence[PlannedRun],
     options: Options,
@@ -52,6 +62,7 @@ def supervise(
     start: Launch = launch,
     ahead: Callable[[], None] = lambda: None,
     pause: Pause = time.sleep,
+    watcher: Watcher | None = None,
 ) -> BatchEnd:
     """Trains the runs of ``plan``, each after what it requires, and none that another process works on.
 
@@ -64,11 +75,12 @@ def supervise(
         start: Runs a command to its end.
         ahead: Called, again and again, while a run is about to end and another one follows.
         pause: Waits so many seconds.
+        watcher: Is told of each run that is trained, and how it ended; None: nobody is.
 
     Returns:
         The outcomes. After an interruption, or a failure with ``fail_fast``, the rest is skipped.
     """
-    return _Batch(plan, options, start, ahead, pause).work()
+    return _Batch(plan, options, start, ahead, pause, watcher).work()
 
 
 class _Batch:
@@ -79,12 +91,14 @@ class _Batch:
         start: Launch,
         ahead: Callable[[], None],
         pause: Pause,
+        watcher: Watcher | None,
     ) -> None:
         self.plan = plan
         self.options = options
         self.launch = start
         self.ahead = ahead
         self.pause = pause
+        self.watcher = watcher
         self.outcomes: dict[str, Outcome] = {}
         self.at_start = {run.name: last_status(run.paths) for run in plan}
         self.current: PlannedRun | None = None
@@ -158,6 +172,8 @@ class _Batch:
 
     def _train(self, run: PlannedRun) -> Outcome:
         logger.info("run %d of %d: %s", len(self.outcomes) + 1, len(self.plan), run.name)
+        if self.watcher is not None:
+            self.watcher.started(run.name)
         outcome, ended = train(run, self.options, start=self._start, pause=self.pause)
         if outcome.state == "interrupted" and self.interrupt is None:  # the signal went to the child alone
             self.interrupt = Terminated() if ended.returncode == REQUEUE else KeyboardInterrupt()
@@ -209,6 +225,8 @@ class _Batch:
             error = None if outcome.error is None else f"{outcome.error} ({outcome.attempts} attempts)"
             outcome = replace(outcome, error=error)
         self.outcomes[outcome.name] = outcome
+        if self.watcher is not None:
+            self.watcher.settled(outcome)
         if not outcome.good:
             level = logging.INFO if outcome.state == "pruned" else logging.ERROR
             logger.log(level, "%s: %s%s", outcome.name, outcome.state, f": {outcome.error}" if outcome.error else "")

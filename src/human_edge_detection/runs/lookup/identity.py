@@ -129,7 +129,7 @@ class Identity:
 
     def digest(self, *, seeds: bool = True) -> str:
         """sha256 of all that; ``seeds`` false: the same for all seeds."""
-        fields = dict(compare_fields({}, _flat(self.fields)))
+        fields = dict(compare_fields({}, flat(self.fields)))
         if not seeds:
             fields.pop(_SEED, None)
         contents = self.contents.model_dump(mode="json", exclude={"weights"})
@@ -320,11 +320,12 @@ def _unmarked(section: Section, fields: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _flat(fields: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(fields: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """The leaves of nested fields by their dotted path; a list is a leaf."""
+    leaves: dict[str, Any] = {}
     for key, value in fields.items():
-        flat |= _flat(value, f"{path}{key}.") if isinstance(value, Mapping) else {f"{path}{key}": value}
-    return flat
+        leaves |= flat(value, f"{path}{key}.") if isinstance(value, Mapping) else {f"{path}{key}": value}
+    return leaves
 
 
 def _name(file: WeightFile, *, seeds: bool) -> list[Any]:
