@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "export": "export a run or a checkpoint to ONNX and check it against PyTorch",
     "benchmark": "latency, memory, size and accuracy of exported models, ours and others', in one table",
     "compare": "compare runs with intervals, or rebuild the comparison from the run folders",
+    "report": "write all runs of a folder as one HTML page that opens offline",
     "verify-resume": "kill a short training on this machine and show that it resumes to the same bits",
     "doctor": "check versions, devices, memory and disk, and train for a minute",
 }
