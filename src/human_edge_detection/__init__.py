@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from human_edge_detection.api.benchmarking import benchmark
     from human_edge_detection.api.data import prepare_data
     from human_edge_detection.api.experiments import derive, describe, get_config, list_configs, register
-    from human_edge_detection.api.results import compare, comparison_table, evaluate, export, load_model, load_run, report
+    from human_edge_detection.api.results import (
+        compare,
+        comparison_table,
+        evaluate,
+        export,
+        load_model,
+        load_run,
+        report,
+    )
     from human_edge_detection.api.training import (
         preview_experiments,
         run_experiments,

@@ -34,8 +34,6 @@ def run(args: argparse.Namespace) -> int:
     from human_edge_detection.api.results import report
     from human_edge_detection.runner.execution.report import page_line
 
-    page = report(
-        args.output_dir, output=args.output, images=not args.without_images, max_megabytes=args.max_megabytes
-    )
+    page = report(args.output_dir, output=args.output, images=not args.without_images, max_megabytes=args.max_megabytes)
     sys.stdout.write(f"{printable(page_line(page))}\n")
     return 0

@@ -1,6 +1,7 @@
 """A batch from its request to its report: plan, check, lock, draw sample data, train, compare.
 
-It is the only module above ``execution``, ``sweep``, ``comparison`` and ``report``, so that no sub-package imports another back.
+It is the only module above ``execution``, ``sweep``, ``comparison`` and ``report``, so that no sub-package imports
+another back.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ _LABEL_PX: Final = 6.6
 """Width of a letter, about."""
 _LINE_PX: Final = 14
 _MIN_MODELS: Final = 2
-FOREST_WIDTH: Final = 240
+FOREST_WIDTH: Final = 200
 _FOREST_MARGIN: Final = 8
 
 
@@ -132,10 +132,15 @@ def _tradeoff(
         accuracy,
         tuple(dots),
         front,
-        tuple(Tick(_scaled(value, x_ticks, _LEFT, WIDTH - _RIGHT), f"{value:g}") for value in x_ticks),
-        tuple(Tick(_scaled(value, y_ticks, HEIGHT - _BOTTOM, _TOP), f"{value:g}") for value in y_ticks),
+        _labelled(x_ticks, _LEFT, WIDTH - _RIGHT),
+        _labelled(y_ticks, HEIGHT - _BOTTOM, _TOP),
         None,
     )
+
+
+def _labelled(values: Sequence[float], start: float, end: float) -> tuple[Tick, ...]:
+    decimals = max(len(f"{value:g}".partition(".")[2]) for value in values)
+    return tuple(Tick(_scaled(value, values, start, end), f"{value:.{decimals}f}") for value in values)
 
 
 def _dot(run: Run, place: tuple[float, float], said: str, others: Sequence[Dot]) -> Dot:

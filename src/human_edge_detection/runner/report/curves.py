@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from human_edge_detection.errors import CheckpointError
+from human_edge_detection.runner.report.formats import quantity
 from human_edge_detection.runner.report.runs import Run
 from human_edge_detection.runs.records import EpochRecord, read_history
 
@@ -19,9 +20,12 @@ _GROUPS: Final = (
     ("Scores on the validation images", re.compile(r"val/(.*)")),
     ("Loss: total, of the truth (hard), of the teacher (soft)", re.compile(r"train/(total|hard|soft)")),
     ("Learning rate, temperature, alpha", re.compile(r"(?:train/)?(learning_rate|temperature|alpha)")),
+    (
+        "Each term of the loss, before it is weighted",
+        re.compile(r"train/((?!gradient_(?:share/|norm$)|confident/).*)"),
+    ),
     ("Share of each term in the gradient", re.compile(r"train/gradient_share/(.*)")),
-    ("Gradient and other", re.compile(r"train/(gradient_norm|confident/.*)|(tuning.*|teacher_tuning.*)")),
-    ("Each term of the loss, before it is weighted", re.compile(r"train/(.*)")),
+    ("Norm of the gradient, and the rest", re.compile(r"(?:train/)?(.*)")),
 )
 """Title -> names of records that belong to it, with what they are called there; the first that fits."""
 _NOT_DRAWN: Final = ("epoch", "step")
@@ -74,7 +78,6 @@ def _grouped(names: Sequence[str]) -> list[dict[str, Any]]:
             fits = pattern.fullmatch(name)
             if fits is not None:
                 shown = next(part for part in fits.groups() if part is not None)
-                groups[title].append({"key": name, "name": shown})
+                groups[title].append({"key": name, "name": quantity(shown)})
                 break
-    order = [*groups][:3] + [[*groups][5], *[*groups][3:5]]
-    return [{"title": title, "charts": groups[title]} for title in order if groups[title]]
+    return [{"title": title, "charts": charts} for title, charts in groups.items() if charts]

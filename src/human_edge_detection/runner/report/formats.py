@@ -2,8 +2,28 @@
 
 from __future__ import annotations
 
-DASH = "–"
+from typing import Final
+
+DASH: Final = "–"
 """Where there is no number."""
+_METRICS: Final = {
+    "miou": "mIoU",
+    "iou_background": "background IoU",
+    "iou_target": "target IoU",
+    "iou_nontarget": "other people IoU",
+    "target_iou_per_roi": "target IoU, mean of boxes",
+    "dice_target": "target Dice",
+    "boundary_f1": "boundary F1",
+    "full_image_iou": "person IoU",
+    "full_image_dice": "person Dice",
+    "learning_rate": "learning rate",
+    "gradient_norm": "norm of the gradient",
+}
+
+
+def quantity(name: str) -> str:
+    """What a metric, or another recorded quantity, is called; as it is recorded where it has no other name."""
+    return _METRICS.get(name, name)
 
 
 def score(value: float | None) -> str:

@@ -30,10 +30,24 @@ _AGAIN: Final = "delete its result.json and give the training command again: it 
 
 
 class Layer(NamedTuple):
-    """Something that can be laid over an image: the truth, or what a model sees."""
+    """Something that can be laid over an image: the truth, or what a model sees.
+
+    Attributes:
+        key: Of the layer.
+        word: For it, short.
+        label: With the name of the model.
+    """
 
     key: str
+    word: str
     label: str
+
+
+class Score(NamedTuple):
+    """What a model scores on an image: word for the model, number."""
+
+    word: str
+    text: str
 
 
 class Shot(NamedTuple):
@@ -43,14 +57,16 @@ class Shot(NamedTuple):
         title: Its file name.
         image: Name of its picture.
         overlays: Key of the layer -> name of its picture.
-        scores: What the models score on it, as it is written.
+        scores: What the models score on it.
+        change: By distillation, as it is written; None without a control.
         size: (height, width) of the picture.
     """
 
     title: str
     image: str
     overlays: Mapping[str, str]
-    scores: tuple[tuple[str, str], ...]
+    scores: tuple[Score, ...]
+    change: str | None
     size: tuple[int, int]
 
 
@@ -111,7 +127,7 @@ def make_gallery(judged: Judged, pictures: Pictures, output_dir: Path, hidden: P
         else:
             shots[number] = shot
     groups = tuple((title, tuple(shots[one] for one in numbers if one in shots)) for title, numbers in chosen)
-    layers = (Layer("truth", "ground truth"), *(side.layer for side in sides if side.maps))
+    layers = (Layer("truth", "truth", "ground truth"), *(side.layer for side in sides if side.maps))
     return Gallery(judged.name, metric, layers, tuple(group for group in groups if group[1]), problem, len(own.maps))
 
 
@@ -133,20 +149,21 @@ def _empty(name: str, problem: str) -> Gallery:
 def _sides(judged: Judged, seed: int, metric: str) -> list[_Side]:
     """Teacher and control, where there are any with maps of the same images, and the run itself, which is last."""
     run = judged.counted[seed]
+    data = run.counts.data_fingerprint
     sides = []
     for against, key, word in ((judged.teacher, "teacher", "teacher"), (judged.control, "control", "undistilled")):
         if against is not None and seed in against.runs:
-            other = against.runs[seed]
-            sides.append(_side(other, Layer(key, f"{word} ({against.name})"), metric, of_data=run.counts.data_fingerprint))
+            layer = Layer(key, word, f"{word} ({against.name})")
+            sides.append(_side(against.runs[seed], layer, metric, data))
     word = "distilled" if judged.taught else "model"
-    return [*sides, _side(run, Layer("own", f"{word} ({judged.name})"), metric, of_data=run.counts.data_fingerprint)]
+    return [*sides, _side(run, Layer("own", word, f"{word} ({judged.name})"), metric, data)]
 
 
-def _side(run: CountedRun, layer: Layer, metric: str, *, of_data: str) -> _Side:
+def _side(run: CountedRun, layer: Layer, metric: str, data_fingerprint: str) -> _Side:
     counts = run.counts
     values = image_scores(ALL, columns_of(counts), crowding_of(counts))[metric]
     scores = {number: float(value) for number, value in zip(sorted(counts.images.id), values, strict=True)}
-    return _Side(layer, scores, _maps(run.paths, counts.checkpoint_sha256, of_data))
+    return _Side(layer, scores, _maps(run.paths, counts.checkpoint_sha256, data_fingerprint))
 
 
 def _maps(paths: RunPaths, checkpoint_sha256: str, data_fingerprint: str) -> dict[int, ImageMaps]:
@@ -187,12 +204,11 @@ def _shot(maps: ImageMaps, sides: Sequence[_Side], folder: Path, pictures: Pictu
     names = pictures.add_all(jpeg(resize(image, size)), list(layers.values()))
     if names is None:
         return None
-    scores = tuple(
-        (side.layer.key, formats.score(side.scores[maps.id]))
-        for side in sides
-        if np.isfinite(side.scores.get(maps.id, np.nan))
-    )
-    return Shot(maps.file_name, names[0], dict(zip(layers, names[1:], strict=True)), scores, size)
+    known = {side.layer: score for side in sides if np.isfinite(score := side.scores.get(maps.id, np.nan))}
+    by_key = {layer.key: score for layer, score in known.items()}
+    change = formats.signed(by_key["own"] - by_key["control"]) if {"own", "control"} <= by_key.keys() else None
+    scores = tuple(Score(layer.word, formats.score(score)) for layer, score in known.items())
+    return Shot(maps.file_name, names[0], dict(zip(layers, names[1:], strict=True)), scores, change, size)
 
 
 def _overlays(maps: ImageMaps, sides: Sequence[_Side]) -> Iterator[tuple[str, str]]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 
 from human_edge_detection import __version__
 from human_edge_detection.errors import ConfigError
@@ -80,6 +82,24 @@ def write_page(
 def make_page(runs: list[Run], output_dir: Path, pictures: Pictures, *, images: bool) -> bytes:
     """The page of ``runs`` as UTF-8."""
     hidden = Private(output_dir, hosts=[run.record.status.host for run in runs if run.record.status])
+    text = (
+        _environment()
+        .get_template("page.html")
+        .render(
+            _contents(runs, output_dir, pictures, hidden, images=images),
+            hidden=hidden,
+            style=_inlined("page.css"),
+            script=_inlined("page.js"),
+            size=_SIZE,
+        )
+    )
+    # The size is a few bytes longer than what stands for it, at most.
+    return text.replace(_SIZE, formats.megabytes(len(text.encode()))).encode()
+
+
+@cache
+def _environment() -> Environment:
+    """With the templates, which take half a second to be compiled."""
     environment = Environment(
         loader=PackageLoader("human_edge_detection.runner.report"),
         autoescape=True,
@@ -87,18 +107,16 @@ def make_page(runs: list[Run], output_dir: Path, pictures: Pictures, *, images: 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"hide": hidden}
-    text = environment.get_template("page.html").render(
-        _contents(runs, output_dir, pictures, hidden, images=images),
-        formats=formats,
-        charts=charts,
-        colours=_COLOURS,
-        style=_inlined("page.css"),
-        script=_inlined("page.js"),
-        size=_SIZE,
-    )
-    # The size is a few bytes longer than what stands for it, at most.
-    return text.replace(_SIZE, formats.megabytes(len(text.encode()))).encode()
+    environment.filters["hide"] = _hide
+    environment.globals |= {"formats": formats, "charts": charts, "colours": _COLOURS}
+    return environment
+
+
+@pass_context
+def _hide(context: Context, text: str) -> str:
+    """``text`` without what must not be passed on."""
+    hidden: Private = context["hidden"]
+    return hidden(text)
 
 
 def _contents(

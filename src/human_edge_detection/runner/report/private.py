@@ -10,7 +10,7 @@ from typing import Final
 
 from human_edge_detection.wording import printable
 
-_PATH: Final = re.compile(r"(?<![\w.~\-/\\])(?:~?/|[A-Za-z]:\\)[^\s\"'<>|;,()\[\]{}]+")
+_PATH: Final = re.compile(r"(?<![\w.~\-/\\…])(?:~?/|[A-Za-z]:\\)[^\s\"'<>|;,()\[\]{}]+")
 """An absolute path, up to what seldom is in one."""
 _HOMES: Final = ("home", "Users", "root")
 _SHORTENED: Final = "…"
@@ -47,6 +47,6 @@ class Private:
 def _shortened(path: str) -> str:
     """The last part of an absolute path, unless that is the name of a user."""
     parts = [part for part in re.split(r"[/\\]", path) if part and part != "~" and not part.endswith(":")]
-    if not parts or parts[0] in _HOMES and len(parts) < 3:
+    if not parts or (parts[0] in _HOMES and len(parts) < 3):
         return _SHORTENED
     return f"{_SHORTENED}/{parts[-1]}"

@@ -58,5 +58,12 @@ def _leaves(fields: Mapping[str, Any], path: str) -> list[tuple[str, str]]:
         if isinstance(value, Mapping):
             found += _leaves(value, f"{path}{name}.")
         elif value is not None:
-            found.append((f"{path}{name}", value if isinstance(value, str) else json.dumps(value)))
+            found.append((f"{path}{name}", value if isinstance(value, str) else json.dumps(_known(value))))
     return found
+
+
+def _known(value: Any) -> Any:
+    """``value`` without what is null in it."""
+    if isinstance(value, Mapping):
+        return {name: _known(part) for name, part in value.items() if part is not None}
+    return [_known(part) for part in value] if isinstance(value, list) else value

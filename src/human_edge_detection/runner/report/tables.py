@@ -52,9 +52,7 @@ def confusion_matrices(judged: Judged) -> list[Matrix]:
 
 
 def _matrix(what: str, classes: tuple[str, ...], counts: NDArray[np.int64]) -> Matrix:
-    rows = tuple(
-        tuple(None if not row.sum() else float(count / row.sum()) for count in row) for row in counts
-    )
+    rows = tuple(tuple(None if not row.sum() else float(count / row.sum()) for count in row) for row in counts)
     return Matrix(what, classes, rows, int(counts.sum()))
 
 
@@ -63,14 +61,14 @@ class SliceCell(NamedTuple):
 
     Attributes:
         score: As it is written.
-        value: In [0, 1]; None where there is none.
+        shade: Where it lies between the least and the greatest of the table, in [0, 1]; None where there is none.
         difference: To the control, as it is written; None without one.
         verdict: What may be said of it.
         images: Images that have something to find in the slice; None without a control.
     """
 
     score: str
-    value: float | None
+    shade: float | None
     difference: str | None
     verdict: str | None
     images: int | None
@@ -95,12 +93,15 @@ def slice_tables(methods: Sequence[Judged]) -> list[SliceTable]:
     tables = []
     for metric, title in _SLICED.items():
         slices = tuple(part.name for part in SLICES if metric in part.metrics)
-        rows = []
+        found: list[tuple[str, list[Line | None]]] = []
         for judged in methods:
             lines = {line.slice: line for line in _lines(judged) if line.metric == metric}
             if lines:
-                rows.append((judged.name, tuple(_cell(lines.get(name)) for name in slices)))
-        if rows:
+                found.append((judged.name, [lines.get(name) for name in slices]))
+        values = [line.score.mean for _, of_method in found for line in of_method if line is not None]
+        if values:
+            low, extent = min(values), max(values) - min(values) or 1.0
+            rows = [(name, tuple(_cell(line, low, extent) for line in of_method)) for name, of_method in found]
             tables.append(SliceTable(title, tuple("all" if name == ALL.name else name for name in slices), tuple(rows)))
     return tables
 
@@ -112,13 +113,13 @@ def _lines(judged: Judged) -> Sequence[Line]:
     return () if found is None else found.lines
 
 
-def _cell(line: Line | None) -> SliceCell:
+def _cell(line: Line | None, low: float, extent: float) -> SliceCell:
     if line is None:
         return SliceCell(formats.DASH, None, None, None, None)
     found = line.difference
     return SliceCell(
         formats.score(line.score.mean),
-        line.score.mean,
+        (line.score.mean - low) / extent,
         None if found is None else formats.signed(found.mean),
         None if found is None else found.verdict,
         None if found is None else found.images,

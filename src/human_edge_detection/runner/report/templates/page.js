@@ -75,6 +75,7 @@
           const image = one(`.over.${side}`, figure);
           show(image, overlays[select.value]);
           image.alt = select.value ? `${side}: ${label(select)}` : "";
+          one(`.badge.${side}`, figure).textContent = select.selectedOptions[0].dataset.word;
         }
         say(one("input", figure));
       }
@@ -117,7 +118,7 @@
     return found;
   }
   const written = (value) => value === null || value === undefined ? "–"
-    : value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5) ? value.toExponential(2) : String(+value.toPrecision(4));
+    : value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5) ? value.toExponential(1).replace(".0e", "e") : String(+value.toPrecision(4));
 
   class Plot {
     constructor(chart, host) {
