@@ -32,6 +32,9 @@ COMMANDS: Final = {
     "doctor": "check versions, devices, memory and disk, and train for a minute",
 }
 
+_PLACES: Final = {"report": "run_folders.report"}
+"""Modules of commands that lie in a folder below."""
+
 
 def main(argv: Sequence[str] | None = None, *, program: str | None = None) -> int:
     """Runs one command.
@@ -84,7 +87,8 @@ def _answer(argv: Sequence[str], program: str | None) -> int:
 
 
 def _run(command: str, argv: Sequence[str], program: str) -> int:
-    module = importlib.import_module(f"human_edge_detection.cli.{command.replace('-', '_')}")
+    place = _PLACES.get(command, command.replace("-", "_"))
+    module = importlib.import_module(f"human_edge_detection.cli.{place}")
     parser = Parser(program, COMMANDS[command])
     module.add_arguments(parser)
     args = parser.parse(argv)

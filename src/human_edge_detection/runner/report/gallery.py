@@ -58,7 +58,7 @@ class Shot(NamedTuple):
         image: Name of its picture.
         overlays: Key of the layer -> name of its picture.
         scores: What the models score on it.
-        change: By distillation, as it is written; None without a control.
+        change: By distillation, as it is written; None where there is none.
         size: (height, width) of the picture.
     """
 
@@ -206,7 +206,8 @@ def _shot(maps: ImageMaps, sides: Sequence[_Side], folder: Path, pictures: Pictu
         return None
     known = {side.layer: score for side in sides if np.isfinite(score := side.scores.get(maps.id, np.nan))}
     by_key = {layer.key: score for layer, score in known.items()}
-    change = formats.signed(by_key["own"] - by_key["control"]) if {"own", "control"} <= by_key.keys() else None
+    gain = by_key["own"] - by_key["control"] if {"own", "control"} <= by_key.keys() else 0.0
+    change = formats.signed(gain) if gain else None
     scores = tuple(Score(layer.word, formats.score(score)) for layer, score in known.items())
     return Shot(maps.file_name, names[0], dict(zip(layers, names[1:], strict=True)), scores, change, size)
 

@@ -66,5 +66,6 @@ def _views(found: TrainingViews, pictures: Pictures, hidden: Private) -> tuple[V
         except CheckpointError:
             continue
         if names is not None:
-            views.append(View(hidden(view.file_name), *names, size))
+            image, persons = names
+            views.append(View(hidden(view.file_name), image, persons, size))
     return tuple(views)
