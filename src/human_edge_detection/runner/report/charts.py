@@ -147,7 +147,7 @@ def _dot(run: Run, place: tuple[float, float], said: str, others: Sequence[Dot])
     """With its label where there is room for it, away from those of ``others``."""
     x, y = place
     to_left = x + 10 + _LABEL_PX * len(run.name) > WIDTH
-    label_y = y + 4
+    label_y = y + (4 if to_left else 17)  # the front goes on to the right
     while any(abs(label_y - other.label_y) < _LINE_PX and abs(x - other.x) < WIDTH / 2 for other in others):
         label_y += _LINE_PX
     return Dot(run.number, run.name, x, y, x - 10 if to_left else x + 10, label_y, "end" if to_left else "start", said)

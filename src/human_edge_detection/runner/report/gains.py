@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from human_edge_detection.errors import HumanEdgeDetectionError
@@ -13,7 +12,6 @@ from human_edge_detection.runner.comparison.paired import Comparison, Difference
 from human_edge_detection.runner.comparison.runs_by_seed import CountedRun, Method, counted_run, teacher_of
 from human_edge_detection.runner.comparison.slices import ALL
 from human_edge_detection.runner.report.runs import Run
-from human_edge_detection.runs.paths import run_paths_of_checkpoint
 
 MOST_COMPARED: Final = 40
 """Methods that are compared; each takes a tenth of a second for a thousand images."""
@@ -108,9 +106,9 @@ def judge(runs: Sequence[Run]) -> list[Judged]:
         if run.finished and run.record.result is not None:
             methods.setdefault(run.method, {})[run.record.result.seed] = run
     by_name = {run.row["run"]: run for run in runs}
-    by_folder = {run.record.paths.root.resolve(): run for run in runs}
+    by_weights = {run.counts.checkpoint_sha256: runs[number] for number, run in reversed(counted.items())}
     return [
-        _judge(name, of_method, counted, problems, by_name, by_folder)
+        _judge(name, of_method, counted, problems, by_name, by_weights)
         for name, of_method in list(methods.items())[:MOST_COMPARED]
     ]
 
@@ -133,7 +131,7 @@ def _judge(
     counted: Mapping[int, CountedRun],
     problems: Mapping[int, str],
     by_name: Mapping[str, Run],
-    by_folder: Mapping[Path, Run],
+    by_weights: Mapping[str, Run],
 ) -> Judged:
     own = {seed: counted[run.number] for seed, run in runs.items() if run.number in counted}
     problem = next((problems[run.number] for run in runs.values() if run.number in problems), None)
@@ -145,24 +143,21 @@ def _judge(
     controls = {seed: by_name[run.row["control"]] for seed, run in runs.items() if run.row["control"] is not None}
     reason = next((run.row["why_no_gain"] for run in runs.values() if run.row["why_no_gain"]), problem)
     control = _against(method, controls, counted, reason, with_notes=True)
-    teachers, reason = _teachers(own, by_folder)
+    teachers, reason = _teachers(own, by_weights)
     teacher = _against(method, teachers, counted, reason, with_notes=False)
     return Judged(name, runs, own, scores, control, teacher, problem)
 
 
-def _teachers(own: Mapping[int, CountedRun], by_folder: Mapping[Path, Run]) -> tuple[dict[int, Run], str | None]:
-    """What taught each seed, where the record of its own run counts; else why it does not."""
-    found, reason = {}, "unknown"
+def _teachers(own: Mapping[int, CountedRun], by_weights: Mapping[str, Run]) -> tuple[dict[int, Run], str | None]:
+    """What taught each seed, told by the sha256 of its weights; else why there is no run of it to compare with."""
+    found, reason = {}, None
     for seed, run in own.items():
-        taught = teacher_of(run)
-        if taught is None or run.result.teacher_checkpoint is None:
-            continue
-        folder = run_paths_of_checkpoint(Path(run.result.teacher_checkpoint)).root
-        if taught.reason is None and folder in by_folder:
-            found[seed] = by_folder[folder]
-        else:
-            reason = taught.reason or "its run does not lie in this folder"
-    return found, reason
+        taught_by = by_weights.get(run.result.teacher_sha256 or "")
+        if taught_by is not None:
+            found[seed] = taught_by
+        elif (taught := teacher_of(run)) is not None:
+            reason = taught.reason or "its run does not lie in this folder, or has no counts for each image"
+    return found, reason or "unknown"
 
 
 def _against(
