@@ -127,7 +127,7 @@ def tiny_config(tiny_coco: Path) -> ExperimentConfig:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_run() -> Callable[..., RunPaths]:
     """Writes a run folder as training would leave it: ``write_run(root, config, state="finished", **result)``."""
     return _write_run

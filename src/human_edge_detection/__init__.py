@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from human_edge_detection.api.benchmarking import benchmark
     from human_edge_detection.api.data import prepare_data
     from human_edge_detection.api.experiments import derive, describe, get_config, list_configs, register
-    from human_edge_detection.api.results import compare, comparison_table, evaluate, export, load_model, load_run
+    from human_edge_detection.api.results import (
+        compare,
+        comparison_table,
+        evaluate,
+        export,
+        load_model,
+        load_run,
+        report,
+    )
     from human_edge_detection.api.training import (
         preview_experiments,
         run_experiments,
@@ -54,6 +62,7 @@ __all__ = [
     "prepare_data",
     "preview_experiments",
     "register",
+    "report",
     "run_experiments",
     "setup_logging",
     "soft_labels",
@@ -66,7 +75,7 @@ _MODULES: Final = {
     "api.benchmarking": ("benchmark",),
     "api.data": ("prepare_data",),
     "api.experiments": ("derive", "describe", "get_config", "list_configs", "register"),
-    "api.results": ("compare", "comparison_table", "evaluate", "export", "load_model", "load_run"),
+    "api.results": ("compare", "comparison_table", "evaluate", "export", "load_model", "load_run", "report"),
     "api.training": ("preview_experiments", "run_experiments", "soft_labels", "train", "verify_resume"),
     "errors": ("HumanEdgeDetectionError",),
     "experiments.schema.experiment": ("ExperimentConfig",),

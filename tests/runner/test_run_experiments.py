@@ -28,6 +28,31 @@ def test_the_result_has_each_runs_end_and_the_comparison(children: Callable[...,
     assert result.entries == ()
 
 
+def test_it_ends_with_a_page_of_all_runs(children: Callable[..., Path]) -> None:
+    output_dir = children(**{STUDENT: "failed"})
+    result = run_experiments(BatchRequest(names=(STUDENT,), output_dir=output_dir))
+    assert result.page is not None
+    assert result.page.path == output_dir / "report.html"
+    assert STUDENT in result.page.path.read_text(encoding="utf-8")
+
+
+def test_a_page_that_cannot_be_written_is_one_warning_and_no_failure(
+    children: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(output_dir: Path) -> None:
+        raise KeyError("a bug\nof two lines")
+
+    monkeypatch.setattr("human_edge_detection.runner.report.page.write_page", broken)
+    output_dir = children()
+    with caplog.at_level("WARNING"):
+        result = run_experiments(BatchRequest(names=(STUDENT,), output_dir=output_dir))
+    assert result.good
+    assert result.page is None
+    warnings = [record.getMessage() for record in caplog.records if "report" in record.getMessage()]
+    assert len(warnings) == 1
+    assert warnings[0].count("\n") == 0
+
+
 def test_a_sweep_has_an_entry_for_each_combination(children: Callable[..., Path]) -> None:
     request = BatchRequest(names=(STUDENT,), output_dir=children())
     result = run_experiments(request, sweep=SweepRequest(("training.epochs=2,3",)))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from human_edge_detection.files.data_folder import SplitPaths
     from human_edge_detection.runner.comparison.paired import Comparison
     from human_edge_detection.runner.comparison.table import Record, Row
+    from human_edge_detection.runner.report.page import Page
 
 Data = str | Path | tuple[str | Path, str | Path]
 """A data folder, or the annotations of one split and the folder of its images."""
@@ -274,6 +275,44 @@ def comparison_table(output_dir: str | Path = OUTPUT_DIR) -> ComparisonTable:
         raise ConfigError(f"--output_dir {folder}: holds no runs; train some with run_experiments.py")
     rows, files = write_comparison(folder)
     return ComparisonTable(tuple(rows), tuple(files))
+
+
+def report(
+    output_dir: str | Path = OUTPUT_DIR,
+    *,
+    output: str | Path | None = None,
+    images: bool = True,
+    max_megabytes: float | None = None,
+) -> Page:
+    """Writes all runs below ``output_dir`` as one HTML page that opens offline, as each batch does when it ends.
+
+    Args:
+        output_dir: Folder of all runs.
+        output: The file; None: ``report.html`` in ``output_dir``.
+        images: Whether images of the data come into it.
+        max_megabytes: That these may take; None: 12, with which a page of ten runs stays below 15 MB.
+
+    Raises:
+        ConfigError: There is no such folder, no run in it, or ``max_megabytes`` is out of range.
+        StorageError: The page cannot be written.
+
+    Example:
+        page = hed.report(images=False)
+        print(page.path, page.size_bytes)
+    """
+    if max_megabytes is not None and not 0.0 <= max_megabytes <= 1000.0:
+        raise ConfigError(f"--max_megabytes: expected 0 to 1000, got {max_megabytes:g}")
+    folder = Path(output_dir)
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: no such folder; give that of the runs")
+    from human_edge_detection.runner.report.page import MOST_MEGABYTES, write_page
+
+    return write_page(
+        folder,
+        output=None if output is None else Path(output),
+        images=images,
+        max_megabytes=MOST_MEGABYTES if max_megabytes is None else max_megabytes,
+    )
 
 
 def split_of(data: Data | None, split: Literal["train", "val"]) -> SplitPaths | None:

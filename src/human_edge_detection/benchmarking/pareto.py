@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -13,6 +13,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from human_edge_detection.benchmarking.artefacts import shown_size
 from human_edge_detection.benchmarking.records import Benchmark, Row
+from human_edge_detection.runner.comparison.pareto_front import Point, pareto_front
 
 _DPI: Final = 120
 _COLORS: Final = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#000000")
@@ -21,14 +22,6 @@ _MARKERS: Final = "os^DvP*X<>"
 """Models differ in their shape too, also when they are printed in grey."""
 _TICKS: Final = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
 """In each power of ten; no two of their labels meet."""
-
-
-class Point(NamedTuple):
-    """A model in the picture."""
-
-    label: str
-    milliseconds: float
-    height: float
 
 
 def draw_pareto(benchmark: Benchmark) -> bytes:
@@ -77,7 +70,7 @@ def _draw(axes: Axes, title: str, points: Sequence[Point], labels: Sequence[str]
     for point in points:
         number = labels.index(point.label)
         axes.plot(
-            point.milliseconds,
+            point.cost,
             point.height,
             linestyle="none",
             marker=_MARKERS[number % len(_MARKERS)],
@@ -86,7 +79,7 @@ def _draw(axes: Axes, title: str, points: Sequence[Point], labels: Sequence[str]
             label=point.label,
         )
     front = pareto_front(points, smaller_is_better=smaller_is_better)
-    steps = [(point.milliseconds, point.height) for point in front]
+    steps = [(point.cost, point.height) for point in front]
     axes.step(*zip(*steps, strict=True), where="post", color="#777777", linewidth=1.0, zorder=0)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=_TICKS))
@@ -96,13 +89,3 @@ def _draw(axes: Axes, title: str, points: Sequence[Point], labels: Sequence[str]
     axes.set_ylabel(title)
     axes.set_title(f"line: nobody is both quicker and {'smaller' if smaller_is_better else 'more accurate'}")
     axes.grid(alpha=0.3, which="both")
-
-
-def pareto_front(points: Sequence[Point], *, smaller_is_better: bool) -> list[Point]:
-    """The points that no other one beats in both directions, from the quickest on."""
-    front: list[Point] = []
-    sign = -1.0 if smaller_is_better else 1.0
-    for point in sorted(points, key=lambda one: (one.milliseconds, -sign * one.height)):
-        if not front or sign * point.height > sign * front[-1].height:
-            front.append(point)
-    return front

@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "predict": "find persons on images and videos, and write masks, overlays, COCO results and more",
     "benchmark": "latency, memory, size and accuracy of exported models, ours and others', in one table",
     "compare": "compare runs with intervals, or rebuild the comparison from the run folders",
+    "report": "write all runs of a folder as one HTML page that opens offline",
     "verify-resume": "kill a short training on this machine and show that it resumes to the same bits",
     "status": "where all batches and runs stand, from another terminal",
     "diff": "config, data, metrics and environment of two runs: what differs",
@@ -35,7 +36,7 @@ COMMANDS: Final = {
     "doctor": "check versions, devices, memory and disk, and train for a minute",
 }
 
-_PLACES: Final = {name: f"run_folders.{name}" for name in ("status", "diff", "tensorboard")}
+_PLACES: Final = {name: f"run_folders.{name}" for name in ("report", "status", "diff", "tensorboard")}
 """Modules of commands that lie in a folder below."""
 
 

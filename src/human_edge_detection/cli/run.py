@@ -100,9 +100,11 @@ def _arguments(args: argparse.Namespace) -> BatchArguments:
 
 
 def _show(result: BatchResult, output_dir: Path) -> None:
-    from human_edge_detection.runner.execution.report import show_report
+    from human_edge_detection.runner.execution.report import page_line, show_lines, show_report
     from human_edge_detection.runner.sweep.sweep_report import show_sweep
 
     show_report(result.rows, result.files, output_dir)
     if result.sweep is not None:
         show_sweep(result.sweep)
+    if result.page is not None:
+        show_lines([page_line(result.page)])

@@ -1,6 +1,7 @@
 """A batch from its request to its report: plan, check, lock, draw sample data, train, compare.
 
-It is the only module above ``execution``, ``sweep`` and ``comparison``, so that no sub-package imports another back.
+It is the only module above ``execution``, ``sweep``, ``comparison`` and ``report``, so that no sub-package imports
+another back.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.overrides import touched
@@ -33,6 +35,9 @@ from human_edge_detection.runner.watching.batch_view import BatchView
 from human_edge_detection.runs.checks import check_run_name
 from human_edge_detection.runs.lookup.reservation import planning_claim
 
+if TYPE_CHECKING:
+    from human_edge_detection.runner.report.page import Page
+
 logger = logging.getLogger(__name__)
 
 
@@ -46,6 +51,7 @@ class BatchResult:
         rows: The comparison of all runs below the output folder, earlier ones included.
         files: Where the comparison was written.
         sweep: How its combinations, or the trials of its search, compare; None without.
+        page: All runs as one HTML page; None when it could not be written, or the batch was interrupted.
     """
 
     good: bool
@@ -53,6 +59,7 @@ class BatchResult:
     rows: tuple[Row, ...]
     files: tuple[Path, ...]
     sweep: SweepReport | None = None
+    page: Page | None = None
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -178,13 +185,26 @@ def _train(
     rows, files = write_comparison(request.output_dir, extra=unknown)
     swept = None if sweep is None else report_grid(sweep, runs, rows)
     good = all(outcome.good for outcome in outcomes)
-    result = BatchResult(good, outcomes, tuple(rows), tuple(files), swept)
+    page = None if interrupt is not None else _page(request.output_dir)
+    result = BatchResult(good, outcomes, tuple(rows), tuple(files), swept, page)
     report(result)
     if interrupt is not None:
         if request.restart:
             logger.warning("to continue, leave out --restart: it would delete what was trained now")
         raise interrupt  # the report is out; the caller says how to continue
     return result
+
+
+def _page(output_dir: Path) -> Page | None:
+    """All runs as one HTML page; whatever is wrong with it is a warning, as the runs are there without it."""
+    from human_edge_detection.runner.report.page import write_page  # its templates take longer than all else here
+
+    try:
+        return write_page(output_dir)
+    except Exception as error:
+        logger.warning("no report: %s; hed report %s says more", " ".join(str(error).split()), output_dir)
+        logger.debug("no report", exc_info=error)
+        return None
 
 
 def _search(sweep: Sweep, options: Options, report: Report) -> BatchResult:
@@ -195,7 +215,8 @@ def _search(sweep: Sweep, options: Options, report: Report) -> BatchResult:
     pruned = dict.fromkeys(pruned_runs(entries, output_dir), ("pruned", None))
     rows, files = write_comparison(output_dir, extra=pruned)
     good = problem is None and any(entry.score is not None for entry in entries)
-    result = BatchResult(good, (), tuple(rows), tuple(files), report_search(sweep, entries))
+    page = None if interrupt is not None else _page(output_dir)
+    result = BatchResult(good, (), tuple(rows), tuple(files), report_search(sweep, entries), page)
     report(result)
     if interrupt is not None:
         raise interrupt

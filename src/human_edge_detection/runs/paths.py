@@ -81,6 +81,16 @@ class RunPaths:
         return self.root / "per_image.json"
 
     @property
+    def predictions(self) -> Path:
+        """Where the best model sees persons on validation images, for reports."""
+        return self.root / "predictions.json"
+
+    @property
+    def training_views(self) -> Path:
+        """Some images as training saw them, for reports."""
+        return self.root / "training_views.json"
+
+    @property
     def parity(self) -> Path:
         return self.root / "parity.json"
 
@@ -127,14 +137,8 @@ class RunPaths:
         """All that a run writes into its folder, the checkpoints first; other files there are the user's."""
         files = (self.config, self.contents, self.provenance, self.status, self.result, self.metrics)
         exported = (self.parity, self.latency)
-        further = (
-            self.results,
-            self.progress,
-            self.per_image,
-            self.resumed_from,
-            self.logs,
-            self.root / "visualizations",
-        )
+        seen = (self.results, self.progress, self.logs, self.root / "visualizations")
+        further = (self.per_image, self.predictions, self.training_views, self.resumed_from, *seen)
         return (self.checkpoints, *files, *exported, *further)
 
     def epoch_checkpoint(self, epoch: int) -> Path:

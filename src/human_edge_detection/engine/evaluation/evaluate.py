@@ -9,6 +9,7 @@ from torch import Tensor
 
 from human_edge_detection.engine.device import autocast
 from human_edge_detection.engine.evaluation.own_boxes import OwnBoxes
+from human_edge_detection.engine.evaluation.person_maps import PersonMaps
 from human_edge_detection.engine.precision import Precision
 from human_edge_detection.metrics.coco_ap import CocoMaskAp
 from human_edge_detection.metrics.segmentation import SegmentationMetrics
@@ -57,6 +58,7 @@ def measure(
     after_batch: Callable[[], None] = lambda: None,
     coco_ap: CocoMaskAp | None = None,
     own_boxes: OwnBoxes | None = None,
+    person_maps: PersonMaps | None = None,
 ) -> SegmentationMetrics:
     """The counts of ``predict`` over all ``batches``.
 
@@ -69,6 +71,7 @@ def measure(
         after_batch: Called after each batch (progress, interruption).
         coco_ap: Also collects COCO mask AP.
         own_boxes: Also collects what a model with a detector finds itself.
+        person_maps: Also collects where persons are seen.
     """
     metrics = SegmentationMetrics(mask_size)
     for batch in batches:
@@ -80,6 +83,8 @@ def measure(
         metrics.update(output, batch)
         if coco_ap is not None and len(output.logits):
             coco_ap.update(output, batch)
+        if person_maps is not None:
+            person_maps.update(output, batch)
         after_batch()
     return metrics
 

@@ -15,6 +15,7 @@ from human_edge_detection.data.loader import BatchLoader
 from human_edge_detection.engine.checkpoints.load import TrainedModel, load_trained
 from human_edge_detection.engine.evaluation.evaluate import Metrics, measure, predictor
 from human_edge_detection.engine.evaluation.own_boxes import OwnBoxes
+from human_edge_detection.engine.evaluation.person_maps import PersonMaps
 from human_edge_detection.engine.precision import Precision
 from human_edge_detection.metrics.segmentation import RoiScore, SegmentationMetrics
 from human_edge_detection.runs.per_image import ImageCounts, PerImage, RoiCounts, person_size
@@ -34,6 +35,7 @@ def count_per_image(
     precision: Precision,
     after_batch: Callable[[], None],
     own_boxes: OwnBoxes | None = None,
+    person_maps: PersonMaps | None = None,
 ) -> PerImage:
     """What the model in ``checkpoint`` predicts on each image, loaded from the disk as any user will load it.
 
@@ -44,6 +46,7 @@ def count_per_image(
         precision: Arithmetic of the forward passes.
         after_batch: Called after each batch.
         own_boxes: Collects what the model finds itself, where it has a detector.
+        person_maps: Collects where it sees persons.
 
     Raises:
         CheckpointError: The checkpoint is missing, damaged or of another architecture than its config says.
@@ -59,6 +62,7 @@ def count_per_image(
         mask_size=trained.checkpoint.config.model.mask_size,
         after_batch=after_batch,
         own_boxes=own_boxes,
+        person_maps=person_maps,
     )
     _compare_with_record(trained, metrics.compute())
     people = batches.dataset.people

@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from human_edge_detection.engine.evaluation.person_maps import paste_classes
 from human_edge_detection.experiments.schema.heads import BY_NAME
 from human_edge_detection.files.write import write_atomically
 from human_edge_detection.metrics.confusion import confusion_matrices
 from human_edge_detection.metrics.segmentation import target_iou
 from human_edge_detection.structures import CLASS_NAMES, IGNORE, NON_TARGET, TARGET, Batch, SegmentationOutput
-from human_edge_prediction.resampling import Value, paste_roi
+from human_edge_prediction.resampling import Value
 
 Pixels = NDArray[np.uint8]
 """An image or a figure, ``(H, W, 3)`` RGB, or a map of classes ``(H, W)``."""
@@ -172,13 +173,7 @@ def _readable(image: Tensor) -> Pixels:
 
 def _paste_all(classes: Tensor, boxes: NDArray[np.float32], image: Pixels) -> list[Pixels]:
     """A class map of the whole panel for each roi, background outside it."""
-    maps = []
-    for values, box in zip(classes.to(torch.uint8).cpu().numpy(), boxes, strict=True):
-        canvas = np.zeros(image.shape[:2], np.uint8)
-        where, pasted = paste_roi(values, box, (len(canvas), len(canvas[0])), linear=False)
-        canvas[where] = pasted
-        maps.append(canvas)
-    return maps
+    return paste_classes(classes.to(torch.uint8).cpu().numpy(), boxes, (len(image), len(image[0])))
 
 
 def _error_codes(prediction: Pixels, truth: Pixels) -> Pixels:

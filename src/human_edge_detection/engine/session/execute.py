@@ -13,14 +13,16 @@ import torch
 
 from human_edge_detection.engine.evaluation.own_boxes import OwnBoxes
 from human_edge_detection.engine.evaluation.per_image import count_per_image
+from human_edge_detection.engine.evaluation.person_maps import PersonMaps, training_views
 from human_edge_detection.engine.session.prepare import prepare_training
 from human_edge_detection.engine.session.status import StatusFile, now
 from human_edge_detection.engine.training.trainer import Trainer
-from human_edge_detection.errors import FolderMovedError, HumanEdgeDetectionError, explanation
+from human_edge_detection.errors import FolderMovedError, HumanEdgeDetectionError, StorageError, explanation
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.write import write_atomically, write_json
 from human_edge_detection.log import log_to_file, stop_logging_to
 from human_edge_detection.runs.paths import RunPaths
+from human_edge_detection.runs.person_maps import Predictions
 from human_edge_detection.runs.provenance import (
     changes_between,
     git_commit,
@@ -79,6 +81,7 @@ def execute_run(
         _warn_of_changes(changes, trainer)
         status.begins(progress, trainer.total_steps)
         begun = True
+        _write_training_views(trainer)
         stopped = trainer.fit()
         own_boxes = OwnBoxes(trainer.parts.validation.dataset.people) if config.model.detector is not None else None
         _write_per_image(trainer, status, own_boxes)
@@ -139,6 +142,7 @@ def _warn_of_changes(changes: Sequence[str], trainer: Trainer) -> None:
 
 def _write_per_image(trainer: Trainer, status: StatusFile, own_boxes: OwnBoxes | None) -> None:
     parts = trainer.parts
+    person_maps = PersonMaps(parts.validation.dataset.people)
     counts = count_per_image(
         trainer.paths.best,
         parts.validation,
@@ -146,8 +150,26 @@ def _write_per_image(trainer: Trainer, status: StatusFile, own_boxes: OwnBoxes |
         precision=trainer.state.precision,
         after_batch=lambda: status.running(trainer.progress),
         own_boxes=own_boxes,
+        person_maps=person_maps,
     )
     write_atomically(trainer.paths.per_image, counts.model_dump_json().encode())
+    predictions = Predictions(
+        checkpoint_sha256=counts.checkpoint_sha256,
+        data_fingerprint=counts.data_fingerprint,
+        images=person_maps.compute(),
+    )
+    write_atomically(trainer.paths.predictions, predictions.model_dump_json().encode())
+
+
+def _write_training_views(trainer: Trainer) -> None:
+    """Once a run: its first views are the same whenever it goes on."""
+    if trainer.paths.training_views.exists():
+        return
+    views = training_views(trainer.parts.training_set)
+    try:
+        write_atomically(trainer.paths.training_views, views.model_dump_json().encode())
+    except StorageError as error:
+        logger.warning("%s; training goes on", error)
 
 
 def _result(trainer: Trainer, own_boxes: OwnBoxes | None, *, early_stopped: bool) -> RunResult:

@@ -105,7 +105,7 @@ def write_comparison(
     # Read and written under one lock: else what a slower process has read before would replace newer rows.
     with hold(beside / _LOCK, f"{files[0]}", advice="it takes a moment; give the command again", wait=_LOCK_SECONDS):
         _delete_leftovers(files)
-        records = _with_extra(read_records(output_dir), output_dir, extra or {})
+        records = with_extra(read_records(output_dir), output_dir, extra or {})
         rows = comparison_rows(records)
         write_atomically(files[0], to_csv(rows).encode())
         write_json(files[1], rows)
@@ -156,9 +156,10 @@ def read_record(paths: RunPaths, name: str) -> Record:
     return record
 
 
-def _with_extra(
+def with_extra(
     records: Iterable[Record], output_dir: Path, extra: Mapping[str, tuple[str, str | None]]
 ) -> list[Record]:
+    """``records`` with what the folders cannot tell: run name -> (state, error), see :func:`write_comparison`."""
     known = {record.name: record for record in records}
     for name, (state, error) in extra.items():
         record = known.get(name, Record(name, RunPaths(output_dir / name), state))

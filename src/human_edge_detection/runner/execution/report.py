@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -17,7 +17,16 @@ from human_edge_detection.console import report_console
 from human_edge_detection.runner.comparison.table import Row
 from human_edge_detection.wording import duration, printable
 
+if TYPE_CHECKING:
+    from human_edge_detection.runner.report.page import Page
+
 _STYLES = {"finished": "green", "running": "yellow", "skipped": "yellow", "interrupted": "yellow"}
+
+
+def page_line(page: Page) -> str:
+    """Where a page of ``hed report`` is, and what is in it."""
+    images = f"{page.images} images inside" if page.images else "no images inside"
+    return f"report: {page.path.resolve()} ({page.runs} runs, {page.size_bytes / 1e6:.1f} MB, {images})"
 
 
 def show_report(rows: Sequence[Row], files: Sequence[Path], output_dir: Path) -> None:

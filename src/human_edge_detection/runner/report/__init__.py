@@ -1,0 +1,1 @@
+"""All runs of a folder as one HTML page that opens offline, made from their JSON files."""
