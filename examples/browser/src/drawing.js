@@ -20,30 +20,34 @@ const WHOLE = [0, 0, 1, 1];
 export const colourOf = (number) => COLOURS[(number - 1) % COLOURS.length];
 
 /**
- * Which pixels are whose, at any resolution: 0 nobody, else the number of the likeliest person; where several have
- * the same probability, the first.
+ * Which pixels are whose, at any resolution.
  *
- * @param {Object[]} persons With box, map and number.
+ * @param {Object[]} persons With box, map and number, which starts at 1.
  * @param {number[]} size [height, width].
  * @param {number} threshold Probability above which a pixel is a person's.
- * @returns {Uint8Array} (height * width)
+ * @returns {{numbers: Uint8Array, areas: number[]}} (height * width): 0 nobody, else the number of the likeliest person;
+ *     and the pixels of each person's mask, with those that another one has too, by number.
  */
-export function numbersAt(persons, size, threshold) {
+export function masksAt(persons, size, threshold) {
   const numbers = new Uint8Array(size[0] * size[1]);
-  const best = new Float32Array(numbers.length).fill(threshold);
+  const areas = new Array(persons.length + 1).fill(0);
+  const best = new Float32Array(numbers.length);
   for (const { box, map, number } of persons) {
     const { top, left, height, width, values } = paste(map, box, size);
     for (let y = 0; y < height; y++) {
       for (let x = 0; x < width; x++) {
+        const probability = values[y * width + x];
         const pixel = (top + y) * size[1] + left + x;
-        if (values[y * width + x] > best[pixel]) {
-          best[pixel] = values[y * width + x];
+        if (probability <= threshold) continue;
+        areas[number]++;
+        if (probability > best[pixel]) {
+          best[pixel] = probability;
           numbers[pixel] = number;
         }
       }
     }
   }
-  return numbers;
+  return { numbers, areas };
 }
 
 /** Where the person map sees anyone: (height * width) of 0 and 1. */
@@ -57,7 +61,7 @@ export function peopleAt(personMap, size, threshold) {
  * @param {HTMLCanvasElement} canvas As large as `numbers`.
  * @param {ImageBitmap} bitmap The image.
  * @param {Object[]} persons With box, number and isFound.
- * @param {Uint8Array} numbers Of each pixel, as `numbersAt` gives them.
+ * @param {Uint8Array} numbers Of each pixel, as `masksAt` gives them.
  * @param {?Uint8Array} people Of each pixel, as `peopleAt` gives them; drawn as stripes where no person is.
  */
 export function drawPersons(canvas, bitmap, persons, numbers, people) {

@@ -1,7 +1,7 @@
 // What the page shows and what its controls do; `worker.js` computes.
 
 import { letDrawBoxes } from "./box_drawing.js";
-import { colourOf, drawPersons, numbersAt, peopleAt } from "./drawing.js";
+import { colourOf, drawPersons, masksAt, peopleAt } from "./drawing.js";
 import { callWorker } from "./worker_calls.js";
 
 const SHOWN_PX = 1280; // longer side of the picture on the page, of small images too; masks are saved at the image's size
@@ -11,7 +11,7 @@ const state = { models: [], file: null, bitmap: null, boxes: [], prediction: nul
 
 const takesBoxes = () => state.models.some((model) => model.takesBoxes);
 const findsPersons = () => state.models.some((model) => model.findsPersons);
-const percent = (fraction) => `${Math.round(fraction * 100)} %`;
+const percent = (fraction) => `${Math.round(fraction * 100)}\u00a0%`;
 
 /** Does something that may fail: what fails is one line on the page. */
 async function attempt(what, action) {
@@ -72,10 +72,10 @@ async function predict() {
   $("result").hidden = false;
   show();
   const { preparing, running } = state.prediction;
-  const advice = takesBoxes() && !findsPersons() && !state.boxes.length ? " Draw a box around each person." : "";
-  $("status").textContent =
-    `${running.toFixed(0)} ms in the model (WebAssembly, one thread), ` +
-    `${preparing.toFixed(0)} ms to make the image small.${advice}`;
+  const texts = [`${running.toFixed(0)} ms in the model (WebAssembly, one thread)`];
+  if (preparing >= 0.5) texts.push(`${preparing.toFixed(0)} ms to make the image small`);
+  const isAskingForBoxes = takesBoxes() && !findsPersons() && !state.boxes.length;
+  $("status").textContent = `${texts.join(", ")}.${isAskingForBoxes ? " Draw a box around each person." : ""}`;
 }
 
 /** The persons that are shown, numbered from 1: those who were found and are likely enough, and all in your boxes. */
@@ -98,30 +98,30 @@ function show() {
   [$("canvas").height, $("canvas").width] = size;
   const persons = shownPersons();
   const threshold = Number($("threshold").value);
-  const numbers = numbersAt(persons, size, threshold);
+  const { numbers, areas } = masksAt(persons, size, threshold);
   const people = $("people").checked ? peopleAt(state.prediction.personMap, size, threshold) : null;
   drawPersons($("canvas"), state.bitmap, persons, numbers, people);
-  const areas = new Array(persons.length + 1).fill(0);
-  for (const number of numbers) areas[number]++;
-  const texts = persons.map((person) => textOf(person, areas[person.number] / numbers.length));
-  $("persons").replaceChildren(...persons.map((person, index) => entryOf(person, texts[index])));
+  const shares = persons.map(({ number }) => `${((100 * areas[number]) / numbers.length).toFixed(1)}\u00a0% of the image`);
+  $("persons").replaceChildren(...persons.map((person, index) => entryOf(person, shares[index])));
   $("heading").textContent = persons.length === 1 ? "1 person" : `${persons.length || "No"} persons`;
-  $("canvas").ariaLabel = [`${state.file}: ${$("heading").textContent}.`, ...texts.map(([a, b]) => `${a}, ${b}.`)].join(" ");
+  const spoken = persons.map((person, index) => `${titleOf(person)}, ${shares[index]}, ${placeOf(person)}.`);
+  $("canvas").ariaLabel = [`${state.file}: ${$("heading").textContent}.`, ...spoken].join(" ");
 }
 
-function textOf({ number, score, box, isFound }, area) {
+const titleOf = ({ number, score }) => `Person ${number}, score ${percent(score)}`;
+
+function placeOf({ box }) {
   const [x1, y1, x2, y2] = box.map(percent);
-  const place = `${isFound ? "found" : "your box"} from ${x1}, ${y1} to ${x2}, ${y2}`;
-  return [`Person ${number}, score ${percent(score)}`, `${(area * 100).toFixed(1)} % of the image, ${place}`];
+  return `from ${x1} to ${x2} of the width and ${y1} to ${y2} of the height`;
 }
 
-function entryOf(person, [title, details]) {
+function entryOf(person, share) {
   const entry = document.createElement("li");
   const swatch = element("span", "swatch", person.number);
   swatch.style.background = `rgb(${colourOf(person.number)})`;
   swatch.ariaHidden = true;
-  const text = element("div", "text", title);
-  text.append(element("div", "quiet", details));
+  const text = element("div", "text", titleOf(person));
+  text.append(element("div", "quiet", person.isFound ? share : `${share}, your box`));
   entry.append(swatch, text);
   if (!person.isFound) {
     const remove = element("button", "", "Remove");
@@ -172,7 +172,7 @@ function savePicture() {
 
 function saveMasks() {
   const { width, height } = state.bitmap;
-  const numbers = numbersAt(shownPersons(), [height, width], Number($("threshold").value));
+  const { numbers } = masksAt(shownPersons(), [height, width], Number($("threshold").value));
   const pixels = new ImageData(width, height);
   numbers.forEach((number, pixel) => pixels.data.set([number, number, number, 255], pixel * 4));
   const canvas = new OffscreenCanvas(width, height);
