@@ -20,15 +20,16 @@ Color = tuple[int, int, int]
 _Box = tuple[int, int, int, int]
 """First column and row, last column and row."""
 COLORS: Final[tuple[Color, ...]] = (
-    (230, 159, 0),
     (86, 180, 233),
+    (230, 159, 0),
     (0, 158, 115),
     (240, 228, 66),
     (0, 114, 178),
     (213, 94, 0),
     (204, 121, 167),
 )
-"""RGB that people with any colour vision tell apart (Okabe and Ito, "Color Universal Design", 2008)."""
+"""RGB that people with any colour vision tell apart (Okabe and Ito, "Color Universal Design", 2008); first the one that
+skin and clothes have least."""
 _TINT: Final = 0.4
 """How much of a person's pixels is colour."""
 _SHADOW: Final = 0.6
