@@ -14,11 +14,13 @@ from human_edge_detection.benchmarking.latency import example_boxes, example_ima
 from human_edge_prediction.runtimes import CPU
 
 _SUFFIX: Final = "ExecutionProvider"
+_REMOTE: Final = "AzureExecutionProvider"
+"""Part of every ONNX Runtime; it asks a service on another machine, so there is nothing to measure here."""
 
 
 def other_providers() -> list[str]:
-    """What this ONNX Runtime has beside the CPU."""
-    return [name for name in onnxruntime.get_available_providers() if name != CPU]
+    """What of this machine this ONNX Runtime can use beside the CPU."""
+    return [name for name in onnxruntime.get_available_providers() if name not in (CPU, _REMOTE)]
 
 
 def short(provider: str) -> str:
