@@ -19,8 +19,9 @@ from pycocotools.coco import COCO
 from human_edge_detection.data.annotations.coco import AnnotationSet
 from human_edge_detection.data.annotations.polygons_and_rle import PlacedMask
 from human_edge_detection.data.dataset import Scene, person_mask, read_scene, roi_masks
-from human_edge_detection.data.views.augment import FILL_COLOR, fit_boxes
+from human_edge_detection.data.views.augment import FILL_COLOR
 from human_edge_detection.experiments.schema.data import AugmentationConfig
+from human_edge_prediction.boxes import fit_boxes
 from human_edge_prediction.resampling import resize
 
 Array = NDArray[Any]

@@ -1,4 +1,4 @@
-"""The page of examples/browser in Chromium: it shows what onnxruntime computes in Python, and sends nothing anywhere."""
+"""The page of examples/browser in Chromium: it shows what ONNX Runtime computes in Python, and sends nothing out."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from human_edge_detection.metrics.coco_ap import METRICS, CocoMaskAp
 from human_edge_detection.structures import TARGET, Batch, SegmentationOutput
 from human_edge_prediction import Instances, Prediction
 from human_edge_prediction.boxes import to_pixels
-from human_edge_prediction.rle import encode
+from human_edge_prediction.masks.rle import encode
 
 IMAGE = (120, 160)
 MASK = (64, 48)

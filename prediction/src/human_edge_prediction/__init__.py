@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         ModelFileError,
         PredictionError,
     )
-    from human_edge_prediction.images import read_image
+    from human_edge_prediction.images.read import read_image
     from human_edge_prediction.instances import Instances
     from human_edge_prediction.models import Model, open_model
     from human_edge_prediction.prediction import Person, Prediction
@@ -56,7 +56,7 @@ _MODULES: Final = {
         "ModelFileError",
         "PredictionError",
     ),
-    "images": ("read_image",),
+    "images.read": ("read_image",),
     "instances": ("Instances",),
     "models": ("Model", "open_model"),
     "prediction": ("Person", "Prediction"),

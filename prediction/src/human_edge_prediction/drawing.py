@@ -6,14 +6,14 @@ Strokes and letters grow with the image, so that they look alike at any size, an
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from human_edge_prediction.images import Image
+    from human_edge_prediction.images.read import Image
     from human_edge_prediction.prediction import Person
 
 Color = tuple[int, int, int]
@@ -51,7 +51,7 @@ class _Drawn(NamedTuple):
 
     color: Color
     corners: _Box
-    outlines: Sequence[NDArray[np.int32]]
+    outlines: Sequence[NDArray[Any]]
     score: float
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from human_edge_prediction.masks import Mask, mask_of
+from human_edge_prediction.masks.probability import Mask, mask_of
 from human_edge_prediction.resampling import paste_roi
 
 

@@ -15,7 +15,7 @@ from human_edge_prediction import adapter as adapting
 from human_edge_prediction.adapter import Array, Outputs, Region
 from human_edge_prediction.description import Adapter, Detections, ImageInput, Kind, PersonMap, read_adapter
 from human_edge_prediction.errors import AdapterError, ModelFileError
-from human_edge_prediction.images import Image
+from human_edge_prediction.images.read import Image
 from human_edge_prediction.instances import Boxes, Instances
 from human_edge_prediction.resampling import resize
 from human_edge_prediction.runtimes import CPU, Runtime, TensorInfo, open_runtime

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from human_edge_prediction.drawing import draw_persons
-from human_edge_prediction.edges import dilated, smoothed
 from human_edge_prediction.errors import ImageFileError
-from human_edge_prediction.images import Image, check_image
+from human_edge_prediction.images.read import Image, check_image
 from human_edge_prediction.instances import Instances
-from human_edge_prediction.masks import THRESHOLD
+from human_edge_prediction.masks.edges import dilated, smoothed
+from human_edge_prediction.masks.probability import THRESHOLD
+from human_edge_prediction.masks.rle import encode
 from human_edge_prediction.resampling import resize
-from human_edge_prediction.rle import encode
 
 BoxesFrom = Literal["given", "own detector", "detector", "person map"]
 """Who found the persons: the caller, the model itself, another model, or the connected parts of the person map."""

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from human_edge_prediction.boxes import check_boxes, fit_boxes, to_fractions, to_pixels
-from human_edge_prediction.components import connected_persons
 from human_edge_prediction.description import Adapter
 from human_edge_prediction.errors import ArgumentError
-from human_edge_prediction.images import Image, check_image, read_image
+from human_edge_prediction.images.read import Image, check_image, read_image
 from human_edge_prediction.instances import Instances
+from human_edge_prediction.masks.components import connected_persons
 from human_edge_prediction.models import Model, ModelOutput, open_model
 from human_edge_prediction.prediction import BoxesFrom, Prediction
 from human_edge_prediction.runtimes import CPU

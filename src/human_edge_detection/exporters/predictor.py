@@ -61,7 +61,7 @@ class Predictor(human_edge_prediction.Predictor):
             CheckpointError: It has no checkpoint yet, or one that is damaged.
         """
         super().__init__(
-            model if _is_exported(model) else _trained(model, adapter, provider, threads, Path(output_dir)),
+            model if isinstance(model, Model) else _opened(model, adapter, provider, threads, Path(output_dir)),
             detector=detector,
             adapter=adapter,
             detector_adapter=detector_adapter,
@@ -72,12 +72,12 @@ class Predictor(human_edge_prediction.Predictor):
         )
 
 
-def _is_exported(model: str | Path | Model) -> bool:
-    return isinstance(model, Model) or Path(model).suffix in (".onnx", ".tflite")
-
-
-def _trained(model: str | Path, adapter: object, provider: str, threads: int | None, output_dir: Path) -> Model:
-    """The best weights of a run, or a checkpoint, in PyTorch."""
+def _opened(
+    model: str | Path, adapter: object, provider: str, threads: int | None, output_dir: Path
+) -> str | Path | Model:
+    """An exported file, as it is; the best weights of a run, or a checkpoint, in PyTorch."""
+    if Path(model).suffix in (".onnx", ".tflite"):
+        return model
     if adapter is not None:
         raise ArgumentError(f"adapter: {model} is a run or a checkpoint, which needs none; leave it out")
     if provider != CPU:

@@ -13,7 +13,7 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
 from human_edge_detection.errors import DataError
-from human_edge_prediction.masks import mask_of
+from human_edge_prediction.masks.probability import mask_of
 from human_edge_prediction.resampling import paste_roi
 
 

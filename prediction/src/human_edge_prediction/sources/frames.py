@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from human_edge_prediction.errors import ImageFileError, SourceError
-from human_edge_prediction.images import Image, read_image
+from human_edge_prediction.images.read import Image, read_image
 from human_edge_prediction.sources.listing import Source
 from human_edge_prediction.sources.video import Video
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from human_edge_prediction.errors import SourceError
-from human_edge_prediction.images import Image
+from human_edge_prediction.images.read import Image
 
 USUAL_FPS: Final = 25.0
 """Taken where a file does not say."""

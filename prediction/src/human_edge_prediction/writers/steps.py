@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from human_edge_prediction.images import Image
+from human_edge_prediction.images.read import Image
 from human_edge_prediction.prediction import BACKGROUND, OTHERS, PERSON, Prediction
 from human_edge_prediction.resampling import paste_roi, resize
 from human_edge_prediction.sources.frames import Frame

@@ -38,7 +38,7 @@ from human_edge_detection.data.annotations.polygons_and_rle import decode_mask, 
 from human_edge_detection.data.annotations.whole_file import judge_file
 from human_edge_detection.errors import DataError
 from human_edge_detection.files.read import hash_regular_file, read_regular_file
-from human_edge_prediction.image_header import MAX_PIXELS
+from human_edge_prediction.images.header import MAX_PIXELS
 
 __all__ = [
     "AnnotatedImage",

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from human_edge_detection.data.images.header import read_header
-from human_edge_prediction.image_header import ORIENTATION_TAG
+from human_edge_prediction.images.header import ORIENTATION_TAG
 
 _SHORT: Final = 3
 """EXIF: type code of a 16-bit integer."""

@@ -13,8 +13,8 @@ from human_edge_detection.data.images.header import read_header
 from human_edge_detection.data.images.unended_jpeg import lacks_end, with_end
 from human_edge_detection.errors import DataError
 from human_edge_detection.files.read import read_regular_file
-from human_edge_prediction.image_header import ImageHeader
-from human_edge_prediction.images import oriented
+from human_edge_prediction.images.header import ImageHeader
+from human_edge_prediction.images.read import oriented
 
 _MAX_BYTES = 2**29
 """Largest image file."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from human_edge_prediction.instances import Instances
-from human_edge_prediction.masks import THRESHOLD, mask_of
+from human_edge_prediction.masks.probability import THRESHOLD, mask_of
 from human_edge_prediction.resampling import paste_roi
 
 _LEAST_AREA: Final = 1e-3

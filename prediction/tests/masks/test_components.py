@@ -1,6 +1,6 @@
 import numpy as np
 
-from human_edge_prediction.components import connected_persons
+from human_edge_prediction.masks.components import connected_persons
 
 SIZE = (80, 120)
 

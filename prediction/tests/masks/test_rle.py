@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from human_edge_prediction.rle import encode, run_lengths
+from human_edge_prediction.masks.rle import encode, run_lengths
 
 
 def test_runs_go_down_the_columns_and_start_with_background() -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from human_edge_prediction.masks import mask_of
+from human_edge_prediction.masks.probability import mask_of
 
 PLACE = (slice(3, 5), slice(0, 2))
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from human_edge_prediction import ImageFileError
-from human_edge_prediction.image_header import MAX_PIXELS, ImageHeader, read_header
+from human_edge_prediction.images.header import MAX_PIXELS, ImageHeader, read_header
 
 ORIENTATION = 0x0112
 

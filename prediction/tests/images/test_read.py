@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from human_edge_prediction import ImageFileError, read_image
-from human_edge_prediction.images import check_image
+from human_edge_prediction.images.read import check_image
 
 ORIENTED_6 = b"\xff\xe1\x00\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
 """A segment of a JPEG whose image is shown turned by a quarter clockwise."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from human_edge_prediction.errors import ImageFileError
-from human_edge_prediction.image_header import read_header
+from human_edge_prediction.images.header import read_header
 
 Image = NDArray[np.uint8]
 """``(H, W, 3)`` RGB."""

@@ -1,6 +1,6 @@
 import numpy as np
 
-from human_edge_prediction.edges import dilated, smoothed
+from human_edge_prediction.masks.edges import dilated, smoothed
 
 
 def test_a_mask_grows_by_a_disk_and_ends_at_the_image() -> None:
