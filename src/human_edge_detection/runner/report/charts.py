@@ -15,7 +15,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 20, 16, 44
 _LABEL_PX: Final = 6.6
 """Width of a letter, about."""
 _LINE_PX: Final = 14
-_MIN_MODELS: Final = 2
+_MIN_COSTS: Final = 2
+"""That differ: else there is nothing to trade."""
 FOREST_WIDTH: Final = 200
 _FOREST_MARGIN: Final = 8
 
@@ -65,7 +66,7 @@ class Tradeoff(NamedTuple):
 
 
 def tradeoffs(runs: Sequence[Run]) -> list[Tradeoff]:
-    """Accuracy over latency, parameters and size of the file; those of which at least two runs know."""
+    """Accuracy over latency and over size; those in which runs differ."""
     metric = "miou" if any(run.row.get("miou") is not None for run in runs) else "full_image_iou"
     accuracy = "mIoU" if metric == "miou" else "person IoU"
     scored = [run for run in runs if run.row.get(metric) is not None]
@@ -109,7 +110,7 @@ def _timed_together(runs: Sequence[Run]) -> tuple[list[Run], str | None]:
 def _tradeoff(
     title: str, x_label: str, runs: Sequence[Run], cost: Callable[[Run], float], metric: str, accuracy: str
 ) -> Tradeoff | None:
-    if len(runs) < _MIN_MODELS:
+    if len({cost(run) for run in runs}) < _MIN_COSTS:
         return None
     points = [Point(run.name, cost(run), run.row[metric]) for run in runs]
     x_ticks, y_ticks = ticks([0.0, *(point.cost for point in points)]), ticks([point.height for point in points])
