@@ -27,6 +27,7 @@ from human_edge_detection.engine.evaluation.visualize import draw_comparison, en
 from human_edge_detection.engine.loading import Loading
 from human_edge_detection.engine.teaching.distillation_schedule import TEACHER_TUNING_SCORE, TUNING_SCORE, Strength
 from human_edge_detection.engine.teaching.distiller import Distiller
+from human_edge_detection.engine.tracker import Tracker, open_tracker
 from human_edge_detection.engine.training.distillation_warnings import distillation_warnings
 from human_edge_detection.engine.training.interruption import Interruption
 from human_edge_detection.engine.training.not_finite import not_finite_advice
@@ -38,7 +39,7 @@ from human_edge_detection.engine.training.writers import RunWriters, write_metri
 from human_edge_detection.errors import DataError, StorageError, TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.losses.hierarchical import HierarchicalLoss
-from human_edge_detection.runs.paths import RunPaths
+from human_edge_detection.runs.paths import RunPaths, run_name_of
 from human_edge_detection.runs.records import EpochRecord
 from human_edge_detection.structures import Batch, LossOutput, SegmentationOutput, Source
 
@@ -138,7 +139,7 @@ class Trainer:
         done = self.progress.step
         with (
             self.interruption,
-            RunWriters(self.paths.logs, first_step=done + 1, resumed=done > 0) as writers,
+            RunWriters(self.paths.logs, first_step=done + 1, resumed=done > 0, tracker=self._tracker()) as writers,
             training_display(self.parts.config.name, total_steps=self.total_steps, done=done) as display,
             contextlib.closing(self._stream()) as stream,
         ):
@@ -146,8 +147,18 @@ class Trainer:
                 self._train_epoch(stream, writers, display)
                 self._finish_epoch(writers, display)
             self.saver.finish(self.checkpoint({}))
+            writers.scalars(self.progress.step, self._best_metrics())
             write_metrics(self.paths.metrics, self.progress.history)
         return self.progress.epoch < self.settings.epochs
+
+    def _tracker(self) -> Tracker | None:
+        return open_tracker(self.parts.config, name=run_name_of(self.paths), log_dir=self.paths.logs)
+
+    def _best_metrics(self) -> dict[str, float]:
+        best = self.progress.history[self.progress.best_epoch - 1]
+        return {
+            name.replace("val/", "best/"): v for name, v in best.items() if name.startswith("val/") and v is not None
+        }
 
     def _stream(self) -> Generator[Batch]:
         return training_batches(

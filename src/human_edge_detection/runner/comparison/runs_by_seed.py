@@ -10,7 +10,7 @@ from pathlib import Path
 from human_edge_detection.errors import CheckpointError, ConfigError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.runner.comparison.control import Taught, taught_by
-from human_edge_detection.runner.comparison.table import read_record
+from human_edge_detection.runner.comparison.table import Record, read_record
 from human_edge_detection.runs.artifacts import checkpoint_problem, checkpoint_sha256
 from human_edge_detection.runs.lookup.find import find_runs
 from human_edge_detection.runs.lookup.identity import RunContents
@@ -64,7 +64,7 @@ def find_method(given: str | Path, output_dir: Path) -> Method:
     name = folder.resolve().relative_to(output_dir.resolve()) if inside else Path(given)
     runs: dict[int, CountedRun] = {}
     for paths in found:
-        run = _read(paths)
+        run = counted_run(read_record(paths, str(paths.root)))
         other = runs.get(run.config.training.seed)
         # The run of the folder itself is alike but for the seed; where that has a folder of its own, it is a double.
         if other is not None and other.paths.root != folder:
@@ -92,8 +92,13 @@ def teacher_of(run: CountedRun) -> Taught | None:
     return taught_by(run.config, run.result, own)
 
 
-def _read(paths: RunPaths) -> CountedRun:
-    record = read_record(paths, str(paths.root))
+def counted_run(record: Record) -> CountedRun:
+    """The run of ``record`` with its counts for each image.
+
+    Raises:
+        ConfigError: It is not finished, or has no counts of its best checkpoint.
+    """
+    paths = record.paths
     if record.state != "finished":
         reason = f" ({record.error})" if record.error else ""
         raise ConfigError(
