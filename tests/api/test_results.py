@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import human_edge_detection as hed
+from human_edge_detection.api import exporting
 from human_edge_detection.cli.main import main
 from human_edge_detection.engine.build import build_model
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, save_checkpoint
@@ -66,9 +67,9 @@ def test_every_seed_is_exported_or_none_when_they_were_to_be_one_file(
         exported.append((checkpoint, output, data))
         asked.append(finding)
 
-    monkeypatch.setattr(onnx, "export_checkpoint", export)
+    monkeypatch.setattr(exporting, "export_with_card", export)
     hed.export("tiny", data=("a.json", "images"), min_score=0.5)
-    assert asked == 2 * [{"min_score": 0.5, "max_persons": None}]
+    assert asked == 2 * [{"min_score": 0.5, "max_persons": None, "compared": True}]
     assert [checkpoint.parents[1].name for checkpoint, _, _ in exported] == ["seed_0", "seed_1"]
     assert {(output, data) for _, output, data in exported} == {(None, (Path("a.json"), Path("images")))}
     with pytest.raises(ConfigError, match="one file, and tiny has 2 runs; name one, tiny/seed_N"):

@@ -56,7 +56,7 @@ class Work:
 def work(tmp_path: Path, write_run: Callable[..., RunPaths], monkeypatch: pytest.MonkeyPatch) -> Work:
     made = Work(tmp_path / "experiments", write_run)
     monkeypatch.setattr("human_edge_detection.engine.session.execute.execute_run", made.train)
-    monkeypatch.setattr("human_edge_detection.exporters.onnx.export_checkpoint", made.export)
+    monkeypatch.setattr("human_edge_detection.api.exporting.export_with_card", made.export)
     return made
 
 

@@ -74,7 +74,7 @@ def run(write_checkpoint: WriteCheckpoint, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="module")
 def exported(run: RunPaths) -> Export:
-    return export_checkpoint(run.best, max_persons=7)
+    return export_checkpoint(run.best, max_persons=7, about=lambda: {"terms": "ask me", "experiment": "no"})
 
 
 def test_files_beside_the_checkpoint_and_the_report_in_the_run_folder(run: RunPaths, exported: Export) -> None:
@@ -169,6 +169,7 @@ def test_the_second_file_explains_itself_too(run: RunPaths, exported: Export) ->
     assert (metadata["min_score"], metadata["max_persons"]) == ("0.2", "7")
     assert "fractions of the image" in metadata["boxes"]
     assert "rois" not in metadata
+    assert metadata["terms"] == "ask me"
     assert [size.dim_param or size.dim_value for size in model.graph.output[0].type.tensor_type.shape.dim] == [
         "person_count",
         5,
@@ -180,6 +181,7 @@ def test_the_file_explains_itself_and_tells_nothing_of_the_machine(run: RunPaths
     model = onnx.load(run.onnx)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     assert metadata["experiment"] == "tiny"
+    assert metadata["terms"] == "ask me"
     assert metadata["checkpoint_sha256"] == exported.report.checkpoint_sha256
     assert json.loads(metadata["classes"]) == ["background", "target", "nontarget"]
     assert json.loads(metadata["image_size"]) == [64, 64]

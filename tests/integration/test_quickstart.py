@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -21,7 +22,16 @@ EDGE = "quickstart_edge_from_b3"
 def run_batch(folder: Path, *names: str) -> subprocess.CompletedProcess[str]:
     folder.mkdir(exist_ok=True)
     command = [sys.executable, str(ROOT / "run_experiments.py"), "--configs", *names, *SHORTER]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=400, check=False)
+    environment = without_network(folder.parent / "network.txt")
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=400, check=False
+    )
+
+
+def without_network(tried: Path) -> dict[str, str]:
+    """The environment of a process, and of all its children, that reach no other machine and write into ``tried``."""
+    folder = ROOT / "tests" / "support" / "without_network"
+    return {**os.environ, "PYTHONPATH": str(folder), "HED_TEST_NETWORK": str(tried)}
 
 
 def read_rows(folder: Path) -> dict[str, dict[str, str]]:
@@ -54,6 +64,16 @@ def test_it_ends_in_a_comparison_of_finished_runs(finished: Path) -> None:
     assert len(json.loads((finished / "experiment_runs.json").read_text())) == 4
 
 
+def test_nothing_is_asked_of_other_machines(finished: Path, tmp_path: Path) -> None:
+    """Only weights are ever fetched, and the quickstart starts from random ones."""
+    assert not (finished.parent / "network.txt").exists()
+    tried = tmp_path / "network.txt"
+    fetch = "import urllib.request; urllib.request.urlopen('http://example.org')"
+    asked = subprocess.run([sys.executable, "-c", fetch], env=without_network(tried), capture_output=True, check=False)
+    assert asked.returncode == 1
+    assert tried.read_text() == "example.org\n"
+
+
 def test_the_same_command_again_trains_nothing(finished: Path) -> None:
     results = {path: path.stat().st_mtime_ns for path in finished.glob("experiments/*/result.json")}
     again = run_batch(finished, "quickstart")
@@ -71,6 +91,12 @@ def test_exported_models_have_a_latency_and_it_is_measured_once(finished: Path) 
     assert float(rows[DISTILLED]["speedup"]) > 0
     assert rows[TEACHER]["latency_measured"] == rows[DISTILLED]["latency_measured"]
     assert rows[STUDENT]["latency_ms"] == "", "it is not exported"
+    assert not (finished.parent / "network.txt").exists(), "neither an export nor a card needs another machine"
+    card = (finished / "experiments" / DISTILLED / "checkpoints" / "best_model.md").read_text()
+    assert "It learned from 6 images" in card
+    assert f"Over `{STUDENT}`, the same training without a teacher, it gains " in card
+    assert " ms for an image of 64 × 64 pixels with 3 boxes" in card
+    assert str(finished) not in card
     again = run_batch(finished, DISTILLED, "--export_onnx")
     assert again.returncode == 0
     assert "timing" not in again.stderr

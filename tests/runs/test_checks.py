@@ -1,5 +1,6 @@
 """What is refused before a run starts."""
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from human_edge_detection.experiments.overrides import apply, collect, resolve
 from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.write import write_json
-from human_edge_detection.runs.checks import check_data_paths, check_weight_paths, is_finished
+from human_edge_detection.runs.checks import check_data_paths, check_tracker, check_weight_paths, is_finished
 from human_edge_detection.runs.paths import RunPaths
 
 WriteRun = Callable[..., RunPaths]
@@ -88,3 +89,15 @@ def test_a_run_whose_config_has_more_epochs_than_it_trained_is_not_finished(
     run = write_run(tmp_path / "run", config)
     write_json(run.config, changed(config, "training.epochs=50").model_dump(mode="json"))
     assert not is_finished(run)
+
+
+def test_a_tracker_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = changed(get_config(TEACHER), "training.tracker=wandb")
+    (tmp_path / "wandb").mkdir()  # where it writes, which is no package
+    monkeypatch.setattr("sys.path", [str(tmp_path)])
+    with pytest.raises(ConfigError, match=r"--tracker wandb: wandb is not installed; .* leave --tracker out"):
+        check_tracker(config)
+    (tmp_path / "wandb" / "__init__.py").touch()
+    importlib.invalidate_caches()
+    check_tracker(config)
+    check_tracker(get_config(TEACHER))

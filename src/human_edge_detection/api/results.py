@@ -159,6 +159,7 @@ def export(
     """Exports the best weights to ONNX and compares the outputs with PyTorch's; one export a seed.
 
     A model with a detector gets a second file, ``best_model.detect.onnx``, which needs no boxes: it finds the persons.
+    Beside them lies a model card, ``best_model.md``.
 
     Args:
         run: Name of a run below ``output_dir``, a run folder, or a checkpoint (``.pth``).
@@ -191,11 +192,13 @@ def export(
         raise ConfigError(f"--output {output}: one file, and {run} has {len(checkpoints)} runs; name one, {run}/seed_N")
     given = split_of(data, "val")
 
-    from human_edge_detection.exporters.onnx import export_checkpoint
+    from human_edge_detection.api.exporting import export_with_card
 
     file = None if output is None else Path(output)
     return tuple(
-        export_checkpoint(checkpoint, output=file, data=given, min_score=min_score, max_persons=max_persons)
+        export_with_card(
+            checkpoint, output=file, data=given, min_score=min_score, max_persons=max_persons, compared=True
+        )
         for checkpoint in checkpoints
     )
 

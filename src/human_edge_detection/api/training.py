@@ -132,9 +132,9 @@ def _export(paths: RunPaths) -> None:
 
     if is_exported(paths):
         return
-    from human_edge_detection.exporters.onnx import export_checkpoint
+    from human_edge_detection.api.exporting import export_with_card
 
-    destination, report = export_checkpoint(paths.best)
+    destination, report = export_with_card(paths.best)
     logger.info("exported: %s; parity with PyTorch: %s", destination.onnx, report.in_words)
     if report.detector is not None:
         logger.info("exported: %s; parity with PyTorch: %s", destination.detector, report.detector.in_words)

@@ -63,6 +63,13 @@ TRAINING_FLAGS: Final = (
     ),
     Flag("--pretrained_unet", "model.pretrained_unet", str, "checkpoint whose U-Net the model starts from"),
     Flag("--init_from", "model.init_from", str, "checkpoint whose weights, all of them, a new run starts from"),
+    Flag(
+        "--tracker",
+        "training.tracker",
+        str,
+        "where curves and figures go beside TensorBoard; trackio and wandb are installed apart",
+        ("tensorboard", "trackio", "wandb"),
+    ),
     Flag("--keep_every", "training.keep_every", int, "keep the checkpoint of every N epochs (default: 25)"),
 )
 DISTILLATION_FLAGS: Final = (

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ from human_edge_detection.exporters.graph import resize_by_factors, with_constan
 from human_edge_detection.exporters.parity import FLOAT32, Inputs, compare, parity_inputs, require_passed, summarise
 from human_edge_detection.files.data_folder import SplitPaths
 from human_edge_detection.files.write import write_atomically, write_json
+from human_edge_detection.runs.model_facts.usage import detector_outputs_of, inputs_of, outputs_of
 from human_edge_detection.runs.paths import detector_path, run_paths_of_checkpoint
 from human_edge_detection.runs.records import DetectorParity, ParityReport
 from human_edge_detection.structures import CLASS_NAMES
@@ -68,6 +69,7 @@ def export_checkpoint(
     data: SplitPaths | None = None,
     min_score: float | None = None,
     max_persons: int | None = None,
+    about: Callable[[], Mapping[str, str]] = dict,
 ) -> Export:
     """Exports the student of ``checkpoint`` and compares it with PyTorch on validation images.
 
@@ -79,6 +81,7 @@ def export_checkpoint(
         data: Validation data; None: that of the checkpoint's config.
         min_score: Who is less likely is not found; None: that of the checkpoint's config.
         max_persons: Found in an image; None: likewise.
+        about: What else is known of the model, for the metadata of both files; asked once the checkpoint is loaded.
 
     Raises:
         CheckpointError: The checkpoint cannot be used.
@@ -95,14 +98,15 @@ def export_checkpoint(
     dataset = build_validation_set(trained.checkpoint.config.model, people)
     cases = parity_inputs(dataset, with_rois=student.has_rois)
     logger.info("exporting %s (%s)", trained.checkpoint.config.name, checkpoint)
-    content = to_onnx(student, cases[-1], metadata_of(trained))
+    known = about()
+    content = to_onnx(student, cases[-1], {**known, **metadata_of(trained)})
     logger.info("comparing with PyTorch on %s", people.images_dir)
     measured = compare(content, student, cases, FLOAT32)
     files = {destination.onnx: content}
     detector = None
     if config is not None:
         files[destination.detector], detector = _export_detector(
-            trained, config, cases, destination.named(destination.detector)
+            trained, config, cases, destination.named(destination.detector), known
         )
     elif destination.detector.exists():
         logger.warning("%s is of another model: this one has no detector", destination.detector)
@@ -137,12 +141,12 @@ def _detector_config(
 
 
 def _export_detector(
-    trained: TrainedModel, config: DetectorConfig, cases: Sequence[Inputs], name: str
+    trained: TrainedModel, config: DetectorConfig, cases: Sequence[Inputs], name: str, known: Mapping[str, str]
 ) -> tuple[bytes, DetectorParity]:
     """The model that finds the persons itself, called ``name`` in the report, and how it compares with PyTorch."""
     detector = ExportableDetector(trained.model, max_persons=config.max_persons).eval()
     example = {"images": cases[-1]["images"], MIN_SCORE: torch.tensor(config.min_score)}
-    traced = to_onnx(detector, example, detector_metadata_of(trained, config))
+    traced = to_onnx(detector, example, {**known, **detector_metadata_of(trained, config)})
     measured = compare_detector(traced, trained.model, config, cases, FLOAT32)
     content = with_constant(traced, MIN_SCORE, config.min_score)
     return content, summarise_detector(measured, FLOAT32, onnx=name, content=content)
@@ -184,16 +188,11 @@ def usage_of(config: ModelConfig) -> dict[str, str]:
     metadata = {
         "written_by": f"human-edge-detection {__version__}",
         "image_size": json.dumps(config.image_size),
-        "images": "(B, 3, height, width) float32, RGB in [0, 1], the whole image stretched to image_size",
-        "binary_masks": "(B, 1, height, width) probability of any person, in [0, 1]",
+        **inputs_of(config),
+        **outputs_of(config),
     }
     if config.head != "none":
-        metadata |= {
-            "classes": json.dumps(CLASS_NAMES),
-            "mask_size": json.dumps(config.mask_size),
-            "rois": "(N, 5) float32: index of the image, x1, y1, x2, y2 of a person box as fractions of the image",
-            "masks": "(N, 3, height, width) logits of the classes inside each box, at mask_size",
-        }
+        metadata |= {"classes": json.dumps(CLASS_NAMES), "mask_size": json.dumps(config.mask_size)}
     return metadata
 
 
@@ -211,10 +210,8 @@ def export_unchecked(model: RgbPersonSegmenter, config: ModelConfig) -> bytes:
 
 def detector_metadata_of(trained: TrainedModel, config: DetectorConfig) -> dict[str, str]:
     """The metadata of the ONNX file that finds the persons itself."""
-    boxes = "(N, 5) float32: index of the image, x1, y1, x2, y2 of a person found, as fractions of the image"
     return {name: text for name, text in metadata_of(trained).items() if name != "rois"} | {
-        "boxes": f"{boxes}; image by image, the likeliest first; as the rois of the model that is given boxes",
-        "scores": "(N,) probability that there is a person, in [0, 1]",
+        **detector_outputs_of(trained.checkpoint.config.model),
         "min_score": json.dumps(config.min_score),
         "max_persons": json.dumps(config.max_persons),
     }

@@ -20,6 +20,7 @@ ENCODER_WEIGHTS_VARIABLE: Final = "HED_ENCODER_WEIGHTS"
 COUNTER: Final = "num_batches_tracked"
 """Last word of the name of a counter of BatchNorm, which no output depends on; older files lack it."""
 _SAFETENSORS = ".safetensors"
+_METADATA = "__metadata__"
 _SUFFIXES = (_SAFETENSORS, ".pth", ".pt", ".bin", ".ckpt", ".tar")
 _LENGTH_BYTES = 8
 """Of the number at the start of a safetensors file, which is the length of the description that follows."""
@@ -133,6 +134,15 @@ def tensor_sizes(path: Path) -> dict[str, tuple[int, ...]]:
         return {}
 
 
+def safetensors_metadata(path: Path) -> dict[str, str]:
+    """What a safetensors file says of itself, texts by name; nothing when it is no such file, or says nothing."""
+    try:
+        said = _description(path).get(_METADATA)
+        return {str(name): str(text) for name, text in said.items()} if isinstance(said, dict) else {}
+    except (OSError, ValueError, struct.error, RecursionError):
+        return {}
+
+
 def _safetensors_bytes(path: Path) -> int:
     with path.open("rb") as file:
         (description,) = struct.unpack("<Q", file.read(_LENGTH_BYTES))
@@ -140,12 +150,20 @@ def _safetensors_bytes(path: Path) -> int:
 
 
 def _safetensors_sizes(path: Path) -> dict[str, tuple[int, ...]]:
+    entries = _description(path).items()
+    return {name: tuple(map(int, entry["shape"])) for name, entry in entries if name != _METADATA}
+
+
+def _description(path: Path) -> dict[str, Any]:
+    """The JSON object that a safetensors file begins with: of each tensor, and what the file says of itself."""
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(_LENGTH_BYTES))
         if length > MAX_DESCRIPTION_BYTES:
             raise ValueError("no safetensors file")
         description = json.loads(file.read(length))
-    return {name: tuple(map(int, entry["shape"])) for name, entry in description.items() if name != "__metadata__"}
+    if not isinstance(description, dict):
+        raise ValueError("no safetensors file")  # noqa: TRY004 - as all that is wrong with it
+    return description
 
 
 def _archive_bytes(path: Path) -> int:

@@ -28,6 +28,7 @@ from human_edge_detection.runner.execution.sample_data import make_sample_data
 from human_edge_detection.runner.execution.staleness import check_teachers
 from human_edge_detection.runner.execution.supervise import supervise
 from human_edge_detection.runner.latency import measure_latency, timed_together
+from human_edge_detection.runner.model_card.write import write_cards
 from human_edge_detection.runner.standby import Standby
 from human_edge_detection.runner.sweep.sweep import Entry, Sweep, SweepRequest, read_sweep
 from human_edge_detection.runner.sweep.sweep_report import SweepReport, report_grid, report_search
@@ -178,7 +179,8 @@ def _train(
             make_sample_data(runs, request.output_dir)
         outcomes, interrupt = supervise(runs, options, start=standby.launch, ahead=standby.prepare, watcher=view)
     if options.export_onnx and interrupt is None:
-        interrupt = measure_latency(timed_together(runs))
+        exported = timed_together(runs)
+        interrupt = measure_latency(exported) or write_cards(exported)
     if not options.skip_training:
         give_up_folders(runs)
     unknown = {outcome.name: (outcome.state, outcome.error) for outcome in outcomes if not outcome.good}

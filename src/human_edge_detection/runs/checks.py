@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import sys
 from collections.abc import Sequence
@@ -52,6 +53,23 @@ def check_data_paths(config: ExperimentConfig) -> None:
         _check(f"data.{field}", getattr(config.data, field), kind="folder")
     for field in ("train_ann", "val_ann"):
         _check(f"data.{field}", getattr(config.data, field), kind="file")
+
+
+def check_tracker(config: ExperimentConfig) -> None:
+    """Refuses a tracker that is not installed.
+
+    Raises:
+        ConfigError: Says how to have it.
+    """
+    tracker = config.training.tracker
+    if tracker == "tensorboard":
+        return
+    found = importlib.util.find_spec(tracker)
+    if found is None or found.origin is None:  # the folder that wandb writes into is no package
+        raise ConfigError(
+            f"--tracker {tracker}: {tracker} is not installed; give the command with uv run --with {tracker}, install "
+            f"it with pip, or leave --tracker out"
+        )
 
 
 def check_weight_paths(config: ExperimentConfig, output_dir: Path, *, awaited: Sequence[Path] = ()) -> None:

@@ -179,6 +179,16 @@ def output_dir_of(run: RunPaths) -> Path:
     return run.root.parent.parent if several_seeds else run.root.parent
 
 
+def card_path(onnx: Path) -> Path:
+    """Where the model card of the export at ``onnx`` lies."""
+    return onnx.with_suffix(".md")
+
+
+def run_name_of(run: RunPaths) -> str:
+    """The name of ``run`` below its output folder."""
+    return run.root.relative_to(output_dir_of(run)).as_posix()
+
+
 def list_checkpoints(output_dir: Path) -> list[Path]:
     """Best checkpoints of all runs below ``output_dir``, sorted."""
     return sorted(output_dir.glob("**/checkpoints/best_model.pth"))

@@ -7,6 +7,7 @@ file that all processes share; the objects of one image are made when it is acce
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -74,6 +75,8 @@ class AnnotationColumns:
         image_ids: ``(n,)`` int64.
         sizes: ``(n, 2)`` int32, height and width in pixels.
         exhaustive: ``(n,)`` bool, see :class:`AnnotatedImage`.
+        terms: ``(n,)`` int32, number of each image's terms among ``terms_texts``.
+        terms_texts: What is said of the terms of images, in UTF-8, joined by line ends; uint8. "" is unknown.
         names: File names in UTF-8, one after the other; uint8.
         name_offsets: ``(n + 1,)`` int64, into ``names``.
         first_persons: ``(n + 1,)`` int64: the annotations of image i are those from ``first_persons[i]`` on,
@@ -92,6 +95,8 @@ class AnnotationColumns:
     image_ids: NDArray[np.int64]
     sizes: NDArray[np.int32]
     exhaustive: NDArray[np.bool_]
+    terms: NDArray[np.int32]
+    terms_texts: NDArray[np.uint8]
     names: NDArray[np.uint8]
     name_offsets: NDArray[np.int64]
     first_persons: NDArray[np.int64]
@@ -192,6 +197,13 @@ class AnnotatedImages(Sequence[AnnotatedImage]):
     def exhaustive(self) -> NDArray[np.bool_]:
         """``(n,)`` whether every person on an image is annotated."""
         return self._packed.exhaustive[self.positions]
+
+    @property
+    def terms(self) -> Counter[str]:
+        """Terms -> number of images under them; "" where nothing is known."""
+        texts = self._packed.terms_texts.tobytes().decode().split("\n")
+        numbers, counts = np.unique(self._packed.terms[self.positions], return_counts=True)
+        return Counter({texts[number]: count for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)})
 
     @property
     def person_counts(self) -> NDArray[np.int64]:

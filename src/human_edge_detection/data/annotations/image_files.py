@@ -137,6 +137,8 @@ def _merged(packed: AnnotationColumns, files: Sequence[str], targets: NDArray[np
         image_ids=packed.image_ids[kept],
         sizes=packed.sizes[kept],
         exhaustive=np.bincount(images[~packed.exhaustive], minlength=len(kept)) == 0,  # none of its entries denies it
+        terms=packed.terms[kept],
+        terms_texts=packed.terms_texts,
         names=np.frombuffer(b"".join(encoded), np.uint8),
         name_offsets=np.concatenate([[0], np.cumsum([len(name) for name in encoded])]).astype(np.int64),
         first_persons=first_persons,

@@ -41,7 +41,7 @@ from human_edge_detection.files.write import delete, write_atomically
 
 logger = logging.getLogger(__name__)
 
-_VERSION: Final = 6
+_VERSION: Final = 7
 """Raise it when annotations are checked or packed in another way, so that older indexes are not used."""
 _MAGIC: Final = b"human-edge-detection people %04d" % _VERSION
 _DIGEST_BYTES: Final = hashlib.sha256().digest_size

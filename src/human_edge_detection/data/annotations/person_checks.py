@@ -32,6 +32,7 @@ from human_edge_detection.data.annotations.polygons_and_rle import (
     whole_pixels,
 )
 from human_edge_detection.data.annotations.rle_to_polygons import trace
+from human_edge_detection.data.images.terms import terms_of_images
 from human_edge_detection.errors import DataError
 
 MIN_BOX_IOU: Final = 0.25
@@ -148,7 +149,8 @@ def pack_people(data: Mapping[str, Any], images: Mapping[int, dict[str, Any]]) -
     # 3. Pack what is well-formed and visible, and count the rest.
     names = [image["file_name"] for image in images.values()]
     malformed = tuple(BadImage(names[owner], problem) for owner, problem in problems.items())
-    packed = _pack(images, names, sizes, candidates, outlines, columns)
+    terms = terms_of_images(data.get("licenses"), images.values())
+    packed = _pack(images, names, terms, sizes, candidates, outlines, columns)
     return packed, _findings(malformed, names, candidates, columns)
 
 
@@ -382,6 +384,7 @@ def _is_empty(box: Box) -> bool:
 def _pack(
     images: Mapping[int, Mapping[str, Any]],
     names: list[str],
+    terms: list[str],
     sizes: NDArray[np.int32],
     candidates: _Candidates,
     outlines: PolygonColumns,
@@ -389,6 +392,7 @@ def _pack(
 ) -> AnnotationColumns:
     """The columns of all images and of their well-formed, visible annotations, ordered by image, persons first."""
     encoded = [name.encode() for name in names]
+    texts = {text: number for number, text in enumerate(dict.fromkeys(terms))}
     kept = np.flatnonzero(columns.well_formed & columns.is_visible)
     # A stable sort by image, then persons before crowd regions; within these, the order of the file.
     kept = kept[np.lexsort((columns.is_crowd[kept], candidates.owners[kept]))]
@@ -400,6 +404,8 @@ def _pack(
         image_ids=np.array(list(images), np.int64),
         sizes=sizes,
         exhaustive=np.array([image.get("exhaustive") in (None, True) for image in images.values()], bool),
+        terms=np.array([texts[text] for text in terms], np.int32),
+        terms_texts=np.frombuffer("\n".join(texts).encode(), np.uint8),
         names=np.frombuffer(b"".join(encoded), np.uint8),
         name_offsets=_offsets([len(name) for name in encoded]),
         first_persons=first_persons,

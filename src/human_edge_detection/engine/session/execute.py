@@ -15,12 +15,14 @@ from human_edge_detection.engine.evaluation.own_boxes import OwnBoxes
 from human_edge_detection.engine.evaluation.per_image import count_per_image
 from human_edge_detection.engine.evaluation.person_maps import PersonMaps, training_views
 from human_edge_detection.engine.session.prepare import prepare_training
+from human_edge_detection.engine.session.sources import sources_of
 from human_edge_detection.engine.session.status import StatusFile, now
 from human_edge_detection.engine.training.trainer import Trainer
 from human_edge_detection.errors import FolderMovedError, HumanEdgeDetectionError, StorageError, explanation
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.write import write_atomically, write_json
 from human_edge_detection.log import log_to_file, stop_logging_to
+from human_edge_detection.runs.model_facts.sources import SOURCES
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.person_maps import Predictions
 from human_edge_detection.runs.provenance import (
@@ -123,6 +125,7 @@ def _write_declaration(
         "tf32_convolutions": torch.backends.cudnn.allow_tf32 if device.type == "cuda" else None,
         "threads": torch.get_num_threads(),
         "teacher_sha256": trainer.parts.origin.teacher_sha256,
+        SOURCES: sources_of(trainer.parts, before).model_dump(mode="json"),
     }
     write_json(paths.config, config.model_dump(mode="json"))
     write_json(paths.provenance, with_start(before, made_with, time=now()))

@@ -27,6 +27,7 @@ from human_edge_detection.engine.evaluation.visualize import draw_comparison, en
 from human_edge_detection.engine.loading import Loading
 from human_edge_detection.engine.teaching.distillation_schedule import TEACHER_TUNING_SCORE, TUNING_SCORE, Strength
 from human_edge_detection.engine.teaching.distiller import Distiller
+from human_edge_detection.engine.tracker import open_tracker
 from human_edge_detection.engine.training.distillation_warnings import distillation_warnings
 from human_edge_detection.engine.training.interruption import Interruption
 from human_edge_detection.engine.training.not_finite import not_finite_advice
@@ -40,7 +41,7 @@ from human_edge_detection.errors import DataError, StorageError, TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.losses.hierarchical import HierarchicalLoss
 from human_edge_detection.runs.lookup.identity import flat, identity_fields
-from human_edge_detection.runs.paths import RunPaths
+from human_edge_detection.runs.paths import RunPaths, run_name_of
 from human_edge_detection.runs.records import EpochRecord
 from human_edge_detection.structures import Batch, LossOutput, SegmentationOutput, Source
 
@@ -138,9 +139,10 @@ class Trainer:
             StorageError: The disk does not take the last state of the run.
         """
         done = self.progress.step
+        tracker = open_tracker(self.parts.config, name=run_name_of(self.paths), log_dir=self.paths.logs)
         with (
             self.interruption,
-            RunWriters(self.paths.logs, first_step=done + 1, resumed=done > 0) as writers,
+            RunWriters(self.paths.logs, first_step=done + 1, resumed=done > 0, tracker=tracker) as writers,
             training_display(self.parts.config.name, total_steps=self.total_steps, done=done) as display,
             contextlib.closing(self._stream()) as stream,
         ):
@@ -475,9 +477,10 @@ class Trainer:
         """What the run was trained with, beside the scores of its best epoch."""
         config, best = self.parts.config, self.progress.history[self.progress.best_epoch - 1]
         settings = {"experiment": config.name, "training.epochs": self.settings.epochs, **flat(identity_fields(config))}
-        scores = {name.removeprefix("val/"): value for name, value in best.items() if name.startswith("val/")}
-        known = {name: float(score) for name, score in scores.items() if score is not None}
-        writers.hyperparameters(settings, known, self.progress.step)
+        scores = {
+            name.removeprefix("val/"): float(s) for name, s in best.items() if name[:4] == "val/" and s is not None
+        }
+        writers.hyperparameters(settings, scores, self.progress.step)
 
     def _out_of_patience(self) -> bool:
         rule = self.settings.early_stopping

@@ -1,4 +1,4 @@
-"""What a run writes down while it trains: TensorBoard events and metrics.jsonl, one line an epoch."""
+"""What a run writes down while it trains: TensorBoard events, a tracker's, and metrics.jsonl, one line an epoch."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from human_edge_detection.engine.tracker import Tracker
 from human_edge_detection.errors import StorageError
 from human_edge_detection.files.strict_json import strict_json
 from human_edge_detection.files.write import delete, make_folder, write_atomically
@@ -25,18 +26,19 @@ _PNG_SIZE: Final = slice(16, 24)
 
 
 class RunWriters:
-    """TensorBoard events of one run; a context manager.
+    """TensorBoard events of one run, which a tracker gets too; a context manager.
 
     They are for looking at: when they cannot be written (a full disk), the run goes on without them to the next epoch.
     """
 
-    def __init__(self, log_dir: Path, *, first_step: int, resumed: bool) -> None:
+    def __init__(self, log_dir: Path, *, first_step: int, resumed: bool, tracker: Tracker | None = None) -> None:
         """Forgets what earlier processes of the run wrote from ``first_step`` on.
 
         Args:
             log_dir: Folder of the events.
             first_step: The first step that this process makes, from 1.
             resumed: Whether there was an earlier process.
+            tracker: Closed with the events; None: there is none.
         """
         # Files that hold nothing but forgotten steps go, so that a run which is killed again and again stays small.
         for file in log_dir.glob(f"events.out.tfevents.*{_START}*"):
@@ -44,6 +46,7 @@ class RunWriters:
             if start.isdigit() and int(start) >= first_step:
                 delete(file)
         self._log_dir = log_dir
+        self._tracker = tracker
         self._suffix = f"{_START}{first_step}"
         self._board: SummaryWriter | None = None
         self._send(lambda board: None, purge_step=first_step if resumed else None)
@@ -57,6 +60,8 @@ class RunWriters:
 
         if self._board is not None:
             self._send(send)
+        if self._tracker is not None:
+            self._tracker.scalars(step, values)
 
     def epoch(self, record: Mapping[str, object], step: int) -> None:
         """Sends the numbers of an epoch's record to TensorBoard.
@@ -67,6 +72,8 @@ class RunWriters:
         """
         numbers = {name: float(value) for name, value in record.items() if isinstance(value, (int, float))}
         self._send(lambda board: None)  # opens it again when it had failed
+        if self._tracker is not None:
+            self._tracker.open()
         self.scalars(step, numbers)
 
     def hyperparameters(self, values: Mapping[str, object], scores: Mapping[str, float], step: int) -> None:
@@ -102,8 +109,13 @@ class RunWriters:
             # ``add_image`` would encode the pixels anew.
             self._send(lambda board: board.file_writer.add_summary(summary, step))  # type: ignore[attr-defined]
 
+        if self._tracker is not None:
+            self._tracker.figure(step, name, png)
+
     def close(self) -> None:
         """Writes what is still in memory and closes the file."""
+        if self._tracker is not None:
+            self._tracker.close()
         if self._board is not None:
             self._send(lambda board: board.close())
 

@@ -61,6 +61,8 @@ class DataConfig(Section):
     """Processes that load images; null: 1 on a CPU, on a GPU one less than there are cores and 12 at most."""
     on_bad_sample: Literal["error", "skip"] = "error"
     """What an image that cannot be used does: stop the run before its first step, or be left out and listed."""
+    terms: str | None = Field(None, min_length=1, max_length=1000, json_schema_extra=NO_EFFECT)
+    """What may be done with the images and what is made of them, in words, for the card of the exported model."""
 
     def disagreements(self) -> Iterator[str]:
         """Every rule that concerns more than one field, as ``path: problem``."""

@@ -80,3 +80,5 @@ class TrainingConfig(Section):
     )
     visualize_images: int = Field(4, ge=0, le=64, json_schema_extra=NO_EFFECT)
     log_every_steps: int = Field(10, ge=1, json_schema_extra=NO_EFFECT)
+    tracker: Literal["tensorboard", "trackio", "wandb"] = Field("tensorboard", json_schema_extra=NO_EFFECT)
+    """What gets the curves beside TensorBoard, which always does."""

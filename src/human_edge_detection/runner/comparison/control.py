@@ -131,10 +131,13 @@ def changes_of(config: ExperimentConfig) -> str | None:
     Paths and settings without effect are left out: ``training.epochs=20 distillation.alpha=0.6``.
     """
     preset = next((one for one in list_configs() if one.name == config.name), None)
-    if preset is None:
-        return None
-    before, after = ({**identity_fields(one), "training.epochs": one.training.epochs} for one in (preset, config))
-    return " ".join(f"{path}={json.dumps(new)}" for path, (_, new) in compare_fields(before, after).items())
+    return None if preset is None else " ".join(changed_fields(config, preset))
+
+
+def changed_fields(config: ExperimentConfig, other: ExperimentConfig) -> list[str]:
+    """How ``config`` differs from ``other``, each as ``--set`` takes it: ``training.epochs=20``; as above."""
+    before, after = ({**identity_fields(one), "training.epochs": one.training.epochs} for one in (other, config))
+    return [f"{path}={json.dumps(new)}" for path, (_, new) in compare_fields(before, after).items()]
 
 
 def _settings_key(run: Finished) -> str:
