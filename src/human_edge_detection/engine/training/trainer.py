@@ -477,9 +477,7 @@ class Trainer:
         """What the run was trained with, beside the scores of its best epoch."""
         config, best = self.parts.config, self.progress.history[self.progress.best_epoch - 1]
         settings = {"experiment": config.name, "training.epochs": self.settings.epochs, **flat(identity_fields(config))}
-        scores = {
-            name.removeprefix("val/"): float(s) for name, s in best.items() if name[:4] == "val/" and s is not None
-        }
+        scores = {key[4:]: value for key, value in best.items() if key[:4] == "val/" and value is not None}
         writers.hyperparameters(settings, scores, self.progress.step)
 
     def _out_of_patience(self) -> bool:
