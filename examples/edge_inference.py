@@ -27,6 +27,9 @@ def main(model: str, *files: str) -> None:
 
 
 if __name__ == "__main__":
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(__doc__)
+        sys.exit()
     if len(sys.argv) < 3:
         sys.exit(__doc__)
     try:

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=path_argument,
         default=Path("experiments"),
         metavar="DIR",
-        help="of all runs (default: %(default)s)",
+        help="where runs that --model names lie (default: %(default)s)",
     )
 
 

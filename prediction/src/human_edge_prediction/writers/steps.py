@@ -161,7 +161,11 @@ def _legend(width: int) -> Image:
     left = _GAP + 86
     _write(line, "probability 0 to 1", left, 17)
     left += _width("probability 0 to 1") + 20
-    for label, colour in (("target", CLASS_COLOURS[PERSON]), ("other person", CLASS_COLOURS[OTHERS]), ("box", _BOX)):
+    for label, colour in (
+        ("in boxes: target", CLASS_COLOURS[PERSON]),
+        ("other person", CLASS_COLOURS[OTHERS]),
+        ("box", _BOX),
+    ):
         cv2.rectangle(line, (left, 5), (left + 14, 18), colour, cv2.FILLED)
         _write(line, label, left + 20, 17)
         left += 20 + _width(label) + 20

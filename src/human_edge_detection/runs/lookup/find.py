@@ -75,7 +75,7 @@ def best_checkpoints(run: str | Path, output_dir: Path, seed: int | None = None)
         if config is not None and config.training.seed != seed:
             continue
         status = read_section(RunStatus, paths.status)
-        state = "not started" if status is None else standing_of(paths, status).state
+        state = "of unknown state (it has no status.json)" if status is None else standing_of(paths, status).state
         if not paths.best.is_file():
             raise CheckpointError(
                 f"{paths.root}: is {state} and has no {paths.best.name} yet; train it to the end of an epoch, or name "
