@@ -91,6 +91,10 @@ def input_of(**changes: Any) -> dict[str, Any]:
     return {**ADAPTER, "input": {"size": [4, 6], **changes}}
 
 
+def output_of(**changes: Any) -> dict[str, Any]:
+    return {**ADAPTER, "output": {"values": "probabilities", **changes}}
+
+
 @pytest.mark.parametrize(
     ("adapter", "message"),
     [
@@ -99,6 +103,8 @@ def input_of(**changes: Any) -> dict[str, Any]:
         (input_of(layout="NHWC"), "change size, layout or dtype"),
         (input_of(dtype="uint8"), "change size, layout or dtype"),
         (input_of(name="picture"), "no input 'picture'; it has 'images'"),
+        (output_of(name="peple"), "has no output 'peple'; it has 'people', or positions from 0"),
+        (output_of(name=1), "has no output 1; it has 'people'"),
     ],
 )
 def test_an_adapter_that_does_not_fit_the_model(

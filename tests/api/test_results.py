@@ -132,6 +132,11 @@ def test_a_seed_without_weights_is_refused_before_the_others_are_used_and_unfini
     with caplog.at_level("WARNING", "human_edge_detection.api.results"):
         hed.load_model("tiny", seed=2)
     assert "experiments/tiny/seed_2 is failed: its best weights until now are taken" in caplog.text
+    paths.status.unlink()
+    with caplog.at_level("WARNING", "human_edge_detection.api.results"):
+        hed.load_model("tiny", seed=2)
+    assert "experiments/tiny/seed_2: has no status.json, which says whether it is finished" in caplog.text
+    assert "not started" not in caplog.text
 
 
 @pytest.mark.parametrize(

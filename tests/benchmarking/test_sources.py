@@ -61,8 +61,10 @@ def test_an_adapter_is_found_beside_the_model_or_by_its_name(runs: Path, tmp_pat
     beside.write_text(json.dumps(DESCRIPTION))
     assert find_sources([str(model)], {}, runs)[0].adapter == DESCRIPTION
     other = tmp_path / "other.yaml"
-    other.write_text("kind: boxes\n")
-    assert find_sources([str(model)], {"peer.onnx": other}, runs)[0].adapter == {"kind": "boxes"}
+    other.write_text(json.dumps(DESCRIPTION | {"input": {"size": [8, 8]}}))
+    found = find_sources([str(model)], {"peer.onnx": other}, runs)[0].adapter
+    assert found is not None
+    assert found["input"] == {"size": [8, 8]}
 
 
 def test_the_reference_is_the_teacher_of_another_model_else_the_first(runs: Path) -> None:
@@ -88,6 +90,7 @@ def test_the_reference_is_the_teacher_of_another_model_else_the_first(runs: Path
         ("student", {"peer": DESCRIPTION}, "--adapter peer: none of the models is called so"),
         ("peer.onnx", {"peer.onnx": "gone.json"}, "--adapter gone.json: cannot be read (No such file or directory)"),
         ("peer.onnx", {"peer.onnx": "bad.json"}, "--adapter bad.json, line 1: "),
+        ("peer.onnx", {"peer.onnx": "null.json"}, "--adapter null.json: adapter: expected fields kind, input"),
     ],
 )
 def test_what_is_no_model_is_one_line(
@@ -101,6 +104,7 @@ def test_what_is_no_model_is_one_line(
     monkeypatch.chdir(tmp_path)
     Path("peer.onnx").touch()
     Path("bad.json").write_text("{kind: [}")
+    Path("null.json").write_text("null")
     with pytest.raises(ConfigError) as caught:
         find_sources([model], adapters, runs)
     for part in message.split(".*"):

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from constant_models import OURS, constant_model
 
+from human_edge_detection.benchmarking import speed
 from human_edge_detection.cli.main import main
+from human_edge_detection.limits import allowed_cores
 
 DESCRIPTION = {"kind": "person_map", "input": {"size": [4, 6]}, "output": {"values": "probabilities"}}
 
@@ -90,6 +92,31 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     assert message in shown.err
     assert (shown.err.count("\n"), shown.out) == (1, "")
     assert not (folder / "experiment_benchmark").exists()
+
+
+def test_outputs_that_are_not_as_described_are_found_before_anything_is_timed(
+    folder: Path, tiny_coco: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    constant_model(folder / "peer.onnx", {"people": np.full((1, 1, 4, 6), 7, np.float32)})
+    assert main(["benchmark", "ours.onnx", "peer.onnx", "--data_root", str(tiny_coco)]) == 2
+    error = capsys.readouterr().err
+    assert "adapter of peer: output 0: expected values in [0, 1], got 7 to 7; say 'logits'" in error
+    assert error.count("\n") == 1, "nothing was timed"
+
+
+def test_what_a_time_is_of_is_said(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speed, "measure_memory", lambda *_, **__: None)
+    monkeypatch.setattr(speed, "other_providers", list)
+    found = {"boxes": np.array([[0, 0, 0, 0.5, 1]], np.float32), "scores": np.ones(1, np.float32)}
+    outputs = {"masks": np.zeros((1, 3, 2, 2), np.float32), "binary_masks": np.zeros((1, 1, 4, 6), np.float32)}
+    constant_model(folder / "finder.onnx", found | outputs, metadata=OURS)
+    many = allowed_cores() + 1
+    assert main(["benchmark", "finder.onnx", "--rounds", "1", "--threads", "1", str(many)]) == 0
+    shown = capsys.readouterr().out
+    assert "finder finds the persons itself, 1 on the image that is timed" in shown
+    assert f"{many} threads on " in shown
 
 
 @pytest.mark.slow  # two real exports

@@ -68,6 +68,8 @@ class ImageInput:
             return f"size: expected height and width from 1 to {_MAX_SIDE_PX}, got {list(self.size)}"
         if not all(self.std):
             return f"std: expected no 0, got {list(self.std)}"
+        if not self.scale:
+            return "scale: expected no 0, which makes all images one"
         return None if 0 <= self.pad <= 255 else f"pad: expected 0 to 255, got {self.pad}"
 
 
@@ -91,7 +93,12 @@ class PersonMap:
         """What is wrong with the values; None: nothing."""
         if self.values == "classes" and self.person_class is None:
             return "person_class: 'values' are classes, and it is not said which of them is a person"
-        return None
+        return _negative(self.person_class)
+
+    @property
+    def outputs(self) -> tuple[Name, ...]:
+        """The outputs that are read."""
+        return (self.name,)
 
 
 @dataclass(frozen=True)
@@ -169,7 +176,20 @@ class Detections:
             return f"min_score: expected 0 to 1, got {self.min_score}"
         if self.classes is not None and self.person_class is None:
             return "person_class: there are classes, and it is not said which of them is a person"
+        return _negative(self.person_class)
+
+    @property
+    def outputs(self) -> tuple[Name, ...]:
+        """The outputs that are read."""
+        columns = (self.boxes, self.scores, self.classes, self.masks)
+        names = [column.name for column in columns if column is not None]
+        return (*names, *(() if self.masks is None or self.masks.prototypes is None else (self.masks.prototypes,)))
+
+
+def _negative(person_class: int | None) -> str | None:
+    if person_class is None or person_class >= 0:
         return None
+    return f"person_class: expected 0 or more, got {person_class}"
 
 
 @dataclass(frozen=True)

@@ -309,13 +309,14 @@ class ForeignModel(Model):
     """A model of others, as an adapter describes it."""
 
     def __init__(self, path: Path, runtime: Runtime, adapter: Adapter) -> None:
-        """A model whose input is checked against the description; its outputs are, when it runs.
+        """A model whose input and names of outputs are checked against the description; their values are, when it runs.
 
         Raises:
-            AdapterError: The model takes another input than is described.
+            AdapterError: The model takes another input than is described, or has no such output.
         """
         super().__init__(path, runtime, adapter.input)
         _check_input(path, _input_of(runtime, adapter.input), adapter.input, len(runtime.inputs))
+        _check_outputs(path, runtime, adapter.output.outputs)
         self.kind = adapter.kind
         self._output = adapter.output
 
@@ -443,6 +444,15 @@ def _check_input(path: Path, info: TensorInfo, wanted: ImageInput, count: int) -
             f"{path}: its input is {_shown(info)}, and the adapter says {json.dumps(described)} {wanted.dtype} "
             f"({wanted.layout}); change size, layout or dtype of the adapter's input"
         )
+
+
+def _check_outputs(path: Path, runtime: Runtime, wanted: Sequence[str | int]) -> None:
+    names = [info.name for info in runtime.outputs]
+    for name in wanted:
+        if name not in names and name not in range(len(names)):
+            raise AdapterError(
+                f"{path} has no output {name!r}; it has {', '.join(map(repr, names))}, or positions from 0"
+            )
 
 
 def _shown(info: TensorInfo) -> str:

@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.progress import Progress
 
 from human_edge_detection.benchmarking.artefacts import Artefact, make_artefacts, own_errors, shown_size
+from human_edge_detection.benchmarking.latency import example_image
 from human_edge_detection.benchmarking.records import Benchmark, Row, Settings
 from human_edge_detection.benchmarking.sources import Source
 from human_edge_detection.benchmarking.speed import measure_speed
+from human_edge_detection.errors import ConfigError
 from human_edge_detection.files.data_folder import SplitPaths
 from human_edge_detection.limits import allowed_cores
 from human_edge_detection.log import shows_progress, terminal
 from human_edge_detection.runs.provenance import processor_name
+from human_edge_prediction import AdapterError
 from human_edge_prediction.models import OwnModel
 
 if TYPE_CHECKING:
@@ -58,7 +61,11 @@ def run_benchmark(
         made = [make_artefacts(source, settings.image_sizes, Path(folder)) for source in sources]
         artefacts = [artefact for files in made for artefact in files]
         notes += _notes_on_sizes(artefacts, settings)
+        notes += _notes_on_threads(machine, settings)
         with own_errors():
+            if people is not None:
+                _try_peers(artefacts)
+            notes += _notes_on_persons(artefacts)
             speed = measure_speed(artefacts, reference.name, settings)
             scores = {} if people is None else _measure_accuracy(artefacts, people)
     metrics = [
@@ -83,6 +90,40 @@ def _notes_on_sizes(artefacts: Sequence[Artefact], settings: Settings) -> list[s
     fixed = [one for one in artefacts if wanted and one.image_size not in wanted]
     names = ", ".join(f"{one.model} ({shown_size(one.image_size)})" for one in fixed)
     return [f"measured at the only size that they take: {names}"] if fixed else []
+
+
+def _notes_on_threads(machine: dict[str, Any], settings: Settings) -> list[str]:
+    """Which numbers of threads wait for each other."""
+    cores = machine["cores"]
+    many = ", ".join(str(threads) for threads in settings.threads if threads > cores)
+    return [f"{many} threads on {cores} cores wait for each other: such times are of no use"] if many else []
+
+
+def _notes_on_persons(artefacts: Sequence[Artefact]) -> list[str]:
+    """How many masks are in the time of our models that find the persons themselves."""
+    notes = []
+    for one in artefacts:
+        model = one.open()
+        if isinstance(model, OwnModel) and model.finds_persons:
+            found = len(model.boxes(example_image(one.image_size)).boxes)
+            notes.append(
+                f"{one.model} finds the persons itself, {found} on the image that is timed: its time is with "
+                f"{found} masks, and more where there are more"
+            )
+    return notes
+
+
+def _try_peers(artefacts: Sequence[Artefact]) -> None:
+    """Reads the outputs of models of others once, before anything is timed, as their descriptions may be wrong."""
+    from human_edge_detection.benchmarking.accuracy import gives_person_map
+
+    for one in artefacts:
+        if one.weights == "foreign":
+            model = one.open()
+            try:
+                (model.person_map if gives_person_map(model) else model.boxes)(example_image(one.image_size))
+            except AdapterError as error:
+                raise ConfigError(f"adapter of {one.model}: {error}") from error
 
 
 def _read(data: SplitPaths) -> AnnotationSet:

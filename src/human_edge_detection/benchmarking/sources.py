@@ -19,6 +19,8 @@ from human_edge_detection.files.read import read_regular_file
 from human_edge_detection.runs.checkpoint_config import config_in_checkpoint
 from human_edge_detection.runs.lookup.find import best_checkpoints
 from human_edge_detection.runs.paths import list_runs, run_paths_of_checkpoint
+from human_edge_prediction import AdapterError
+from human_edge_prediction.description import read_adapter
 
 FILES: Final = (".onnx", ".tflite")
 """What can be run as it is."""
@@ -126,14 +128,18 @@ def _adapter_of(model: Path, given: Any) -> Mapping[str, Any] | None:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
+    """The description in ``path``, which is checked."""
     try:
         data: Mapping[str, Any] = parse_value(read_regular_file(path, max_bytes=_MAX_ADAPTER_BYTES).decode("utf-8-sig"))
+        read_adapter(data)
     except OSError as error:
         raise ConfigError(f"--adapter {path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"--adapter {path}: not a JSON or YAML text") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"--adapter {path}{line_of(error)}: {problem_of(error)}") from error
+    except AdapterError as error:
+        raise ConfigError(f"--adapter {path}: {error}") from error
     return data
 
 

@@ -75,11 +75,14 @@ def test_who_finds_everybody_has_the_masks_of_the_true_boxes(tiny_coco: Path, tm
     assert model.asked == 2 * len(people.images), "once about the true boxes, once about its own"
 
 
-def test_images_with_unknown_persons_are_left_out(tiny_coco: Path, tmp_path: Path) -> None:
+def test_images_with_unknown_persons_are_left_out(
+    tiny_coco: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     model = Knowing(finds=True)
     values = measured(people_of(tiny_coco, tmp_path, not_exhaustive=(1, 2, 3, 4)), model)
     assert [values[name] for name in METRICS] == [None] * len(METRICS)
     assert model.asked == 4
+    assert "none of the 4 images is exhaustively labelled, so what the detector finds is not measured" in caplog.text
 
 
 def test_nobody_found_is_a_score_of_nothing(tiny_coco: Path, tmp_path: Path) -> None:

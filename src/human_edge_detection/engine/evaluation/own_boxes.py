@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -14,6 +15,8 @@ from human_edge_detection.data.annotations.columns import AnnotatedImage
 from human_edge_detection.data.annotations.polygons_and_rle import mask_area_and_box
 from human_edge_detection.metrics.detection import MOST, DetectionMetrics, Prediction, TruePerson
 from human_edge_detection.structures import TARGET, Batch, SegmentationOutput
+
+logger = logging.getLogger(__name__)
 
 MIN_SCORE: Final = 0.05
 """Of a detection that counts: one that is less sure hardly changes an average precision."""
@@ -56,7 +59,13 @@ class OwnBoxes:
             self._metrics.add((image.height, image.width), _true_persons(image), mine, given[number])
 
     def compute(self) -> dict[str, float | None]:
-        """Each of :data:`human_edge_detection.metrics.detection.METRICS`."""
+        """Each of :data:`human_edge_detection.metrics.detection.METRICS`; None, with a warning, of no such image."""
+        if not self._exhaustive.any():
+            logger.warning(
+                "%s: none of the %d images is exhaustively labelled, so what the detector finds is not measured",
+                self._people.file,
+                len(self._people.images),
+            )
         return self._metrics.compute()
 
 

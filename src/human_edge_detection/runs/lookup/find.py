@@ -81,7 +81,9 @@ def best_checkpoints(run: str | Path, output_dir: Path, seed: int | None = None)
                 f"{paths.root}: is {state} and has no {paths.best.name} yet; train it to the end of an epoch, or name "
                 "another run"
             )
-        if state != "finished":
+        if status is None:
+            logger.warning("%s: has no %s, which says whether it is finished", paths.root, paths.status.name)
+        elif state != "finished":
             logger.warning("%s is %s: its best weights until now are taken", paths.root, state)
         found.append(paths.best)
     if not found:
