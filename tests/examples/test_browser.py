@@ -1,4 +1,4 @@
-"""The page of examples/browser in Chromium: it shows what onnxruntime computes in Python, and sends nothing anywhere."""
+"""The page of examples/browser in Chromium: it shows what Python computes, and asks for nothing but itself."""
 
 from __future__ import annotations
 
