@@ -32,7 +32,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
 });
 const wasm = await readFile(fileURLToPath(import.meta.resolve("onnxruntime-web/ort-wasm-simd-threaded.wasm")));
-const models = await Promise.all(positionals.map(async (path) => [basename(path), await readFile(path, "base64")]));
+const models = await Promise.all(positionals.map(readModel));
 const style = await readFile(here("src/style.css"), "utf8");
 const page = await bundled("src/page.js");
 const hash = (text) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
@@ -49,16 +49,30 @@ const parts = {
   STYLE: style,
   RUNTIME: gzipSync(wasm, { level: 9 }).toString("base64"),
   WORKER: await bundled("src/worker.js"),
-  MODELS: models
-    .map(([name, content]) => `<script class="model" type="text/plain" data-name="${escaped(name)}">${content}</script>`)
-    .join("\n"),
+  MODELS: models.map(dataBlock).join("\n"),
   PAGE: page,
 };
 const template = await readFile(here("src/index.html"), "utf8");
 const html = template.replaceAll(/%([A-Z]+)%/g, (_, name) => parts[name]);
 await mkdir(dirname(values.output), { recursive: true });
 await writeFile(values.output, html);
-console.log(`${values.output}: ${(html.length / 2 ** 20).toFixed(1)} MiB${models.length ? ", with " : ""}${models.map(([name]) => name).join(", ")}`);
+const contents = ["ONNX Runtime", ...models.map(([name]) => name)].join(", ");
+console.log(`${values.output}: ${(html.length / 2 ** 20).toFixed(1)} MiB, with ${contents}`);
+
+/** Name and content of a model file. */
+async function readModel(path) {
+  try {
+    return [basename(path), await readFile(path, "base64")];
+  } catch (error) {
+    console.error(`${path}: cannot be read (${error.code}); give the .onnx that "hed export" writes.`);
+    return process.exit(2);
+  }
+}
+
+/** Data inside of a page, which is no script to a browser. */
+function dataBlock([name, base64]) {
+  return `<script class="model" type="text/plain" data-name="${escaped(name)}">${base64}</script>`;
+}
 
 function escaped(text) {
   return text.replaceAll("&", "&amp;").replaceAll('"', "&quot;").replaceAll("<", "&lt;");

@@ -1,4 +1,4 @@
-"""The page of examples/browser in Chromium: it shows what ONNX Runtime computes in Python, and sends nothing out."""
+"""The page of examples/browser in Chromium: it shows what Python computes, and asks for nothing but itself."""
 
 from __future__ import annotations
 

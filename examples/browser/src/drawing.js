@@ -25,8 +25,8 @@ export const colourOf = (number) => COLOURS[(number - 1) % COLOURS.length];
  * @param {Object[]} persons With box, map and number, which starts at 1.
  * @param {number[]} size [height, width].
  * @param {number} threshold Probability above which a pixel is a person's.
- * @returns {{numbers: Uint8Array, areas: number[]}} (height * width): 0 nobody, else the number of the likeliest person;
- *     and the pixels of each person's mask, with those that another one has too, by number.
+ * @returns {{numbers: Uint8Array, areas: number[]}} (height * width): 0 nobody, else the number of the likeliest
+ *     person; and the pixels of each person's mask, with those that another one has too, by number.
  */
 export function masksAt(persons, size, threshold) {
   const numbers = new Uint8Array(size[0] * size[1]);

@@ -83,9 +83,10 @@ function targetProbabilities(logits, index) {
   const own = logits.data.subarray(index * classes * pixels, (index + 1) * classes * pixels);
   const values = new Float32Array(pixels);
   for (let pixel = 0; pixel < pixels; pixel++) {
-    let others = 0;
-    for (let one = 0; one < classes; one++) others += Math.exp(own[one * pixels + pixel] - own[TARGET * pixels + pixel]);
-    values[pixel] = 1 / others;
+    const target = own[TARGET * pixels + pixel];
+    let sum = 0;
+    for (let one = 0; one < classes; one++) sum += Math.exp(own[one * pixels + pixel] - target);
+    values[pixel] = 1 / sum;
   }
   return { values, size: [height, width] };
 }

@@ -4,7 +4,7 @@ import { letDrawBoxes } from "./box_drawing.js";
 import { colourOf, drawPersons, masksAt, peopleAt } from "./drawing.js";
 import { callWorker } from "./worker_calls.js";
 
-const SHOWN_PX = 1280; // longer side of the picture on the page, of small images too; masks are saved at the image's size
+const SHOWN_PX = 1280; // longer side of the picture, of small images too; masks are saved at the image's size
 
 const $ = (id) => document.getElementById(id);
 const state = { models: [], file: null, bitmap: null, boxes: [], prediction: null };
@@ -101,7 +101,8 @@ function show() {
   const { numbers, areas } = masksAt(persons, size, threshold);
   const people = $("people").checked ? peopleAt(state.prediction.personMap, size, threshold) : null;
   drawPersons($("canvas"), state.bitmap, persons, numbers, people);
-  const shares = persons.map(({ number }) => `${((100 * areas[number]) / numbers.length).toFixed(1)}\u00a0% of the image`);
+  const shareOf = ({ number }) => `${((100 * areas[number]) / numbers.length).toFixed(1)}\u00a0% of the image`;
+  const shares = persons.map(shareOf);
   $("persons").replaceChildren(...persons.map((person, index) => entryOf(person, shares[index])));
   $("heading").textContent = persons.length === 1 ? "1 person" : `${persons.length || "No"} persons`;
   const spoken = persons.map((person, index) => `${titleOf(person)}, ${shares[index]}, ${placeOf(person)}.`);
@@ -202,7 +203,7 @@ const fromBase64 = (text) => Uint8Array.from(atob(text), (character) => characte
 
 attempt("Starting ONNX Runtime ...", async () => {
   if (typeof WebAssembly === "undefined") {
-    throw new Error("This browser has no WebAssembly, or it is switched off, as in some strict modes; use another one.");
+    throw new Error("This browser has no WebAssembly, or it is switched off, as in strict modes; use another one.");
   }
   listen();
   await callWorker("start", fromBase64($("runtime").textContent));

@@ -1,4 +1,4 @@
-// The same resampling as prediction/src/human_edge_prediction/resampling.py, on which the model was trained and measured.
+// The resampling of prediction/src/human_edge_prediction/resampling.py, with which models are trained and measured.
 
 /**
  * Resizes an image: each axis is area-averaged where it shrinks and interpolated linearly where it grows.
@@ -41,7 +41,7 @@ export function resizeToPlanes(rgba, from, to) {
   return planes;
 }
 
-/** For each of `to` pixels of an axis: the first of the `from` pixels that it is made of, and the weights from there. */
+/** For each of `to` pixels of an axis: the first of the `from` pixels that it is made of, and weights from there. */
 function taps(from, to) {
   const scale = from / to;
   return Array.from({ length: to }, (_, index) =>
