@@ -271,8 +271,11 @@ def test_the_checkpoint_predicts_what_its_files_predict(run: RunPaths, exported:
         assert expected.boxes_from == found.boxes_from == boxes_from
         assert len(found) == (3 if boxes else 7)
         assert expected.roi_probabilities is not None
-        np.testing.assert_allclose(found.boxes, expected.boxes[:7], atol=0.5)
-        np.testing.assert_allclose(found.scores, expected.scores[:7], atol=1e-3)
-        np.testing.assert_allclose(found.roi_probabilities, expected.roi_probabilities[:7], atol=1e-3)
+        # Persons of nearly equal scores change places by rounding, so each is compared with whose box it has.
+        same = [int(np.abs(expected.boxes - box).max(axis=1).argmin()) for box in found.boxes]
+        assert len(set(same)) == len(found)
+        np.testing.assert_allclose(found.boxes, expected.boxes[same], atol=0.5)
+        np.testing.assert_allclose(found.scores, expected.scores[same], atol=1e-3)
+        np.testing.assert_allclose(found.roi_probabilities, expected.roi_probabilities[same], atol=1e-3)
         np.testing.assert_allclose(found.person_map, expected.person_map, atol=1e-3)
-        assert (found.masks != expected.masks[:7]).mean() < 1e-3
+        assert (found.masks != expected.masks[same]).mean() < 1e-3

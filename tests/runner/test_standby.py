@@ -22,7 +22,8 @@ PROGRAM = dedent(
     """
     import json, os, signal, sys, time
     from pathlib import Path
-    from human_edge_detection.cli import main, standby
+    from human_edge_detection.cli import main
+    from human_edge_detection.cli.children import standby
 
     imported = []
     folder = Path(sys.argv[0]).parent
