@@ -48,6 +48,12 @@ def test_a_full_disk_is_one_line_and_exit_code_2(tmp_path: Path, command: str) -
     assert "No space left on device" in ended.stderr
 
 
+def test_a_full_disk_is_exit_code_2_of_the_installed_program_too(tmp_path: Path) -> None:
+    program = "import sys; from human_edge_detection.cli.main import main; sys.exit(main(['--help']))"
+    ended = shell(f'{sys.executable} -c "{program}" > /dev/full', tmp_path)
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+
+
 def test_no_file_gets_the_number_of_a_closed_stream(tmp_path: Path) -> None:
     """Else what libraries and children say would be written into checkpoints."""
     script = """

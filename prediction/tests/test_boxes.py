@@ -19,6 +19,7 @@ SIZE = (50, 200)
         ([[0, 0, float("inf"), 9]], "is not finite"),
         ([[9, 2, 5, 9]], r"box 0 \(9, 2, 5, 9\) has no area: .* x1 < x2 and y1 < y2"),
         ([[5, 2, 9, 2]], "has no area"),
+        ([[1, 2, 3, 10**400]], r"expected \(N, 4\) numbers"),
         ([[200, 0, 230, 20]], "lies outside of the image, width 200, height 50"),
         ([[-9, 0, 0, 20]], "lies outside of the image"),
         ([[0.1, 0.1, 0.5, 0.9], [0, 0, 1, 1]], "looks like fractions of the image"),

@@ -199,3 +199,10 @@ def test_mistakes_are_one_line(tmp_path: Path, name: str) -> None:
 def test_it_takes_open_models(tmp_path: Path) -> None:
     model = open_model(own_model(tmp_path))
     assert isinstance(model, Model) and Predictor(model).model is model
+
+
+def test_a_model_that_gives_nan_is_refused(tmp_path: Path) -> None:
+    nan = np.full((1, 1, 4, 6), np.nan, np.float32)
+    path = constant_model(tmp_path / "x.onnx", {"binary_masks": nan}, metadata=OURS)
+    with pytest.raises(ModelFileError, match="gives NaN in place of probabilities"):
+        Predictor(path)(IMAGE)

@@ -32,3 +32,11 @@ def test_enlarging_keeps_the_border_in_place() -> None:
     _, pasted = paste_roi(values, np.array([0, 0, 1, 1], np.float32), (80, 80), linear=True)
     assert (pasted > 0.5).sum() == 80 * 40
     assert pasted[:, -1].min() == 1.0
+
+
+def test_a_map_is_enlarged_beyond_what_opencv_writes_at_once() -> None:
+    values = np.array([[0.0, 1.0]], np.float32)
+    place, pasted = paste_roi(values, np.array([0.0, 0.0, 1.0, 1.0]), (1, 70_000), linear=True)
+    assert place == (slice(0, 1), slice(0, 70_000))
+    ramp = np.clip((np.arange(70_000) + 0.5) / 35_000 - 0.5, 0, 1)
+    np.testing.assert_allclose(pasted[0], ramp, atol=0.02)

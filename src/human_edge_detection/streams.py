@@ -67,13 +67,19 @@ def _is_plain(stream: TextIO, number: int) -> bool:
 class _Heard(io.FileIO):
     """One end of a stream whose other end may go away."""
 
+    _has_failed = False
+
     def write(self, content: Any, /) -> int:
-        """Writes bytes; drops them when nobody can get them."""
+        """Writes bytes; drops them when nobody can get them, and after an error that was raised, such as a full disk.
+
+        The interpreter writes again what is left when it ends: the one line and the exit code have been given by then.
+        """
         try:
             return super().write(content)
         except OSError as error:
             # A terminal that was closed gives EIO, as a failing disk does.
             closed = error.errno == EIO and stat.S_ISCHR(os.fstat(self.fileno()).st_mode)
-            if self.fileno() == _STDERR or closed or isinstance(error, ConnectionError):
+            if self.fileno() == _STDERR or closed or isinstance(error, ConnectionError) or self._has_failed:
                 return memoryview(content).nbytes
+            self._has_failed = True
             raise

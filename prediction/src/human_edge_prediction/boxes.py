@@ -27,7 +27,7 @@ def check_boxes(boxes: Any, size: tuple[int, int]) -> NDArray[np.float32]:
     """
     try:
         corners = np.asarray(boxes, np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise BoxError(f"boxes: expected (N, 4) numbers, got something else ({error}); {_EXAMPLE}") from error
     if not corners.size:
         return np.zeros((0, 4), np.float32)

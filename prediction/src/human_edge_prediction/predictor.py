@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from human_edge_prediction.boxes import check_boxes, fit_boxes, to_fractions, to_pixels
 from human_edge_prediction.description import Adapter
-from human_edge_prediction.errors import ArgumentError
+from human_edge_prediction.errors import ArgumentError, ModelFileError
 from human_edge_prediction.images.read import Image, check_image, read_image
 from human_edge_prediction.instances import Instances
 from human_edge_prediction.masks.components import connected_persons
@@ -91,6 +91,11 @@ class Predictor:
             return self._min_score
         return 0.0 if self.detector is None else self.detector.min_score
 
+    @property
+    def takes_boxes(self) -> bool:
+        """Whether it can be given boxes; a model that finds persons itself cannot."""
+        return self.model.takes_rois or self.model.kind == "person_map"
+
     def __call__(self, image: Image | str | Path, boxes: Any | None = None) -> Prediction:
         """The persons on an image.
 
@@ -102,22 +107,26 @@ class Predictor:
             ImageFileError: The image cannot be read.
             BoxError: The boxes are none, or lie outside of the image.
             AdapterError: The model takes no boxes, or its outputs are not as they are described.
-            ModelFileError: The model cannot be run.
+            ModelFileError: The model cannot be run, or gives NaN.
         """
         pixels = read_image(image) if isinstance(image, str | Path) else check_image(image)
         size = (pixels.shape[0], pixels.shape[1])
         if boxes is not None:
-            return _prediction(self._in_boxes(pixels, check_boxes(boxes, size)), "given", size)
+            return _prediction(self._in_boxes(pixels, check_boxes(boxes, size)), "given", size, self.model.path)
         if self.detector is None:
-            return _prediction(self._in_person_map(pixels, size).scoring(self.min_score), "person map", size)
+            return _prediction(
+                self._in_person_map(pixels, size).scoring(self.min_score), "person map", size, self.model.path
+            )
         if self._finds_itself:
-            return _prediction(self.detector.predict(pixels).scoring(self.min_score), "own detector", size)
+            return _prediction(
+                self.detector.predict(pixels).scoring(self.min_score), "own detector", size, self.detector.path
+            )
         found = self.detector.boxes(pixels)
         sure = found.scores >= self.min_score
         output = self._in_boxes(pixels, to_pixels(found.boxes[sure], size))
         assert output.instances is not None
         scored = output._replace(instances=output.instances._replace(scores=found.scores[sure]))
-        return _prediction(scored, "detector", size)
+        return _prediction(scored, "detector", size, self.model.path)
 
     def _in_boxes(self, image: Image, boxes: NDArray[np.float32]) -> ModelOutput:
         """What the model sees in boxes, which are in pixels and may reach beyond the image."""
@@ -160,9 +169,12 @@ def _check(model: Model, detector: Model | None, min_score: float | None, *, fin
         )
 
 
-def _prediction(output: ModelOutput, boxes_from: BoxesFrom, size: tuple[int, int]) -> Prediction:
+def _prediction(output: ModelOutput, boxes_from: BoxesFrom, size: tuple[int, int], path: Path) -> Prediction:
     persons = output.instances
     assert persons is not None
+    people = output.person_map
+    if np.isnan(persons.masks).any() or (people is not None and np.isnan(people).any()):
+        raise ModelFileError(f"{path}: gives NaN in place of probabilities; it is damaged, or of too low a precision")
     return Prediction(
         image_size=size,
         boxes=to_pixels(persons.boxes, size),

@@ -1,11 +1,13 @@
 """Resizes images and pastes the map of a box into an image, in training, in evaluation and in prediction alike."""
 
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+_MOST_PIXELS: Final = 32_000
+"""Longest side that OpenCV's ``remap`` writes at once, a little less than its limit."""
 Value = TypeVar("Value", np.float32, np.uint8)
 
 
@@ -56,10 +58,14 @@ def paste_roi(
     rows, at_y = _covered(roi[1::2], limits[1::2], size[0], values.shape[0])
     if not len(at_x) or not len(at_y):
         return (rows, columns), np.zeros((len(at_y), len(at_x)), values.dtype)
-    map_x, map_y = np.meshgrid(at_x, at_y)
     interpolation = cv2.INTER_LINEAR if linear else cv2.INTER_NEAREST
-    pasted = cv2.remap(values, map_x, map_y, interpolation, borderMode=cv2.BORDER_REPLICATE)
-    return (rows, columns), pasted.astype(values.dtype, copy=False)
+    pasted = np.empty((len(at_y), len(at_x)), values.dtype)
+    for top in range(0, len(at_y), _MOST_PIXELS):
+        for left in range(0, len(at_x), _MOST_PIXELS):
+            part = slice(top, top + _MOST_PIXELS), slice(left, left + _MOST_PIXELS)
+            map_x, map_y = np.meshgrid(at_x[part[1]], at_y[part[0]])
+            pasted[part] = cv2.remap(values, map_x, map_y, interpolation, borderMode=cv2.BORDER_REPLICATE)
+    return (rows, columns), pasted
 
 
 def _covered(

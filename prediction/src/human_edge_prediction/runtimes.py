@@ -14,6 +14,8 @@ from human_edge_prediction.errors import MissingPackageError, ModelFileError
 Array = NDArray[Any]
 CPU: Final = "CPUExecutionProvider"
 LITERT: Final = "LiteRT"
+REMOTE: Final = "AzureExecutionProvider"
+"""Part of every ONNX Runtime; it asks a service on another machine, and leaves a model as ours to the CPU."""
 _ERRORS_ONLY: Final = 3
 """Log level of ONNX Runtime."""
 _NUMPY_NAMES: Final = {"float": "float32", "float16": "float16", "double": "float64"}
@@ -78,7 +80,7 @@ class OnnxRuntime:
         import onnxruntime
         from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-        available = onnxruntime.get_available_providers()
+        available = [name for name in onnxruntime.get_available_providers() if name != REMOTE]
         if provider not in available:
             raise ModelFileError(
                 f"provider {provider!r} is not part of this ONNX Runtime; it has {', '.join(available)}"
@@ -99,9 +101,12 @@ class OnnxRuntime:
             raise ModelFileError(f"{path}: {provider} does not start here; see ONNX Runtime's page on it")
         self._session = session
         self.provider = provider
-        self.inputs = tuple(map(_onnx_info, session.get_inputs()))
-        self.outputs = tuple(map(_onnx_info, session.get_outputs()))
-        self.metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
+        try:
+            self.inputs = tuple(map(_onnx_info, session.get_inputs()))
+            self.outputs = tuple(map(_onnx_info, session.get_outputs()))
+            self.metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
+        except UnicodeDecodeError as error:
+            raise ModelFileError(f"{path}: is damaged ({_line(error)}); export it anew") from error
 
     def run(self, feeds: Mapping[str, Array]) -> list[Array]:
         """The outputs, in their order, for an array for each input."""

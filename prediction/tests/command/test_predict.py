@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -232,6 +233,8 @@ def test_masks_grow(folder: Path) -> None:
         (["images", "--min_score", "nan"], "--min_score: expected 0 to 1, got nan"),
         (["images", "--dilate", "-1"], "--dilate: expected 0 to 1000, got -1"),
         (["images", "--threads", "0"], "--threads: expected 1 to 1024, got 0"),
+        (["images", "--boxes", "boxes.json"], "model.onnx finds persons itself and takes no boxes; leave out --boxes"),
+        (["images", "--provider", "AzureExecutionProvider"], "provider 'AzureExecutionProvider' is not part of"),
         (["images", "--provider", "Gpu"], "provider 'Gpu' is not part of this ONNX Runtime"),
         (["images", "--adapter", "gone.json"], "--adapter gone.json: no such file"),
         (["images", "--detector", "gone.onnx"], "gone.onnx: no such file"),
@@ -248,7 +251,10 @@ def test_masks_grow(folder: Path) -> None:
 def test_a_mistake_is_one_line_and_leaves_nothing(
     folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
+    if "boxes.json" in arguments:
+        (folder / "boxes.json").write_text('{"a.png": [], "b.jpg": []}')
     assert predict(*arguments) == 2
+    (folder / "boxes.json").unlink(missing_ok=True)
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith(f"error: {message}")
@@ -276,6 +282,68 @@ def test_a_full_disk_is_one_line(
     assert "cannot be written (No space left on device)" in error
     assert len(error.splitlines()) == 1
     assert not [path for path in files(folder) if ".tmp" in path]
+
+
+def test_a_video_that_is_cut_off_by_a_full_disk_is_no_video(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenCV says nothing of it."""
+    write_clip(folder / "clip.mp4")
+    usual = cv2.VideoWriter
+
+    class Full:
+        def __init__(self, path: str, *arguments: Any) -> None:
+            self._path, self._encoder = Path(path), usual(path, *arguments)
+            self.isOpened, self.write = self._encoder.isOpened, self._encoder.write
+
+        fourcc = usual.fourcc
+
+        def release(self) -> None:
+            self._encoder.release()
+            self._path.write_bytes(self._path.read_bytes()[:500])
+
+    monkeypatch.setattr(cv2, "VideoWriter", Full)
+    assert predict("clip.mp4") == 2
+    error = capsys.readouterr().err
+    assert error == "error: predictions/video/clip.mp4 cannot be written; check free space and rights of its folder\n"
+    assert not list((folder / "predictions/video").iterdir())
+    assert (folder / "predictions/coco_results.json").is_file()
+
+
+def test_an_image_too_long_for_a_picture_fails_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cv2.imwrite("images/a.png", np.zeros((1, 66_000, 3), np.uint8))
+    assert predict("images") == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("1 image, 2 persons")
+    assert err.startswith("failed: images/a.png: a picture of 66000 x 1 pixels is too long for a JPEG")
+
+
+def test_kinds_of_two_flags_are_all_written(folder: Path) -> None:
+    assert predict("images/a.png", "--save", "csv", "--save", "yolo") == 0
+    assert files(folder / "predictions") == ["persons.csv", "yolo/a.txt"]
+
+
+def test_a_folder_that_cannot_be_written_into_is_found_before_the_first_image(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(self: Path) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "touch", refused)
+    assert predict("images", "--save", "csv") == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: predictions cannot be written (Read-only file system)")
+
+
+def test_a_shorter_video_leaves_no_frame_of_the_longer_one(folder: Path) -> None:
+    write_clip(folder / "clip.mp4", 5)
+    assert predict("clip.mp4", "--save", "yolo", "masks") == 0
+    write_clip(folder / "clip.mp4", 2)
+    assert predict("clip.mp4", "--save", "yolo", "masks", "--overwrite") == 0
+    made = files(folder / "predictions")
+    masks = [f"masks/clip/00000{frame}/00{person}.png" for frame in range(2) for person in range(2)]
+    assert made == [*masks, "yolo/clip/000000.txt", "yolo/clip/000001.txt"]
 
 
 def test_many_targets_that_are_there_are_counted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,6 +43,16 @@ def test_one_line_that_changes_on_a_terminal_and_gives_way() -> None:
     assert stream.getvalue().endswith("2.0 images/s\r\x1b[Kfailed: x\n")
 
 
+def test_what_was_before_the_first_image_is_not_counted() -> None:
+    clock = Clock()
+    progress = Progress(io.StringIO(), 1, clock=clock)
+    clock.now = 60.0
+    progress.begin()
+    clock.now += 0.5
+    progress.advance()
+    assert progress.speed == "2.0 images/s"
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (125, "2:05"), (3725, "1:02:05")])
 def test_times(seconds: float, text: str) -> None:
     assert shown_time(seconds) == text

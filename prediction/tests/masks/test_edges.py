@@ -24,3 +24,12 @@ def test_steps_of_a_cell_are_rounded_off() -> None:
     before, after = ((values > 0.5) != line for values in (steps, smoothed(steps, (8.0, 8.0))))
     assert after[16:48, 16:48].sum() < 0.5 * before[16:48, 16:48].sum()
     assert smoothed(np.zeros((0, 5), np.float32), (8.0, 8.0)).shape == (0, 5)
+
+
+def test_a_mask_grows_by_many_pixels_without_end_and_nothing_from_nothing() -> None:
+    mask = np.zeros((600, 600), bool)
+    whole = (slice(0, 600), slice(0, 600))
+    assert not dilated(whole, mask, (600, 600), 1000)[1].any()
+    mask[300, 300] = True
+    assert dilated(whole, mask, (600, 600), 1000)[1].all()
+    assert abs(dilated(whole, mask, (600, 600), 100)[1].sum() - np.pi * 100**2) < 200

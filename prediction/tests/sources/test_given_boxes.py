@@ -97,6 +97,9 @@ def test_results_are_found_by_the_number_of_the_image_or_by_annotations(tmp_path
         ({"x.jpg": "nobody"}, r"x.jpg: expected \[\[x1, y1, x2, y2\], ...\], got str"),
         ([{"image_id": 5, "bbox": [1, 2, 3, 4], "score": 0.5}], "none of its image ids is of these images; give --ann"),
         ([{"image_id": 5, "bbox": [1, 2, 3, 4]}], "entry 0 of persons is no box"),
+        ({"x.jpg": [[1, 2, 3, 10**400]]}, "x.jpg: expected four numbers for each box"),
+        ([{"image_id": float("inf"), "bbox": [1, 2, 3, 4], "score": 0.5}], "entry 0 of persons is no box"),
+        ([{"image_id": 5, "bbox": [1, 2, 3, 4], "score": 10**400}], r"image 5: a score is no number"),
         ([{"image_id": 5, "bbox": [1, 2, 3, 4], "score": 5}], r"image 5: a score is no number in \[0, 1\]"),
     ],
 )
@@ -116,6 +119,9 @@ def test_a_name_that_fits_two_images_is_refused(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ({}, "no COCO instances file"),
+        ({**COCO, "images": [{"id": float("inf"), "file_name": "a.jpg"}]}, "no COCO instances file"),
+        ({**COCO, "images": [{"id": 7, "file_name": name} for name in "ab"]}, "two images have the id 7"),
+        ({**COCO, "images": [{"id": number, "file_name": "a"} for number in (1, 2)]}, "or the name 'a'"),
         ({**COCO, "categories": [{"id": 1, "name": "dog"}]}, "no category is named 'person'; it has dog"),
     ],
 )

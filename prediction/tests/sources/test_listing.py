@@ -66,6 +66,7 @@ def test_a_list_goes_on_after_an_entry_that_cannot_be_used(folder: Path) -> None
         ("*.png", r"\*.png: nothing matches"),
         ("empty/*", r"empty/\*: none of 1 matches is an image or a video"),
         ("https://example.org/x.jpg", "is an address; download it"),
+        ("", "one of the sources is an empty text"),
         ("-", "-: no image and no video"),
         ("x" * 300, "cannot be opened"),
     ],

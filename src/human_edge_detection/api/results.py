@@ -291,7 +291,7 @@ def report(
 
     Args:
         output_dir: Folder of all runs.
-        output: The file; None: ``report.html`` in ``output_dir``.
+        output: The file, ``.html``; None: ``report.html`` in ``output_dir``.
         images: Whether images of the data come into it.
         max_megabytes: That these may take; None: 12, with which a page of ten runs stays below 15 MB.
 
@@ -308,6 +308,8 @@ def report(
     folder = Path(output_dir)
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder; give that of the runs")
+    if output is not None and Path(output).suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"--output {output}: is no name of a page, and a file there would be lost; end it in .html")
     from human_edge_detection.runner.report.page import MOST_MEGABYTES, write_page
 
     return write_page(

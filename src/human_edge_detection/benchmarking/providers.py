@@ -11,16 +11,14 @@ import onnxruntime
 
 from human_edge_detection.benchmarking.artefacts import Artefact
 from human_edge_detection.benchmarking.latency import example_boxes, example_image
-from human_edge_prediction.runtimes import CPU
+from human_edge_prediction.runtimes import CPU, REMOTE
 
 _SUFFIX: Final = "ExecutionProvider"
-_REMOTE: Final = "AzureExecutionProvider"
-"""Part of every ONNX Runtime; it asks a service on another machine, so there is nothing to measure here."""
 
 
 def other_providers() -> list[str]:
     """What of this machine this ONNX Runtime can use beside the CPU."""
-    return [name for name in onnxruntime.get_available_providers() if name not in (CPU, _REMOTE)]
+    return [name for name in onnxruntime.get_available_providers() if name not in (CPU, REMOTE)]
 
 
 def short(provider: str) -> str:

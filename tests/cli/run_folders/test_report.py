@@ -27,6 +27,7 @@ def test_it_writes_the_page_and_ends_with_its_path(
         ([".", "--max_megabytes", "-1"], "--max_megabytes: expected 0 to 1000, got -1"),
         ([".", "--max_megabytes", "nan"], "--max_megabytes: expected 0 to 1000, got nan"),
         ([".", "--output", "."], "is a folder"),
+        ([".", "--output", "photo.jpg"], "--output photo.jpg: is no name of a page"),
     ],
 )
 def test_what_is_wrong_is_one_line(

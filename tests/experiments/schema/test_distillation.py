@@ -43,6 +43,7 @@ def test_terms_are_given_as_a_list_of_sections() -> None:
     ("value", "words"),
     [
         ("[{kind: dkk}]", "distillation.terms.0: unknown kind 'dkk' (did you mean 'dkd'?); known: kl, dkd, dist, cwd"),
+        ("[kl]", "distillation.terms.0: expected {kind: KIND}, got 'kl'; known: kl, dkd"),
         ("[{kind: kl}, {weight: 1}]", "distillation.terms.1: no kind, got {'weight': 1}; known: kl, dkd"),
         ("[{kind: dkd, nontarget: 1}]", "distillation.terms.0.nontarget: unknown field (did you mean 'nontarget_weig"),
         ("[{kind: cwd, width: 1}]", "distillation.terms.0.width: unknown field"),
@@ -54,7 +55,7 @@ def test_terms_are_given_as_a_list_of_sections() -> None:
         ("[{kind: at}, {kind: at}]", "distillation.terms.1: 'at' is there twice for features"),
         ("[]", "distillation.terms: none; give one or more"),
         ("kl", "distillation.terms: input should be a valid array, got 'kl'"),
-        ("[3]", "distillation.terms.0: input should be an object, got 3"),
+        ("[3]", "distillation.terms.0: expected {kind: KIND}, got 3; known: kl, dkd"),
     ],
 )
 def test_a_bad_term_names_its_path_and_what_there_is(value: str, words: str) -> None:

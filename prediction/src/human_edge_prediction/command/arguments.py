@@ -103,6 +103,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--save",
+        action="extend",
         nargs="+",
         choices=tuple(KINDS),
         metavar="KIND",

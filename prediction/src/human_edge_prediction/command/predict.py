@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from human_edge_prediction.command.arguments import KINDS, MOST_DILATION_PX, USUAL
 from human_edge_prediction.command.progress import Progress
-from human_edge_prediction.errors import BoxError, SourceError
+from human_edge_prediction.errors import BoxError, ImageFileError, SourceError
 from human_edge_prediction.prediction import Prediction
 from human_edge_prediction.predictor import Predictor
 from human_edge_prediction.runtimes import CPU
@@ -28,6 +28,7 @@ from human_edge_prediction.sources.given_boxes import (
 )
 from human_edge_prediction.sources.listing import STDIN, Listing, Source, find_sources
 from human_edge_prediction.writers.coco import CocoWriter
+from human_edge_prediction.writers.files import check_writable
 from human_edge_prediction.writers.pictures import ClassMapWriter, CutoutWriter, MaskWriter, OverlayWriter
 from human_edge_prediction.writers.steps import StepsWriter
 from human_edge_prediction.writers.table import CsvWriter
@@ -62,7 +63,13 @@ def run(args: argparse.Namespace, make: Callable[..., Predictor] = Predictor) ->
     progress = Progress(sys.stderr, count_frames(listing.sources))
     writers = _writers(args, listing.sources, ids, category, progress.say)
     check_targets(writers, listing.sources, args.output, overwrite=args.overwrite)
-    return _Run(args, _predictor(args, make), given, writers, progress).over(listing)
+    predictor = _predictor(args, make)
+    if given is not None and not predictor.takes_boxes:
+        advice = "leave out --boxes" if args.ann is None else "give --image_ids instead of --ann, for the ids alone"
+        raise SourceError(f"{args.model} finds persons itself and takes no boxes; {advice}")
+    check_writable(args.output)
+    progress.begin()  # a model takes its time to open, which says nothing of the images
+    return _Run(args, predictor, given, writers, progress).over(listing)
 
 
 class _Run:
@@ -99,12 +106,12 @@ class _Run:
     def _one(self, frame: Frame) -> None:
         try:
             prediction = self._predict(frame)
-        except BoxError as error:
+            for writer in self._writers:
+                writer.write(frame, prediction)
+        except (BoxError, ImageFileError) as error:
             where = frame.source.path if frame.index is None else f"{frame.source.path} (frame {frame.index})"
             self._fail(f"{where}: {error}")
             return
-        for writer in self._writers:
-            writer.write(frame, prediction)
         self._boxes_from[prediction.boxes_from] += 1
         self._persons += len(prediction)
         self._progress.advance()

@@ -28,6 +28,10 @@ class Progress:
         self._has_line = False
         self.done = 0
 
+    def begin(self) -> None:
+        """Counts the time from now on."""
+        self._begun = self._shown = self._clock()
+
     @property
     def seconds(self) -> float:
         """Since it began."""

@@ -68,11 +68,12 @@ class Annotations:
             categories = {entry["name"]: int(entry["id"]) for entry in content["categories"]}
             self._images = {str(entry["file_name"]): _known_image(entry) for entry in content["images"]}
             self._persons = [entry for entry in content["annotations"] if not entry.get("iscrowd")]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise SourceError(f"{path}: no COCO instances file ({_cause(error)}); give one") from error
         if "person" not in categories:
             raise SourceError(f"{path}: no category is named 'person'; it has {', '.join(categories) or 'none'}")
         self.person = categories["person"]
+        _check_unique(content["images"], path)
 
     def images(self, sources: Sequence[Source]) -> dict[str, KnownImage]:
         """Which image of the file each source is, by the name of the source; without those that are none.
@@ -196,13 +197,25 @@ def _known_image(entry: Mapping[str, Any]) -> KnownImage:
     return KnownImage(int(entry["id"]), size)
 
 
+def _check_unique(images: Iterable[Mapping[str, Any]], path: Path) -> None:
+    """Refuses two images of one id, which would get each other's boxes and results, and two of one name."""
+    ids: set[int] = set()
+    names: set[str] = set()
+    for entry in images:
+        number, name = int(entry["id"]), str(entry["file_name"])
+        if number in ids or name in names:
+            raise SourceError(f"{path}: two images have the id {number} or the name {name!r}; give each its own")
+        ids.add(number)
+        names.add(name)
+
+
 def _by_image(entries: Iterable[Any], path: Path, *, scored: bool) -> dict[int, ImageBoxes]:
     """Annotations or results, by id of the image."""
     rows: dict[int, list[tuple[Any, Any]]] = {}
     for number, entry in enumerate(entries):
         try:
             rows.setdefault(int(entry["image_id"]), []).append((entry["bbox"], entry["score"] if scored else 1.0))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise SourceError(f"{path}: entry {number} of persons is no box ({_cause(error)}); see COCO") from error
     found = {}
     for image, pairs in rows.items():
@@ -225,8 +238,9 @@ def _plain(boxes: Any, where: str) -> ImageBoxes:
 
 def _numbers_of(boxes: list[Any], where: str) -> NDArray[np.float32]:
     try:
-        corners = np.asarray(boxes, np.float32)
-    except (TypeError, ValueError):
+        with np.errstate(over="ignore"):  # becomes infinite, which is refused with its image
+            corners = np.asarray(boxes, np.float32)
+    except (TypeError, ValueError, OverflowError):
         corners = np.zeros(0, np.float32)
     if boxes and (corners.ndim != 2 or corners.shape[1] != 4):
         raise SourceError(f"{where}: expected four numbers for each box; see --help")
@@ -235,8 +249,9 @@ def _numbers_of(boxes: list[Any], where: str) -> NDArray[np.float32]:
 
 def _scores(scores: list[Any], where: str) -> NDArray[np.float32]:
     try:
-        values = np.asarray(scores, np.float32)
-    except (TypeError, ValueError):
+        with np.errstate(over="ignore"):
+            values = np.asarray(scores, np.float32)
+    except (TypeError, ValueError, OverflowError):
         values = np.full(1, np.nan, np.float32)
     if not ((values >= 0) & (values <= 1)).all():
         raise SourceError(f"{where}: a score is no number in [0, 1]")

@@ -92,6 +92,8 @@ def is_video(path: Path) -> bool:
 
 def _expand(given: str) -> list[Found]:
     """The files that one argument stands for."""
+    if not given:
+        raise SourceError("one of the sources is an empty text; is a variable of the shell not set?")
     path = Path(given)
     try:
         is_folder, is_there = path.is_dir(), path.exists()

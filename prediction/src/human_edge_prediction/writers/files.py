@@ -11,9 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from human_edge_prediction.errors import OutputError
+from human_edge_prediction.errors import ImageFileError, OutputError
 
 JPEG_QUALITY = 92
+_MOST_JPEG_PIXELS = 65_500
+"""Longest side of a JPEG that is written."""
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -24,6 +26,21 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def check_writable(folder: Path) -> None:
+    """Makes a folder and a file in it, which is deleted again: what is only written at the end would be lost else.
+
+    Raises:
+        OutputError: It cannot be written into.
+    """
+    temporary = folder / f".{uuid.uuid4().hex}.tmp"
+    try:
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            temporary.touch()
+    finally:
+        forget(temporary)
 
 
 @contextmanager
@@ -82,6 +99,16 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def jpeg(pixels: NDArray[np.uint8]) -> bytes:
-    """``(H, W, 3)`` RGB as JPEG."""
+    """``(H, W, 3)`` RGB as JPEG.
+
+    Raises:
+        ImageFileError: It is too long for one.
+    """
+    height, width = pixels.shape[:2]
+    if max(height, width) > _MOST_JPEG_PIXELS:
+        raise ImageFileError(
+            f"a picture of {width} x {height} pixels is too long for a JPEG, which has up to {_MOST_JPEG_PIXELS:,} on "
+            "a side; cut the image, or leave out --save overlay and --show_steps"
+        )
     stored = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     return cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()

@@ -8,11 +8,11 @@ from typing import Any, Final, NamedTuple
 
 import cv2
 
-from human_edge_prediction.errors import OutputError
+from human_edge_prediction.errors import OutputError, SourceError
 from human_edge_prediction.prediction import Prediction
 from human_edge_prediction.sources.frames import Frame
 from human_edge_prediction.sources.listing import Source
-from human_edge_prediction.sources.video import quiet_opencv
+from human_edge_prediction.sources.video import Video, quiet_opencv
 from human_edge_prediction.writers.files import forget, temporary_for, writing
 from human_edge_prediction.writers.writer import Target
 
@@ -43,6 +43,7 @@ class VideoWriter:
         self.place = folder
         self._said = said
         self._open: _Open | None = None
+        self._frames = 0
 
     def targets(self, source: Source) -> Iterable[Target]:
         """As of ``Writer``."""
@@ -54,18 +55,26 @@ class VideoWriter:
             return
         if self._open is None or self._open.source != frame.source:
             self.close()
-            self._open = self._start(frame, frame.fps)
+            self._open, self._frames = self._start(frame, frame.fps), 0
         drawn = cv2.cvtColor(prediction.draw(frame.image), cv2.COLOR_RGB2BGR)
         height, width = self._open.size
         if frame.size != (height, width):  # some cameras change it within a file, and a video has one
             drawn = cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA)
         self._open.encoder.write(drawn)
+        self._frames += 1
 
     def close(self) -> None:
-        """Ends the video that is being written: what there is of it is a whole one."""
+        """Ends the video that is being written: what there is of it is a whole one.
+
+        Raises:
+            OutputError: It is not, as the disk is full: OpenCV says nothing of that.
+        """
         if self._open is not None:
             ended, self._open = self._open, None
             ended.encoder.release()
+            if not _is_whole(ended.temporary, self._frames):
+                forget(ended.temporary)
+                raise OutputError(f"{ended.path} cannot be written; check free space and rights of its folder")
             with writing(ended.path):
                 ended.temporary.replace(ended.path)
 
@@ -86,3 +95,12 @@ class VideoWriter:
             f"{self.place}: OpenCV has no encoder here that writes video; give --save overlay instead, and join "
             "these pictures with another program"
         )
+
+
+def _is_whole(path: Path, frames: int) -> bool:
+    """Whether a video can be opened and has so many frames, or one less, as rates are rounded."""
+    try:
+        with Video(path) as video:
+            return video.frames is None or video.frames >= frames - 1
+    except SourceError:
+        return False

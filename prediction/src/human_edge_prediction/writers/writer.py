@@ -11,9 +11,12 @@ from human_edge_prediction.prediction import Prediction
 from human_edge_prediction.sources.frames import Frame
 from human_edge_prediction.sources.listing import Source
 from human_edge_prediction.sources.names import absolute
-from human_edge_prediction.writers.files import write_whole
+from human_edge_prediction.writers.files import write_whole, writing
 
 _SHOWN: Final = 3
+_PERSON: Final = "[0-9]" * 3 + "*"
+_FRAME: Final = "[0-9]" * 6 + "*"
+"""Patterns of numbers in names, for what an earlier call wrote."""
 
 
 class Target(NamedTuple):
@@ -45,6 +48,7 @@ class Writer(Protocol):
         """Writes what there is of one image.
 
         Raises:
+            ImageFileError: This kind of file cannot hold the image.
             OutputError: It cannot be written.
         """
 
@@ -70,7 +74,11 @@ class FileForEach:
         return [Target(self.place / f"{source.name}{self._suffix}")]
 
     def write(self, frame: Frame, prediction: Prediction) -> None:
-        """As of :class:`Writer`."""
+        """As of :class:`Writer`; of a video, frames that an earlier call wrote are deleted first."""
+        if frame.index == 0:
+            with writing(self.place):
+                for path in (self.place / frame.source.name).glob(f"{_FRAME}{self._suffix}"):
+                    path.unlink()
         write_whole(self.place / f"{frame.name}{self._suffix}", self.content(frame, prediction))
 
     def content(self, frame: Frame, prediction: Prediction) -> bytes:
@@ -92,9 +100,13 @@ class FolderForEach:
         return [Target(self.place / source.name, is_folder=True)]
 
     def write(self, frame: Frame, prediction: Prediction) -> None:
-        """As of :class:`Writer`; files of an earlier call are replaced, those of persons more than now are deleted."""
+        """As of :class:`Writer`; files of an earlier call are replaced, those of persons or frames more are deleted."""
+        if frame.index == 0:
+            with writing(self.place):
+                for path in (self.place / frame.source.name).glob(f"{_FRAME}/{_PERSON}.png"):
+                    path.unlink()
         folder = self.place / frame.name
-        before = set(folder.glob("[0-9][0-9][0-9]*.png"))
+        before = set(folder.glob(f"{_PERSON}.png"))
         for number, content in self.contents(frame, prediction):
             path = folder / f"{number:03d}.png"
             write_whole(path, content)

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of all runs (experiments)",
     )
-    parser.add_argument("--output", type=output_file, metavar="FILE", help="the page (report.html in DIR)")
+    parser.add_argument("--output", type=output_file, metavar="FILE", help="the page, .html (report.html in DIR)")
     parser.add_argument(
         "--without_images", action="store_true", help="no image of the data comes into it, for whoever may not see them"
     )

@@ -167,6 +167,8 @@ def _describe(problem: ErrorDetails) -> str:
         return f"{dotted}: unknown kind {kind!r}{did_you_mean(kind, kinds)}; known: {', '.join(kinds)}"
     if problem["type"] == "union_tag_not_found":
         return f"{dotted}: no kind, got {problem['input']!r}; known: {', '.join(kinds)}"
+    if kinds and len(path) == depth and problem["type"] == "dict_type":
+        return f"{dotted}: expected {{kind: KIND}}, got {problem['input']!r}; known: {', '.join(kinds)}"
     message = problem["msg"].removeprefix("Value error, ")
     if not path:
         return message
