@@ -58,7 +58,7 @@ def test_all_that_tensorboard_gets_and_the_config(
 ) -> None:
     with writers_of(tiny_config, fake, tmp_path) as writers:
         writers.scalars(1, {"step/total": 0.5})
-        writers.epoch({"epoch": 1, "val/miou": 0.25, "absent": None}, step=2)
+        writers.epoch({"epoch": 1, "step": 2, "val/miou": 0.25, "absent": None}, step=2)
         writers.figure(2, "validation", encode_png(np.zeros((4, 5, 3), np.uint8)))
     (init, begun), *logs, (finish, _) = fake.calls
     assert (init, finish) == ("init", "finish")

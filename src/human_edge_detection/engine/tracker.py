@@ -53,9 +53,10 @@ class Tracker:
             self._send(self._init)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Sends values under their names."""
+        """Sends values under their names, but for ``step``, which both have a meaning of their own for."""
         if self._module is not None:
-            self._send(lambda: self._module.log(dict(values), step=step))
+            told = {name: value for name, value in values.items() if name != "step"}
+            self._send(lambda: self._module.log(told, step=step))
 
     def figure(self, step: int, name: str, png: bytes) -> None:
         """Sends an RGB image, a PNG."""

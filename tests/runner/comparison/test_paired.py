@@ -129,10 +129,10 @@ def test_an_unpaired_comparison_would_not_have_found_it(
     together = difference_of(compared(output_dir, "better", against="control"))
     resample_sums = paired.resample_sums
 
-    def apart(columns: Any, groups: Any, *, resamples: int) -> Any:
+    def apart(columns: Any, groups: Any, **options: int) -> Any:
         order = np.random.default_rng(0).permutation(len(columns))
-        first = resample_sums(columns, groups, resamples=resamples)
-        second = resample_sums(columns[order], groups[order], resamples=resamples)
+        first = resample_sums(columns, groups, **options)
+        second = resample_sums(columns[order], groups[order], **options)
         half = columns.shape[1] // 2
         return np.concatenate([first[..., :half], second[..., half:]], axis=-1)
 
@@ -206,6 +206,10 @@ def test_a_slice_that_nobody_is_in_has_no_line_and_one_with_few_shows_nothing(ou
     no_large = counts.rois.model_copy(update={"size": tuple("small" for _ in counts.rois.size)})
     add("small_only", counts.model_copy(update={"rois": no_large}))
     assert {line.slice for line in compared(output_dir, "small_only").lines} & {"medium", "large"} == set()
+    few = counts.images.model_copy(update={"persons": tuple(min(count, 3) for count in counts.images.persons)})
+    for name in ("few", "as_few"):
+        add(name, counts.model_copy(update={"images": few}))
+    assert "4+ persons" not in {line.slice for line in compared(output_dir, "few", against="as_few").lines}
 
 
 def test_spread_over_seeds(output_dir: Path, add: AddRun) -> None:

@@ -25,6 +25,7 @@ from human_edge_detection.runner.comparison.significance import (
 from human_edge_detection.runner.comparison.slices import (
     ALL,
     COLUMNS,
+    CROWDING_GROUPS,
     SLICES,
     Columns,
     Slice,
@@ -173,7 +174,8 @@ class _Table:
         self.crowding = crowding_of(runs[0].counts)
         self._place = {run.paths.root: number for number, run in enumerate(runs)}
         self._columns = [columns_of(run.counts) for run in runs]
-        sums = resample_sums(np.hstack(self._columns), self.crowding, resamples=resamples)
+        columns = np.hstack(self._columns)
+        sums = resample_sums(columns, self.crowding, group_count=CROWDING_GROUPS, resamples=resamples)
         self._resampled = sums.reshape(*sums.shape[:2], len(runs), COLUMNS)
 
     def columns(self, run: CountedRun) -> Columns:

@@ -45,18 +45,22 @@ class SignTest(NamedTuple):
     p: float
 
 
-def resample_sums(columns: Numbers, groups: NDArray[np.intp], *, resamples: int = RESAMPLES) -> Numbers:
+def resample_sums(
+    columns: Numbers, groups: NDArray[np.intp], *, group_count: int | None = None, resamples: int = RESAMPLES
+) -> Numbers:
     """Sums over images drawn with replacement, the same draws for every column and at every call.
 
     Args:
         columns: ``(images, K)`` what adds up, of all runs side by side.
         groups: ``(images,)`` a number from 0 for the group of each image, such as how crowded it is.
+        group_count: G, of which some may have no image; None: up to the last one that has.
         resamples: R, how often to draw as many images as there are.
 
     Returns:
         ``(R, G, K)``, one sum for each group; over all images it is their sum.
     """
-    images, members = len(columns), [np.flatnonzero(groups == group) for group in range(int(groups.max(initial=0)) + 1)]
+    count = int(groups.max(initial=0)) + 1 if group_count is None else group_count
+    images, members = len(columns), [np.flatnonzero(groups == group) for group in range(count)]
     sums = np.empty((resamples, len(members), columns.shape[1]))
     rng = np.random.default_rng(_SEED)
     step = max(1, _CHUNK // max(images, 1))

@@ -14,6 +14,7 @@ Columns = NDArray[np.float64]
 
 _SIZES: Final[tuple[PersonSize, ...]] = ("small", "medium", "large")
 _CROWDING: Final = ("nobody", "1 person", "2-3 persons", "4+ persons")
+CROWDING_GROUPS: Final = len(_CROWDING)
 _MAX_PERSONS: Final = (0, 1, 3)
 """On an image of each group of ``_CROWDING`` but the last."""
 _ROI_COLUMNS: Final = 9 + 2 + 2
@@ -38,7 +39,7 @@ class Slice(NamedTuple):
     metrics: tuple[str, ...]
 
 
-_ALL_CROWDING: Final = tuple(range(len(_CROWDING)))
+_ALL_CROWDING: Final = tuple(range(CROWDING_GROUPS))
 _ALL_SIZES: Final = tuple(range(len(_SIZES)))
 ALL: Final = Slice("all", _ALL_CROWDING, _ALL_SIZES, METRICS)
 SLICES: Final = (

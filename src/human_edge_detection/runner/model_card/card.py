@@ -129,7 +129,7 @@ def _terms(facts: Facts) -> Iterator[str]:
         yield "- Terms of the training images: unknown; the annotation file says nothing, or nobody wrote it down."
     else:
         yield "- Terms of the training images, as the annotation file has them:"
-        yield from (f"  - {count:,} images: {text}" for text, count in images.items())
+        yield from (f"  - {count:,} {'image' if count == 1 else 'images'}: {text}" for text, count in images.items())
     yield f"- Weights that its training started from: {starting_weights(facts)}."
     if facts.config.distillation is not None:
         yield "- Its teacher learned from images and weights of its own: see the teacher's card."

@@ -16,7 +16,7 @@ from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.read import file_sha256
 from human_edge_detection.runner.comparison.control import Controls
 from human_edge_detection.runner.comparison.significance import Interval, difference_interval, resample_sums
-from human_edge_detection.runner.comparison.slices import ALL, columns_of, crowding_of, scores_of
+from human_edge_detection.runner.comparison.slices import ALL, CROWDING_GROUPS, columns_of, crowding_of, scores_of
 from human_edge_detection.runner.model_card.gain import Gain, gain_of
 from human_edge_detection.runs.checkpoint_config import head_of_checkpoint
 from human_edge_detection.runs.lookup.identity import RunContents
@@ -137,6 +137,6 @@ def _known(kind: type[Kind], path: Path, **options: int) -> Kind | None:
 def _intervals(counts: PerImage) -> dict[str, Interval]:
     """Of each metric, from resampled images."""
     columns, groups = columns_of(counts), crowding_of(counts)
-    resampled = scores_of(ALL, resample_sums(columns, groups))
+    resampled = scores_of(ALL, resample_sums(columns, groups, group_count=CROWDING_GROUPS))
     found = {name: difference_interval(np.zeros(1), values[:, None]) for name, values in resampled.items()}
     return {name: interval for name, interval in found.items() if np.isfinite(interval).all()}
