@@ -34,7 +34,7 @@ def test_a_model_without_roi_head_takes_images_only(
     shown = capsys.readouterr().out
     for expected in (str(output), "MiB", "probabilities differ by at most", "(allowed 0.001)", "mask IoU"):
         assert expected in shown
-    assert {file.name for file in output.parent.iterdir()} == {"model.onnx", "model.parity.json"}
+    assert {file.name for file in output.parent.iterdir()} == {"model.onnx", "model.parity.json", "model.md"}
     session = onnxruntime.InferenceSession(str(output), providers=["CPUExecutionProvider"])
     assert [entry.name for entry in session.get_inputs()] == ["images"]
     (binary_masks,) = session.run(None, {"images": torch.rand(3, 3, 64, 64).numpy()})
