@@ -177,7 +177,12 @@ def test_wrong_use_and_wrong_files(tmp_path: Path) -> None:
 
 def test_coco_results_of_predictions_score_the_same(tmp_path: Path) -> None:
     """What ``human_edge_prediction`` writes without pycocotools has the same masks and scores, and is read by it."""
-    boxes = [*BOXES.values(), (60, 30, 44, 70), (0, 0, 160, 120)]
+    boxes = [
+        *BOXES.values(),
+        (60, 30, 44, 70),
+        (0, 0, 160, 120),
+        (10, 75, 36, 40),
+    ]  # the last: a small mask in a larger box
     file = write_file(tmp_path, [annotation(1, 5, BOXES[1]), annotation(2, 5, BOXES[2]), crowd(3, 5)])
     batch = batch_of(boxes)
     noise = torch.randn(len(boxes), 3, *MASK, generator=torch.Generator().manual_seed(0))
@@ -189,16 +194,24 @@ def test_coco_results_of_predictions_score_the_same(tmp_path: Path) -> None:
     masks = logits.softmax(1)[:, TARGET].numpy()
     persons = Instances(rois, np.zeros(len(rois), np.float32), masks, rois).scored(IMAGE)
     prediction = Prediction(IMAGE, to_pixels(rois, IMAGE), persons.scores, "given", persons)
+    expected = metric.compute()
+    assert 0.1 < (expected["AP"] or 0) < 0.9
+    scores = scores_of(prediction.to_coco(5, category_id=7, bbox=False), file)
+    assert scores == pytest.approx(expected)
+    with_boxes = scores_of(prediction.to_coco(5, category_id=7), file)
+    assert with_boxes["AP"] == pytest.approx(expected["AP"])
+    assert with_boxes["AP_small"] != pytest.approx(expected["AP_small"])  # pycocotools sizes by boxes, if there are
+
+
+def scores_of(results: list[dict[str, Any]], file: Path) -> dict[str, float | None]:
+    """By pycocotools alone, of image 5."""
     truth = COCO(str(file))
-    evaluation = COCOeval(truth, truth.loadRes(prediction.to_coco(5, category_id=7)), "segm")
+    evaluation = COCOeval(truth, truth.loadRes(results), "segm")
     evaluation.params.imgIds, evaluation.params.catIds = [5], [7]
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()
-    expected = metric.compute()
-    assert 0.1 < (expected["AP"] or 0) < 0.9
-    found = [value if value >= 0 else None for value in evaluation.stats[:6]]
-    assert found == pytest.approx([expected[name] for name in METRICS])
+    return {name: value if value >= 0 else None for name, value in zip(METRICS, evaluation.stats, strict=False)}
 
 
 def logits_of_triangles(count: int) -> torch.Tensor:

@@ -145,7 +145,7 @@ class Prediction:
             classes[person.place][person.mask] = PERSON
         return classes
 
-    def to_coco(self, image_id: int, *, category_id: int = 1) -> list[dict[str, Any]]:
+    def to_coco(self, image_id: int, *, category_id: int = 1, bbox: bool = True) -> list[dict[str, Any]]:
         """The persons as COCO results, which ``json.dump`` writes and pycocotools' ``loadRes`` reads.
 
         Persons without a pixel are left out, as COCO's metrics count every result.
@@ -153,24 +153,20 @@ class Prediction:
         Args:
             image_id: Of the image in the annotations.
             category_id: Of persons there.
+            bbox: With the box of each person. For the AP of masks leave it out: where it is there, pycocotools takes
+                the box's area for the mask's, so AP_small, AP_medium and AP_large are others than ``hed evaluate``'s.
 
         Returns:
             For each its ids, ``segmentation`` (RLE), ``bbox`` (x, y, width, height in pixels) and ``score``.
         """
-        results = []
+        results: list[dict[str, Any]] = []
         for person in self.persons():
             if person.area:
                 x1, y1, x2, y2 = (float(value) for value in person.box)
-                rows, columns = person.place
-                results.append(
-                    {
-                        "image_id": image_id,
-                        "category_id": category_id,
-                        "segmentation": dict(encode(person.mask, (rows.start, columns.start), self.image_size)),
-                        "bbox": [x1, y1, x2 - x1, y2 - y1],
-                        "score": person.score,
-                    }
-                )
+                place = (person.place[0].start, person.place[1].start)
+                result: dict[str, Any] = {"image_id": image_id, "category_id": category_id, "score": person.score}
+                result["segmentation"] = dict(encode(person.mask, place, self.image_size))
+                results.append(result | ({"bbox": [x1, y1, x2 - x1, y2 - y1]} if bbox else {}))
         return results
 
     def draw(self, image: Image) -> Image:
