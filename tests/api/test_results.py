@@ -21,31 +21,18 @@ from human_edge_detection.runs.paths import RunPaths
 pytestmark = pytest.mark.usefixtures("small_networks")
 
 
-@pytest.fixture
-def runs(
-    tmp_path: Path, tiny_config: ExperimentConfig, write_run: Callable[..., RunPaths], monkeypatch: pytest.MonkeyPatch
-) -> Path:
-    """The current folder, with ``tiny`` in two seeds and ``alone``, of the same network."""
-    monkeypatch.chdir(tmp_path)
-    for name, seed in (("tiny/seed_0", 0), ("tiny/seed_1", 1), ("alone", 0)):
-        config = derive(tiny_config, name="tiny", training={"seed": seed})
-        paths = write_run(Path("experiments", name), config)
-        save_checkpoint(paths.best, Checkpoint(config, build_model(config.model).state_dict(), 2, {}, "data"))
-    return tmp_path
-
-
-def test_a_name_stands_for_all_its_seeds(runs: Path) -> None:
+def test_a_name_stands_for_all_its_seeds(trained_runs: Path) -> None:
     assert [record.name for record in hed.load_run("tiny")] == ["tiny/seed_0", "tiny/seed_1"]
     (record,) = hed.load_run("experiments/tiny/seed_1")
     assert record.config is not None and record.config.training.seed == 1
     assert record.result is not None and record.result.metrics["miou"] == 0.5
-    for name in ("tiny", runs / "experiments" / "tiny"):
+    for name in ("tiny", trained_runs / "experiments" / "tiny"):
         evaluations = hed.evaluate(name, num_workers=0, precision="fp32")
         assert [Path(one.checkpoint).parent.parent.name for one in evaluations] == ["seed_0", "seed_1"]
         assert {one.images for one in evaluations} == {4}
 
 
-def test_the_command_line_takes_a_name_too(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_takes_a_name_too(trained_runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--num_workers", "0", "--precision", "fp32", "--json", "out.json"]
     assert main(["evaluate", "tiny", *flags]) == 0
     both = json.loads(Path("out.json").read_text())
@@ -58,7 +45,7 @@ def test_the_command_line_takes_a_name_too(runs: Path, capsys: pytest.CaptureFix
 
 
 def test_every_seed_is_exported_or_none_when_they_were_to_be_one_file(
-    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    trained_runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     exported: list[tuple[Path, Path | None, Any]] = []
     asked: list[Any] = []
@@ -79,7 +66,7 @@ def test_every_seed_is_exported_or_none_when_they_were_to_be_one_file(
     assert "one file, and tiny has 2 runs" in capsys.readouterr().err
 
 
-def test_a_model_is_loaded_by_name_seed_or_file(runs: Path) -> None:
+def test_a_model_is_loaded_by_name_seed_or_file(trained_runs: Path) -> None:
     model = hed.load_model("alone")
     output = model(torch.rand(2, 3, 64, 64), torch.tensor([[0.0, 0.1, 0.1, 0.9, 0.9]]))
     assert output.logits.shape == (1, 3, 32, 24)
@@ -103,14 +90,14 @@ MISTAKES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_mistakes_are_errors_of_one_line(mistake: str, runs: Path) -> None:
+def test_mistakes_are_errors_of_one_line(mistake: str, trained_runs: Path) -> None:
     call, kind, message = MISTAKES[mistake]
     with pytest.raises(kind, match=message) as raised:
         call()
     assert "\n" not in str(raised.value)
 
 
-def test_too_little_memory_is_an_error_that_can_be_mended(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_is_an_error_that_can_be_mended(trained_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
@@ -122,7 +109,10 @@ def test_too_little_memory_is_an_error_that_can_be_mended(runs: Path, monkeypatc
 
 
 def test_a_seed_without_weights_is_refused_before_the_others_are_used_and_unfinished_ones_are_named(
-    runs: Path, tiny_config: ExperimentConfig, write_run: Callable[..., RunPaths], caplog: pytest.LogCaptureFixture
+    trained_runs: Path,
+    tiny_config: ExperimentConfig,
+    write_run: Callable[..., RunPaths],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     config = derive(tiny_config, name="tiny", training={"seed": 2})
     paths = write_run(Path("experiments/tiny/seed_2"), config, state="failed")
@@ -150,7 +140,7 @@ def test_a_seed_without_weights_is_refused_before_the_others_are_used_and_unfini
 )
 @pytest.mark.parametrize("command", ["evaluate", "export"])
 def test_the_command_line_refuses_what_names_no_model(
-    command: str, arguments: list[str], message: str, runs: Path, capsys: pytest.CaptureFixture[str]
+    command: str, arguments: list[str], message: str, trained_runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([command, *arguments]) == 2
     error = capsys.readouterr().err
@@ -158,7 +148,7 @@ def test_the_command_line_refuses_what_names_no_model(
     assert error.count("\n") == 1
 
 
-def test_the_comparison_of_all_runs_is_rebuilt(runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_comparison_of_all_runs_is_rebuilt(trained_runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
     rows, files = hed.comparison_table()
     assert [row["run"] for row in rows] == ["alone", "tiny/seed_0", "tiny/seed_1"]
     assert all(file.is_file() for file in files)

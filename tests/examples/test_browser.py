@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from browser_fixtures import PATIENCE_MS
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
@@ -32,16 +33,6 @@ from human_edge_prediction.resampling import paste_roi
 pytestmark = pytest.mark.slow
 
 FOLDER = Path(__file__).parents[2] / "examples" / "browser"
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-PATIENCE_MS = 120_000
 SIZE = (96, 64)
 MASK_SIZE = (32, 24)
 FOUND = np.array([[0, 0.05, 0.1, 0.35, 0.95], [0, 0.6, 0.2, 0.95, 1.0], [0, 0.4, 0.1, 0.5, 0.4]], np.float32)
@@ -156,18 +147,6 @@ def address(bundle: Callable[..., Path]) -> Iterator[str]:
     server.shutdown()
     thread.join()
     server.server_close()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="needs playwright: `uv sync --group browser`")
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("needs Chromium: `apt-get install chromium`, or the like")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS), timeout=PATIENCE_MS)
-        yield browser
-        browser.close()
 
 
 class Page:

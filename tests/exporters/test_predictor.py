@@ -1,38 +1,20 @@
 """``hed.Predictor`` with runs and checkpoints; with files it is that of ``human_edge_prediction``, tested there."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import human_edge_detection as hed
-from human_edge_detection.engine.build import build_model
-from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from human_edge_detection.errors import ConfigError
-from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
-from human_edge_detection.runs.paths import RunPaths
 from human_edge_prediction import ArgumentError, PredictionError
 
 pytestmark = pytest.mark.usefixtures("small_networks")
 IMAGE = np.full((90, 70, 3), 100, np.uint8)
 
 
-@pytest.fixture
-def runs(
-    tmp_path: Path, tiny_config: ExperimentConfig, write_run: Callable[..., RunPaths], monkeypatch: pytest.MonkeyPatch
-) -> Path:
-    """The current folder, with ``tiny`` in two seeds and ``alone``."""
-    monkeypatch.chdir(tmp_path)
-    for name, seed in (("tiny/seed_0", 0), ("tiny/seed_1", 1), ("alone", 0)):
-        config = derive(tiny_config, name="tiny", training={"seed": seed})
-        paths = write_run(Path("experiments", name), config)
-        save_checkpoint(paths.best, Checkpoint(config, build_model(config.model).state_dict(), 2, {}, "data"))
-    return tmp_path
-
-
-def test_it_takes_a_run_a_folder_and_a_checkpoint(runs: Path) -> None:
+def test_it_takes_a_run_a_folder_and_a_checkpoint(trained_runs: Path) -> None:
     boxes = [[5, 5, 60, 80], [0, 0, 30, 30]]
     named, folder, file = (
         hed.Predictor(source, threads=1)(IMAGE, boxes)
@@ -55,7 +37,7 @@ def test_it_takes_a_run_a_folder_and_a_checkpoint(runs: Path) -> None:
         ({"model": "gone.onnx"}, PredictionError, "no such file"),
     ],
 )
-def test_mistakes(runs: Path, arguments: dict[str, str], kind: type[Exception], message: str) -> None:
+def test_mistakes(trained_runs: Path, arguments: dict[str, str], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         hed.Predictor(**arguments)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,6 @@ from human_edge_detection.runs.paths import RunPaths
 
 pytestmark = pytest.mark.slow
 
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 CONTRAST = """
 () => {
   const parse = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
@@ -53,20 +43,6 @@ CONTRAST = """
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: uv sync --group browser")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch_persistent_context(
-            str(tmp_path_factory.mktemp("profile")), executable_path=chromium, headless=True, args=list(FLAGS)
-        )
-        yield opened
-        opened.close()
-
-
-@pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory, write_run: Callable[..., RunPaths]) -> Path:
     output_dir = tmp_path_factory.mktemp("runs") / "experiments"
     write_report_runs(output_dir, write_run)
@@ -74,9 +50,9 @@ def file(tmp_path_factory: pytest.TempPathFactory, write_run: Callable[..., RunP
 
 
 @pytest.fixture
-def page(browser: Any, file: Path) -> Iterator[Any]:
+def page(chromium: Any, file: Path) -> Iterator[Any]:
     """The page, opened anew; whatever it says on the console or asks the network for is an error."""
-    opened = browser.new_page()
+    opened = chromium.new_page()
     said: list[str] = []
     opened.on("console", lambda message: said.append(message.text))
     opened.on("pageerror", lambda error: said.append(str(error)))

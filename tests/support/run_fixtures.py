@@ -167,3 +167,23 @@ def make_trainer(tmp_path: Path) -> MakeTrainer:
         return Trainer(parts, state, RunPaths(tmp_path / "trainer"))
 
     return make
+
+
+@pytest.fixture
+def trained_runs(
+    tmp_path: Path,
+    tiny_config: ExperimentConfig,
+    write_run: Callable[..., RunPaths],
+    small_networks: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """The current folder, with ``experiments/``: ``tiny`` in two seeds and ``alone``, of the same small network."""
+    from human_edge_detection.engine.build import build_model
+    from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, save_checkpoint
+
+    monkeypatch.chdir(tmp_path)
+    for name, seed in (("tiny/seed_0", 0), ("tiny/seed_1", 1), ("alone", 0)):
+        config = derive(tiny_config, name="tiny", training={"seed": seed})
+        paths = write_run(Path("experiments", name), config)
+        save_checkpoint(paths.best, Checkpoint(config, build_model(config.model).state_dict(), 2, {}, "data"))
+    return tmp_path

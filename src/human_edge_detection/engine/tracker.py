@@ -91,7 +91,7 @@ class Tracker:
             # What it says of itself would end up in what our command says.
             with contextlib.redirect_stdout(io.StringIO()):
                 action()
-        except Exception as error:
+        except Exception as error:  # it is others' code, with errors of any kind, and no run may end by it
             self._module = None
             problem = " ".join(str(error).split()) or type(error).__name__
             logger.warning("%s: what it was to get of this epoch is lost: %s", self._kind, problem)
