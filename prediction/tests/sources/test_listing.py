@@ -48,7 +48,7 @@ def test_a_file_that_is_named_twice_is_taken_once(folder: Path) -> None:
 
 
 def test_a_list_goes_on_after_an_entry_that_cannot_be_used(folder: Path) -> None:
-    lines = (b"a/10.jpg\r\n", b"\n", b"gone.jpg\n", os.fsencode("b/2.png"), b"empty")
+    lines = (b"\xef\xbb\xbfa/10.jpg\r\n", b"\n", b"gone.jpg\n", os.fsencode("b/2.png"), b"empty")
     listing = find_sources(["-"], lines)
     assert [source.name for source in listing.sources] == ["10", "2"]
     assert listing.problems == (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -66,7 +67,8 @@ def find_sources(given: Sequence[str], lines: Iterable[bytes] = ()) -> Listing:
     problems: list[str] = []
     for one in given:
         if one == STDIN:
-            for line in filter(None, (line.rstrip(b"\r\n") for line in lines)):
+            # Windows' programs begin a text with a byte order mark.
+            for line in filter(None, (line.rstrip(b"\r\n").removeprefix(BOM_UTF8) for line in lines)):
                 try:
                     found += _expand(os.fsdecode(line))
                 except SourceError as error:
