@@ -22,7 +22,8 @@ from human_edge_detection.exporters.onnx import ExportableStudent
 from human_edge_detection.files.data_folder import find_split
 from human_edge_detection.metrics.coco_ap import CocoMaskAp
 from human_edge_prediction.description import ImageInput
-from human_edge_prediction.models import Model, OwnModel
+from human_edge_prediction.models.model import Model
+from human_edge_prediction.models.own import OwnModel
 
 
 class Network(OwnModel):

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     )
     from human_edge_prediction.images.read import read_image
     from human_edge_prediction.instances import Instances
-    from human_edge_prediction.models import Model, open_model
+    from human_edge_prediction.models.model import Model
+    from human_edge_prediction.models.open import open_model
     from human_edge_prediction.prediction import Person, Prediction
     from human_edge_prediction.predictor import Predictor
 
@@ -58,7 +59,8 @@ _MODULES: Final = {
     ),
     "images.read": ("read_image",),
     "instances": ("Instances",),
-    "models": ("Model", "open_model"),
+    "models.model": ("Model",),
+    "models.open": ("open_model",),
     "prediction": ("Person", "Prediction"),
     "predictor": ("Predictor",),
 }

@@ -15,7 +15,8 @@ from human_edge_prediction.errors import ArgumentError, ModelFileError
 from human_edge_prediction.images.read import Image, check_image, read_image
 from human_edge_prediction.instances import Instances
 from human_edge_prediction.masks.components import connected_persons
-from human_edge_prediction.models import Model, ModelOutput, open_model
+from human_edge_prediction.models.model import Model, ModelOutput
+from human_edge_prediction.models.open import open_model
 from human_edge_prediction.prediction import BoxesFrom, Prediction
 from human_edge_prediction.runtimes import CPU
 

@@ -17,7 +17,7 @@ from human_edge_detection.metrics.confusion import confusion_matrices
 from human_edge_detection.metrics.scores import iou_per_class
 from human_edge_detection.structures import CLASS_NAMES, SegmentationOutput
 from human_edge_prediction import Model
-from human_edge_prediction.models import OwnModel
+from human_edge_prediction.models.own import OwnModel
 
 _NO_MASK = (1, 1)
 """Mask size of a model without a head for rois, whose masks nobody makes."""

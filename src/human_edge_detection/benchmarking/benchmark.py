@@ -25,7 +25,7 @@ from human_edge_detection.limits import allowed_cores
 from human_edge_detection.log import shows_progress, terminal
 from human_edge_detection.runs.provenance import processor_name
 from human_edge_prediction import AdapterError
-from human_edge_prediction.models import OwnModel
+from human_edge_prediction.models.own import OwnModel
 
 if TYPE_CHECKING:
     from human_edge_detection.data.annotations.annotation_set import AnnotationSet

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from human_edge_detection.engine.checkpoints.load import TrainedModel, load_trained
 from human_edge_detection.experiments.schema.model import DetectorConfig
 from human_edge_detection.exporters.exportable import ExportableDetector, ExportableStudent
-from human_edge_prediction.models import OwnModel
+from human_edge_prediction.models.own import OwnModel
 from human_edge_prediction.runtimes import TensorInfo
 
 PYTORCH = "PyTorch"

@@ -1,0 +1,190 @@
+"""Models that ``human-edge-detection`` exported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from human_edge_prediction import adapter as adapting
+from human_edge_prediction.adapter import Array
+from human_edge_prediction.description import ImageInput, Kind
+from human_edge_prediction.errors import AdapterError, ModelFileError
+from human_edge_prediction.images.read import Image
+from human_edge_prediction.instances import Boxes, Instances
+from human_edge_prediction.models.model import Model, ModelOutput
+from human_edge_prediction.resampling import resize
+from human_edge_prediction.runtimes import Runtime
+
+OURS: Final = "human-edge-detection"
+_FOUND: Final = frozenset({"boxes", "scores", "masks"})
+"""Outputs of a model of ours that finds persons itself."""
+_TARGET: Final = 1
+"""Of the classes background, target, other people."""
+_WHOLE: Final = np.array([[0.0, 0.0, 1.0, 1.0]], np.float32)
+
+
+class OwnModel(Model):
+    """A model that ``human-edge-detection`` exported: a person map, and masks of persons.
+
+    ``best_model.onnx`` has masks in the boxes that it is given, if it has a head for rois; ``best_model.detect.onnx``
+    finds the persons itself.
+    """
+
+    def __init__(
+        self, path: Path, runtime: Runtime, *, open_finder: Callable[[], OwnModel | None] = lambda: None
+    ) -> None:
+        """A model whose metadata say how it is used.
+
+        Args:
+            path: Its file.
+            runtime: What runs it.
+            open_finder: Opens the model of the same weights that finds persons itself; called when it is needed.
+
+        Raises:
+            ModelFileError: It has other inputs or outputs than were known when this package was written.
+        """
+        names = {info.name for info in runtime.outputs}
+        shapes = {info.name: info.shape for info in runtime.inputs}
+        sides = shapes.get("images", ())[2:]
+        if "binary_masks" not in names or len(sides) != 2 or not shapes.keys() <= {"images", "rois"} or None in sides:
+            raise ModelFileError(
+                f"{path}: an export of {OURS} with inputs {', '.join(shapes)} and outputs {', '.join(sorted(names))}, "
+                "which this version does not know; install a newer one, or describe it with an adapter"
+            )
+        size = (int(sides[0] or 0), int(sides[1] or 0))
+        super().__init__(path, runtime, ImageInput(size=size, name="images"))
+        self._takes_rois = "rois" in shapes
+        self._finds_persons = names >= _FOUND
+        self._open_finder = open_finder
+        self.kind: Kind = "instances" if self._takes_rois or self._finds_persons else "person_map"
+
+    @property
+    def takes_rois(self) -> bool:
+        """Whether it has a head for rois."""
+        return self._takes_rois
+
+    @property
+    def mask_size(self) -> tuple[int, int] | None:
+        """(height, width) of its masks; None without a head for rois."""
+        shape = next((info.shape for info in self.runtime.outputs if info.name == "masks"), (None, None))
+        height, width = shape[-2:]
+        return None if height is None or width is None else (height, width)
+
+    def run(self, images: NDArray[np.float32], rois: NDArray[np.float32]) -> dict[str, Array]:
+        """The outputs ``binary_masks (B, 1, H, W)`` and, with a head for rois, ``masks (N, 3, h, w)``, by name.
+
+        Args:
+            images: ``(B, 3, H, W)`` RGB in [0, 1].
+            rois: ``(N, 5)`` index of the image, then x1, y1, x2, y2 as fractions of it; not looked at without such a
+                head.
+        """
+        feeds = {"images": images, "rois": rois} if self._takes_rois else {"images": images}
+        arrays = self.runtime.run(feeds)
+        return {info.name: array for info, array in zip(self.runtime.outputs, arrays, strict=True)}
+
+    @property
+    def finds_persons(self) -> bool:
+        """As of :class:`Model`."""
+        return self._finds_persons
+
+    @property
+    def min_score(self) -> float:
+        """As of :class:`Model`: a constant of the graph, as its metadata has it."""
+        return self.built_in_min_score
+
+    @property
+    def built_in_min_score(self) -> float:
+        """As of :class:`Model`."""
+        return float(self.runtime.metadata.get("min_score", 0.0))
+
+    def finder(self) -> Model | None:
+        """As of :class:`Model`: ``best_model.detect.onnx`` beside ``best_model.onnx``."""
+        if self._finds_persons:
+            return self
+        return self._open_finder() if self._takes_rois else None
+
+    def predict(self, image: Image, boxes: NDArray[np.float32] | None = None, *, max_rois: int = 64) -> ModelOutput:
+        """As of :class:`Model`."""
+        if self._finds_persons:
+            if boxes is not None:
+                raise AdapterError(f"{self.path} finds persons itself: it takes no 'boxes'")
+            outputs = self.run(adapting.to_input(image, self.input)[0], _rois(()))
+            found, scores = (np.asarray(outputs[name], np.float32) for name in ("boxes", "scores"))
+            return _own_output(outputs, found[:, 1:], scores)
+        if boxes is not None and not self._takes_rois:
+            raise self._gives_no("masks of persons")
+        images = adapting.to_input(image, self.input)[0]
+        asked = _WHOLE if boxes is None or not len(boxes) else boxes
+        runs = [self.run(images, _rois(asked[first : first + max_rois])) for first in range(0, len(asked), max_rois)]
+        if boxes is None:
+            return _own_output(runs[0])
+        outputs = {**runs[0], "masks": np.concatenate([one["masks"] for one in runs])[: len(boxes)]}
+        output = _own_output(outputs, boxes, np.zeros(len(boxes), np.float32))
+        assert output.instances is not None
+        return output._replace(instances=output.instances.scored((image.shape[0], image.shape[1])))
+
+    def feeds(self, image: Image, boxes: Sequence[Sequence[float]] = ()) -> dict[str, Array]:
+        """As of :class:`Model`."""
+        feeds = super().feeds(image)
+        if self._takes_rois:
+            feeds["rois"] = _rois(boxes)
+        return feeds
+
+    def person_map(self, image: Image) -> NDArray[np.float32]:
+        """As of :class:`Model`."""
+        people = self.predict(image).person_map
+        assert people is not None
+        return np.asarray(resize(people, image.shape[:2]), np.float32)
+
+    def instances(self, image: Image, boxes: Sequence[Sequence[float]] | None = None) -> Instances:
+        """As of :class:`Model`.
+
+        The score of a person in a given box is the mean probability inside the mask on ``image``, 0 without a mask.
+        """
+        if boxes is None and self._takes_rois:
+            raise AdapterError(
+                f"{self.path} does not find persons itself: give 'boxes' around them, or open the file beside it that "
+                "ends in .detect.onnx, if there is one"
+            )
+        found = self.predict(image, None if boxes is None else np.asarray(boxes, np.float32).reshape(-1, 4)).instances
+        if found is None:
+            raise self._gives_no("masks of persons")
+        return found
+
+    def boxes(self, image: Image) -> Boxes:
+        """As of :class:`Model`."""
+        if not self._finds_persons:
+            raise self._gives_no("boxes")
+        return Boxes(*self.instances(image)[:2])
+
+
+def is_own(runtime: Runtime) -> bool:
+    """Whether the file says that ``human-edge-detection`` has exported it."""
+    return runtime.metadata.get("written_by", "").startswith(OURS)
+
+
+def _own_output(
+    outputs: Mapping[str, Array], boxes: NDArray[np.float32] | None = None, scores: NDArray[np.float32] | None = None
+) -> ModelOutput:
+    """The outputs of a model of ours for one image, with the persons in ``boxes``, if there are."""
+    people = np.asarray(outputs["binary_masks"][0, 0], np.float32)
+    if boxes is None or scores is None:
+        return ModelOutput(people, None)
+    probabilities = _softmax(outputs["masks"])
+    return ModelOutput(people, Instances(boxes, scores, probabilities[:, _TARGET], boxes), probabilities)
+
+
+def _softmax(logits: Array) -> NDArray[np.float32]:
+    """``(N, 3, h, w)`` logits -> probabilities."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
+
+
+def _rois(boxes: Sequence[Sequence[float]] | NDArray[np.float32]) -> NDArray[np.float32]:
+    """Boxes on the first image as ``(N, 5)`` rois."""
+    corners = np.asarray(boxes, np.float32).reshape(-1, 4)
+    return np.concatenate([np.zeros((len(corners), 1), np.float32), corners], axis=1)
