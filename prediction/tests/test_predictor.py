@@ -170,7 +170,7 @@ MISTAKES: dict[str, tuple[Make, type[PredictionError], str]] = {
     "no adapter": (
         lambda folder: Predictor(detector(folder, [LEFT], [1.0])),
         AdapterError,
-        "was not exported by human-edge-detection: describe it with an adapter",
+        "was not exported by human-edge-detection and does not say what it is; describe it in",
     ),
     "boxes only": (
         lambda folder: Predictor(detector(folder, [LEFT], [1.0]), adapter=DETECTOR),

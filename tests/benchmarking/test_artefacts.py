@@ -120,7 +120,7 @@ def test_a_file_keeps_its_size(folder: Path, tmp_path: Path) -> None:
 
 def test_errors_of_the_other_package_become_errors_of_this_one(folder: Path, tmp_path: Path) -> None:
     path = constant_model(tmp_path / "m.onnx", {"people": np.zeros((1, 1, 4, 6), np.float32)})
-    with pytest.raises(ConfigError, match="describe it with an adapter"):
+    with pytest.raises(ConfigError, match=r"describe it in m\.adapter\.json beside it"):
         make_artefacts(Source("m", file=path), None, folder)
     path.write_bytes(b"no model")
     with pytest.raises(CheckpointError, match="ONNX Runtime cannot open it"):

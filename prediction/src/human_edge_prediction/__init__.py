@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from human_edge_prediction.description import Adapter, read_adapter
+    from human_edge_prediction.description import Adapter
+    from human_edge_prediction.description_reader import read_adapter
     from human_edge_prediction.errors import (
         AdapterError,
         ArgumentError,
@@ -47,7 +48,8 @@ __all__ = [
 ]
 
 _MODULES: Final = {
-    "description": ("Adapter", "read_adapter"),
+    "description": ("Adapter",),
+    "description_reader": ("read_adapter",),
     "errors": (
         "AdapterError",
         "ArgumentError",

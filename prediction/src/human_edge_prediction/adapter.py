@@ -11,7 +11,17 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from human_edge_prediction.description import BoxColumns, Column, Detections, ImageInput, Layout, MaskColumns, PersonMap
+from human_edge_prediction.description import (
+    BoxColumns,
+    Column,
+    Detections,
+    ImageInput,
+    Layout,
+    MaskColumns,
+    PersonMap,
+    Prompt,
+    PromptedMasks,
+)
 from human_edge_prediction.errors import AdapterError
 from human_edge_prediction.instances import Boxes, Instances
 from human_edge_prediction.resampling import resize
@@ -168,7 +178,7 @@ def detections(outputs: Outputs, wanted: Detections, *, size: tuple[int, int], r
         AdapterError: An output is not there or of another shape.
     """
     boxes, scores, _ = _persons(outputs, wanted, size)
-    return Boxes(_in_image(boxes, region), scores)
+    return Boxes(in_image(boxes, region), scores)
 
 
 def instances(outputs: Outputs, wanted: Detections, *, size: tuple[int, int], region: Region) -> Instances:
@@ -177,7 +187,7 @@ def instances(outputs: Outputs, wanted: Detections, *, size: tuple[int, int], re
     boxes, scores, kept = _persons(outputs, wanted, size)
     masks = _masks(outputs, wanted.masks, kept)
     frames = boxes if wanted.masks.covers == "box" else np.tile(np.array(WHOLE, np.float32), (len(boxes), 1))
-    return Instances(_in_image(boxes, region), scores, masks, _in_image(frames, region))
+    return Instances(in_image(boxes, region), scores, masks, in_image(frames, region))
 
 
 def _persons(
@@ -248,11 +258,73 @@ def _corners(numbers: Array, wanted: BoxColumns, size: tuple[int, int]) -> NDArr
     return np.asarray(corners, np.float32)
 
 
-def _in_image(boxes: NDArray[np.float32], region: Region) -> NDArray[np.float32]:
-    """Fractions of the input as fractions of the image."""
+def in_image(boxes: NDArray[np.float32], region: Region) -> NDArray[np.float32]:
+    """``(N, 4)`` corners as fractions of the input, as fractions of the image that covers ``region`` of it."""
     offset = np.array([region.left, region.top] * 2, np.float32)
     extent = np.array([region.right - region.left, region.bottom - region.top] * 2, np.float32)
     return np.asarray((boxes - offset) / extent, np.float32)
+
+
+def prompts(boxes: NDArray[np.float32], wanted: Prompt, *, size: tuple[int, int], region: Region) -> Array:
+    """Boxes as a model wants to be told them.
+
+    Args:
+        boxes: ``(N, 4)`` x1, y1, x2, y2 as fractions of the image.
+        wanted: How.
+        size: Of the input.
+        region: Where on the input the image is.
+
+    Returns:
+        ``(N, 4)``, or ``(N, 2, 2)`` corner points where there are labels.
+    """
+    offset = np.array([region.left, region.top] * 2, np.float32)
+    extent = np.array([region.right - region.left, region.bottom - region.top] * 2, np.float32)
+    corners = offset + boxes * extent
+    if wanted.units == "pixels":
+        corners = corners * np.array([size[1], size[0]] * 2, np.float32)
+    left, top, right, bottom = corners.T
+    columns = {
+        "xyxy": (left, top, right, bottom),
+        "yxyx": (top, left, bottom, right),
+        "cxcywh": ((left + right) / 2, (top + bottom) / 2, right - left, bottom - top),
+        "xywh": (left, top, right - left, bottom - top),
+    }[wanted.format]
+    numbers = np.stack(columns, axis=1).astype(np.float32)
+    return numbers if wanted.labels is None else numbers.reshape(-1, 2, 2)
+
+
+def prompted_masks(
+    outputs: Outputs, wanted: PromptedMasks, count: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """The masks of ``count`` boxes, and how good the model says they are.
+
+    Returns:
+        ``(count, h, w)`` probabilities, and ``(count,)`` in [0, 1], None where it says nothing.
+
+    Raises:
+        AdapterError: An output is not there or of another shape.
+    """
+    output = _output(outputs, wanted.masks)
+    if output.ndim < 3 or not output.size or output.size % (count * output.shape[-2] * output.shape[-1]):
+        raise AdapterError(f"output {wanted.masks}: expected masks (N, h, w) of N = {count} boxes, got {output.shape}")
+    proposals = output.reshape(count, -1, *output.shape[-2:]).astype(np.float32)
+    found = proposals.shape[1]
+    scores = None
+    if wanted.scores is not None:
+        quality = _output(outputs, wanted.scores)
+        if quality.size != count * found:
+            raise AdapterError(f"output {wanted.scores}: expected {found} scores of {count} boxes, got {quality.shape}")
+        quality = quality.reshape(count, found).astype(np.float32)
+        chosen = quality.argmax(axis=1)
+        scores = np.clip(quality[np.arange(count), chosen], 0.0, 1.0)
+    elif wanted.channel is None and found > 1:
+        raise AdapterError(f"output {wanted.masks}: {found} masks for a box; say which: channel, or scores")
+    elif (wanted.channel or 0) >= found:
+        raise AdapterError(f"output {wanted.masks}: no channel {wanted.channel}, there are {found}")
+    else:
+        chosen = np.full(count, wanted.channel or 0)
+    values = proposals[np.arange(count), chosen]
+    return _sigmoid(values) if wanted.values == "logits" else _checked(values, wanted.masks, _LOGITS), scores
 
 
 def _masks(outputs: Outputs, wanted: MaskColumns, kept: NDArray[np.bool_]) -> NDArray[np.float32]:

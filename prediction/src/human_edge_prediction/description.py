@@ -13,25 +13,33 @@ and an instance segmentation whose rows are x1, y1, x2, y2, score, class and 32 
      "output": {"boxes": {"name": "output0", "columns": [0, 4]}, "scores": {"name": "output0", "columns": [4, 5]},
                 "classes": {"name": "output0", "columns": [5, 6]}, "person_class": 0,
                 "masks": {"name": "output0", "columns": [6, 38], "prototypes": "output1", "values": "logits"}}}
+
+and one that makes masks in the boxes that it is given, as two corner points, in two files, as SAM is exported::
+
+    {"kind": "prompted",
+     "input": {"size": [1024, 1024], "fit": "letterbox", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]},
+     "prompt": {"boxes": "point_coords", "labels": "point_labels", "encoder": "sam_encoder.onnx",
+                "constants": [{"name": "mask_input", "shape": [1, 1, 256, 256]},
+                              {"name": "has_mask_input", "shape": [1]},
+                              {"name": "orig_im_size", "shape": [2], "value": 1024}]},
+     "output": {"masks": "masks", "values": "logits", "scores": "iou_predictions"}}
+
+What the model file itself says of its input (``size``, ``layout``, ``dtype``) may be left out.
 """
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
-from types import UnionType
-from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
+from typing import Final, Literal
 
-from human_edge_prediction.errors import AdapterError
-
-Kind = Literal["person_map", "instances", "boxes"]
+Kind = Literal["person_map", "instances", "prompted", "boxes"]
 Layout = Literal["NCHW", "NHWC"]
 Name = str | int
 """Name of an input or an output of a model, or its position."""
-_Described = TypeVar("_Described")
 _MAX_SIDE_PX: Final = 16_384
+_MAX_CONSTANT: Final = 16_777_216
+"""Values of an input that is the same for every image."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,8 @@ class ImageInput:
             return f"std: expected no 0, got {list(self.std)}"
         if not self.scale:
             return "scale: expected no 0, which makes all images one"
+        if self.dtype in ("uint8", "int8") and self.scale == ImageInput.scale:
+            return f"scale: expected what makes {self.dtype} values of a pixel, 1.0 for the pixel itself, got 1/255"
         return None if 0 <= self.pad <= 255 else f"pad: expected 0 to 255, got {self.pad}"
 
 
@@ -186,6 +196,92 @@ class Detections:
         return (*names, *(() if self.masks is None or self.masks.prototypes is None else (self.masks.prototypes,)))
 
 
+@dataclass(frozen=True)
+class Constant:
+    """An input that is the same for every image.
+
+    Attributes:
+        name: Of the input.
+        shape: Of it.
+        value: At each place.
+    """
+
+    name: Name
+    shape: tuple[int, ...]
+    value: float = 0.0
+
+    def problem(self) -> str | None:
+        """What is wrong with the values; None: nothing."""
+        if all(1 <= side <= _MAX_SIDE_PX for side in self.shape) and math.prod(self.shape) <= _MAX_CONSTANT:
+            return None
+        return f"shape: expected sides from 1, and at most {_MAX_CONSTANT} values, got {list(self.shape)}"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """How a model is told which persons to look at: boxes, as an input beside the image.
+
+    Boxes are ``(N, 4)`` or ``(1, N, 4)``; with ``labels`` they are two corner points, ``(N, 2, 2)`` or
+    ``(1, N, 2, 2)``, the way of SAM (arXiv:2304.02643). A model with room for K of them is asked for K at a time.
+
+    Attributes:
+        boxes: The input.
+        labels: The input that says which corner a point is, 2 for the first and 3 for the second; None: boxes are no
+            points.
+        format: Corners, or centre and size, or first corner and size; of points, always x and y.
+        units: Pixels of the input image, or fractions of it.
+        encoder: File, beside the model, that takes the image; the model has inputs that are called like its outputs.
+            None: the model takes the image itself.
+        constants: Further inputs.
+    """
+
+    boxes: Name
+    labels: Name | None = None
+    format: Literal["xyxy", "yxyx", "cxcywh", "xywh"] = "xyxy"
+    units: Literal["pixels", "fractions"] = "pixels"
+    encoder: str | None = None
+    constants: tuple[Constant, ...] = ()
+
+    def problem(self) -> str | None:
+        """What is wrong with the values; None: nothing."""
+        if self.labels is not None and self.format != "xyxy":
+            return f"format: corner points have format 'xyxy', got {self.format!r}"
+        return None
+
+
+@dataclass(frozen=True)
+class PromptedMasks:
+    """The masks of N boxes, over the image or in the boxes: an output ``(N, h, w)`` or ``(N, C, h, w)``.
+
+    Attributes:
+        masks: The output, a batch of one in front or not.
+        values: What a mask holds.
+        covers: The part of the input that a mask covers: the box, or the whole ``image``.
+        channel: Which of C; None: there is one, or ``scores`` say which.
+        scores: Output ``(N, C)`` that says how good each of C proposals is; the best one is taken, and its score is
+            that of the person. None: a person is scored by the mean probability inside the mask.
+    """
+
+    masks: Name
+    values: Literal["logits", "probabilities"] = "probabilities"
+    covers: Literal["box", "image"] = "image"
+    channel: int | None = None
+    scores: Name | None = None
+
+    def problem(self) -> str | None:
+        """What is wrong with the values; None: nothing."""
+        if self.channel is not None and self.channel < 0:
+            return f"channel: expected 0 or more, got {self.channel}"
+        if self.channel is not None and self.scores is not None:
+            return "channel: 'scores' say which of the masks is taken; leave one of them out"
+        return None
+
+    @property
+    def outputs(self) -> tuple[Name, ...]:
+        """The outputs that are read."""
+        return (self.masks,) if self.scores is None else (self.masks, self.scores)
+
+
 def _negative(person_class: int | None) -> str | None:
     if person_class is None or person_class >= 0:
         return None
@@ -200,97 +296,10 @@ class Adapter:
         kind: What the model is for.
         input: The image that it takes.
         output: What its outputs mean.
+        prompt: How it is told which persons to look at; of kind ``prompted``.
     """
 
     kind: Kind
     input: ImageInput
-    output: PersonMap | Detections
-
-
-def read_adapter(data: Mapping[str, Any]) -> Adapter:
-    """The description of a model from plain data, as JSON or YAML give it; see the top of this module.
-
-    Raises:
-        AdapterError: A field is unknown, missing or wrong; the message names it.
-    """
-    if not isinstance(data, Mapping):
-        raise AdapterError(f"adapter: expected fields kind, input and output, got {_short(data)}")
-    _check_names(data, ("kind", "input", "output"), "adapter")
-    kind = _value(Kind, _of(data, "kind"), "kind")
-    image = _section(ImageInput, _of(data, "input"), "input")
-    meaning = _of(data, "output")
-    output: PersonMap | Detections
-    output = _section(PersonMap, meaning, "output") if kind == "person_map" else _section(Detections, meaning, "output")
-    if isinstance(output, Detections) and (output.masks is None) != (kind == "boxes"):
-        both = "'masks' belongs to kind 'instances'" if kind == "boxes" else "kind 'instances' needs 'masks'"
-        raise AdapterError(f"adapter output: {both}; change one of them")
-    return Adapter(kind, image, output)
-
-
-def _of(data: Mapping[str, Any], name: str) -> Any:
-    if name not in data:
-        raise AdapterError(f"adapter: {name} is missing; expected the fields kind, input and output")
-    return data[name]
-
-
-def _section(kind: type[_Described], data: Any, path: str) -> _Described:
-    """An object of the dataclass ``kind`` with the fields in ``data``."""
-    if not isinstance(data, Mapping):
-        raise AdapterError(f"adapter {path}: expected fields, got {_short(data)}")
-    assert is_dataclass(kind)
-    known = {field.name: field for field in fields(kind)}
-    _check_names(data, known, f"adapter {path}")
-    missing = [name for name, field in known.items() if name not in data and field.default is MISSING]
-    if missing:
-        raise AdapterError(f"adapter {path}: {missing[0]} is missing")
-    types = get_type_hints(kind)
-    made = kind(**{name: _value(types[name], value, f"{path}.{name}") for name, value in data.items()})
-    problem = made.problem()  # type: ignore[attr-defined] # every section has it
-    if problem is not None:
-        raise AdapterError(f"adapter {path}.{problem}")
-    return made
-
-
-def _value(kind: Any, value: Any, path: str) -> Any:
-    """``value`` as the type ``kind`` of a field."""
-    if is_dataclass(kind):
-        assert isinstance(kind, type)
-        return _section(kind, value, path)
-    origin, choices = get_origin(kind), get_args(kind)
-    if origin is Literal:
-        if value in choices:
-            return value
-        raise AdapterError(f"adapter {path}: expected one of {', '.join(map(repr, choices))}, got {_short(value)}")
-    if origin is tuple:
-        if isinstance(value, list | tuple) and len(value) == len(choices):
-            return tuple(_value(choice, one, path) for choice, one in zip(choices, value, strict=True))
-        raise AdapterError(f"adapter {path}: expected a list of {len(choices)} numbers, got {_short(value)}")
-    if origin in (Union, UnionType):
-        if value is None and type(None) in choices:
-            return None
-        kinds = [choice for choice in choices if choice is not type(None)]
-        fitting = [choice for choice in kinds if not isinstance(choice, type) or isinstance(value, choice)]
-        return _value((fitting or kinds)[0], value, path)
-    return _number_or_text(kind, value, path)
-
-
-def _number_or_text(kind: type, value: Any, path: str) -> Any:
-    given = float(value) if kind is float and isinstance(value, int) and not isinstance(value, bool) else value
-    fits = isinstance(given, kind) and not isinstance(given, bool)
-    if fits and not (isinstance(given, float) and not math.isfinite(given)):
-        return given
-    wanted = {int: "a whole number", float: "a number", str: "a text"}[kind]
-    raise AdapterError(f"adapter {path}: expected {wanted}, got {_short(value)}")
-
-
-def _check_names(data: Mapping[str, Any], known: Any, path: str) -> None:
-    for name in data:
-        if name not in known:
-            near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-            raise AdapterError(f"{path}: unknown field {name!r} ({hint})")
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    output: PersonMap | Detections | PromptedMasks
+    prompt: Prompt | None = None

@@ -97,6 +97,11 @@ class Predictor:
         """Whether it can be given boxes; a model that finds persons itself cannot."""
         return self.model.takes_rois or self.model.kind == "person_map"
 
+    @property
+    def needs_boxes(self) -> bool:
+        """Whether nothing finds boxes, so that they have to be given."""
+        return self.detector is None and self.model.kind == "prompted"
+
     def __call__(self, image: Image | str | Path, boxes: Any | None = None) -> Prediction:
         """The persons on an image.
 

@@ -237,6 +237,9 @@ def test_masks_grow(folder: Path) -> None:
         (["images", "--provider", "AzureExecutionProvider"], "provider 'AzureExecutionProvider' is not part of"),
         (["images", "--provider", "Gpu"], "provider 'Gpu' is not part of this ONNX Runtime"),
         (["images", "--adapter", "gone.json"], "--adapter gone.json: no such file"),
+        (["images", "--adapter", "kind=person_mpa"], "adapter kind: expected one of 'person_map', 'instances'"),
+        (["images", "--adapter", "kind=person_map"], "adapter output: values is missing; expected one of 'classes',"),
+        (["images", "--adapter", "kind=boxes", "--adapter", "kind.x=1"], "--adapter kind.x=1: kind has a value and no"),
         (["images", "--detector", "gone.onnx"], "gone.onnx: no such file"),
         (["images", "--detector_adapter", "x.json"], "--detector_adapter describes a --detector, and none is given"),
         (
@@ -260,6 +263,21 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     assert err.startswith(f"error: {message}")
     assert len(err.splitlines()) == 1
     assert files(folder) == ["images/a.png", "images/b.jpg", "model.onnx"]
+
+
+def test_fields_describe_a_model_of_others(
+    folder: Path, constant_model: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    constant_model({"people": np.array([[[[0, 0, 3]], [[0, 0, 15]]]], np.float32).reshape(1, 2, 3)})
+    assert predict("images") == 2
+    assert "describe it in model.adapter.json beside it, or (hed predict) with --adapter kind=" in capsys.readouterr().err
+    described = ["--adapter", "kind=person_map", "--adapter", "output.values=classes"]
+    assert predict("images", *described, "--adapter", "output.person_class=15") == 0
+    assert "2 images, 2 persons" in capsys.readouterr().out
+    # A file with one field in place of another.
+    (folder / "other.json").write_text('{"kind": "person_map", "output": {"values": "classes", "person_class": 2}}')
+    assert predict("images", "--overwrite", "--adapter", "other.json", "--adapter", "output.person_class=15") == 0
+    assert "2 images, 2 persons" in capsys.readouterr().out
 
 
 def test_a_source_is_never_replaced(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -98,10 +98,13 @@ def output_of(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("adapter", "message"),
     [
-        (None, r"describe it with an adapter \(inputs images \(1, 3, 4, 6\) float32; outputs people"),
+        (
+            None,
+            r"--adapter kind=person_map\|instances.* --adapter output.values=... \(inputs images \(1, 3",
+        ),
         (input_of(size=[4, 7]), r"its input is images \(1, 3, 4, 6\) float32, and the adapter says \[1, 3, 4, 7\]"),
         (input_of(layout="NHWC"), "change size, layout or dtype"),
-        (input_of(dtype="uint8"), "change size, layout or dtype"),
+        (input_of(dtype="uint8", scale=1), "change size, layout or dtype"),
         (input_of(name="picture"), "no input 'picture'; it has 'images'"),
         (output_of(name="peple"), "has no output 'peple'; it has 'people', or positions from 0"),
         (output_of(name=1), "has no output 1; it has 'people'"),
@@ -118,7 +121,37 @@ def test_an_adapter_that_does_not_fit_the_model(
 def test_a_free_size_takes_the_size_of_the_adapter(constant_model: MakeModel) -> None:
     path = constant_model({"people": np.zeros((1, 1, 2, 2), np.float32)}, shape=("N", 3, "H", "W"))
     model = open_model(path, adapter=input_of(size=[32, 64]))
-    assert model.feeds(IMAGE)["images"].shape == (1, 3, 32, 64)
+    assert model.input.size == (32, 64)
+    assert model.person_map(IMAGE).shape == IMAGE.shape[:2]
+    with pytest.raises(AdapterError, match=r"--adapter input\.size="):
+        open_model(path)
+    with pytest.raises(AdapterError, match="adapter input: size is missing"):
+        open_model(path, adapter={"kind": "person_map", "output": {"values": "probabilities"}})
+
+
+def test_what_the_file_says_of_its_input_need_not_be_described(constant_model: MakeModel) -> None:
+    path = constant_model({"people": np.full((1, 2, 2, 1), 0.75, np.float32)}, shape=(1, 4, 6, 3))
+    model = open_model(path, adapter={"kind": "person_map", "output": {"values": "probabilities"}})
+    assert (model.input.size, model.input.layout) == ((4, 6), "NHWC")
+    assert model.person_map(IMAGE) == pytest.approx(0.75)
+
+
+def test_an_export_of_ours_that_lost_its_metadata_is_asked_for(constant_model: MakeModel) -> None:
+    own = {"binary_masks": np.full((1, 1, 4, 6), 0.75, np.float32)}
+    found = {"boxes": np.zeros((0, 5), np.float32), "scores": np.zeros(0, np.float32)}
+    masks = {"masks": np.zeros((0, 3, 4, 4), np.float32)}
+    path = constant_model(own)
+    with pytest.raises(AdapterError, match=r"lost the metadata.*give --adapter kind=exported \(inputs"):
+        open_model(path)
+    assert open_model(path, adapter={"kind": "exported"}).person_map(IMAGE) == pytest.approx(0.75)
+    with pytest.raises(AdapterError, match="unknown field 'min_score'"):
+        open_model(path, adapter={"kind": "exported", "min_score": 0.3})
+    path = constant_model({**found, **masks, **own})
+    with pytest.raises(AdapterError, match="kind=exported and min_score=X"):
+        open_model(path)
+    with pytest.raises(AdapterError, match="min_score is missing"):
+        open_model(path, adapter={"kind": "exported"})
+    assert open_model(path, adapter={"kind": "exported", "min_score": 0.3}).built_in_min_score == 0.3
 
 
 def test_files_that_are_no_models(constant_model: MakeModel, tmp_path: Path) -> None:

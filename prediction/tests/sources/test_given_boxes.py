@@ -21,6 +21,7 @@ COCO: dict[str, Any] = {
         {"image_id": 7, "category_id": 1, "bbox": [0, 0, 5, 5]},
         {"image_id": 7, "category_id": 3, "bbox": [0, 0, 50, 30], "iscrowd": 1},
         {"image_id": 7, "category_id": 3, "bbox": [30, 0, 10, 30]},
+        {"image_id": 7, "category_id": 3, "bbox": [30, 0, 0, 30]},
     ],
 }
 RESULTS = [
@@ -51,6 +52,7 @@ def test_annotations_give_boxes_of_persons_and_ids(tmp_path: Path) -> None:
     given = annotated_boxes(annotations, [a, b])
     np.testing.assert_array_equal(given.of(frame(a)).boxes, [[1, 2, 11, 22], [30, 0, 40, 30]])
     assert given.of(frame(a)).scores is None
+    assert given.left_out == 1, "it has no area"
     assert given.of(frame(b)).boxes.shape == (0, 4), "nobody is on it"
 
 

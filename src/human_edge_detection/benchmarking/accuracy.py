@@ -97,5 +97,5 @@ def person_ious(
 
 
 def gives_person_map(model: Model) -> bool:
-    """Whether there is anything to score; a detector of boxes has no map."""
-    return model.kind != "boxes"
+    """Whether there is anything to score; what gives boxes, or masks in boxes that it is given, has no map."""
+    return model.kind not in ("boxes", "prompted")

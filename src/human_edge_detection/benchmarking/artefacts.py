@@ -16,6 +16,7 @@ from human_edge_detection.files.write import write_atomically
 from human_edge_detection.runs.artifacts import is_exported
 from human_edge_detection.runs.paths import run_paths_of_checkpoint
 from human_edge_prediction import Model, ModelFileError, PredictionError, open_model
+from human_edge_prediction.models.own import OwnModel
 from human_edge_prediction.runtimes import CPU
 
 logger = logging.getLogger(__name__)
@@ -71,12 +72,12 @@ def make_artefacts(source: Source, sizes: Sequence[Size] | None, folder: Path) -
     if source.file is None:
         return _exports(source, sizes, folder)
     with own_errors():
-        model = Artefact(source.name, source.file, source.adapter, "trained", (0, 0), "", takes_rois=False).open()
+        model = open_model(source.file, adapter=source.adapter)
     return [_artefact(source, source.file, model)]
 
 
 def _artefact(source: Source, path: Path, model: Model) -> Artefact:
-    weights: Weights = "foreign" if source.adapter is not None else "trained"
+    weights: Weights = "trained" if isinstance(model, OwnModel) else "foreign"
     if source.file is None and source.checkpoint is None:
         weights = "random"
     return Artefact(source.name, path, source.adapter, weights, model.input.size, model.kind, model.takes_rois)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.progress import Progress
 
 from human_edge_detection.benchmarking.artefacts import Artefact, make_artefacts, own_errors, shown_size
-from human_edge_detection.benchmarking.latency import example_image
+from human_edge_detection.benchmarking.latency import example_boxes, example_image
 from human_edge_detection.benchmarking.records import Benchmark, Row, Settings
 from human_edge_detection.benchmarking.sources import Source
 from human_edge_detection.benchmarking.speed import measure_speed
@@ -119,9 +119,12 @@ def _try_peers(artefacts: Sequence[Artefact]) -> None:
 
     for one in artefacts:
         if one.weights == "foreign":
-            model = one.open()
+            model, image = one.open(), example_image(one.image_size)
             try:
-                (model.person_map if gives_person_map(model) else model.boxes)(example_image(one.image_size))
+                if model.takes_rois:
+                    model.instances(image, example_boxes(1))
+                else:
+                    (model.person_map if gives_person_map(model) else model.boxes)(image)
             except AdapterError as error:
                 raise ConfigError(f"adapter of {one.model}: {error}") from error
 

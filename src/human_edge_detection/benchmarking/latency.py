@@ -87,8 +87,7 @@ def summarise(times: Times, number: int, reference: int | None) -> Latency:
 
 def example_call(model: Model, rois: int | None) -> Callable[[], Any]:
     """Runs ``model`` on an image that is already prepared, with so many rois; the outputs are not looked at."""
-    feeds = model.feeds(example_image(model.input.size), example_boxes(rois or 0))
-    return lambda: model.runtime.run(feeds)
+    return model.prepared(example_image(model.input.size), example_boxes(rois or 0))
 
 
 def example_image(size: tuple[int, int]) -> NDArray[np.uint8]:

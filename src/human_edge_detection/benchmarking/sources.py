@@ -20,7 +20,7 @@ from human_edge_detection.runs.checkpoint_config import config_in_checkpoint
 from human_edge_detection.runs.lookup.find import best_checkpoints
 from human_edge_detection.runs.paths import list_runs, run_paths_of_checkpoint
 from human_edge_prediction import AdapterError
-from human_edge_prediction.description import read_adapter
+from human_edge_prediction.description_reader import kind_of
 
 FILES: Final = (".onnx", ".tflite")
 """What can be run as it is."""
@@ -128,10 +128,10 @@ def _adapter_of(model: Path, given: Any) -> Mapping[str, Any] | None:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    """The description in ``path``, which is checked."""
+    """The description in ``path``, whose kind is checked; all else, beside the model file."""
     try:
         data: Mapping[str, Any] = parse_value(read_regular_file(path, max_bytes=_MAX_ADAPTER_BYTES).decode("utf-8-sig"))
-        read_adapter(data)
+        kind_of(data)
     except OSError as error:
         raise ConfigError(f"--adapter {path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:

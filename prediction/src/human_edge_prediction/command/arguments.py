@@ -47,9 +47,10 @@ def _add_model(parser: argparse.ArgumentParser, models: str) -> None:
     group.add_argument("--model", required=True, metavar="FILE", help=f"what finds masks: {models}")
     group.add_argument(
         "--adapter",
-        type=Path,
-        metavar="JSON",
-        help="describes a model that is not ours: input and outputs (default: NAME.adapter.json beside it)",
+        action="append",
+        metavar="FILE|KEY=VALUE",
+        help="describes a model that is not ours, its input and outputs: a JSON file, or a field of it such as "
+        "kind=person_map or output.values=logits (repeatable; default: NAME.adapter.json beside it)",
     )
     group.add_argument("--threads", type=int, metavar="N", help="of the CPU for a model (default: as it likes)")
     group.add_argument("--provider", metavar="NAME", help="of ONNX Runtime (default: CPUExecutionProvider)")
@@ -73,7 +74,10 @@ def _add_boxes(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--detector", metavar="FILE", help="another model that finds boxes")
     group.add_argument(
-        "--detector_adapter", type=Path, metavar="JSON", help="describes it (default: NAME.adapter.json beside it)"
+        "--detector_adapter",
+        action="append",
+        metavar="FILE|KEY=VALUE",
+        help="describes it, as --adapter (default: NAME.adapter.json beside it)",
     )
     group.add_argument(
         "--image_ids",

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from human_edge_prediction.command.arguments import KINDS, MOST_DILATION_PX, USUAL
+from human_edge_prediction.command.given_adapter import read_description
 from human_edge_prediction.command.progress import Progress
 from human_edge_prediction.errors import BoxError, ImageFileError, SourceError
 from human_edge_prediction.prediction import Prediction
@@ -24,7 +25,6 @@ from human_edge_prediction.sources.given_boxes import (
     GivenBoxes,
     annotated_boxes,
     read_boxes,
-    read_json,
 )
 from human_edge_prediction.sources.listing import STDIN, Listing, Source, find_sources
 from human_edge_prediction.writers.coco import CocoWriter
@@ -36,8 +36,6 @@ from human_edge_prediction.writers.video import VideoWriter
 from human_edge_prediction.writers.writer import Writer, check_targets
 from human_edge_prediction.writers.yolo import YoloWriter
 
-ADAPTER_SUFFIX: Final = ".adapter.json"
-"""A description beside a model: ``deeplab.tflite`` has ``deeplab.adapter.json``."""
 INTERRUPTED_LINE: Final = "interrupted; what is written is whole, and holds the images so far"
 FAILED: Final = 1
 """Exit code when an image could not be used."""
@@ -67,7 +65,11 @@ def run(args: argparse.Namespace, make: Callable[..., Predictor] = Predictor) ->
     if given is not None and not predictor.takes_boxes:
         advice = "leave out --boxes" if args.ann is None else "give --image_ids instead of --ann, for the ids alone"
         raise SourceError(f"{args.model} finds persons itself and takes no boxes; {advice}")
+    if given is None and predictor.needs_boxes:
+        raise SourceError(f"{args.model} makes masks in boxes and finds none itself; give --detector, --boxes or --ann")
     check_writable(args.output)
+    if given is not None and given.left_out:
+        progress.say(f"{args.ann}: persons left out, as their boxes have no area: {given.left_out}")
     progress.begin()  # a model takes its time to open, which says nothing of the images
     return _Run(args, predictor, given, writers, progress).over(listing)
 
@@ -228,23 +230,9 @@ def _predictor(args: argparse.Namespace, make: Callable[..., Predictor]) -> Pred
     return make(
         args.model,
         detector=args.detector,
-        adapter=_adapter("adapter", args.adapter, args.model),
-        detector_adapter=_adapter("detector_adapter", args.detector_adapter, args.detector),
+        adapter=read_description("adapter", args.adapter, args.model),
+        detector_adapter=read_description("detector_adapter", args.detector_adapter, args.detector),
         min_score=args.min_score,
         threads=args.threads,
         provider=CPU if args.provider is None else args.provider,
     )
-
-
-def _adapter(flag: str, given: Path | None, model: str | None) -> Mapping[str, Any] | None:
-    """The description of a model, from the file that is given or the one beside the model."""
-    if given is None and model is not None:
-        beside = Path(model).with_suffix(ADAPTER_SUFFIX)
-        given = beside if beside.is_file() else None
-    if given is None:
-        return None
-    try:
-        content: Mapping[str, Any] = read_json(given)
-    except SourceError as error:
-        raise SourceError(f"--{flag} {error}") from error
-    return content

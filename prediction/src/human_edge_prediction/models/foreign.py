@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,13 +10,14 @@ from numpy.typing import NDArray
 
 from human_edge_prediction import adapter as adapting
 from human_edge_prediction.adapter import Outputs, Region
-from human_edge_prediction.description import Adapter, Detections, ImageInput, PersonMap
+from human_edge_prediction.description import Adapter, Detections, PersonMap
 from human_edge_prediction.errors import AdapterError
 from human_edge_prediction.images.read import Image
 from human_edge_prediction.instances import Boxes, Instances
-from human_edge_prediction.models.model import Model, ModelOutput, input_of, shown
+from human_edge_prediction.models.checks import check_image_input, check_outputs
+from human_edge_prediction.models.model import Model, ModelOutput
 from human_edge_prediction.resampling import resize
-from human_edge_prediction.runtimes import Runtime, TensorInfo
+from human_edge_prediction.runtimes import Runtime
 
 
 class ForeignModel(Model):
@@ -30,8 +30,13 @@ class ForeignModel(Model):
             AdapterError: The model takes another input than is described, or has no such output.
         """
         super().__init__(path, runtime, adapter.input)
-        _check_input(path, input_of(runtime, adapter.input), adapter.input, len(runtime.inputs))
-        _check_outputs(path, runtime, adapter.output.outputs)
+        if len(runtime.inputs) != 1:
+            raise AdapterError(
+                f"{path} has {len(runtime.inputs)} inputs; a model of kind {adapter.kind!r} takes an image and no more "
+                "(one that takes boxes too is of kind 'prompted')"
+            )
+        check_image_input(path, runtime, adapter.input)
+        check_outputs(path, runtime, adapter.output.outputs)
         self.kind = adapter.kind
         self._output = adapter.output
 
@@ -53,7 +58,7 @@ class ForeignModel(Model):
         if isinstance(self._output, PersonMap):
             people = adapting.person_map(outputs, self._output, layout=self.input.layout, region=region)
             return ModelOutput(people, None)
-        if self._output.masks is None:
+        if not isinstance(self._output, Detections) or self._output.masks is None:
             return super().predict(image)
         return ModelOutput(None, adapting.instances(outputs, self._output, size=self.input.size, region=region))
 
@@ -87,25 +92,3 @@ class ForeignModel(Model):
     def _answer(self, image: Image) -> tuple[Outputs, Region]:
         array, region = adapting.to_input(image, self.input)
         return self._run({self._image_name: array}), region
-
-
-def _check_input(path: Path, info: TensorInfo, wanted: ImageInput, count: int) -> None:
-    if count != 1:
-        raise AdapterError(f"{path} has {count} inputs; only models that take one image and nothing else are supported")
-    height, width = wanted.size
-    described = (1, 3, height, width) if wanted.layout == "NCHW" else (1, height, width, 3)
-    fits = len(info.shape) == 4 and all(side in (None, one) for side, one in zip(info.shape, described, strict=True))
-    if not fits or info.dtype != wanted.dtype:
-        raise AdapterError(
-            f"{path}: its input is {shown(info)}, and the adapter says {json.dumps(described)} {wanted.dtype} "
-            f"({wanted.layout}); change size, layout or dtype of the adapter's input"
-        )
-
-
-def _check_outputs(path: Path, runtime: Runtime, wanted: Sequence[str | int]) -> None:
-    names = [info.name for info in runtime.outputs]
-    for name in wanted:
-        if name not in names and name not in range(len(names)):
-            raise AdapterError(
-                f"{path} has no output {name!r}; it has {', '.join(map(repr, names))}, or positions from 0"
-            )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,8 @@ from human_edge_prediction.description import ImageInput, Kind
 from human_edge_prediction.errors import AdapterError
 from human_edge_prediction.images.read import Image
 from human_edge_prediction.instances import Boxes, Instances
-from human_edge_prediction.runtimes import Runtime, TensorInfo
+from human_edge_prediction.models.checks import input_of
+from human_edge_prediction.runtimes import Runtime
 
 
 class ModelOutput(NamedTuple):
@@ -104,9 +105,15 @@ class Model:
         """
         raise self._gives_no("persons")
 
-    def feeds(self, image: Image, boxes: Sequence[Sequence[float]] = ()) -> dict[str, Array]:
-        """What the runtime is given for ``image``, ``(H, W, 3)`` RGB, and boxes as :meth:`instances` takes them."""
-        return {self._image_name: adapting.to_input(image, self.input)[0]}
+    def prepared(self, image: Image, boxes: Sequence[Sequence[float]] = ()) -> Callable[[], object]:
+        """What runs the model on an image that is already prepared, as often as it is called: for measuring its time.
+
+        Args:
+            image: ``(H, W, 3)`` RGB.
+            boxes: As of :meth:`instances`, for a model that takes rois.
+        """
+        feeds = {self._image_name: adapting.to_input(image, self.input)[0]}
+        return lambda: self.runtime.run(feeds)
 
     def person_map(self, image: Image) -> NDArray[np.float32]:
         """The probability of a person at each pixel.
@@ -145,11 +152,13 @@ class Model:
 
     @property
     def _image_name(self) -> str:
-        return input_of(self.runtime, self.input).name
+        return input_of(self.runtime, self.input.name).name
 
     def _run(self, feeds: Mapping[str, Array]) -> Outputs:
         """The outputs by name and by position."""
-        arrays = self.runtime.run(feeds)
+        return self._named(self.runtime.run(feeds))
+
+    def _named(self, arrays: Sequence[Array]) -> Outputs:
         return {
             **dict(enumerate(arrays)),
             **{info.name: one for info, one in zip(self.runtime.outputs, arrays, strict=True)},
@@ -157,17 +166,3 @@ class Model:
 
     def _gives_no(self, what: str) -> AdapterError:
         return AdapterError(f"{self.path} gives no {what}: it is a model of kind {self.kind!r}")
-
-
-def input_of(runtime: Runtime, wanted: ImageInput) -> TensorInfo:
-    inputs: dict[str | int, TensorInfo] = dict(enumerate(runtime.inputs))
-    inputs |= {info.name: info for info in runtime.inputs}
-    if wanted.name not in inputs:
-        names = ", ".join(repr(info.name) for info in runtime.inputs)
-        raise AdapterError(f"the model has no input {wanted.name!r}; it has {names}")
-    return inputs[wanted.name]
-
-
-def shown(info: TensorInfo) -> str:
-    sides = ", ".join("?" if side is None else str(side) for side in info.shape)
-    return f"{info.name} ({sides}) {info.dtype}"

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
-from human_edge_prediction.description import Adapter, read_adapter
+from human_edge_prediction.description import Adapter, Kind
+from human_edge_prediction.description_reader import EXPORTED, complete, kind_of, read_adapter, read_exported
 from human_edge_prediction.errors import AdapterError, ModelFileError
+from human_edge_prediction.models.chain import Chain
+from human_edge_prediction.models.checks import shown
 from human_edge_prediction.models.foreign import ForeignModel
-from human_edge_prediction.models.model import Model, shown
-from human_edge_prediction.models.own import OURS, OwnModel, is_own
-from human_edge_prediction.runtimes import CPU, Runtime, open_runtime
+from human_edge_prediction.models.model import Model
+from human_edge_prediction.models.own import OURS, OwnModel, has_own_names, is_own
+from human_edge_prediction.models.prompted import PromptedModel
+from human_edge_prediction.runtimes import CPU, Runtime, TensorInfo, open_runtime
 
 _DETECTOR_SUFFIX: Final = ".detect.onnx"
 
@@ -28,7 +32,8 @@ def open_model(
 
     Args:
         path: ``.onnx`` or ``.tflite``.
-        adapter: What the model takes and gives; None: it was exported by ``human-edge-detection`` and says so itself.
+        adapter: What the model takes and gives; ``{"kind": "exported"}``: it was exported by ``human-edge-detection``
+            and has lost its metadata; None: it has them.
         provider: Of ONNX Runtime.
         threads: As many compute one operator; None: as the runtime likes.
 
@@ -38,16 +43,52 @@ def open_model(
         MissingPackageError: LiteRT is needed and not installed.
     """
     path = Path(path)
-    described = adapter if adapter is None or isinstance(adapter, Adapter) else read_adapter(adapter)
     runtime = open_runtime(path, provider=provider, threads=threads)
-    if described is not None:
-        return ForeignModel(path, runtime, described)
-    if is_own(runtime):
+    if adapter is None:
+        if not is_own(runtime):
+            raise AdapterError(_question(path, runtime))
         return OwnModel(path, runtime, open_finder=partial(_open_finder, path, runtime, provider, threads))
-    raise AdapterError(
-        f"{path} was not exported by {OURS}: describe it with an adapter (inputs "
-        f"{', '.join(map(shown, runtime.inputs))}; outputs {', '.join(map(shown, runtime.outputs))})"
+    if not isinstance(adapter, Adapter):
+        if kind_of(adapter) == EXPORTED:
+            return OwnModel(path, runtime, min_score=read_exported(adapter, scores="scores" in _names(runtime.outputs)))
+        adapter = read_adapter(_completed(adapter, runtime))
+    if adapter.prompt is None:
+        return ForeignModel(path, runtime, adapter)
+    if adapter.prompt.encoder is not None:
+        encoder = open_runtime(path.parent / adapter.prompt.encoder, provider=provider, threads=threads)
+        runtime = Chain(encoder, runtime)
+    return PromptedModel(path, runtime, adapter)
+
+
+def _completed(data: Mapping[str, Any], runtime: Runtime) -> Mapping[str, Any]:
+    """A description with what the file says of its image input; of an encoder, the description says it."""
+    given = data.get("input", {})
+    name = given.get("name", 0) if isinstance(given, Mapping) else 0
+    for number, info in enumerate(runtime.inputs):
+        if name in (number, info.name):
+            return complete(data, info.shape, info.dtype)
+    return data
+
+
+def _question(path: Path, runtime: Runtime) -> str:
+    """What has to be said of a file that says nothing of itself."""
+    has = f"inputs {', '.join(map(shown, runtime.inputs))}; outputs {', '.join(map(shown, runtime.outputs))}"
+    if has_own_names(runtime):
+        score = " and min_score=X, as it was exported with" if "scores" in _names(runtime.outputs) else ""
+        return (
+            f"{path} has the inputs and outputs of an export of {OURS}, and has lost the metadata that say so; export "
+            f"it anew, or give --adapter kind={EXPORTED}{score} ({has})"
+        )
+    free = [] if not runtime.inputs or None not in runtime.inputs[0].shape[1:] else ["input.size=[HEIGHT,WIDTH]"]
+    missing = [f"kind={'|'.join(get_args(Kind))}", *free, "output.values=..."]
+    return (
+        f"{path} was not exported by {OURS} and does not say what it is; describe it in {path.stem}.adapter.json "
+        f"beside it, or (hed predict) with {' '.join(f'--adapter {one}' for one in missing)} ({has})"
     )
+
+
+def _names(infos: Sequence[TensorInfo]) -> set[str]:
+    return {info.name for info in infos}
 
 
 def _open_finder(path: Path, runtime: Runtime, provider: str, threads: int | None) -> OwnModel | None:

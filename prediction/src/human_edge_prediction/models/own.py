@@ -35,13 +35,19 @@ class OwnModel(Model):
     """
 
     def __init__(
-        self, path: Path, runtime: Runtime, *, open_finder: Callable[[], OwnModel | None] = lambda: None
+        self,
+        path: Path,
+        runtime: Runtime,
+        *,
+        min_score: float | None = None,
+        open_finder: Callable[[], OwnModel | None] = lambda: None,
     ) -> None:
         """A model whose metadata say how it is used.
 
         Args:
             path: Its file.
             runtime: What runs it.
+            min_score: Who scores less is left out by the model; None: as its metadata say.
             open_finder: Opens the model of the same weights that finds persons itself; called when it is needed.
 
         Raises:
@@ -60,6 +66,7 @@ class OwnModel(Model):
         self._takes_rois = "rois" in shapes
         self._finds_persons = names >= _FOUND
         self._open_finder = open_finder
+        self._min_score = float(runtime.metadata.get("min_score", 0.0)) if min_score is None else min_score
         self.kind: Kind = "instances" if self._takes_rois or self._finds_persons else "person_map"
 
     @property
@@ -99,7 +106,7 @@ class OwnModel(Model):
     @property
     def built_in_min_score(self) -> float:
         """As of :class:`Model`."""
-        return float(self.runtime.metadata.get("min_score", 0.0))
+        return self._min_score
 
     def finder(self) -> Model | None:
         """As of :class:`Model`: ``best_model.detect.onnx`` beside ``best_model.onnx``."""
@@ -127,12 +134,10 @@ class OwnModel(Model):
         assert output.instances is not None
         return output._replace(instances=output.instances.scored((image.shape[0], image.shape[1])))
 
-    def feeds(self, image: Image, boxes: Sequence[Sequence[float]] = ()) -> dict[str, Array]:
+    def prepared(self, image: Image, boxes: Sequence[Sequence[float]] = ()) -> Callable[[], object]:
         """As of :class:`Model`."""
-        feeds = super().feeds(image)
-        if self._takes_rois:
-            feeds["rois"] = _rois(boxes)
-        return feeds
+        images, rois = adapting.to_input(image, self.input)[0], _rois(boxes)
+        return lambda: self.run(images, rois)
 
     def person_map(self, image: Image) -> NDArray[np.float32]:
         """As of :class:`Model`."""
@@ -160,6 +165,12 @@ class OwnModel(Model):
         if not self._finds_persons:
             raise self._gives_no("boxes")
         return Boxes(*self.instances(image)[:2])
+
+
+def has_own_names(runtime: Runtime) -> bool:
+    """Whether inputs and outputs are called as those of an export of ours."""
+    inputs, outputs = ({info.name for info in infos} for infos in (runtime.inputs, runtime.outputs))
+    return "images" in inputs <= {"images", "rois"} and "binary_masks" in outputs <= {"binary_masks", *_FOUND}
 
 
 def is_own(runtime: Runtime) -> bool:

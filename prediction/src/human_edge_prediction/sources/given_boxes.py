@@ -85,7 +85,7 @@ class Annotations:
         return {name: self._images[key] for name, key in names.items()}
 
     def boxes(self) -> dict[int, ImageBoxes]:
-        """The boxes of persons that are no crowd, by id of the image.
+        """The boxes of persons that are no crowd, by id of the image; some may have no area.
 
         Raises:
             SourceError: One is no box.
@@ -95,16 +95,24 @@ class Annotations:
 
 
 class GivenBoxes:
-    """Boxes for the images of this call."""
+    """Boxes for the images of this call.
 
-    def __init__(self, path: Path, by_name: Mapping[str, ImageBoxes], known: Mapping[str, KnownImage]) -> None:
+    Attributes:
+        left_out: Persons whose boxes have no area, who are not looked for.
+    """
+
+    def __init__(
+        self, path: Path, by_name: Mapping[str, ImageBoxes], known: Mapping[str, KnownImage], *, left_out: int = 0
+    ) -> None:
         """Boxes by the names of sources or frames.
 
         Args:
             path: Where they come from.
             by_name: The boxes of each.
             known: What an annotation file says of the images; empty: there is none.
+            left_out: As the attribute.
         """
+        self.left_out = left_out
         self._path = path
         self._by_name = by_name
         self._known = known
@@ -129,13 +137,20 @@ class GivenBoxes:
 
 
 def annotated_boxes(annotations: Annotations, sources: Sequence[Source]) -> GivenBoxes:
-    """The boxes of an annotation file.
+    """The boxes of an annotation file; those without area, which annotations of others have, are left out.
 
     Raises:
         SourceError: It knows none of the sources, or a box in it is none.
     """
     known, boxes = annotations.images(sources), annotations.boxes()
-    return GivenBoxes(annotations.path, {name: boxes.get(one.id, NOBODY) for name, one in known.items()}, known)
+    by_name: dict[str, ImageBoxes] = {}
+    left_out = 0
+    for name, one in known.items():
+        corners, _ = boxes.get(one.id, NOBODY)
+        has_area = (corners[:, 2:] > corners[:, :2]).all(axis=1) | ~np.isfinite(corners).all(axis=1)
+        by_name[name] = ImageBoxes(corners[has_area], None)
+        left_out += int((~has_area).sum())
+    return GivenBoxes(annotations.path, by_name, known, left_out=left_out)
 
 
 def read_boxes(path: Path, annotations: Annotations | None, sources: Sequence[Source]) -> GivenBoxes:

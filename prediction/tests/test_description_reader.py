@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from human_edge_prediction.description import Detections, PersonMap, read_adapter
+from human_edge_prediction.description import Detections, PersonMap
+from human_edge_prediction.description_reader import read_adapter
 from human_edge_prediction.errors import AdapterError, PredictionError
 
 PERSON_MAP: dict[str, Any] = {
@@ -18,6 +19,13 @@ INSTANCES: dict[str, Any] = {
         "scores": {"name": "output0", "columns": [4, 5]},
         "masks": {"name": 1, "values": "logits", "covers": "box"},
     },
+}
+
+PROMPTED: dict[str, Any] = {
+    "kind": "prompted",
+    "input": {"size": [1024, 1024]},
+    "prompt": {"boxes": "points", "labels": "labels"},
+    "output": {"masks": "masks", "values": "logits", "scores": "quality"},
 }
 
 
@@ -44,8 +52,18 @@ def changed(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("data", "path", "value", "message"),
     [
-        (PERSON_MAP, "kind", "mask", "adapter kind: expected one of 'person_map', 'instances', 'boxes', got 'mask'"),
-        (PERSON_MAP, "input", ..., "adapter: input is missing"),
+        (PERSON_MAP, "kind", "mask", "adapter kind: expected one of 'person_map', 'instances', 'prompted', 'boxes',"),
+        (PERSON_MAP, "input", ..., "adapter input: size is missing"),
+        (PERSON_MAP, "kind", ..., "adapter: kind is missing; expected one of 'person_map'"),
+        (PERSON_MAP, "output", ..., "adapter output: values is missing; expected one of 'classes', 'logits'"),
+        (PERSON_MAP, "input.scale", ..., "adapter input.scale: expected what makes uint8 values of a pixel"),
+        (PERSON_MAP, "prompt", {}, "adapter: unknown field 'prompt'"),
+        (PROMPTED, "prompt", ..., "adapter prompt: boxes is missing"),
+        (PROMPTED, "prompt.format", "xywh", "adapter prompt.format: corner points have format 'xyxy'"),
+        (PROMPTED, "prompt.constants", 3, "adapter prompt.constants: expected a list, got 3"),
+        (PROMPTED, "prompt.constants", [{"name": "x"}], "adapter prompt.constants[0]: shape is missing"),
+        (PROMPTED, "prompt.constants", [{"name": "x", "shape": [9999, 9999]}], "at most 16777216 values"),
+        (PROMPTED, "output.channel", 1, "adapter output.channel: 'scores' say which of the masks is taken"),
         (PERSON_MAP, "input.size", ..., "adapter input: size is missing"),
         (PERSON_MAP, "input.size", [513], "adapter input.size: expected a list of 2 numbers, got [513]"),
         (PERSON_MAP, "input.size", [0, 513], "adapter input.size: expected height and width from 1 to 16384"),
