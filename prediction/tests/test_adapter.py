@@ -146,6 +146,20 @@ def test_every_format_of_boxes_is_the_same_box(numbers: list[float], form: Any, 
     assert np.count_nonzero(people) == 32 * 32
 
 
+@pytest.mark.parametrize(
+    ("numbers", "units", "message"),
+    [
+        ([16, 8, 48, 40], "fractions", "expected fractions, got up to 48; say units 'pixels'"),
+        ([0.2, 0.1, 0.8, 0.9], "pixels", "expected pixels, got none above 0.9; say units 'fractions'"),
+    ],
+)
+def test_boxes_in_the_other_units_are_noticed(numbers: list[float], units: Any, message: str) -> None:
+    outputs = {"boxes": np.array([[numbers]], np.float32), "scores": np.array([[0.5]], np.float32)}
+    wanted = Detections(BoxColumns("boxes", units=units), Column("scores"))
+    with pytest.raises(AdapterError, match=message):
+        detections(outputs, wanted, size=(64, 64), region=WHOLE)
+
+
 def test_scores_of_each_class_and_a_mask_of_each_class() -> None:
     outputs = {
         "boxes": np.array([[0, 0, 64, 64], [0, 0, 32, 32]], np.float32),

@@ -43,6 +43,8 @@ class Region(NamedTuple):
 WHOLE = Region(0.0, 0.0, 1.0, 1.0)
 _ROUNDING: Final = 1e-3
 """So far may half precision and quantisation take a probability out of [0, 1]."""
+_FURTHEST: Final = 4.0
+"""Fractions of the image that no box reaches, however far it goes beyond the border."""
 _LOGITS: Final = "say 'logits' where these are logits"
 _NO_ROWS: Final = "a detector without suppression of duplicates, or with other columns, is no list of detections"
 
@@ -253,9 +255,23 @@ def _corners(numbers: Array, wanted: BoxColumns, size: tuple[int, int]) -> NDArr
     elif wanted.format == "xywh":
         third, fourth = first + third, second + fourth
     corners = np.stack([first, second, third, fourth], axis=1)
+    _check_units(corners, wanted)
     if wanted.units == "pixels":
         corners = corners / np.array([size[1], size[0], size[1], size[0]], np.float32)
     return np.asarray(corners, np.float32)
+
+
+def _check_units(corners: NDArray[np.float32], wanted: BoxColumns) -> None:
+    """Refuses boxes far outside of the image, or all within a pixel of its corner: the units are the others."""
+    furthest = float(corners.max(initial=0.0))
+    if wanted.units == "fractions" and furthest > _FURTHEST:
+        raise AdapterError(
+            f"boxes of output {wanted.name}: expected fractions, got up to {furthest:.6g}; say units 'pixels'"
+        )
+    if wanted.units == "pixels" and 0.0 < furthest <= 1.0:
+        raise AdapterError(
+            f"boxes of output {wanted.name}: expected pixels, got none above {furthest:.3g}; say units 'fractions'"
+        )
 
 
 def in_image(boxes: NDArray[np.float32], region: Region) -> NDArray[np.float32]:
