@@ -71,6 +71,27 @@ def test_what_is_wrong_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "no run in it" in capsys.readouterr().out
 
 
+def test_watching_writes_what_is_new_until_it_is_ended(
+    runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+
+    def sleep(_seconds: float) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            raise KeyboardInterrupt
+        if looks == 2:
+            file = runs / "bad" / "status.json"
+            file.write_text(json.dumps({**json.loads(file.read_text()), "epoch": 5}))
+
+    monkeypatch.setattr("human_edge_detection.cli.run_folders.status.time.sleep", sleep)
+    assert main(["status", str(runs), "--watch"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[2] for line in lines if line.startswith("  bad ")] == ["2/6", "5/6"]
+    assert sum(line.startswith("  good ") for line in lines) == 1
+
+
 def test_a_thousand_runs_take_a_moment(tmp_path: Path) -> None:
     """Nothing slow is imported, and reading grows with the number of runs; seconds are the processor's doing."""
     for number in range(1000):

@@ -26,7 +26,8 @@ _STYLES = {"finished": "green", "running": "yellow", "skipped": "yellow", "inter
 def page_line(page: Page) -> str:
     """Where a page of ``hed report`` is, and what is in it."""
     images = f"{page.images} images inside" if page.images else "no images inside"
-    return f"report: {page.path.resolve()} ({page.runs} runs, {page.size_bytes / 1e6:.1f} MB, {images})"
+    runs = f"{page.runs} runs" if page.finished == page.runs else f"{page.finished} of {page.runs} runs finished"
+    return f"report: {page.path.resolve()} ({runs}, {page.size_bytes / 1e6:.1f} MB, {images})"
 
 
 def show_report(rows: Sequence[Row], files: Sequence[Path], output_dir: Path) -> None:

@@ -45,12 +45,14 @@ class Page:
         path: The file.
         size_bytes: Of it.
         runs: That it shows.
+        finished: Of these, which have scores.
         images: Images inside, of training and validation.
     """
 
     path: Path
     size_bytes: int
     runs: int
+    finished: int
     images: int
 
 
@@ -76,7 +78,8 @@ def write_page(
     content = make_page(runs, output_dir, pictures, images=images)
     path = output_dir / REPORT_FILE if output is None else output
     write_atomically(path, content)
-    return Page(path, len(content), len(runs), pictures.images)
+    finished = sum(run.finished for run in runs)
+    return Page(path, len(content), len(runs), finished, pictures.images)
 
 
 def make_page(runs: list[Run], output_dir: Path, pictures: Pictures, *, images: bool) -> bytes:
