@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple
+from functools import cached_property
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from human_edge_prediction.resampling import resize
 
 BoxesFrom = Literal["given", "own detector", "detector", "person map"]
 """Who found the persons: the caller, the model itself, another model, or the connected parts of the person map."""
+_MOST_KEPT_PX: Final = 100_000_000
+"""Pixels of boxes, a byte each, up to which their masks are kept: every kind of file is made from the same ones."""
 BACKGROUND, PERSON, OTHERS = 0, 1, 2
 """Values of :meth:`Prediction.class_map`."""
 
@@ -96,7 +99,17 @@ class Prediction:
         return masks
 
     def persons(self) -> Iterator[Person]:
-        """Each person with the pixels of the box only, one after the other."""
+        """Each person with the pixels of the box only, one after the other; kept for the next call if they are few."""
+        height, width = self.image_size
+        sides = np.clip(self.boxes, 0, [width, height, width, height])
+        few = ((sides[:, 2] - sides[:, 0]) * (sides[:, 3] - sides[:, 1])).sum() <= _MOST_KEPT_PX
+        return iter(self._kept) if few else self._made()
+
+    @cached_property
+    def _kept(self) -> tuple[Person, ...]:
+        return tuple(self._made())
+
+    def _made(self) -> Iterator[Person]:
         for number, box in enumerate(self.boxes):
             place, probability = self.probability(number)
             if self.smooth_edges:

@@ -196,7 +196,7 @@ def test_what_was_done_is_whole_after_an_interruption(
     monkeypatch.setattr(OverlayWriter, "content", content)
     assert predict("clip.mp4", "--save", "overlay", "coco", "video") == 130
     out, err = capsys.readouterr()
-    assert out.startswith("3 images, 6 persons")
+    assert out.startswith("3 frames, 6 persons")
     assert err == "interrupted; what is written is whole, and holds the images so far\n"
     made = folder / "predictions"
     assert len(json.loads((made / "coco_results.json").read_text())) == 6

@@ -88,7 +88,7 @@ class _Run:
         self._args, self._predictor, self._given = args, predictor, given
         self._writers, self._progress = writers, progress
         self._boxes_from: Counter[str] = Counter()
-        self._persons = self._failed = 0
+        self._persons = self._failed = self._frames = 0
 
     def over(self, listing: Listing) -> int:
         """Predicts on all that is listed; the exit code."""
@@ -116,6 +116,7 @@ class _Run:
             return
         self._boxes_from[prediction.boxes_from] += 1
         self._persons += len(prediction)
+        self._frames += frame.index is not None
         self._progress.advance()
 
     def _predict(self, frame: Frame) -> Prediction:
@@ -141,7 +142,11 @@ class _Run:
             name if len(self._boxes_from) == 1 else f"{name} ({count} images)"
             for name, count in self._boxes_from.most_common()
         )
-        parts = [f"{done} image{'' if done == 1 else 's'}, {persons}"]
+        images = done - self._frames
+        looked_at = [f"{images} image{'' if images == 1 else 's'}"] if images or not self._frames else []
+        if self._frames:
+            looked_at.append(f"{self._frames} frame{'' if self._frames == 1 else 's'}")
+        parts = [f"{' and '.join(looked_at)}, {persons}"]
         if done:
             parts += [self._progress.speed, f"boxes: {whence}"]
         if self._failed:
