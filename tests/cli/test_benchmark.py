@@ -57,7 +57,7 @@ def test_ours_and_a_peer_stand_in_one_table(folder: Path, tiny_coco: Path, capsy
     ("arguments", "message"),
     [
         (["nothing"], "model nothing: no file that ends in .onnx"),
-        (["bare.onnx"], "describe it with an adapter (inputs images (1, 3, 4, 6) float32; outputs people"),
+        (["bare.onnx"], "describe it in bare.adapter.json beside it"),
         (["broken.onnx"], "ONNX Runtime cannot open it"),
         (["text.onnx", "--adapter", "text.onnx=peer.onnx"], "--adapter peer.onnx: not a JSON or YAML text"),
         (["peer.onnx", "--adapter", "peer.onnx"], "--adapter peer.onnx: expected MODEL=FILE"),

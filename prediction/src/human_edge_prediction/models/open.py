@@ -49,9 +49,13 @@ def open_model(
             raise AdapterError(_question(path, runtime))
         return OwnModel(path, runtime, open_finder=partial(_open_finder, path, runtime, provider, threads))
     if not isinstance(adapter, Adapter):
-        if kind_of(adapter) == EXPORTED:
-            return OwnModel(path, runtime, min_score=read_exported(adapter, scores="scores" in _names(runtime.outputs)))
-        adapter = read_adapter(_completed(adapter, runtime))
+        try:
+            if kind_of(adapter) == EXPORTED:
+                score = read_exported(adapter, scores="scores" in _names(runtime.outputs))
+                return OwnModel(path, runtime, min_score=score)
+            adapter = read_adapter(_completed(adapter, runtime))
+        except AdapterError as error:
+            raise AdapterError(f"{path}: {error}") from error
     if adapter.prompt is None:
         return ForeignModel(path, runtime, adapter)
     if adapter.prompt.encoder is not None:
