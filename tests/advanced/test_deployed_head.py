@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.support.networks import with_statistics
+from networks import with_statistics
 from torch import nn
 
 from human_edge_detection.advanced.deployed_head import deployed

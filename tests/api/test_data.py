@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.annotated_folders import write_yolo
+from annotated_folders import write_yolo
 
 import human_edge_detection as hed
 from human_edge_detection.errors import ConfigError

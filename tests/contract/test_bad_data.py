@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
-from tests.support.spoilt_data import (
+from spoilt_data import (
     ANNOTATIONS,
     BMP,
     CASES,

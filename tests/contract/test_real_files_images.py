@@ -26,9 +26,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import whole_files as w
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from tests.support import whole_files as w
 
 from human_edge_detection.cli.main import main
 from human_edge_detection.engine.build import read_split

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tests.support.unknown_people import BOXES, HEIGHT, IMAGES, KINDS, SAID_OF_ALL, WIDTH, Case, write_people
+from unknown_people import BOXES, HEIGHT, IMAGES, KINDS, SAID_OF_ALL, WIDTH, Case, write_people
 
 from human_edge_detection.advanced.knowledge_distillation import DistillationLoss
 from human_edge_detection.cli.main import main

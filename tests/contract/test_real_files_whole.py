@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from tests.support import whole_files as w
+import whole_files as w
 
 from human_edge_detection.cli.main import main
 from human_edge_detection.data.annotations.coco import decode_mask, read_annotations, read_split

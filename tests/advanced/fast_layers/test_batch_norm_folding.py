@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 import torch
-from tests.support.networks import with_statistics
+from networks import with_statistics
 from torch import nn
 
 from human_edge_detection.advanced.fast_layers.batch_norm_folding import fold_batch_norm

@@ -4,8 +4,8 @@ from unittest.mock import patch
 
 import pytest
 import torch
+from plain_layers import assert_same, output_and_gradients
 from segmentation_models_pytorch.decoders.unet import decoder
-from tests.support.plain_layers import assert_same, output_and_gradients
 from torch import Tensor, nn
 from torch.nn import functional
 

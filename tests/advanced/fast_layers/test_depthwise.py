@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tests.support.plain_layers import assert_same, output_and_gradients
+from plain_layers import assert_same, output_and_gradients
 from timm.layers.activations import Swish
 from torch import nn
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tests.support.plain_layers import assert_same, output_and_gradients
+from plain_layers import assert_same, output_and_gradients
 from timm.models import _efficientnet_blocks as efficientnet
 from torch import nn
 

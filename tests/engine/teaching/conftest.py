@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.soft_label_runs import PART, VIEWS
+from soft_label_runs import PART, VIEWS
 
 from human_edge_detection.engine.teaching import soft_labels as store_module
 from human_edge_detection.engine.training.trainer import Trainer

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.support.soft_label_runs import IMAGES, PART, VIEWS, files_of, interrupted_after, trainer_of, write
+from soft_label_runs import IMAGES, PART, VIEWS, files_of, interrupted_after, trainer_of, write
 
 from human_edge_detection.engine.teaching import soft_label_writer as writer_module
 from human_edge_detection.engine.teaching.soft_label_writer import split_output

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from tests.support.soft_label_runs import (
+from soft_label_runs import (
     IMAGES,
     batches_of,
     forbid_teachers,
