@@ -35,7 +35,8 @@ def test_comparing_with_and_without_distillation(tmp_path: Path) -> None:
     assert teacher["parameters"] > student["parameters"] == distilled["parameters"]
     assert all(len(experiment["curves"][0]) == 1 for experiment in comparison["experiments"].values())
     gain = distilled["metrics"]["miou"][0] - student["metrics"]["miou"][0]
-    assert comparison["gain_in_miou"] == [pytest.approx(gain)]
+    (line,) = (x for x in comparison["paired"]["lines"] if (x["metric"], x["slice"]) == ("miou", "all"))
+    assert line["difference"]["mean"] == pytest.approx(gain, abs=1e-6)
     assert (tmp_path / "results" / "distillation_comparison.png").read_bytes().startswith(b"\x89PNG")
 
 
