@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,26 @@ def test_training_with_distillation(tmp_path: Path) -> None:
     assert checkpoint.with_suffix(".onnx").is_file()
     assert str(checkpoint.with_suffix(".onnx").relative_to(tmp_path)) in shown
     assert json.loads((checkpoint.parents[1] / "result.json").read_text())["teacher_experiment"] == "my_teacher"
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path) -> None:
+    cells = json.loads((EXAMPLES / "distillation.ipynb").read_text())["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    code = code.replace("IMAGES, EPOCHS = 64, 6", "IMAGES, EPOCHS = 8, 1")
+    (tmp_path / "notebook.py").write_text(code)
+    environment = {**os.environ, "MPLBACKEND": "Agg"}
+    done = subprocess.run(
+        [sys.executable, "notebook.py"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "results/notebook/report.html").is_file()
 
 
 def test_predicting_without_torch(tmp_path: Path) -> None:
