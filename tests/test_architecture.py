@@ -81,7 +81,7 @@ HEAVY = {
     "human_edge_prediction",
 }
 
-WITHOUT_MIRROR = ("contract", "integration", "golden", "stress", "benchmarks", "examples", "support")
+WITHOUT_MIRROR = ("contract", "documents", "integration", "golden", "stress", "benchmarks", "examples", "support")
 SEVERAL_MODULES = {
     "advanced/distillation_terms/test_term_values.py": "every term against numbers worked out by hand",
     "engine/teaching/test_soft_label_store.py": "what lies in a folder of soft labels",
