@@ -24,7 +24,7 @@ ALL_FILES = sorted(
         *ROOT.glob("*.py"),
         *(
             file
-            for top in ("src", "tests", "benchmarks", "examples", "prediction")
+            for top in ("src", "tests", "benchmarks", "docs", "examples", "prediction")
             for file in (ROOT / top).rglob("*.py")
         ),
     ]

@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Final
 
 from human_edge_detection import __version__
@@ -87,20 +88,28 @@ def _answer(argv: Sequence[str], program: str | None) -> int:
         return 0
     if argv[0] not in COMMANDS:
         return _fail(f"unknown command {argv[0]!r}{did_you_mean(argv[0], COMMANDS)}; see hed --help")
-    return _run(argv[0], argv[1:], program or f"hed {argv[0]}")
+    return _run(argv[0], argv[1:], program)
 
 
-def _run(command: str, argv: Sequence[str], program: str) -> int:
-    place = _PLACES.get(command, command.replace("-", "_"))
-    module = importlib.import_module(f"human_edge_detection.cli.{place}")
-    parser = Parser(program, COMMANDS[command])
-    module.add_arguments(parser)
-    args = parser.parse(argv)
+def parser_of(command: str, program: str | None = None) -> Parser:
+    """The parser of one of :data:`COMMANDS`; what it is called in messages is ``program``, or ``hed COMMAND``."""
+    parser = Parser(program or f"hed {command}", COMMANDS[command])
+    _module_of(command).add_arguments(parser)
+    return parser
+
+
+def _run(command: str, argv: Sequence[str], program: str | None) -> int:
+    args = parser_of(command, program).parse(argv)
     if not getattr(args, "list_configs", False):
         setup_logging()
     with explained():
-        result: int = module.run(args)
+        result: int = _module_of(command).run(args)
     return result
+
+
+def _module_of(command: str) -> ModuleType:
+    place = _PLACES.get(command, command.replace("-", "_"))
+    return importlib.import_module(f"human_edge_detection.cli.{place}")
 
 
 def _usage() -> str:

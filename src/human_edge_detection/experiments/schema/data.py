@@ -17,15 +17,20 @@ class SampleDataConfig(Section):
     """The embedded sample data: images of people drawn by this package, the same for the same seed."""
 
     train_images: int = Field(96, ge=4, le=10_000)
+    """Images drawn for training."""
     val_images: int = Field(32, ge=2, le=10_000)
+    """Images drawn for validation."""
     image_size: Size = (240, 320)
+    """Of the drawn images, pixels; training resizes them to ``model.image_size``."""
     seed: int = Field(0, ge=0)
+    """Another one draws other images."""
 
 
 class AugmentationConfig(Section):
     """Random changes of a training image; a function of (seed, epoch, sample index) and nothing else."""
 
     horizontal_flip: Fraction = 0.5
+    """Probability of a mirrored image."""
     scale: tuple[Annotated[float, Field(gt=0.1, le=4.0)], Annotated[float, Field(gt=0.1, le=4.0)]] = (0.8, 1.25)
     """Smallest and largest zoom of the whole image."""
     translate: Fraction = 0.1

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 else:  # names and default weights come from the table of heads
     HeadName = Literal[_NAMES]
     _HeadWeights = create_model(
-        "_HeadWeights", __base__=Section, **{head.name: (Weight, head.distillation_weight) for head in DISTILLED}
+        "_HeadWeights",
+        __base__=Section,
+        **{
+            head.name: (
+                Weight,
+                Field(head.distillation_weight, description=f"In terms of logits, the weight of {head.meaning}."),
+            )
+            for head in DISTILLED
+        },
     )
 
 
@@ -85,7 +93,9 @@ class BpkdConfig(LogitTermSettings):
 
     kind: Literal["bpkd"] = "bpkd"
     edge_weight: Weight = 0.5
+    """Of the mean over the border band."""
     body_weight: Weight = 0.5
+    """Of the mean over all other positions."""
     width: int = Field(2, ge=1, le=16, description="Half width of the border band, pixels of the mask.")
 
 
@@ -113,18 +123,21 @@ TERM_CONFIGS: Final[dict[str, type[TermSettings]]] = {
 
 class _ScheduleConfig(Section):
     curve: Literal["constant", "linear", "cosine", "exponential"] = "linear"
+    """``cosine``: slow, fast, slow; ``exponential``: by the same factor each epoch; ``constant``: no change."""
 
 
 class TemperatureScheduleConfig(_ScheduleConfig):
     """From ``distillation.temperature`` in the first epoch to ``end`` in the last."""
 
     end: float = Field(1.0, gt=0.0, le=100.0)
+    """The temperature of the last epoch."""
 
 
 class AlphaScheduleConfig(_ScheduleConfig):
     """From ``distillation.alpha`` in the first epoch to ``end`` in the last."""
 
     end: Fraction = 0.3
+    """Alpha in the last epoch; above 0 for ``exponential``."""
 
 
 class AdaptiveAlphaConfig(Section):
@@ -134,7 +147,9 @@ class AdaptiveAlphaConfig(Section):
     """
 
     low: Fraction = 0.1
+    """Alpha once the student has its teacher's score."""
     high: Fraction = 0.9
+    """Alpha while it is far from it; not below ``low``."""
     from_share: float = Field(0.8, ge=0.0, lt=1.0, description="Of the teacher's score, where alpha begins to fall.")
     tuning_share: float = Field(0.1, gt=0.0, le=0.5, description="Of the training images, taken out for this.")
 
@@ -151,7 +166,9 @@ class DistillationConfig(_HeadWeights):
     """Folder that ``hed soft-labels`` stored the soft labels in; the teacher is not run then. ``{seed}`` in it
     stands for ``training.seed``: the views, and so the soft labels, are others for each seed."""
     temperature: float = Field(4.0, gt=0.0, le=100.0)
+    """What the logits of both models are divided by; the higher, the more the unlikely classes count."""
     alpha: Fraction = 0.7
+    """Weight of the teacher's part of the loss; 0: ground truth alone, 1: teacher alone."""
     temperature_schedule: TemperatureScheduleConfig | None = None
     alpha_schedule: AlphaScheduleConfig | None = None
     adaptive_alpha: AdaptiveAlphaConfig | None = None

@@ -36,8 +36,11 @@ class ExperimentConfig(Section):
     """One experiment, whole. Build one with :func:`build_config` or :func:`derive`, which name every problem."""
 
     name: str = Field(min_length=1, max_length=120, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")
+    """Of the experiment, and of the folders of its runs: letters, digits, and ``_.+-`` behind the first."""
     description: str = ""
+    """What it is, for lists."""
     schema_version: Literal[1] = SCHEMA_VERSION
+    """Of the schema that it was written for."""
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()

@@ -44,6 +44,7 @@ class Head:
         branch: It is a branch of the hierarchical head.
         stride: Pixels of the image for each place of its output, of a head of images.
         section: The section of the model that turns it on and weighs it, where that has not its own name.
+        meaning: What it says, in words.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Head:
     branch: bool = False
     stride: int = 1
     section: str | None = None
+    meaning: str = ""
 
     @property
     def optional(self) -> bool:
@@ -79,12 +81,72 @@ class Head:
 
 
 HEADS: Final = (
-    Head("main", "logits", 3, "rois", "classes", "classes", 1.0, 1.0),
-    Head("bg_fg", "bg_fg_logits", 2, "rois", "foreground", "classes", 0.3, 0.3, branch=True),
-    Head("target_nontarget", "target_nontarget_logits", 2, "rois", "target", "classes", 0.3, 0.3, branch=True),
-    Head("full_image", "full_image_logits", 1, "images", "person", "binary", 0.5, 0.3),
-    Head("contour", "contour_logits", 1, "rois", "target_border", "balanced_binary", branch=True),
-    Head("distance", "distance", 1, "rois", "target_distance", "smooth_l1", branch=True),
+    Head(
+        "main",
+        "logits",
+        3,
+        "rois",
+        "classes",
+        "classes",
+        1.0,
+        1.0,
+        meaning="the main head (background, this person, other people)",
+    ),
+    Head(
+        "bg_fg",
+        "bg_fg_logits",
+        2,
+        "rois",
+        "foreground",
+        "classes",
+        0.3,
+        0.3,
+        branch=True,
+        meaning="the head of background or foreground",
+    ),
+    Head(
+        "target_nontarget",
+        "target_nontarget_logits",
+        2,
+        "rois",
+        "target",
+        "classes",
+        0.3,
+        0.3,
+        branch=True,
+        meaning="the head of this person or another",
+    ),
+    Head(
+        "full_image",
+        "full_image_logits",
+        1,
+        "images",
+        "person",
+        "binary",
+        0.5,
+        0.3,
+        meaning="the person map of the whole image",
+    ),
+    Head(
+        "contour",
+        "contour_logits",
+        1,
+        "rois",
+        "target_border",
+        "balanced_binary",
+        branch=True,
+        meaning="the contour of this person",
+    ),
+    Head(
+        "distance",
+        "distance",
+        1,
+        "rois",
+        "target_distance",
+        "smooth_l1",
+        branch=True,
+        meaning="the distance to the contour",
+    ),
     Head(
         "detector",
         "centre_logits",
@@ -94,6 +156,7 @@ HEADS: Final = (
         "centre_focal",
         distillation_weight=0.3,
         stride=DETECTOR_STRIDE,
+        meaning="the map of the centres of persons, where both models have a detector",
     ),
     Head(
         "detector_box",
@@ -104,6 +167,7 @@ HEADS: Final = (
         "box_giou",
         stride=DETECTOR_STRIDE,
         section="detector",
+        meaning="the boxes of persons",
     ),
 )
 BY_NAME: Final = {head.name: head for head in HEADS}

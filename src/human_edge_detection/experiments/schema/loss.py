@@ -24,7 +24,11 @@ else:  # names and default weights come from the table of heads
     _HeadWeights = create_model(
         "_HeadWeights",
         __base__=Section,
-        **{head.name: (Weight, head.loss_weight) for head in HEADS if not head.optional},
+        **{
+            head.name: (Weight, Field(head.loss_weight, description=f"Weight of the loss of {head.meaning}."))
+            for head in HEADS
+            if not head.optional
+        },
     )
 
 
@@ -34,6 +38,7 @@ class LossConfig(_HeadWeights):
     class_weights: tuple[Weight, Weight, Weight] = (1.0, 1.0, 1.0)
     """Cross-entropy weights of background, target, non-target; ``hed prepare-data`` prints what your data suggests."""
     dice_weight: Weight = 1.0
+    """Of the Dice loss beside the cross-entropy, in each head."""
     boundary: BoundaryLossConfig | None = None
 
     @property

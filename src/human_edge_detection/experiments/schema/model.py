@@ -17,6 +17,7 @@ class AuxiliaryHeadConfig(Section):
     """A further output of the network, with the weight of its loss."""
 
     loss_weight: float = Field(0.5, gt=0.0)
+    """Of its loss beside the others."""
 
 
 MOST_PERSONS: Final = 100
@@ -54,6 +55,7 @@ class ModelConfig(_OptionalHeads):
     """The network: a U-Net over the whole image and a light head for each roi."""
 
     encoder: Encoder = "timm-efficientnet-b0"
+    """The network that turns an image into features: most of the size of a model."""
     encoder_weights: str = Field("imagenet", json_schema_extra=BY_CONTENT)
     """``imagenet`` (of the folder ``HED_ENCODER_WEIGHTS``, cached or downloaded), ``none`` (random), a file, or a
     folder that holds one file that fits the encoder."""
@@ -66,11 +68,16 @@ class ModelConfig(_OptionalHeads):
     """Pixels of the image for each place of the decoder's features: 1 for ``unet``, 2 or 4 for ``fpn``. The person
     logit is brought to the size of the image, and rois see the image at its full size beside the features."""
     image_size: Size = (256, 256)
+    """Of what the network sees; sides are multiples of 32. Larger sees smaller people, and
+    costs time with the pixels."""
     roi_size: Size = (80, 60)
+    """Of what is cut out around a person for the head; sides are multiples of 4."""
     mask_size: Size = (160, 120)
+    """Of the mask of a person; not below ``roi_size``."""
     head: Literal["hierarchical", "plain", "none"] = "hierarchical"
     """``plain`` is one three-class head; ``none`` is the U-Net alone (binary person segmentation)."""
     head_channels: int = Field(32, ge=8, le=128)
+    """Width of the head of a person."""
     pretrained_unet: str | None = Field(None, json_schema_extra=BY_CONTENT)
     """Checkpoint whose U-Net this one starts from."""
     pretrained_unet_config: str | None = Field(None, json_schema_extra=BY_CONTENT)

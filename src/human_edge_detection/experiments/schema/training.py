@@ -30,19 +30,23 @@ class EmaConfig(Section):
     """Exponential moving average of the weights; when on, it is what is validated, kept as best and exported."""
 
     decay: float = Field(0.999, gt=0.0, lt=1.0)
+    """Of the average, for each update: near 1 it follows slowly."""
 
 
 class EarlyStoppingConfig(Section):
     """Stop after ``patience`` epochs without a gain of more than ``min_delta`` in the monitored metric."""
 
     patience: int = Field(20, ge=1)
+    """Epochs without a gain."""
     min_delta: float = Field(0.0, ge=0.0)
+    """What counts as a gain."""
 
 
 class UnfreezingConfig(Section):
     """The encoder learns from its last stage on, one stage more every few epochs (ULMFiT, arXiv:1801.06146)."""
 
     epochs_per_stage: int = Field(2, ge=1)
+    """Epochs until one stage more learns."""
     lr_scale: float = Field(0.5, gt=0.0, le=1.0, description="Learning rate of a stage, relative to the one after it.")
 
 
@@ -59,9 +63,11 @@ class TrainingConfig(Section):
     learning_rate: float = Field(3e-4, gt=0.0, le=10.0)
     encoder_lr_scale: float = Field(1.0, gt=0.0, le=10.0, description="Learning rate of the encoder, relative.")
     weight_decay: float = Field(1e-2, ge=0.0)
+    """Of AdamW."""
     warmup_fraction: Fraction = 0.05
     """Share of all steps in which the learning rate rises linearly; a cosine follows."""
     final_lr_fraction: Fraction = 0.01
+    """The learning rate in the end, relative to ``learning_rate``."""
     gradient_clip: float | None = Field(1.0, gt=0.0, description="Largest gradient norm; null: no clipping.")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     device: Device = Field("auto", json_schema_extra=NO_EFFECT)
@@ -79,6 +85,8 @@ class TrainingConfig(Section):
         10.0, gt=0.0, description="Longest time between two checkpoints, minutes.", json_schema_extra=NO_EFFECT
     )
     visualize_images: int = Field(4, ge=0, le=64, json_schema_extra=NO_EFFECT)
+    """Validation images that are drawn after an epoch."""
     log_every_steps: int = Field(10, ge=1, json_schema_extra=NO_EFFECT)
+    """Updates between two points of the curves in TensorBoard."""
     tracker: Literal["tensorboard", "trackio", "wandb"] = Field("tensorboard", json_schema_extra=NO_EFFECT)
     """What gets the curves beside TensorBoard, which always does."""
