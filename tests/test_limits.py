@@ -1,5 +1,6 @@
 """Limits of control groups, both versions, as their files look."""
 
+import resource
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -123,8 +124,8 @@ def test_the_limit_of_open_files_is_raised_where_the_system_lets_it(
     soft: int, hard: int, room: bool, raised: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [soft]
-    monkeypatch.setattr(limits.resource, "getrlimit", lambda _: (now[0], hard))
-    monkeypatch.setattr(limits.resource, "setrlimit", lambda _, new: now.__setitem__(0, new[0]))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (now[0], hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, new: now.__setitem__(0, new[0]))
     found = room_for_open_files(200)
     assert found is not None
     assert (found >= 200) == room
@@ -134,8 +135,8 @@ def test_the_limit_of_open_files_is_raised_where_the_system_lets_it(
 
 
 def test_without_a_limit_of_open_files_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    unlimited = limits.resource.RLIM_INFINITY
-    monkeypatch.setattr(limits.resource, "getrlimit", lambda _: (unlimited, unlimited))
+    unlimited = resource.RLIM_INFINITY
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (unlimited, unlimited))
     assert room_for_open_files(200) is None
 
 

@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from human_edge_prediction.adapter import WHOLE, Region, detections, instances, person_map, to_input
+from human_edge_prediction.adapter import WHOLE, Outputs, Region, detections, instances, person_map, to_input
 from human_edge_prediction.description import (
     BoxColumns,
     Column,
@@ -20,7 +20,7 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (20, 40, 3), dtype=np.uint8)
 def test_an_image_becomes_the_input_that_is_described() -> None:
     wanted = ImageInput(size=(20, 40), colors="BGR", scale=1 / 255, mean=(0.1, 0.2, 0.3), std=(0.5, 1.0, 2.0))
     array, region = to_input(IMAGE, wanted)
-    assert (array.shape, array.dtype, region) == ((1, 3, 20, 40), np.float32, WHOLE)
+    assert (array.shape, array.dtype, region) == ((1, 3, 20, 40), np.dtype(np.float32), WHOLE)
     expected = (IMAGE[..., ::-1] / 255 - [0.1, 0.2, 0.3]) / [0.5, 1.0, 2.0]
     np.testing.assert_allclose(array[0].transpose(1, 2, 0), expected, atol=1e-6)
 
@@ -130,7 +130,7 @@ def test_rows_with_prototypes_become_persons_of_the_letterboxed_image() -> None:
     ],
 )
 def test_every_format_of_boxes_is_the_same_box(numbers: list[float], form: Any, units: Any) -> None:
-    outputs = {
+    outputs: Outputs = {
         "boxes": np.array([[numbers]], np.float32),
         "scores": np.array([[0.5]], np.float32),
         "masks": np.full((1, 1, 2, 2), 0.75, np.float32),
@@ -154,14 +154,14 @@ def test_every_format_of_boxes_is_the_same_box(numbers: list[float], form: Any, 
     ],
 )
 def test_boxes_in_the_other_units_are_noticed(numbers: list[float], units: Any, message: str) -> None:
-    outputs = {"boxes": np.array([[numbers]], np.float32), "scores": np.array([[0.5]], np.float32)}
+    outputs: Outputs = {"boxes": np.array([[numbers]], np.float32), "scores": np.array([[0.5]], np.float32)}
     wanted = Detections(BoxColumns("boxes", units=units), Column("scores"))
     with pytest.raises(AdapterError, match=message):
         detections(outputs, wanted, size=(64, 64), region=WHOLE)
 
 
 def test_scores_of_each_class_and_a_mask_of_each_class() -> None:
-    outputs = {
+    outputs: Outputs = {
         "boxes": np.array([[0, 0, 64, 64], [0, 0, 32, 32]], np.float32),
         "scores": np.array([[0.1, 0.6], [0.7, 0.0]], np.float32),
         "masks": np.stack([np.zeros((2, 3, 3)), np.ones((2, 3, 3))], axis=1).astype(np.float32),
@@ -195,6 +195,6 @@ def test_a_detector_without_suppression_is_not_taken_for_a_list() -> None:
     ],
 )
 def test_detections_that_are_not_as_described_are_refused(boxes: BoxColumns, masks: MaskColumns, message: str) -> None:
-    outputs = {"rows": ROWS, "prototypes": np.ones((1, 2, 5, 5), np.float32)[:, :, :, :3]}
+    outputs: Outputs = {"rows": ROWS, "prototypes": np.ones((1, 2, 5, 5), np.float32)[:, :, :, :3]}
     with pytest.raises(AdapterError, match=message):
         instances(outputs, detector(boxes, masks), size=(64, 64), region=WHOLE)

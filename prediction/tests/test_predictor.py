@@ -182,7 +182,11 @@ MISTAKES: dict[str, tuple[Make, type[PredictionError], str]] = {
         ArgumentError,
         "finds no boxes: it is a model of kind 'instances'",
     ),
-    "no image": (lambda folder: Predictor(own_model(folder))(np.zeros((4, 4))), ImageFileError, "expected"),
+    "no image": (
+        lambda folder: Predictor(own_model(folder))(np.zeros((4, 4))),  # type: ignore[arg-type]
+        ImageFileError,
+        "expected",
+    ),
     "no file": (lambda folder: Predictor(own_model(folder))("gone.jpg"), ImageFileError, "no such file"),
     "boxes": (lambda folder: Predictor(own_model(folder))(IMAGE, [[9, 9, 1, 1]]), BoxError, "has no area"),
 }

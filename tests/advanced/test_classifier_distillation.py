@@ -1,6 +1,7 @@
 import doctest
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -55,11 +56,13 @@ def test_the_defaults_by_hand() -> None:
 def test_value_and_gradient_are_those_of_torch(shape: tuple[int, ...], alpha: float, temperature: float) -> None:
     student, labels, teacher = batch(shape)
     loss = ClassifierDistillationLoss(alpha=alpha, temperature=temperature, from_logits=True)
-    slopes, values = [], []
-    for function in (
+    functions: list[Callable[[Tensor], Tensor]] = [
         lambda given: loss(given, labels, teacher).total,
         lambda given: plainly(given, labels, teacher, alpha, temperature),
-    ):
+    ]
+    slopes: list[Tensor] = []
+    values: list[Tensor] = []
+    for function in functions:
         leaf = student.clone().requires_grad_()
         values.append(function(leaf))
         slopes += torch.autograd.grad(values[-1], leaf)
@@ -168,7 +171,7 @@ def test_where_no_position_counts_the_loss_is_zero_and_so_is_its_gradient(shape:
     (slope,) = torch.autograd.grad(total, leaf)
     assert float(total.detach()) == 0.0
     assert not slope.any()
-    assert loss(student[:0], labels[:0], teacher[:0]) == (0.0, 0.0, 0.0)
+    assert [float(part) for part in loss(student[:0], labels[:0], teacher[:0])] == [0.0, 0.0, 0.0]
 
 
 def test_the_teacher_and_the_labels_get_no_gradient() -> None:

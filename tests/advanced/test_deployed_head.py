@@ -44,7 +44,8 @@ def test_the_logits_are_those_of_the_trained_head(settings: dict[str, Any]) -> N
 def test_very_sure_answers_stay_finite() -> None:
     head = trained_head()
     assert isinstance(head, HierarchicalHead)
-    for branch in (head.bg_fg, head.target_nontarget):
+    branches: list[Any] = [head.bg_fg, head.target_nontarget]
+    for branch in branches:
         branch.answer.weight.mul_(1e6)
     aligned = torch.randn(2, aligned_channels(16), 16, 12)
     expected = head(aligned)[0]

@@ -13,4 +13,4 @@ def no_logging_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logger, "handlers", [])
     monkeypatch.setattr(logger, "propagate", True)
     monkeypatch.setattr(logger, "level", logging.NOTSET)
-    logger.manager._clear_cache()  # of what is enabled
+    logger.manager._clear_cache()  # type: ignore[attr-defined]  # of what is enabled

@@ -166,7 +166,7 @@ def test_an_interrupted_batch_is_reported_first(children: Callable[..., Path]) -
 
 def test_a_sweep_is_a_mapping(children: Callable[..., Path]) -> None:
     output_dir = children()
-    sweep = {"training.learning_rate": [1e-3, 1e-4], "model.encoder": ["timm-efficientnet-b0"]}
+    sweep: dict[str, list[Any]] = {"training.learning_rate": [1e-3, 1e-4], "model.encoder": ["timm-efficientnet-b0"]}
     result = hed.run_experiments(STUDENT, output_dir=output_dir, sweep=sweep)
     assert [entry.values["training.learning_rate"] for entry in result.entries] == [1e-3, 1e-4]
     lines = hed.preview_experiments(STUDENT, output_dir=output_dir, sweep={"training.seed": [1]}, trials=None)

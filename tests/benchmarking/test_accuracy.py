@@ -18,7 +18,7 @@ from human_edge_detection.data.loader import validation_batches
 from human_edge_detection.engine.build import build_model, build_validation_set
 from human_edge_detection.engine.evaluation.evaluate import evaluate, predictor
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
-from human_edge_detection.exporters.onnx import ExportableStudent
+from human_edge_detection.exporters.exportable import ExportableStudent
 from human_edge_detection.files.data_folder import find_split
 from human_edge_detection.metrics.coco_ap import CocoMaskAp
 from human_edge_prediction.description import ImageInput

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from constant_models import OURS, constant_model
+from torch import nn
 
 from human_edge_detection.benchmarking.artefacts import make_artefacts
 from human_edge_detection.benchmarking.sources import Source
@@ -71,7 +73,7 @@ def test_the_export_of_a_run_is_taken_as_it_is_at_its_own_size(
     run = RunPaths(trained.checkpoint.parents[1])
     outputs = {"masks": np.zeros((1, 3, 2, 2)), "binary_masks": np.zeros((1, 1, 64, 64))}
     constant_model(run.onnx, outputs, shape=(1, 3, 64, 64), metadata=OURS, rois=True)
-    report = {
+    report: dict[str, Any] = {
         "onnx": "checkpoints/best_model.onnx",
         "checkpoint_sha256": file_sha256(run.best),
         "opset": 18,
@@ -98,8 +100,8 @@ def test_an_experiment_has_random_weights_the_same_each_time(
 ) -> None:
     weights: list[float] = []
 
-    def export(network: object, config: ModelConfig) -> bytes:
-        weights.append(sum(float(one.detach().sum()) for one in network.parameters()))  # type: ignore[attr-defined]
+    def export(network: nn.Module, config: ModelConfig) -> bytes:
+        weights.append(sum(float(one.detach().sum()) for one in network.parameters()))
         outputs = {"binary_masks": np.zeros((1, 1, 64, 64))}
         return constant_model(folder.parent / "m.onnx", outputs, shape=(1, 3, 64, 64), metadata=OURS).read_bytes()
 

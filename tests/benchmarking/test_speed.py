@@ -1,10 +1,13 @@
 """Rows of every setting, and which of the reference's times each is divided by."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from constant_models import OURS, constant_model
+from numpy.typing import NDArray
 
 from human_edge_detection.benchmarking import providers, speed
 from human_edge_detection.benchmarking.artefacts import Artefact
@@ -23,7 +26,10 @@ def artefacts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Artefact]
     made = []
     for height, width in ((4, 6), (8, 6)):
         path = tmp_path / f"{height}.onnx"
-        outputs = {"masks": np.zeros((1, 3, 2, 2), np.float32), "binary_masks": np.zeros((1, 1, height, width))}
+        outputs: dict[str, NDArray[Any]] = {
+            "masks": np.zeros((1, 3, 2, 2), np.float32),
+            "binary_masks": np.zeros((1, 1, height, width)),
+        }
         constant_model(path, outputs, shape=(1, 3, height, width), metadata=OURS, rois=True)
         made.append(Artefact("ours", path, None, "trained", (height, width), "instances", takes_rois=True))
     path = constant_model(tmp_path / "peer.onnx", {"people": PEOPLE})
@@ -90,5 +96,5 @@ def test_what_a_provider_computes_is_read_from_a_profile(artefacts: list[Artefac
 
 def test_what_asks_another_machine_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     names = ["CUDAExecutionProvider", "AzureExecutionProvider", "CPUExecutionProvider"]
-    monkeypatch.setattr(providers.onnxruntime, "get_available_providers", lambda: names)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: names)
     assert providers.other_providers() == ["CUDAExecutionProvider"]

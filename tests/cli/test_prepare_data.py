@@ -47,7 +47,9 @@ def test_statistics_and_class_weights_are_shown(tiny_coco, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["prepare-data", "--data_root", str(tiny_coco), "--output", str(out), "--max_side", "64"]) == 0
     shown, logged = capsys.readouterr()
-    weights = json.loads(re.search(r"--set loss\.class_weights=(\[.*\])", shown)[1])
+    suggested = re.search(r"--set loss\.class_weights=(\[.*\])", shown)
+    assert suggested is not None
+    weights = json.loads(suggested[1])
     report = json.loads((out / "statistics.json").read_text())
     assert weights == pytest.approx(report["class_weights"], abs=1e-3)
     assert "images without persons" in shown

@@ -40,6 +40,12 @@ def gone(file: str, words: str) -> Case:
     return lambda root: (root / file).unlink(), words
 
 
+def label_becomes_folder(root: Path) -> None:
+    file = root / "labels/train/p0.txt"
+    file.unlink()
+    file.mkdir()
+
+
 def label(line: str, words: str) -> Case:
     return text("labels/train/p0.txt", f"0 0 0 1 0 1 1\n{line}\n", f"labels/train/p0.txt, line 2: {words}")
 
@@ -66,7 +72,7 @@ YOLO: dict[str, Case] = {
     "box in pixels": label("0 80 60 40 80", "coordinate 60, expected fractions"),
     "not text": raw("labels/train/p0.txt", b"\xff\xfe\x00", "p0.txt: not UTF-8 text"),
     "label is a folder": (
-        lambda root: ((root / "labels/train/p0.txt").unlink(), (root / "labels/train/p0.txt").mkdir()),
+        label_becomes_folder,
         "labels/train/p0.txt: cannot be read (Is a directory)",
     ),
     "image is none": raw("images/train/p0.png", b"<html>", "p0.png is not an image"),
@@ -165,7 +171,7 @@ def xml(words: str, *shapes: str, **attributes: object) -> Case:
 
 
 def mask(words: str, **attributes: object) -> Case:
-    given = {"rle": "0, 4", "left": 1, "top": 1, "width": 2, "height": 2, **attributes}
+    given: dict[str, Any] = {"rle": "0, 4", "left": 1, "top": 1, "width": 2, "height": 2, **attributes}
     return xml(f"6: {words}", element("mask", label="person", **given))
 
 

@@ -20,7 +20,6 @@ from human_edge_detection.experiments.config_file import MAX_BYTES, read_config_
 from human_edge_detection.experiments.config_manager import get_config, list_configs
 from human_edge_detection.experiments.overrides import collect, resolve
 from human_edge_detection.experiments.schema.experiment import build_config
-from human_edge_detection.files import write
 
 CPU_SECONDS = 5.0
 """For a case that takes milliseconds; other work of the machine does not count."""
@@ -316,8 +315,8 @@ def test_a_folder_that_cannot_be_written(
         raise PermissionError(13, "Permission denied")
 
     (tmp_path / "experiments").mkdir()
-    monkeypatch.setattr(write.os, "makedirs", read_only)
-    monkeypatch.setattr(write.os, "open", read_only)
+    monkeypatch.setattr(os, "makedirs", read_only)
+    monkeypatch.setattr(os, "open", read_only)
     refused((*TRAIN, "--data_root", str(tiny_coco), "--encoder_weights", "none"), "Permission denied", capsys)
 
 
@@ -385,7 +384,24 @@ def test_any_fields_make_a_config_or_an_error(changes: list[tuple[str, Any]]) ->
         assert build_config(config.model_dump(mode="json")) == config
 
 
-PIECES = ("base: baseline", "\n", " ", "  ", "\t", "- ", ": ", "? ", "{", "}", "[", "]", ",", "&a ", "*a", "!!int ")
+PIECES: tuple[str, ...] = (
+    "base: baseline",
+    "\n",
+    " ",
+    "  ",
+    "\t",
+    "- ",
+    ": ",
+    "? ",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    "&a ",
+    "*a",
+    "!!int ",
+)
 PIECES += (
     "!x ",
     "|\n",

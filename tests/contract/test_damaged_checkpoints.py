@@ -282,16 +282,33 @@ def _with_training(change: Callable[[dict[str, Any]], Any]) -> bytes:
     return saved(fields)
 
 
+def _with(fields: Callable[[], dict[str, Any]]) -> Callable[[Path], bytes]:
+    return lambda _: saved(payload() | fields())
+
+
+def _with_field(key: str, make: Callable[[], Any]) -> Callable[[Path], bytes]:
+    return _with(lambda: {key: make()})
+
+
+def _with_tensor(make: Callable[[], Any]) -> Callable[[Path], bytes]:
+    return _with(lambda: {"model": small_model().state_dict() | {TENSOR: make()}})
+
+
+def _changed(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], bytes]:
+    return lambda _: _with_training(change)
+
+
+def _archive(make: Callable[[], bytes]) -> Callable[[Path], bytes]:
+    return lambda _: make()
+
+
 HOSTILE: Mapping[str, Callable[[Path], bytes]] = {
     "code": lambda folder: saved(payload() | {"metrics": Runs(folder / "ran")}),
     "a class of its own": lambda _: saved(payload() | {"metrics": sha256}),
-    **{
-        name: lambda _, make=make: saved(payload() | {"model": small_model().state_dict() | {TENSOR: make()}})
-        for name, make in TENSORS.items()
-    },
-    **{name: lambda _, key=key, make=make: saved(payload() | {key: make()}) for name, (key, make) in FIELDS.items()},
-    **{name: lambda _, change=change: _with_training(change) for name, change in TRAINING.items()},
-    **{name: lambda _, make=make: make() for name, make in ARCHIVES.items()},
+    **{name: _with_tensor(make) for name, make in TENSORS.items()},
+    **{name: _with_field(key, make) for name, (key, make) in FIELDS.items()},
+    **{name: _changed(change) for name, change in TRAINING.items()},
+    **{name: _archive(make) for name, make in ARCHIVES.items()},
 }
 BY_OWN_CHECKS = {
     "code": "it names posix.system",

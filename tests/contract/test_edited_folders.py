@@ -86,7 +86,7 @@ def write_everything(root: Path, write_run: Callable[..., RunPaths]) -> RunPaths
         together_with="0",
     )
     write_json(paths.latency, latency.model_dump(mode="json"))
-    weights = {
+    weights: dict[str, tuple[WeightFile, ...]] = {
         "distillation.teacher_checkpoint": (WeightFile(sha256="a", run="b", group="c", epochs=3, checkpoint="d"),)
     }
     write_contents(paths, RunContents(drawn_version=1, encoder_weights="none", soft_labels="k", weights=weights))

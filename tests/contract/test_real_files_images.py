@@ -124,7 +124,7 @@ KINDS: Mapping[str, Mapping[str, tuple[w.Change, Any]]] = {
 }
 
 
-def cases(kind: str) -> Any:
+def cases(kind: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("case", KINDS[kind].values(), ids=list(KINDS[kind]))
 
 
@@ -166,8 +166,8 @@ def test_copies_keep_the_orientation_and_no_secret(case: tuple[w.Change, int], t
     assert b"Jane" in before.read_bytes() and b"Jane" not in after.read_bytes()
     with Image.open(before) as source, Image.open(after) as copy:
         assert dict(copy.getexif()) == ({} if orientation == 1 else {w.ORIENTATION: orientation})
-        pixels = [np.asarray(ImageOps.exif_transpose(image)) for image in (source, copy)]
-    np.testing.assert_array_equal(*pixels)
+        shown, kept = (np.asarray(ImageOps.exif_transpose(image)) for image in (source, copy))
+    np.testing.assert_array_equal(shown, kept)
 
 
 @cases("numbers that are not finite")

@@ -6,6 +6,7 @@ after ``hed prepare-data``.
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,7 +90,7 @@ def test_shrinking_keeps_what_is_unknown(tmp_path: Path) -> None:
 def test_a_person_of_whom_shrinking_leaves_no_pixel_is_ignored_and_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def edit(data: dict) -> None:
+    def edit(data: dict[str, Any]) -> None:
         data["annotations"][1].update(segmentation=[[101, 51, 103, 51, 103, 53, 101, 53]], bbox=[101, 51, 2, 2])
 
     with caplog.at_level(logging.WARNING):
@@ -103,7 +104,7 @@ def test_a_person_of_whom_shrinking_leaves_no_pixel_is_ignored_and_named(
 def test_what_shrinking_leaves_of_a_small_person_is_no_reason_for_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def edit(data: dict) -> None:
+    def edit(data: dict[str, Any]) -> None:
         data["annotations"][1].update(segmentation=[[95, 45, 105, 45, 105, 55, 95, 55]], bbox=[95, 45, 10, 10])
         data["annotations"][3].update(segmentation=[[98, 48, 104, 48, 104, 54, 98, 54]], bbox=[98, 48, 6, 6])
 
@@ -114,7 +115,7 @@ def test_what_shrinking_leaves_of_a_small_person_is_no_reason_for_a_warning(
 
 
 def test_what_was_mended_is_counted_and_named_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    def edit(data: dict) -> None:
+    def edit(data: dict[str, Any]) -> None:
         data["annotations"][1].update(segmentation=None)
         data["annotations"][3].update(segmentation=[])
         data["annotations"][5].update(bbox=[0, 0, 0, 0])
@@ -131,7 +132,7 @@ def test_what_was_mended_is_counted_and_named_in_one_line(tmp_path: Path, caplog
 def not_exhaustive(tmp_path: Path) -> Batch:
     """Two images, of which the second is exhaustive; the box of its first person is larger than the person."""
 
-    def edit(data: dict) -> None:
+    def edit(data: dict[str, Any]) -> None:
         data["images"][0]["exhaustive"] = False
         data["annotations"][0]["bbox"] = [20, 10, 60, 100]
 
@@ -166,7 +167,10 @@ def test_no_loss_learns_from_what_is_unknown(tmp_path: Path) -> None:
     output = random_output(batch, 0)
     HierarchicalLoss(weights, LossConfig())(output, batch).total.backward()
     for head in HEADS:
-        gradient = output.of(head.key).grad
+        logits = output.of(head.key)
+        assert logits is not None
+        gradient = logits.grad
+        assert gradient is not None
         ignored = in_rois
         if head.over == "images":
             ignored = unknown.unflatten(2, (-1, head.stride)).unflatten(1, (-1, head.stride)).all(dim=4).all(dim=2)

@@ -15,6 +15,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +30,20 @@ from torch import Tensor, nn
 from human_edge_detection.advanced.weights import encoder_weights
 from human_edge_detection.advanced.weights.encoder_weights import load_encoder_weights
 from human_edge_detection.errors import CheckpointError
+from human_edge_detection.experiments.schema.encoders import Encoder
 from human_edge_detection.experiments.schema.model import ModelConfig
 from human_edge_detection.runs.encoder_weights import encoder_weights_file
 
 Weights = Mapping[str, Tensor]
-ENCODER = "mobilenet_v2"
+ENCODER: Encoder = "mobilenet_v2"
 
 
 def narrow(seed: int = 1) -> nn.Module:
     """The network of all cases but those that need a real one: the beginning and the end of a real one."""
     torch.manual_seed(seed)
-    network = torchvision.models.mobilenet_v2(weights=None, num_classes=10, width_mult=0.125)
-    network.features = network.features[:2]
+    whole = torchvision.models.mobilenet_v2(weights=None, num_classes=10, width_mult=0.125)
+    whole.features = whole.features[:2]
+    network: nn.Module = whole
     return network
 
 
@@ -94,17 +97,14 @@ LOADED: Mapping[str, tuple[Callable[[Weights], Any], str]] = {
     "classifier": (lambda weights: weights, "left out 2 tensors (classifier.1.bias, classifier.1.weight)"),
     **{
         f"{dtype}{' counters too' if counters else ''}": (
-            lambda weights, dtype=dtype, counters=counters: cast(weights, dtype, counters=counters),
+            partial(cast, dtype=dtype, counters=counters),
             f"{str(dtype).removeprefix('torch.')} converted to float32",
         )
         for dtype in (torch.float16, torch.bfloat16, torch.float64)
         for counters in (False, True)
     },
     **{f"nested under {name}": (make, "taken from behind") for name, make in NESTS.items()},
-    **{
-        f"prefix {prefix}": (lambda weights, prefix=prefix: under(prefix, weights), f"taken from behind {prefix!r}")
-        for prefix in PREFIXES
-    },
+    **{f"prefix {prefix}": (partial(under, prefix), f"taken from behind {prefix!r}") for prefix in PREFIXES},
     "no counters": (without_counters, "num_batches_tracked set to 0"),
     "all at once": (
         lambda weights: {"model": under("module.encoder.", cast(without_counters(weights), torch.float16))},
@@ -164,7 +164,7 @@ def test_the_same_file_of_a_folder_is_found_without_torch_and_by_training(kind: 
     ],
 )
 def test_classifiers_of_timm_and_torchvision_are_loaded(
-    encoder: str, make: Callable[[], nn.Module], tmp_path: Path
+    encoder: Encoder, make: Callable[[], nn.Module], tmp_path: Path
 ) -> None:
     state = make().state_dict()
     save_file(state, tmp_path / "w.safetensors")
@@ -173,7 +173,7 @@ def test_classifiers_of_timm_and_torchvision_are_loaded(
     assert all(torch.equal(value, state[name]) for name, value in module.state_dict().items())
 
 
-def refusal(encoder: str, path: Path) -> str:
+def refusal(encoder: Encoder, path: Path) -> str:
     with pytest.raises(CheckpointError) as caught:
         load_encoder_weights(smp.encoders.get_encoder(encoder, weights=None), encoder, str(path))
     assert "\n" not in str(caught.value)
@@ -190,7 +190,7 @@ def refusal(encoder: str, path: Path) -> str:
     ],
 )
 def test_another_encoder_is_named_though_all_of_ours_names_and_shapes_are_there(
-    theirs: str, ours: str, nested: bool, tmp_path: Path
+    theirs: Encoder, ours: Encoder, nested: bool, tmp_path: Path
 ) -> None:
     weights = cast(smp.encoders.get_encoder(theirs, weights=None).state_dict(), torch.float16)
     torch.save({"model": under("encoder.", weights)} if nested else weights, tmp_path / "w.pth")

@@ -44,7 +44,7 @@ def nothing(files: w.Files) -> None:
     """A well-made data set."""
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[w.Change, str, dict[str, Any] | None]] = {
     "corners": (w.corner_boxes, "8 of 8 boxes fit their masks as x1, y1, x2, y2", {"boxes": "from_masks"}),
     "centres": (w.centre_boxes, "8 of 8 boxes fit their masks as centre x, centre y", {"boxes": "from_masks"}),
     "rows first": (w.transposed_boxes, "boxes fit their masks as y, x, height, width", {"boxes": "from_masks"}),
@@ -81,7 +81,7 @@ def test_what_is_certainly_wrong_is_refused_and_mended_by_the_flag(name: str, tm
         assert all(min(p.box[2] - p.box[0], p.box[3] - p.box[1]) > 35 for p in image.persons)
 
 
-WARNED = {
+WARNED: dict[str, tuple[w.Change, str, dict[str, Any] | None]] = {
     "loose boxes": (w.loose_boxes, "boxes", {"boxes": "from_masks"}),
     "some crowds": (w.brush(2), "crowds", {"crowds_are_persons": True}),
     "percent": (w.scaled(100 / w.WIDTH, 100 / w.HEIGHT), "outlines", {"outlines": "percent"}),
@@ -197,8 +197,9 @@ def test_what_means_the_same_gives_the_same(name: str, tmp_path: Path) -> None:
 
 
 def test_a_mask_of_null_is_no_mask_and_no_malformed_one(tmp_path: Path) -> None:
-    found = []
-    for value in (None, []):
+    found: list[Any] = []
+    values: list[object] = [None, []]
+    for value in values:
         files = w.whole_file()
         w.every_person(segmentation=value)(files)
         found.append(read_annotations(*files.write(tmp_path)).images)
@@ -331,7 +332,7 @@ def test_images_of_val_in_train_are_counted_and_can_be_dropped(reencoded: bool, 
 
 def test_training_judges_too(tmp_path: Path) -> None:
     w.whole_file(4).write(tmp_path / "train")
-    paths = {f"{name}_ann": str(tmp_path / name / "people.json") for name in ("train", "val")}
+    paths: dict[str, Any] = {f"{name}_ann": str(tmp_path / name / "people.json") for name in ("train", "val")}
     paths |= {f"{name}_images": str(tmp_path / name / "images") for name in ("train", "val")}
     val = w.whole_file(4, first=2)
     w.person_twice(val)

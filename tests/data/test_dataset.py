@@ -22,7 +22,9 @@ def make_dataset(write_coco):
 def test_sample_without_augmentation_is_the_image(make_dataset):
     dataset = make_dataset()
     sample = dataset[(0, 0)]
-    record = cv2.imread(str(dataset.people.images_dir / "a.png"))[..., ::-1]
+    stored = cv2.imread(str(dataset.people.images_dir / "a.png"))
+    assert stored is not None
+    record = stored[..., ::-1]
     np.testing.assert_array_equal(sample.image, record.transpose(2, 0, 1))
     assert sample.image.dtype == np.uint8
     np.testing.assert_allclose(sample.boxes, [[4 / 40, 4 / 30, 14 / 40, 14 / 30], [10 / 40, 8 / 30, 20 / 40, 18 / 30]])
@@ -118,6 +120,7 @@ def test_a_batch_has_the_box_of_every_person_however_few_rois_there_are(make_dat
     for dataset in (make_dataset(max_rois=1), make_dataset(max_rois=1, augmentation=jittered)):
         batch = collate([dataset[(0, 1)], dataset[(0, 0)]])
         assert len(batch.rois) == 1
+        assert batch.person_boxes is not None
         assert batch.person_boxes.shape == (2, 2, 4)
         assert not batch.person_boxes[0].any()
         np.testing.assert_allclose(batch.person_boxes[1], everyone.boxes, atol=1e-6)
@@ -125,6 +128,7 @@ def test_a_batch_has_the_box_of_every_person_however_few_rois_there_are(make_dat
 
 def test_collate_without_any_person(make_dataset):
     batch = collate([make_dataset()[(0, 1)]])
+    assert batch.person_boxes is not None
     assert batch.person_boxes.shape == (1, 1, 4) and not batch.person_boxes.any()
     assert batch.rois.shape == (0, 5) and batch.rois.dtype == torch.float32
     assert batch.roi_masks.shape == (0, 10, 10) and batch.roi_masks.dtype == torch.uint8
@@ -139,6 +143,7 @@ def test_a_teacher_sees_the_same_view_with_more_detail(make_dataset):
     batch, without = (
         made.to(torch.device("cpu")) for made in (collate(samples), collate([plain[(3, 0)], plain[(3, 1)]]))
     )
+    assert batch.teacher_images is not None
     assert batch.teacher_images.shape == (2, 3, 60, 80)
     assert without.teacher_images is None
     assert torch.equal(batch.images, without.images)

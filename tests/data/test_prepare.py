@@ -50,7 +50,9 @@ def test_shrinking_keeps_images_and_masks_together(splits, tmp_path):
     prepare(splits, tmp_path / "out", Preparation(max_side=20))
     image = read_annotations(*find_split(tmp_path / "out", "val")).images[0]
     assert (image.height, image.width) == (15, 20)
-    assert cv2.imread(str(tmp_path / "out/images/val/a.png")).shape == (15, 20, 3)
+    written = cv2.imread(str(tmp_path / "out/images/val/a.png"))
+    assert written is not None
+    assert written.shape == (15, 20, 3)
     assert image.persons[0].box == (2, 2, 7, 7)
     mask = decode_mask(image.persons[0].segmentation, 15, 20)
     assert mask[2:7, 2:7].all() and mask.sum() == 25

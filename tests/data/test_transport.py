@@ -136,7 +136,7 @@ class Odd(PersonDataset):
         self.__dict__.update(vars(like))
         self.what = what
 
-    def __getitem__(self, key: tuple[int, int]):  # type: ignore[no-untyped-def]
+    def __getitem__(self, key: tuple[int, int]):
         if key[1] == 2:
             self.what()
         return super().__getitem__(key)
@@ -157,7 +157,7 @@ def test_a_worker_that_makes_nothing_any_more_ends_the_waiting(
     monkeypatch.setattr(loader, "_LOOK_SECONDS", 0.1)
     monkeypatch.setattr(loader, "_PATIENCE_SECONDS", 2.0)
     monkeypatch.setattr(_utils, "MP_STATUS_CHECK_INTERVAL", 0.1)
-    arrived = []
+    arrived: list[object] = []
     with pytest.raises(TrainingError, match=said) as caught:
         arrived.extend(BatchLoader(Odd(dataset, what), [[(0, 0)], [(0, 1)], [(0, 2)]], num_workers=1))
     assert "\n" not in str(caught.value)

@@ -45,7 +45,7 @@ def write_model(path: Path, *, finds_persons: bool, checkpoint: str = "a") -> Pa
     The one that finds persons finds :data:`FOUND`, whatever the image.
     """
     height, width = SIZE
-    constants = {
+    constants: dict[str, NDArray[Any]] = {
         "weights": np.array([[[[24.0]], [[0.0]], [[-24.0]]]], np.float32),
         "bias": np.array([-3.0], np.float32),
         "image_index": np.array(0, np.int64),
@@ -69,7 +69,7 @@ def write_model(path: Path, *, finds_persons: bool, checkpoint: str = "a") -> Pa
         helper.make_node("Mul", ["aligned", "sign"], ["masks"]),
     ]  # fmt: skip
     inputs = [helper.make_tensor_value_info("images", TensorProto.FLOAT, ("B", 3, *SIZE))]
-    outputs = {"masks": ("N", 3, *MASK_SIZE), "binary_masks": ("B", 1, *SIZE)}
+    outputs: dict[str, tuple[str | int, ...]] = {"masks": ("N", 3, *MASK_SIZE), "binary_masks": ("B", 1, *SIZE)}
     if finds_persons:
         nodes += [
             helper.make_node("Identity", ["rois"], ["boxes"]),

@@ -80,7 +80,9 @@ def test_predicting_without_torch(tmp_path: Path) -> None:
     command = [sys.executable, str(EXAMPLES / "edge_inference.py"), str(model), "drawn.png"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=400, check=False)
     assert done.stdout == "drawn_persons.png: 1 persons, boxes from the person map\n", done.stderr
-    drawn = cv2.cvtColor(cv2.imread(str(tmp_path / "drawn_persons.png")), cv2.COLOR_BGR2RGB)
+    overlay = cv2.imread(str(tmp_path / "drawn_persons.png"))
+    assert overlay is not None
+    drawn = cv2.cvtColor(overlay, cv2.COLOR_BGR2RGB)
     assert (drawn[:, 100:] == image[:, 100:]).all() and (drawn[40:, :70] != image[40:, :70]).any()
     (result,) = json.loads((tmp_path / "drawn_persons.json").read_text())
     assert rle.area(result["segmentation"]) == 120 * 80

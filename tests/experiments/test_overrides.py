@@ -50,8 +50,7 @@ def test_json_file_without_base_changes_the_named_experiment(tmp_path: Path) -> 
         tmp_path / "mine.json", '{"model": {"contour": {"loss_weight": 0.25}}, "data": {"augmentation": null}}'
     )
     config, _ = resolve(STUDENT, collect(config_file=file))
-    assert config.model.contour is not None
-    assert config.model.contour.loss_weight == 0.25
+    assert config.model.optional_heads["contour"].loss_weight == 0.25
     assert config.data.augmentation is None
 
 

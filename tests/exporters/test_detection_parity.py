@@ -51,7 +51,9 @@ def test_the_order_does_not_count_and_rounding_is_measured() -> None:
 @pytest.mark.parametrize(("pixels", "score"), [(0.6, 0.0), (0.0, 0.002), (2.0, 0.01)])
 def test_what_moves_too_far_is_measured_and_not_missing(pixels: float, score: float) -> None:
     parity = compare(PEOPLE, (moved(PEOPLE[0], pixels, score), *PEOPLE[1:]))
-    assert parity == (pytest.approx(pixels, abs=1e-4), pytest.approx(score, abs=1e-6), 0, 0)
+    assert parity.max_box_difference == pytest.approx(pixels, abs=1e-4)
+    assert parity.max_score_difference == pytest.approx(score, abs=1e-6)
+    assert (parity.missing, parity.extra) == (0, 0)
 
 
 def test_who_is_missing_or_too_many_is_counted_unless_rounding_decides() -> None:
@@ -61,7 +63,9 @@ def test_who_is_missing_or_too_many_is_counted_unless_rounding_decides() -> None
     beside = ((102.0, 12.0, 142.0, 62.0), 0.3002)
     for exported in (PEOPLE, (near, *PEOPLE), (beside, *PEOPLE), (near, beside, *PEOPLE)):
         parity = compare((*PEOPLE, near, beside), exported, unsure=2)
-        assert parity == (pytest.approx(0.0, abs=1e-4), pytest.approx(0.0, abs=1e-6), 0, 0)
+        assert parity.max_box_difference == pytest.approx(0.0, abs=1e-4)
+        assert parity.max_score_difference == pytest.approx(0.0, abs=1e-6)
+        assert (parity.missing, parity.extra) == (0, 0)
     elsewhere = ((0.0, 0.0, 10.0, 10.0), 0.3002)
     assert compare((*PEOPLE, near), (elsewhere, *PEOPLE), unsure=1).extra == 1
 

@@ -31,10 +31,8 @@ def test_sizes_that_nobody_knows_are_let_be() -> None:
     nodes = [node for node in model.graph.node if node.op_type != "Relu"]
     nodes[-1].output[0] = "answer"
     sizes = helper.make_tensor_value_info("size", TensorProto.INT64, [2])
-    small, prediction = (
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name, shape in (("small", ["N", 16, 6, 4]), ("answer", None))
-    )
+    small = helper.make_tensor_value_info("small", TensorProto.FLOAT, ["N", 16, 6, 4])
+    prediction = helper.make_tensor_value_info("answer", TensorProto.FLOAT, None)
     open_model = helper.make_model(
         helper.make_graph(nodes, "open", [small, sizes], [prediction]), opset_imports=model.opset_import, ir_version=10
     )
@@ -54,7 +52,7 @@ def factors(model: onnx.ModelProto) -> list[float] | None:
     if len(resize.input) == 4:
         return None
     (scales,) = (one for one in model.graph.initializer if one.name == resize.input[2])
-    return numpy_helper.to_array(scales).tolist()
+    return [float(scale) for scale in numpy_helper.to_array(scales)]
 
 
 @pytest.mark.parametrize(

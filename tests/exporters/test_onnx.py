@@ -58,6 +58,7 @@ def write_checkpoint(shallow_networks: None, tiny_coco: Path) -> WriteCheckpoint
         if network.detector is not None:  # one that is sure of persons, with boxes that differ
             torch.nn.init.normal_(network.detector.centre.weight, std=10.0)
             torch.nn.init.normal_(network.detector.sides.weight, std=3.0)
+            assert network.detector.centre.bias is not None
             torch.nn.init.zeros_(network.detector.centre.bias)
         paths = RunPaths(run_root)
         save_checkpoint(paths.best, Checkpoint(config, network.state_dict(), 3, {}, "data"))
@@ -270,7 +271,8 @@ def test_the_checkpoint_predicts_what_its_files_predict(run: RunPaths, exported:
         expected, found = in_torch(image, boxes), in_onnx(image, boxes)
         assert expected.boxes_from == found.boxes_from == boxes_from
         assert len(found) == (3 if boxes else 7)
-        assert expected.roi_probabilities is not None
+        assert expected.roi_probabilities is not None and found.roi_probabilities is not None
+        assert expected.person_map is not None and found.person_map is not None
         # Persons of nearly equal scores change places by rounding, so each is compared with whose box it has.
         same = [int(np.abs(expected.boxes - box).max(axis=1).argmin()) for box in found.boxes]
         assert len(set(same)) == len(found)

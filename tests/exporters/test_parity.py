@@ -22,7 +22,8 @@ from human_edge_detection.runs.records import LARGEST_AMOUNT, OutputParity, Pari
 
 def logits_of(*probabilities: tuple[float, float, float]) -> NDArray[np.float32]:
     """``(1, 3, 1, W)`` logits of pixels with these probabilities."""
-    return np.log(np.array(probabilities)).T[None, :, None].astype(np.float32)
+    logits: NDArray[np.float64] = np.log(np.array(probabilities))
+    return logits.T[None, :, None].astype(np.float32)
 
 
 def person(*probabilities: float) -> NDArray[np.float32]:

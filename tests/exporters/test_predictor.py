@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def test_it_takes_a_run_a_folder_and_a_checkpoint(trained_runs: Path) -> None:
         ({"model": "gone.onnx"}, PredictionError, "no such file"),
     ],
 )
-def test_mistakes(trained_runs: Path, arguments: dict[str, str], kind: type[Exception], message: str) -> None:
+def test_mistakes(trained_runs: Path, arguments: dict[str, Any], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         hed.Predictor(**arguments)
 

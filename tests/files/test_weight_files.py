@@ -84,6 +84,6 @@ def test_a_file_that_holds_more_in_other_precision_under_longer_names_is_found(t
 
 
 def test_a_dict_in_itself_has_names_of_finite_length() -> None:
-    content: dict[str, Any] = {"a": 1, "b": {"c": 2}, 3: {"d": "x"}}
+    content: dict[str | int, Any] = {"a": 1, "b": {"c": 2}, 3: {"d": "x"}}
     content["self"] = content
     assert flat_names(content, int) == {"a": 1, "b.c": 2}

@@ -51,7 +51,7 @@ def test_every_term_takes_part_in_a_step(distilled_config: ExperimentConfig, mak
     trainer.parts.training_set.augmentation = None
     batch = collate([trainer.parts.training_set[(0, index)] for index in (0, 1)])
     adapter = trainer.state.adapter
-    assert adapter is not None
+    assert isinstance(adapter, nn.Conv2d)
     before = adapter.weight.detach().clone()
     values = trainer.train_step([batch])
     of_heads = [f"distill/{kind}/full_image" for kind in ("dkd", "dist", "cwd", "bpkd")]
@@ -165,6 +165,7 @@ def test_a_teacher_of_larger_images_sees_their_detail(
     trainer = make_trainer(derive(distilled_config, name="a", data={"augmentation": None}))
     assert trainer.parts.config.model.image_size == (64, 64)
     assert trainer.parts.distiller is not None
+    assert trainer.parts.distiller.teacher is not None
     model, seen = trainer.parts.distiller.teacher.frozen.model, []
 
     def remember(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:

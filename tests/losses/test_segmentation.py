@@ -133,7 +133,7 @@ def test_cross_entropy_by_hand() -> None:
     # Class weights 3 and 1 make it a weighted mean, not a larger one: (3 ln 4 + ln 4/3) / 4.
     weights = torch.tensor([3.0, 1.0])
     expected = (3 * math.log(4) + math.log(4 / 3)) / 4
-    assert float(class_losses(logits, target, class_weights=weights).cross_entropy) == pytest.approx(expected)
+    assert float(class_losses(logits, target, class_weights=weights.tolist()).cross_entropy) == pytest.approx(expected)
     # So do pixel weights, here the same ones.
     pixels = torch.tensor([[[3.0, 1.0]]])
     assert float(class_losses(logits, target, pixel_weights=pixels).cross_entropy) == pytest.approx(expected)
@@ -144,7 +144,7 @@ def test_class_weights_are_those_of_torch() -> None:
     target[1, :3] = IGNORE
     weights = torch.tensor([0.5, 2.0, 1.0])
     expected = functional.cross_entropy(logits, target, weight=weights, ignore_index=IGNORE)
-    torch.testing.assert_close(class_losses(logits, target, class_weights=weights).cross_entropy, expected)
+    torch.testing.assert_close(class_losses(logits, target, class_weights=weights.tolist()).cross_entropy, expected)
 
 
 def test_dice_is_that_of_one_class_after_the_other() -> None:

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -194,6 +195,7 @@ def test_a_batch_is_read_from_the_device_once(rois: int, monkeypatch: pytest.Mon
 def test_an_unknown_class_is_an_error_in_rois_and_in_images() -> None:
     batch = make_batch(2, 5, seed=1)
     for name, masks, known in (("roi_masks", batch.roi_masks, 2), ("person_masks", batch.person_masks, 1)):
-        wrong = batch._replace(**{name: masks.clone().index_fill_(0, torch.tensor([1]), 7)})
+        change: dict[str, Any] = {name: masks.clone().index_fill_(0, torch.tensor([1]), 7)}
+        wrong = batch._replace(**change)
         with pytest.raises(ValueError, match=f"class 7, expected 0 to {known}"):
             measure([(make_output(batch, seed=1), wrong)])

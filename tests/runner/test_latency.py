@@ -115,7 +115,7 @@ def test_one_without_figures_has_all_measured_together(
 def test_a_teacher_of_an_earlier_batch_is_measured_with_its_student(tmp_path: Path) -> None:
     config, contents = get_config("quickstart_distilled_b0_from_b3"), RunContents(encoder_weights="none")
     teacher = RunPaths(tmp_path.resolve() / "teacher")
-    fields = {"preset": config, "config": config, "contents": contents, "output_dir": tmp_path}
+    fields: dict[str, Any] = {"preset": config, "config": config, "contents": contents, "output_dir": tmp_path}
     student = PlannedRun(name="student", checkpoints={TEACHER_CHECKPOINT: teacher.best}, **fields)
     planned = PlannedRun(name="teacher", **fields)
     assert [paths.root.name for paths in timed_together([student])] == ["student", "teacher"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,8 +92,13 @@ def test_exports_are_measured_before_the_comparison_and_a_signal_then_ends_the_b
     module = "human_edge_detection.runner.run_experiments"
     request = BatchRequest(names=(STUDENT,), output_dir=children())
     order: list[str] = []
+
+    def write_comparison(*_: object, **__: object) -> tuple[list[Any], list[Any]]:
+        order.append("compared")
+        return [], []
+
     monkeypatch.setattr(f"{module}.measure_latency", lambda runs: order.append(runs[0].root.name))
-    monkeypatch.setattr(f"{module}.write_comparison", lambda *_, **__: (order.append("compared"), ([], []))[1])
+    monkeypatch.setattr(f"{module}.write_comparison", write_comparison)
     run_experiments(request)
     assert order == ["compared"]
     run_experiments(request, Options(export_onnx=True, skip_training=True))

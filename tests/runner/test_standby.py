@@ -109,6 +109,7 @@ def test_a_command_is_done_by_the_child_that_stands_by(
     with Standby(exports=exports) as standby:
         standby.prepare()
         pid = waiting(standby)
+        assert pid is not None
         standby.prepare()
         assert waiting(standby) == pid
         ended = standby.launch(program.command("0", "--name", "Zoë"))
@@ -137,8 +138,8 @@ def test_it_ends_with_the_batch(program: Program) -> None:
     with pytest.raises(KeyboardInterrupt), Standby(exports=False) as standby:
         standby.prepare()
         pid = waiting(standby)
-        assert pid is not None
         raise KeyboardInterrupt
+    assert pid is not None
     assert has_gone(pid)
     assert program.done == []
 

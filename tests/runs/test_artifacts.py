@@ -15,12 +15,19 @@ from human_edge_detection.runs.records import DetectorParity, ParityReport, read
 
 MODEL = b"a model"
 Break = Callable[[Path], object]
+
+
+def become_folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
 DAMAGE: dict[str, tuple[Break, str]] = {
     "missing": (lambda file: file.unlink(), "is missing"),
     "empty": (lambda file: file.write_bytes(b""), "is damaged: 0 bytes, 7 were written"),
     "cut off": (lambda file: file.write_bytes(file.read_bytes()[:-1]), "is damaged: 6 bytes, 7 were written"),
     "garbage of the same size": (lambda file: file.write_bytes(b"garbage"), "its sha256 is not the one"),
-    "a folder": (lambda file: (file.unlink(), file.mkdir()), "is missing"),
+    "a folder": (become_folder, "is missing"),
 }
 
 
@@ -50,13 +57,14 @@ def run(tmp_path: Path) -> RunPaths:
 def run_with_detector(run: RunPaths) -> RunPaths:
     """The same with the second file of a model with a detector."""
     run.detector_onnx.write_bytes(MODEL)
-    figures = {"max_probability_difference": 0.0, "max_box_difference": 0.0, "max_score_difference": 0.0}
     detector = DetectorParity(
         onnx="checkpoints/best_model.detect.onnx",
         size_bytes=len(MODEL),
         onnx_sha256=hashlib.sha256(MODEL).hexdigest(),
-        **figures,
+        max_probability_difference=0.0,
         class_changes=0,
+        max_box_difference=0.0,
+        max_score_difference=0.0,
         missing=0,
         extra=0,
         cases=[],

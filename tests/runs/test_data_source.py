@@ -80,6 +80,6 @@ def test_what_a_flag_names_is_used(tmp_path: Path) -> None:
     assert locate(tmp_path, data_root="r").said == "data: r"
     drawn = locate(tmp_path, drawn_data=True)
     assert (drawn.config.data.sample is not None, drawn.config.data.root) == (True, None)
-    four = locate(tmp_path, **{flag.removeprefix("--"): value for flag, value in FOUR.items()})
+    four = locate(tmp_path, {}, **{flag.removeprefix("--"): value for flag, value in FOUR.items()})
     assert four.said == "data: t.json, images in ti; validation: v.json, vi"
     assert four.config.data.root is None

@@ -7,10 +7,11 @@ import segmentation_models_pytorch as smp
 from safetensors.torch import save_file
 
 from human_edge_detection.advanced.weights.encoder_weights import load_encoder_weights
+from human_edge_detection.experiments.schema.encoders import Encoder
 from human_edge_detection.experiments.schema.model import ModelConfig
 from human_edge_detection.runs.encoder_weights import encoder_weights_file
 
-SMALL = "mobilenet_v2"
+SMALL: Encoder = "mobilenet_v2"
 
 
 @pytest.fixture(scope="module")

@@ -108,7 +108,7 @@ def kill_at_random(server: Any, plan: Plan, name: str, seconds: float, rng: rand
     process.kill()
     process.join()
     assert process.exitcode in (0, -signal.SIGKILL), (plan.folder / "output.txt").read_text()[-2000:]
-    return process.exitcode != 0
+    return bool(process.exitcode != 0)
 
 
 def how_far(run: RunPaths) -> str:

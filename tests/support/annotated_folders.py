@@ -83,7 +83,13 @@ def labelme_shape(points: Sequence[float], kind: str = "polygon", **fields: Any)
 
 
 def labelme_file(name: str, shapes: Iterable[Mapping[str, Any]]) -> str:
-    fields = {"version": "5.4.1", "flags": {}, "imageData": None, "imageHeight": HEIGHT, "imageWidth": WIDTH}
+    fields: dict[str, Any] = {
+        "version": "5.4.1",
+        "flags": {},
+        "imageData": None,
+        "imageHeight": HEIGHT,
+        "imageWidth": WIDTH,
+    }
     return json.dumps({**fields, "imagePath": name, "shapes": [*shapes]})
 
 

@@ -1,6 +1,7 @@
 """A view made the slow way: image and masks changed at full size, which the exact functions then average."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,7 +21,7 @@ def plain_view(scene: Scene, view: View, times: int = 1) -> Scene:
     height, width = (times * side for side in scene.ignored.shape)
     matrix = translation(-0.5, -0.5) @ scaling(width, height) @ view.matrix @ translation(0.5, 0.5)
 
-    def warp(plane, flags, fill):
+    def warp(plane: NDArray[np.uint8], flags: int, fill: Any) -> Any:
         return cv2.warpAffine(plane, matrix[:2], (width, height), flags=flags, borderValue=fill)
 
     whole = slice(0, scene.ignored.shape[0]), slice(0, scene.ignored.shape[1])

@@ -36,9 +36,10 @@ def write_report_runs(
     output_dir: Path, write_run: WriteRun, *, seeds: int = 2, images: int = 24, views: int = 8
 ) -> dict[str, RunPaths]:
     """Writes the runs below ``output_dir`` and their validation images beside it; returns the folders by run name."""
-    counts = {"images": images, "noise": 0.04}
     teacher_config = get_config(TEACHER)
-    teacher = _write(write_run, output_dir / TEACHER, teacher_config, made_up_counts(skill=0.86, seed=90, **counts))
+    teacher = _write(
+        write_run, output_dir / TEACHER, teacher_config, made_up_counts(images=images, skill=0.86, noise=0.04, seed=90)
+    )
     _dress(teacher, teacher_config, skill=0.86, epochs=8, millisecs=14.8, views=views)
     found = {TEACHER: teacher}
     for name, skill in ((STUDENT, 0.78), (DISTILLED, 0.82)):
@@ -47,7 +48,7 @@ def write_report_runs(
             flags = {"--teacher_checkpoint": str(teacher.best)} if name == DISTILLED else {}
             config = apply(get_config(name), collect(sets=sets, flags=flags))
             taught = _taught(teacher) if flags else {}
-            made = made_up_counts(skill=skill, seed=seed + 10 * len(name), **counts)
+            made = made_up_counts(images=images, skill=skill, noise=0.04, seed=seed + 10 * len(name))
             paths = _write(write_run, output_dir / name / f"seed_{seed}", config, made, **taught)
             _dress(paths, config, skill=skill, epochs=6, millisecs=9.6 + 0.1 * seed, views=views)
             found[f"{name}/seed_{seed}"] = paths

@@ -81,7 +81,9 @@ def jpeg(image: NDArray[np.uint8], orientation: int = 1) -> bytes:
 
 def whole_file(count: int = 4, first: int = 0) -> Files:
     """A well-made data set of ``count`` images; another ``first`` gives other images and other outlines."""
-    images, annotations, files = [], [], {}
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    files: dict[str, bytes] = {}
     for number in range(count):
         images.append({"id": number + 1, "file_name": f"p{number}.jpg", "width": WIDTH, "height": HEIGHT})
         files[f"p{number}.jpg"] = jpeg(scene(first + number))
@@ -298,6 +300,7 @@ def without_ends(files: Files) -> None:
 
 def few_bits(files: Files) -> None:
     image = cv2.imdecode(np.frombuffer(files.images["p0.jpg"], np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
     files.images["p0.jpg"] = cv2.imencode(".png", image.astype(np.uint16) * 16)[1].tobytes()
 
 

@@ -98,12 +98,14 @@ def test_every_kind_of_file_says_the_same(folder: Path) -> None:
         np.testing.assert_array_equal(filled, mask)
 
     classes = cv2.imread(str(made / "class_mask/a.png"))
+    assert classes is not None
     colours = {tuple(colour) for colour in classes.reshape(-1, 3).tolist()}
     assert colours == {(0, 0, 0), (0, 159, 230), (233, 180, 86)}, "background, persons, others, by the palette"
 
     cutout = cv2.imread(str(made / "cutout/a/001.png"), cv2.IMREAD_UNCHANGED)
+    assert cutout is not None
     assert cutout.shape == (20, 30, 4)
-    assert (cutout == (200, 100, 50, 255)).all()
+    assert np.all(cutout == (200, 100, 50, 255))
 
     header, *rows = (made / "persons.csv").read_text().splitlines()
     assert header == "image,frame,person,x1,y1,x2,y2,score,area,share,boxes_from"

@@ -13,7 +13,7 @@ ORIENTED_6 = b"\xff\xe1\x00\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0
 RGB = (200, 100, 50)
 
 
-def encoded(image: NDArray[np.generic], kind: str) -> bytes:
+def encoded(image: NDArray[np.integer], kind: str) -> bytes:
     return bytes(cv2.imencode(kind, image)[1])
 
 
@@ -27,10 +27,10 @@ def encoded(image: NDArray[np.generic], kind: str) -> bytes:
     ],
     ids=["RGB", "grey", "alpha", "16 bit"],
 )
-def test_every_png_becomes_rgb_of_8_bits(tmp_path: Path, image: NDArray[np.generic], expected: tuple[int, ...]) -> None:
+def test_every_png_becomes_rgb_of_8_bits(tmp_path: Path, image: NDArray[np.integer], expected: tuple[int, ...]) -> None:
     (tmp_path / "a.png").write_bytes(encoded(image, ".png"))
     read = read_image(tmp_path / "a.png")
-    assert (read.shape, read.dtype) == ((8, 10, 3), np.uint8)
+    assert (read.shape, read.dtype) == ((8, 10, 3), np.dtype(np.uint8))
     assert (read == expected).all()
 
 

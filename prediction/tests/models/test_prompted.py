@@ -18,10 +18,10 @@ Sides = Sequence[int | str]
 
 
 def save(path: Path, nodes: Sequence[Any], inputs: Mapping[str, Sides], outputs: Mapping[str, Sides]) -> Path:
-    made = [
+    taken, given = (
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in infos.items()]
         for infos in (inputs, outputs)
-    ]
+    )
     constants = {"rows": np.arange(SIZE)[:, None] + 0.5, "columns": np.arange(SIZE) + 0.5, "ones": [1.0, 0.0]}
     constants["width"] = np.array(SIZE)
     values = [numpy_helper.from_array(np.asarray(value, np.float32), name) for name, value in constants.items()]
@@ -29,7 +29,7 @@ def save(path: Path, nodes: Sequence[Any], inputs: Mapping[str, Sides], outputs:
         numpy_helper.from_array(np.array(value, np.int64), name)
         for name, value in {"corners": [-1, 4, 1, 1], "axis": [1]}.items()
     ]
-    graph = helper.make_graph(list(nodes), "prompted", *made, [*values, *numbers])
+    graph = helper.make_graph(list(nodes), "prompted", taken, given, [*values, *numbers])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), str(path))
     return path
 

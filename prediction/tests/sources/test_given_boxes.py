@@ -79,6 +79,7 @@ def test_results_are_found_by_the_number_of_the_image_or_by_annotations(tmp_path
     numbered, empty = source("/data/000000000012.jpg"), source("/data/13.jpg")
     boxes, scores = read_boxes(path, None, [numbered, empty]).of(frame(numbered))
     np.testing.assert_array_equal(boxes, [[1, 2, 11, 22], [3, 4, 8, 10]])
+    assert scores is not None
     np.testing.assert_allclose(scores, [0.9, 0.25])
     assert not len(read_boxes(path, None, [numbered, empty]).of(frame(empty)).boxes)
 

@@ -1,5 +1,6 @@
 import json
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from human_edge_detection.advanced.distillation_terms.kl import SoftTargetLoss, 
 
 pytestmark = pytest.mark.usefixtures("float64")
 
-BUT_FOR_THE_LEAST_SPREAD = {"rtol": 1e-5, "atol": 1e-6}
+BUT_FOR_THE_LEAST_SPREAD: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-6}
 """What is added to a standard deviation so that it is never 0."""
 
 

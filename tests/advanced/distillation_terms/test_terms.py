@@ -24,13 +24,16 @@ def logit_term(settings: LogitTermSettings) -> LogitTerm:
     return partial(terms.LOGIT_TERMS[type(settings)], settings)
 
 
-LOGIT_TERMS = [section() for section in TERM_CONFIGS.values() if issubclass(section, LogitTermSettings)]
+LOGIT_TERMS = [
+    section.model_validate({}) for section in TERM_CONFIGS.values() if issubclass(section, LogitTermSettings)
+]
 FEATURE_TERMS = [section for section in TERM_CONFIGS.values() if issubclass(section, FeatureTermSettings)]
 LOGITS = pytest.mark.parametrize(
     "term", [pytest.param(logit_term(settings), id=settings.kind) for settings in LOGIT_TERMS]
 )
 FEATURES = pytest.mark.parametrize(
-    "term", [pytest.param(terms.FEATURE_TERMS[section], id=section().kind) for section in FEATURE_TERMS]
+    "term",
+    [pytest.param(terms.FEATURE_TERMS[section], id=section.model_validate({}).kind) for section in FEATURE_TERMS],
 )
 
 

@@ -52,7 +52,7 @@ def test_weights_and_random_numbers_stay() -> None:
 
 
 @pytest.mark.parametrize("bf16", [False, True])
-def test_answer_and_gradients_are_the_same(models: tuple[nn.Module, nn.Module], bf16: bool) -> None:
+def test_answer_and_gradients_are_the_same(models: tuple[nn.Sequential, nn.Sequential], bf16: bool) -> None:
     for plain, quick in zip(*(model.children() for model in models), strict=True):
         images = torch.randn(2, 3 if plain is models[0][0] else 8, 27, 23)
         expected = output_and_gradients(plain, [images], bf16=False)

@@ -16,7 +16,10 @@ from human_edge_detection.advanced.fast_layers.squeeze_excite import PointwiseCo
 @pytest.fixture(scope="module")
 def original() -> nn.Module:
     torch.manual_seed(0)
-    return smp.Unet("timm-efficientnet-b0", encoder_weights=None, encoder_depth=3, decoder_channels=(8, 8, 8)).eval()
+    unet: nn.Module = smp.Unet(
+        "timm-efficientnet-b0", encoder_weights=None, encoder_depth=3, decoder_channels=(8, 8, 8)
+    )
+    return unet.eval()
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """``hed tensorboard``: which folder it is started on, and what is refused before it is."""
 
+import importlib.util
 import os
 import socket
 from pathlib import Path
@@ -7,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from human_edge_detection.cli.main import main
-from human_edge_detection.cli.run_folders import tensorboard
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_what_is_wrong_is_one_line(
             assert main(["tensorboard", *words]) == 2
             (line,) = capsys.readouterr().err.splitlines()
             assert said in line
-    monkeypatch.setattr(tensorboard.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert main(["tensorboard"]) == 2
     assert "TensorBoard is not installed" in capsys.readouterr().err
     assert started == []

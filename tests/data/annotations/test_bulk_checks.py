@@ -42,7 +42,8 @@ def twisted(rng: np.random.Generator, size: tuple[int, int]) -> Array:
     if kind == 3:
         return rng.uniform(0, [width, height], (int(rng.integers(3, 12)), 2))
     if kind == 4:  # outside, or half of it
-        return star(rng, size) + rng.choice([-0.9, -0.5, 0.5, 0.9], 2) * [width, height]
+        shifted: Array = star(rng, size) + rng.choice([-0.9, -0.5, 0.5, 0.9], 2) * [width, height]
+        return shifted
     if kind == 5:  # points on the fifths of a pixel where pycocotools rounds
         return np.round(star(rng, size) * 10) / 10
     return star(rng, size, scale=0.02)

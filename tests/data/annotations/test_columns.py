@@ -5,6 +5,7 @@ import logging
 import pickle
 import random
 from collections.abc import Callable
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pycocotools import mask as coco_mask
 
 from human_edge_detection.data.annotations import coco, person_checks
 from human_edge_detection.data.annotations.annotation_set import AnnotationSet, BadImage, split_off, without
+from human_edge_detection.data.annotations.bulk_checks import prove_boxes
 from human_edge_detection.data.annotations.coco import read_annotations
 from human_edge_detection.data.annotations.polygons_and_rle import check_segmentation, decode_mask, mask_area_and_box
 from human_edge_detection.data.annotations.rle_to_polygons import trace
@@ -28,7 +30,7 @@ Photo = tuple[int, str, tuple[int, int], list[Any], list[Any]]
 def annotated(file: Path) -> list[Photo]:
     """What a COCO file says, each annotation drawn: id, box and pixels of persons and of crowds."""
     data = json.loads(file.read_bytes())
-    records = {
+    records: dict[int, Photo] = {
         image["id"]: (image["id"], image["file_name"], (image["height"], image["width"]), [], [])
         for image in data["images"]
     }
@@ -42,26 +44,21 @@ def annotated(file: Path) -> list[Photo]:
             box = max(x, 0.0), max(y, 0.0), min(x + w, float(width)), min(y + h, float(height))
         assert area > 0
         mask = decode_mask(segmentation, height, width)
-        record[4 if entry["iscrowd"] else 3].append((entry["id"], box, mask.tobytes()))
+        group = record[4] if entry["iscrowd"] else record[3]
+        group.append((entry["id"], box, mask.tobytes()))
     return list(records.values())
 
 
 def unpacked(people: AnnotationSet) -> list[Photo]:
-    return [
-        (
-            record.id,
-            record.file_name,
-            (record.height, record.width),
-            *(
-                [
-                    (one.id, one.box, decode_mask(one.segmentation, record.height, record.width).tobytes())
-                    for one in group
-                ]
-                for group in (record.persons, record.crowds)
-            ),
+    photos: list[Photo] = []
+    for record in people.images:
+        height, width = record.height, record.width
+        persons, crowds = (
+            [(one.id, one.box, decode_mask(one.segmentation, height, width).tobytes()) for one in group]
+            for group in (record.persons, record.crowds)
         )
-        for record in people.images
-    ]
+        photos.append((record.id, record.file_name, (height, width), persons, crowds))
+    return photos
 
 
 def scatter(file: Path, target: Path) -> Path:
@@ -189,6 +186,11 @@ def many(images: int, folder: Path) -> tuple[Path, Path]:
     return folder / "people.json", folder / "images"
 
 
+def seen(people: AnnotationSet) -> list[None]:
+    """Looks at every image and keeps none."""
+    return [None for record in people.images if not record]
+
+
 @pytest.mark.slow
 def test_cost_of_a_copy_and_number_of_objects_do_not_grow_with_the_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allocated: Callable[[Callable[[], Any]], tuple[Any, int]]
@@ -198,12 +200,12 @@ def test_cost_of_a_copy_and_number_of_objects_do_not_grow_with_the_data(
     for images in (1000, 4000):
         paths = many(images, tmp_path / str(images))
         read_annotations(*paths)
-        people, count = allocated(lambda paths=paths: read_annotations(*paths))
+        people, count = allocated(partial(read_annotations, *paths))
         assert len(people.images) == images
         pickled.append(len(pickle.dumps(people)))
         packed.append(len(pickle.dumps(people.images.select(range(images)))))
         blocks.append(count)
-        assert allocated(lambda people=people: [None for record in people.images if not record])[1] < 50
+        assert allocated(partial(seen, people))[1] < 50
     assert max(pickled) < 1100
     assert abs(pickled[1] - pickled[0]) < 10
     assert packed[1] - packed[0] <= 8 * 3000 + 100
@@ -217,7 +219,7 @@ def test_how_annotations_are_checked_changes_nothing(
     people: AnnotationSet, monkeypatch: pytest.MonkeyPatch, proven: bool, chunk: int
 ) -> None:
     proofs: list[int] = []
-    prove = person_checks.prove_boxes
+    prove = prove_boxes
 
     def maybe(*arguments: Any, **options: Any) -> Any:
         output = prove(*arguments, **options) & proven

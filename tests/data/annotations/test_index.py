@@ -18,7 +18,6 @@ from human_edge_detection.data.annotations import coco, index
 from human_edge_detection.data.annotations.annotation_set import AnnotationSet
 from human_edge_detection.data.annotations.coco import read_annotations
 from human_edge_detection.errors import DataError
-from human_edge_detection.files import write
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +34,7 @@ def packings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     files: list[Path] = []
     pack = coco._pack
 
-    def count(file: Path, content: bytes) -> Any:
+    def count(file: Path, content: dict[str, Any]) -> Any:
         files.append(file)
         return pack(file, content)
 
@@ -151,9 +150,9 @@ def test_without_a_place_for_it_reading_goes_on(
     if problem == "a file in the way":
         (tmp_path / "cache").touch()
     elif problem == "read-only":
-        monkeypatch.setattr(write.os, "makedirs", fail(errno.EROFS))
+        monkeypatch.setattr(os, "makedirs", fail(errno.EROFS))
     elif problem == "full disk":
-        monkeypatch.setattr(write.os, "write", fail(errno.ENOSPC))
+        monkeypatch.setattr(os, "write", fail(errno.ENOSPC))
     else:
         monkeypatch.delenv("XDG_CACHE_HOME")
         monkeypatch.setattr(Path, "home", nobody)

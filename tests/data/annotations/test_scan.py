@@ -10,13 +10,14 @@ import pytest
 from human_edge_detection.data.annotations import scan
 from human_edge_detection.data.annotations.coco import read_annotations
 from human_edge_detection.data.annotations.scan import scan_images
+from human_edge_detection.data.images.read import image_problem
 
 
 @pytest.fixture
 def looked_at(monkeypatch) -> list[str]:
     """Names of the images that were read, in any order."""
     names: list[str] = []
-    look = scan.image_problem
+    look = image_problem
 
     def count(path, size):
         names.append(path.name)

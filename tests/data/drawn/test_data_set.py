@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ from human_edge_detection.data.drawn.data_set import draw_image, write_drawn_dat
 from human_edge_detection.errors import DataError
 from human_edge_detection.files.data_folder import find_splits
 
-SMALL = {"train_images": 8, "val_images": 3, "image_size": (96, 128), "seed": 1}
+SMALL: dict[str, Any] = {"train_images": 8, "val_images": 3, "image_size": (96, 128), "seed": 1}
 
 
 def _content(root):

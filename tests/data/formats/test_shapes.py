@@ -14,7 +14,8 @@ def dataset(tmp_path, *shapes, size=(30, 40)):
     file = tmp_path / "images" / "a.png"
     file.parent.mkdir(exist_ok=True)
     file.touch()
-    return ShapeDataset(tmp_path, {"train": [ImageShapes(file, *size, shapes)]})
+    height, width = size
+    return ShapeDataset(tmp_path, {"train": [ImageShapes(file, height, width, shapes)]})
 
 
 def test_what_is_written_is_what_the_checks_of_coco_take(tmp_path):

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from human_edge_detection.data.images.terms import terms_of_images
@@ -6,7 +8,13 @@ LICENCES = [{"id": 1, "name": "Attribution License", "url": "https://example.org
 
 
 def test_a_text_of_the_image_comes_before_the_licence_that_it_names() -> None:
-    images = [{"license": 1}, {"license": 2}, {"license": 1, "license_name": "ask  me\nfirst"}, {}, {"license": 9}]
+    images: list[dict[str, Any]] = [
+        {"license": 1},
+        {"license": 2},
+        {"license": 1, "license_name": "ask  me\nfirst"},
+        {},
+        {"license": 9},
+    ]
     assert terms_of_images(LICENCES, images) == [
         "Attribution License (https://example.org/by/2.0)",
         "Mine",

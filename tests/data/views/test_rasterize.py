@@ -101,7 +101,7 @@ def test_overlapping_polygons_are_united_and_one_that_crosses_itself_is_not():
     assert (plane[11:39, 11:39] >= FULL // 2).all() and (plane[32:48, 32:58] >= FULL // 2).all()
     fine = cv2.resize(painted(both, scaling(2, 2), (120, 160)), (80, 60), interpolation=cv2.INTER_AREA)
     np.testing.assert_array_equal(fine > FULL // 2, expected > 0)
-    twice = [[10, 10, 50, 10, 50, 50, 10, 50, 10, 10, 20, 20, 40, 20, 40, 40, 20, 40, 20, 20]]
+    twice: list[list[float]] = [[10, 10, 50, 10, 50, 50, 10, 50, 10, 10, 20, 20, 40, 20, 40, 40, 20, 40, 20, 20]]
     fine = cv2.resize(painted(twice, scaling(2, 2), (120, 160)), (80, 60), interpolation=cv2.INTER_AREA)
     assert fine[30, 30] == 0 and decode_mask(twice, *SIZE)[30, 30] == 0
 
@@ -163,7 +163,9 @@ def test_boxes_of_run_lengths_are_those_of_what_is_seen(seed):
     large = np.kron(mask, np.ones((8, 8), np.uint8))
     moved = cv2.warpAffine(large, enlarged[:2], (704, 544), flags=cv2.INTER_NEAREST)  # with a rim of 32 pixels
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (21, 21))
-    least, most = (mask_boxes(change(moved, disc)[None, 32:-32, 32:-32])[0] for change in (cv2.erode, cv2.dilate))
+    least, most = (
+        mask_boxes([change(moved, disc)[32:-32, 32:-32].astype(np.uint8)])[0] for change in (cv2.erode, cv2.dilate)
+    )
     shapes = shape_set(as_runs(mask))
     box = box_of(shapes, matrix)
     if box is None:

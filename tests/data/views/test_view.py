@@ -1,5 +1,6 @@
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import cv2
 import numpy as np
@@ -97,9 +98,9 @@ def test_polygons_are_followed_more_closely_than_by_masks_of_the_image(drawn, au
             white = np.repeat(large[:, :, None], 3, axis=2)
             whole = Scene(white, (PlacedMask(large, 0, 0),), np.zeros_like(large))
             fine = plain_view(whole, replace(view, matrix=view.matrix @ scaling(1 / 4, 1 / 4)))
-            box = mask_boxes([person.mask for person in fine.persons]) / 4
-            distances.append(np.abs(shown.boxes[number] * extent(record) - box[0]).max())
-            box = fit_boxes(box, (record.height, record.width))
+            seen: Any = mask_boxes([person.mask for person in fine.persons]) / 4
+            distances.append(np.abs(shown.boxes[number] * extent(record) - seen[0]).max())
+            box = fit_boxes(seen, (record.height, record.width))
             alone, target = scene._replace(persons=(scene.persons[number],)), np.array([0])
             truth = roi_masks(fine, 4 * box, target, MASK)[0] == 1
             full_size.append(iou(roi_masks(alone, box, target, MASK)[0] == 1, truth))

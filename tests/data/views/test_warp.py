@@ -47,7 +47,7 @@ def test_the_identity_shrinks_as_exact_areas_do(picture, size):
 @pytest.mark.parametrize("seed", range(4))
 def test_random_views_are_as_warped_at_full_size(picture, size, seed):
     view = draw_view(AugmentationConfig(), (480, 640), np.random.default_rng(seed))
-    slow = plain_view(Scene(picture, np.zeros((0, 480, 640), np.uint8), np.zeros((480, 640), np.uint8)), view, 2)
+    slow = plain_view(Scene(picture, (), np.zeros((480, 640), np.uint8)), view, 2)
     got = warp(picture, scaling(size[1], size[0]) @ view.matrix, size, FILL_COLOR)
     expected = resize(slow.image, size)
     assert decibels(got, expected) > 33

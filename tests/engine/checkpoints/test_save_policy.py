@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from human_edge_detection.engine.checkpoints import save_policy
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from human_edge_detection.engine.checkpoints.save_policy import Saver, mend_best, newest_good_checkpoint, prune
 from human_edge_detection.errors import CheckpointError, StorageError, TrainingError
@@ -114,7 +114,7 @@ def _no_links(*_: object) -> None:
 
 def test_a_save_is_due_after_its_minutes(paths: RunPaths, state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = 1000.0
-    monkeypatch.setattr(save_policy.time, "monotonic", lambda: clock)
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
     saver = Saver(paths, keep_last=2, keep_every=1000, minutes=10.0)
     clock = 1599.0
     assert not saver.due

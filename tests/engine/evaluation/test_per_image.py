@@ -74,8 +74,14 @@ def test_the_counts_are_those_of_the_best_checkpoint(
     finished: RunPaths, config: ExperimentConfig, tiny_coco: Path
 ) -> None:
     people = read_annotations(tiny_coco / "annotations" / "instances_val.json", tiny_coco / "images" / "val")
-    sizes = {"image_size": config.model.image_size, "mask_size": config.model.mask_size}
-    dataset = PersonDataset(people, **sizes, augmentation=None, max_rois=None, seed=0)
+    dataset = PersonDataset(
+        people,
+        image_size=config.model.image_size,
+        mask_size=config.model.mask_size,
+        augmentation=None,
+        max_rois=None,
+        seed=0,
+    )
     batches = validation_batches(dataset, batch_size=3, num_workers=0)
     counted = [
         count_per_image(path, batches, device=torch.device("cpu"), precision="fp32", after_batch=lambda: None)

@@ -167,8 +167,12 @@ def test_init_from_starts_a_new_run_with_these_weights(
     distilled: RunPaths, tiny_config: ExperimentConfig, train: Train, tmp_path: Path
 ) -> None:
     paths = RunPaths(tmp_path / "run")
-    start = {"init_from": str(distilled.best)}
-    config = derive(tiny_config, name="again", model=start, training={"epochs": 1, "batch_size": 8})
+    config = derive(
+        tiny_config,
+        name="again",
+        model={"init_from": str(distilled.best)},
+        training={"epochs": 1, "batch_size": 8},
+    )
     assert train(config, paths).epochs == 1
     start, best = (read_checkpoint(path)[0].model for path in (paths.untrained, distilled.best))
     assert all(torch.equal(best[name], value) for name, value in start.items())

@@ -48,7 +48,13 @@ def test_with_alpha_one_the_truth_is_not_expected_to_have_a_share() -> None:
 
 
 def test_every_warning_says_what_to_change() -> None:
-    for changes in ({"gradient_share": 0.0}, {"gradient_share": 1.0}, {"soft_terms": []}, {"unused": ["main"]}):
+    cases: list[dict[str, Any]] = [
+        {"gradient_share": 0.0},
+        {"gradient_share": 1.0},
+        {"soft_terms": []},
+        {"unused": ["main"]},
+    ]
+    for changes in cases:
         for _, text in distillation_warnings(**(GOOD | changes | {"student_score": 0.6})):
             assert any(word in text for word in ("raise", "lower", "give", "see"))
             assert "\n" not in text

@@ -215,6 +215,7 @@ def test_the_line_of_an_epoch_shows_what_the_loss_is_the_sum_of() -> None:
 def test_teaching_leaves_the_teacher_as_it_is(distilled_config: ExperimentConfig, make_trainer: MakeTrainer) -> None:
     trainer = make_trainer(distilled_config)
     assert trainer.parts.distiller is not None
+    assert trainer.parts.distiller.teacher is not None
     teacher = trainer.parts.distiller.teacher.frozen.model
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
     student = {name: value.clone() for name, value in trainer.state.student.state_dict().items()}

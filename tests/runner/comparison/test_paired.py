@@ -23,7 +23,7 @@ from human_edge_detection.runner.comparison import paired
 from human_edge_detection.runner.comparison.caveats import notes_on
 from human_edge_detection.runner.comparison.paired import Comparison, Difference, Line, compare_methods, verdict
 from human_edge_detection.runner.comparison.runs_by_seed import Method, find_method, report_folder
-from human_edge_detection.runner.comparison.significance import Interval
+from human_edge_detection.runner.comparison.significance import Interval, resample_sums
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.per_image import PerImage
 
@@ -127,7 +127,6 @@ def test_an_unpaired_comparison_would_not_have_found_it(
     add("control", made_up_counts(skill=0.80, seed=1))
     add("better", made_up_counts(skill=0.81, seed=2))
     together = difference_of(compared(output_dir, "better", against="control"))
-    resample_sums = paired.resample_sums
 
     def apart(columns: Any, groups: Any, **options: int) -> Any:
         order = np.random.default_rng(0).permutation(len(columns))

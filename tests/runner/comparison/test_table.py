@@ -17,6 +17,7 @@ from rich.console import Console
 from human_edge_detection.cli.main import main
 from human_edge_detection.experiments.overrides import apply, collect
 from human_edge_detection.experiments.registry import expand, get_config
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.write import write_json
 from human_edge_detection.runner.comparison.control import shared_with_control
 from human_edge_detection.runner.comparison.table import (
@@ -27,6 +28,7 @@ from human_edge_detection.runner.comparison.table import (
     write_comparison,
 )
 from human_edge_detection.runner.execution.report import comparison_table, show_report
+from human_edge_detection.runs.lookup.identity import RunContents
 from human_edge_detection.runs.paths import RunPaths
 
 WriteRun = Callable[..., RunPaths]
@@ -276,24 +278,29 @@ def many_runs(tmp_path: Path, write_run: WriteRun) -> Path:
 
 def test_rows_are_those_of_looking_through_all_runs_for_each(many_runs: Path) -> None:
     records = read_records(many_runs)
-    finished = [record for record in records if record.result and record.config]
+    finished = [
+        (record, record.config, record.result, record.contents)
+        for record in records
+        if record.config and record.result and record.contents
+    ]
     rows = {row["run"]: row for row in comparison_rows(records)}
     gains = []
-    for run in finished:
-        assert run.result is not None
-        assert run.config is not None
+    for run, config, result, contents in finished:
         control = next(
             (
-                other.result
-                for other in finished
-                if other.config.distillation is None
-                and other.result.data_fingerprint == run.result.data_fingerprint
-                and shared_with_control(other.config, other.contents) == shared_with_control(run.config, run.contents)
+                other_result
+                for _, other, other_result, other_contents in finished
+                if other.distillation is None
+                and other_result.data_fingerprint == result.data_fingerprint
+                and shared_with_control(other, other_contents) == shared_with_control(config, contents)
             ),
             None,
         )
-        own = run.config.distillation is not None and control is not None
-        gain = run.result.metrics["miou"] - control.metrics["miou"] if own else None
+        gain = None
+        if config.distillation is not None and control is not None:
+            own, controls = result.metrics["miou"], control.metrics["miou"]
+            assert own is not None and controls is not None
+            gain = own - controls
         assert rows[run.name]["gain_over_control"] == gain
         gains.append(gain)
     assert len(set(gains)) == 5
@@ -304,11 +311,14 @@ def test_rows_are_those_of_looking_through_all_runs_for_each(many_runs: Path) ->
 def test_the_work_grows_with_the_runs_and_not_with_their_pairs(
     many_runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    records, asked = read_records(many_runs), []
-    monkeypatch.setattr(
-        "human_edge_detection.runner.comparison.control.shared_with_control",
-        lambda config, contents: asked.append(config) or shared_with_control(config, contents),
-    )
+    records = read_records(many_runs)
+    asked: list[ExperimentConfig] = []
+
+    def shared(config: ExperimentConfig, contents: RunContents) -> object:
+        asked.append(config)
+        return shared_with_control(config, contents)
+
+    monkeypatch.setattr("human_edge_detection.runner.comparison.control.shared_with_control", shared)
     comparison_rows(records)
     assert len(asked) <= len(records)
 

@@ -40,7 +40,14 @@ def test_every_encoder_has_its_size() -> None:
 def test_the_sizes_are_those_of_the_models(encoder: Encoder) -> None:
     from human_edge_detection.engine.model_cost import describe_model
 
-    for fields in ({}, {"contour": {}, "distance": {}}, {"head": "plain"}, {"head": "none"}, {"head_channels": 64}):
+    cases: list[dict[str, Any]] = [
+        {},
+        {"contour": {}, "distance": {}},
+        {"head": "plain"},
+        {"head": "none"},
+        {"head_channels": 64},
+    ]
+    for fields in cases:
         config = ModelConfig.model_validate({"encoder": encoder, **fields})
         described = describe_model(config)
         assert described.unet_parameters == UNET_PARAMETERS[encoder]
@@ -72,7 +79,11 @@ def test_a_batch_that_does_not_fit_is_refused_with_need_free_place_and_advice(
     asked: list[Path] = []
 
     def usage(free: int) -> Callable[[Path], Usage]:
-        return lambda place: (asked.append(place), Usage(10**12, 0, free))[1]
+        def of(place: Path) -> Usage:
+            asked.append(place)
+            return Usage(10**12, 0, free)
+
+        return of
 
     monkeypatch.setattr("human_edge_detection.runner.execution.free_space.shutil.disk_usage", usage(need))
     check_free_space(runs, tmp_path / "not" / "yet", export_onnx=False)

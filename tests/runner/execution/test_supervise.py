@@ -106,7 +106,8 @@ def test_a_signal_during_the_last_moment_of_a_run_stops_the_batch_and_keeps_the_
     children = workshop.children()
 
     def start(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
-        return children(command, is_hung=is_hung)._replace(interrupt=Terminated())
+        ended: Ended = children(command, is_hung=is_hung)
+        return ended._replace(interrupt=Terminated())
 
     runs = plan(BatchRequest(names=tuple(ALL), output_dir=workshop.output_dir))
     take_folders(runs)
@@ -214,7 +215,7 @@ def test_a_finished_student_of_a_teacher_that_was_trained_anew_is_stale(workshop
     children = workshop.children()
 
     def start(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
-        ended = children(command, is_hung=is_hung)
+        ended: Ended = children(command, is_hung=is_hung)
         write_weights(teacher.best, "new")
         return ended
 
@@ -283,7 +284,7 @@ def exporting(workshop: Any, report: Callable[..., Ended], launched: list[Sequen
 
     def start(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
         launched.append(command)
-        ended = children(command, is_hung=is_hung)
+        ended: Ended = children(command, is_hung=is_hung)
         paths = RunPaths(Path(command[command.index("--resume") + 1]))
         write_weights(paths.best, "new")
         report(["--checkpoint", str(paths.best)])
@@ -343,7 +344,8 @@ def test_what_comes_next_is_prepared_when_a_run_is_about_to_end(
             (root / "status.json").write_text(json.dumps(status | {"started": "", "updated": ""}))
             now = (root.name, epochs - epoch)
             is_hung(1.0)
-        return children(command, is_hung=is_hung)
+        ended: Ended = children(command, is_hung=is_hung)
+        return ended
 
     runs = plan(BatchRequest(names=tuple(ALL), output_dir=workshop.output_dir))
     take_folders(runs)

@@ -1,6 +1,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -32,11 +33,11 @@ def card(facts: Facts, latency: LatencyReport | None = None) -> str:
 
 
 def test_hugging_face_reads_the_front_matter(facts: Facts) -> None:
-    data = ModelCard(card(facts)).data
+    data: Any = ModelCard(card(facts)).data  # its fields are those of the card
     assert (data.library_name, data.pipeline_tag) == ("human-edge-detection", "image-segmentation")
     assert data.license == "other", "somebody said something of terms"
     assert [(one.metric_type, one.metric_value) for one in data.eval_results][:2] == [("mean_iou", 0.5), ("iou", 0.6)]
-    unknown = ModelCard(card(replace(facts, sources=None, metrics={}))).data
+    unknown: Any = ModelCard(card(replace(facts, sources=None, metrics={}))).data
     assert (unknown.license, unknown.eval_results) == ("unknown", None)
 
 

@@ -64,8 +64,8 @@ def test_it_is_written_once_and_can_be_trained_on(tiny_coco: Path, tmp_path: Pat
 def test_annotations_that_have_changed_since_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "train.json"
     file.write_text(json.dumps(annotations(10)))
-    paths = dict.fromkeys(("train_ann", "val_ann"), str(file)) | dict.fromkeys(("train_images", "val_images"), "images")
-    tuning = TuningSplit(DataConfig(**paths), tmp_path / "experiments")
+    data = DataConfig(train_ann=str(file), val_ann=str(file), train_images="images", val_images="images")
+    tuning = TuningSplit(data, tmp_path / "experiments")
     tuning.write()
     file.write_text(json.dumps(annotations(12)))
     with pytest.raises(ConfigError, match="has changed since"):
@@ -83,8 +83,8 @@ def test_annotations_that_have_changed_since_are_refused(tmp_path: Path) -> None
 def test_annotations_that_cannot_be_split_are_refused(tmp_path: Path, content: object, problem: str) -> None:
     file = tmp_path / "train.json"
     file.write_text(json.dumps(content))
-    paths = dict.fromkeys(("train_ann", "val_ann"), str(file)) | dict.fromkeys(("train_images", "val_images"), "images")
-    tuning = TuningSplit(DataConfig(**paths), tmp_path / "experiments")
+    data = DataConfig(train_ann=str(file), val_ann=str(file), train_images="images", val_images="images")
+    tuning = TuningSplit(data, tmp_path / "experiments")
     with pytest.raises(DataError, match=problem):
         tuning.write()
     assert not tuning.folder.exists()

@@ -199,7 +199,7 @@ def test_a_run_name_is_refused_for_another_config_fewer_epochs_and_what_is_no_ru
     (tmp_path / "papers" / "thesis.tex").touch()
 
     def named(run_name: str, *sets: str) -> Placement:
-        wanted = {None: Wanted(config(*sets), find_contents(config(*sets)))}
+        wanted: dict[int | None, Wanted] = {None: Wanted(config(*sets), find_contents(config(*sets)))}
         return RunIndex(tmp_path).place_named(run_name, wanted, may_grow=True)[None]
 
     assert named("mine").kind == "same"

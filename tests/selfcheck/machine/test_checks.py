@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from human_edge_detection.files import lock
+from human_edge_detection.files.write import existing_folder
 from human_edge_detection.selfcheck.machine import accelerator
 from human_edge_detection.selfcheck.machine.accelerator import Gpu, check_build, check_gpu, check_instructions
 from human_edge_detection.selfcheck.machine.dataset import check_reading
@@ -16,7 +17,6 @@ from human_edge_detection.selfcheck.machine.disk import (
     check_free_space,
     check_operations,
     examine_disk,
-    existing_folder,
     file_system_of,
     try_operations,
 )

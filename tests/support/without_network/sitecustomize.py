@@ -28,6 +28,6 @@ def _refuse_names(host: object, *_: object, **__: object) -> NoReturn:
     _refuse(host)
 
 
-socket.socket.connect = _refuse_others  # type: ignore[method-assign]
+socket.socket.connect = _refuse_others  # type: ignore[method-assign, assignment]
 socket.getaddrinfo = _refuse_names
 socket.gethostbyname = _refuse_names

@@ -15,7 +15,9 @@ _FEATURES: Final = ("features",)
 _NAMES: Final = tuple(head.name for head in DISTILLED)
 if TYPE_CHECKING:
     HeadName = str
-    _HeadWeights = Section
+
+    class _HeadWeights(Section):
+        pass
 else:  # names and default weights come from the table of heads
     HeadName = Literal[_NAMES]
     _HeadWeights = create_model(

@@ -19,7 +19,9 @@ class BoundaryLossConfig(Section):
 
 
 if TYPE_CHECKING:
-    _HeadWeights = Section
+
+    class _HeadWeights(Section):
+        pass
 else:  # names and default weights come from the table of heads
     _HeadWeights = create_model(
         "_HeadWeights",
