@@ -14,6 +14,7 @@ import re
 import textwrap
 import types
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
@@ -181,7 +182,7 @@ def _meaning(section: type[BaseModel], name: str, field: FieldInfo) -> str:
     """Description of a field: from ``Field``, the text below it in its class, or the section that it holds."""
     if field.description:
         return field.description
-    for owner in section.__mro__:
+    for owner in section.__mro__[: section.__mro__.index(BaseModel)]:
         if text := _texts_below_fields(owner).get(name):
             return _one_line(text)
     if name == "kind":
@@ -192,6 +193,7 @@ def _meaning(section: type[BaseModel], name: str, field: FieldInfo) -> str:
     return ""
 
 
+@cache
 def _texts_below_fields(owner: type) -> dict[str, str]:
     """Field -> the text that stands below it in the class, which Python does not keep."""
     try:
