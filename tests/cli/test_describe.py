@@ -83,7 +83,10 @@ def test_a_probe_says_what_was_measured_and_what_follows(
     ):
         assert expected in shown
     probe = describe(capsys, QUICK_DISTILLED, "--probe")["probe"]
-    assert (probe["seconds_per_epoch"], probe["seconds"]) == (145.0 + 125.0, 30 * 270.0)
+    assert (probe["seconds_per_epoch"], probe["seconds"]) == (
+        62.5 + 20.0,
+        30 * 82.5,
+    )  # 125 steps and 10 batches, in each of 30 epochs
     assert [[teacher.name for teacher in request.teachers] for request in asked] == [[], ["quickstart_teacher_b3"]]
 
 

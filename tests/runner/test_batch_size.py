@@ -54,13 +54,13 @@ def train(request: BatchRequest) -> None:
 @pytest.mark.parametrize(
     ("figures", "sizes", "expected", "why"),
     [
-        ({}, (1, 2, 4), 8, "so 2.5 GiB of 8.0 GiB available (at most 70%), and more is hardly quicker on a CPU"),
-        ({"device": "cuda:0"}, (1, 2, 4), 16, "32 would take 8.5 GiB"),
-        ({"available": 80.0, "device": "cuda:0"}, (1, 2, 4), 128, "256 would take 64.5 GiB"),
+        ({}, (1, 2, 4), 8, "8 would take 2.5 GiB of 8.0 GiB available (at most 70%), more is hardly quicker on a CPU"),
+        ({"device": "cuda:0"}, (1, 2, 4), 16, "32 8.5 GiB"),
+        ({"available": 80.0, "device": "cuda:0"}, (1, 2, 4), 128, "256 64.5 GiB"),
         ({"available": 80.0, "device": "cuda:0", "images": 100}, (1, 2, 4), 64, "there are 100 training images"),
         ({"images": 3}, (1, 2), 2, "there are 3 training images"),
-        ({"available": 1.5}, (1, 2), 2, "4 would take 1.5 GiB"),
-        ({"available": 1.1}, (1,), 1, "2 would take 1.5 GiB"),
+        ({"available": 1.5}, (1, 2), 2, "4 1.5 GiB"),
+        ({"available": 1.1}, (1,), 1, "2 1.5 GiB"),
         ({"gib": 1.0}, (1, 2, 4), 8, "1.0 GiB with 1, 1.0 GiB with 2, 1.0 GiB with 4"),
     ],
 )
@@ -103,6 +103,18 @@ def test_control_and_distilled_run_get_the_number_of_the_heaviest(
     assert all(request.crowded and request.batch_sizes == (1, 2, 4) for request in asked)
     assert f"--batch_size auto: 2; {DISTILLED} took" in caplog.text
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_equal_numbers_the_line_is_about_the_heaviest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made_up_probe: MakeProbe, caplog: pytest.LogCaptureFixture
+) -> None:
+    def measure(request: ProbeRequest) -> list[Probe]:
+        return [made_up_probe(size, 1.0 + len(request.teachers)) for size in request.batch_sizes]
+
+    monkeypatch.setattr(module, "probe", measure)
+    with caplog.at_level(logging.INFO):
+        assert chosen(wants(tmp_path, STUDENT, DISTILLED)) == 8
+    assert f"--batch_size auto: 8; {DISTILLED} took 2.0 GiB with 1" in caplog.text
 
 
 def test_trainings_that_take_the_same_memory_are_measured_once(tmp_path: Path, asked: Asked) -> None:

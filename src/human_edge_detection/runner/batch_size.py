@@ -45,9 +45,16 @@ Plan = Callable[[BatchRequest], Sequence[PlannedRun]]
 
 
 class Choice(NamedTuple):
-    """A batch size, and why it is this one, in words with figures."""
+    """A batch size.
+
+    Attributes:
+        batch_size: Images.
+        takes: Bytes, about.
+        why: Why it is this one, in words with figures.
+    """
 
     batch_size: int
+    takes: float
     why: str
 
 
@@ -75,7 +82,7 @@ def with_batch_size(request: BatchRequest, plan: Plan) -> BatchRequest:
             logger.info("--batch_size auto: %d, as in %s", number, there.paths.root)
             return kept
     choice = _choose(plan(_with(request, 1)))
-    logger.info("--batch_size auto: %d; %s", *choice)
+    logger.info("--batch_size auto: %d; %s", choice.batch_size, choice.why)
     return _with(request, choice.batch_size)
 
 
@@ -108,20 +115,20 @@ def largest_batch_size(probes: Sequence[Probe], name: str) -> Choice:
             f"{gib(available)} that are available; lower model.image_size or data.max_rois_per_image, free memory, or "
             "give --batch_size 1"
         )
-    return Choice(fitting[-1], _why(fitting[-1], probes, peaks, takes, name))
+    return Choice(fitting[-1], takes(fitting[-1]), _why(fitting[-1], probes, peaks, takes, name))
 
 
 def _why(size: int, probes: Sequence[Probe], peaks: Sequence[int], takes: Callable[[int], float], name: str) -> str:
     first = probes[0]
     measured = ", ".join(f"{gib(peak)} with {found.batch_size}" for found, peak in zip(probes, peaks, strict=True))
-    bound = f"{2 * size} would take {gib(round(takes(2 * size)))}"
+    bound = f"{2 * size} {gib(round(takes(2 * size)))}"
     if 2 * size > first.training_images:
         bound = f"there are {first.training_images} training images"
     elif first.device == "cpu" and size == MOST_ON_CPU:
         bound = "more is hardly quicker on a CPU"
     return (
-        f"{name} took {measured}, so {gib(round(takes(size)))} of {gib(first.available_bytes or 0)} available (at most "
-        f"{SHARE:.0%}), and {bound}; the learning rate stays as it is"
+        f"{name} took {measured}; {size} would take {gib(round(takes(size)))} of {gib(first.available_bytes or 0)} "
+        f"available (at most {SHARE:.0%}), {bound}; the learning rate stays as it is"
     )
 
 
@@ -155,7 +162,7 @@ def _choose(runs: Sequence[PlannedRun]) -> Choice:
     requests = {_what_takes_memory(asked): asked for asked in (_request(run, runs) for run in trained)}
     logger.info("--batch_size auto: measuring training of %s", ", ".join(one.config.name for one in requests.values()))
     choices = [largest_batch_size(probe(asked), asked.config.name) for asked in requests.values()]
-    return min(choices, key=lambda choice: choice.batch_size)
+    return min(choices, key=lambda choice: (choice.batch_size, -choice.takes))
 
 
 def _request(run: PlannedRun, runs: Sequence[PlannedRun]) -> ProbeRequest:
