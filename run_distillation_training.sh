@@ -15,7 +15,7 @@ usage: run_distillation_training.sh [flags] [flags of run_experiments.py]
   --temperature X             distillation temperature
   --alpha X                   weight of the distillation term, 0 to 1
   --config NAME|FILE          experiment (default: $default)
-  --batch_size N              images in a batch
+  --batch_size N|auto         images in a batch
 
 All other flags are handed on, such as --data_root DIR; run_experiments.py --help shows them.
 Relative paths are relative to the folder that you call this from.

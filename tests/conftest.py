@@ -21,7 +21,7 @@ from human_edge_detection.files.write import write_json
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import RunResult, RunStatus
 
-pytest_plugins = ["run_fixtures", "batch_children", "browser_fixtures"]
+pytest_plugins = ["run_fixtures", "batch_children", "browser_fixtures", "made_up_probes"]
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """One thread: sums do not depend on the machine, and many small tests are quicker."""

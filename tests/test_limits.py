@@ -1,6 +1,7 @@
 """Limits of control groups, both versions, as their files look."""
 
 import resource
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,10 +11,13 @@ from human_edge_detection import limits
 from human_edge_detection.limits import (
     available_memory,
     cpu_limit,
+    forget_peak_memory,
     free_shared_memory,
     memory_limit,
     memory_used,
     own_groups,
+    peak_memory,
+    resident_memory,
     room_for_open_files,
 )
 
@@ -143,3 +147,16 @@ def test_without_a_limit_of_open_files_there_is_room(monkeypatch: pytest.MonkeyP
 def test_shared_memory_that_is_not_there_is_not_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(limits, "SHARED_MEMORY", tmp_path / "nowhere")
     assert free_shared_memory() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system does not say")
+def test_a_peak_is_of_this_process_and_can_be_forgotten() -> None:
+    held = bytearray(b"1") * 2**26
+    high, before = peak_memory(), resident_memory()
+    assert high is not None and before is not None
+    assert min(high, before) >= len(held)
+    del held
+    forget_peak_memory()
+    low = peak_memory()
+    assert low is not None
+    assert low <= high - 2**25

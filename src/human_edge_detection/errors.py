@@ -105,8 +105,9 @@ def explanation(error: BaseException) -> TrainingError | None:
     """
     if not isinstance(error, MemoryError | RuntimeError):
         return None
-    memory, gpu = _line_with(_OUT_OF_MEMORY, error), _line_with(_GPU_FAILED, error)
-    if memory is not None or isinstance(error, MemoryError):
+    gpu = _line_with(_GPU_FAILED, error)
+    if is_out_of_memory(error):
+        memory = _line_with(_OUT_OF_MEMORY, error)
         return TrainingError(
             f"out of memory ({memory or error or type(error).__name__}); lower --batch_size, model.image_size or "
             "data.max_rois_per_image, and see whether another program uses the memory (nvidia-smi shows that of a "
@@ -117,6 +118,13 @@ def explanation(error: BaseException) -> TrainingError | None:
     return TrainingError(
         f"the GPU does not work, or not any more ({gpu}); see nvidia-smi and hed doctor, then give the same command "
         "again, or --device cpu; the last checkpoint is kept"
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether there was too little memory, of this process or of a GPU."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and _line_with(_OUT_OF_MEMORY, error) is not None
     )
 
 

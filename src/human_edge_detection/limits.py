@@ -19,6 +19,9 @@ _OPEN_FILES: Final = Path("/dev/fd")
 CGROUP_ROOT: Final = Path("/sys/fs/cgroup")
 OWN_GROUPS: Final = Path("/proc/self/cgroup")
 _MEMINFO: Final = Path("/proc/meminfo")
+_OWN_STATUS: Final = Path("/proc/self/status")
+_FORGET_PEAK: Final = (Path("/proc/self/clear_refs"), "5")
+"""What to write where, so that Linux counts the peak of a process anew."""
 _NO_LIMIT: Final = 2**60
 """Version 1 writes a number near 2**63 where there is no limit."""
 
@@ -32,6 +35,25 @@ def available_memory() -> int | None:
     groups = own_groups(CGROUP_ROOT, OWN_GROUPS)
     limit = memory_limit(groups)
     return available if limit is None else min(available, limit - (memory_used(groups) or 0))
+
+
+def resident_memory() -> int | None:
+    """Bytes that this process holds in memory now; None where the system does not tell."""
+    return _own_kib("VmRSS")
+
+
+def peak_memory() -> int | None:
+    """Most bytes that this process has held in memory; None where the system does not tell.
+
+    Not ``getrusage``, whose peak begins with that of the parent.
+    """
+    return _own_kib("VmHWM")
+
+
+def forget_peak_memory() -> None:
+    """From now on :func:`peak_memory` counts anew, where the system can."""
+    with suppress(OSError):
+        _FORGET_PEAK[0].write_text(_FORGET_PEAK[1])
 
 
 def free_shared_memory() -> int | None:
@@ -152,3 +174,12 @@ def _texts(group: Path, *names: str) -> list[str]:
         except OSError:
             continue
     return found
+
+
+def _own_kib(field: str) -> int | None:
+    """A field of this process's status, which is in KiB, as bytes."""
+    try:
+        lines = _OWN_STATUS.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:")), None)

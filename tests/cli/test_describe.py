@@ -1,14 +1,17 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from human_edge_detection.cli.main import main
+from human_edge_detection.runs.records import Probe, ProbeRequest
 
 DISTILLED = "rgb_hierarchical_unet_v2_distillation_b0_from_b3"
 
 STUDENT = "quickstart_student_b0"
+QUICK_DISTILLED = "quickstart_distilled_b0_from_b3"
 
 
 def describe(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
@@ -56,10 +59,44 @@ def test_the_table_shows_numbers_and_how_they_were_counted(capsys: pytest.Captur
     assert "teacher" not in shown
 
 
+def test_a_probe_says_what_was_measured_and_what_follows(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, made_up_probe: Callable[..., Probe]
+) -> None:
+    asked: list[ProbeRequest] = []
+
+    def measure(request: ProbeRequest) -> list[Probe]:
+        asked.append(request)
+        return [made_up_probe(*request.batch_sizes)]
+
+    monkeypatch.setattr("human_edge_detection.runner.probe.probe", measure)
+    assert describe(capsys, STUDENT)["probe"] is None
+    assert main(["describe", STUDENT, "--probe", "--batch_size", "4"]) == 0
+    shown = capsys.readouterr().out
+    for expected in (
+        "probe: 5 training steps, after one to warm up",
+        "cpu (a processor, 2 threads), fp32",
+        "4, of 1000 training images",
+        "0.5 s (median)",
+        "about 2m25s: 250 steps, 10 batches of validation",
+        "about 1h12m, without saving and drawing",
+        "1.5 GiB of this process; 8.0 GiB were available",
+    ):
+        assert expected in shown
+    probe = describe(capsys, QUICK_DISTILLED, "--probe")["probe"]
+    assert (probe["seconds_per_epoch"], probe["seconds"]) == (
+        62.5 + 20.0,
+        30 * 82.5,
+    )  # 125 steps and 10 batches, in each of 30 epochs
+    assert [[teacher.name for teacher in request.teachers] for request in asked] == [[], ["quickstart_teacher_b3"]]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "no experiment"),
+        (["baseline", "--probe"], "experiment 'baseline' has no data: give --data_root"),
+        (["baseline", "--probe", "--data_root", "gone"], "gone"),
+        (["quickstart_student_b0", "--probe", "--batch_size", "auto"], "--batch_size (training.batch_size): "),
         (["quickstart_student_b1"], "quickstart_student_b0"),
         (["mine.yaml"], "mine.yaml: no such file"),
         (["quickstart_student_b0", "--set", "model.encodr=resnet18"], "encoder"),

@@ -47,6 +47,8 @@ def hed(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
         (["train", "--epochs", "many"], "invalid int value: 'many'"),
         (["train", "--device", "tpu"], "--device (training.device): expected auto, cpu, cuda or cuda:N, got 'tpu'"),
         (["train", "--config", STUDENT, "--batch_size", "0"], "--batch_size (training.batch_size): "),
+        (["run", "--batch_size", "aut"], "expected a whole number or auto, got 'aut' (did you mean 'auto'?)"),
+        (["train", "--config", "baseline", "--batch_size", "auto"], "experiment 'baseline' has no data"),
         (["train", "--config", STUDENT, "--epochs", "-3"], "--epochs (training.epochs): "),
         (["train", "--config", STUDENT, "--set", "training.epoch=3"], "did you mean 'epochs'"),
         (["train", "--config", STUDENT, "--teacher_checkpoint", "no.pth"], "no such file: no.pth"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from human_edge_detection.experiments.named import Given
     from human_edge_detection.experiments.overrides import Overrides
     from human_edge_detection.experiments.schema.experiment import ExperimentConfig
+    from human_edge_detection.runs.records import Probe
 
 
 def list_configs() -> tuple[ExperimentConfig, ...]:
@@ -90,6 +92,7 @@ class Description:
         teacher_name: Experiment that teaches; None without distillation.
         teacher: Its network.
         compression: How many times smaller the model is than its teacher.
+        probe: What some of its training steps take on this machine; None where that was not asked for.
     """
 
     config: ExperimentConfig
@@ -97,6 +100,7 @@ class Description:
     teacher_name: str | None = None
     teacher: ModelDescription | None = None
     compression: Compression | None = None
+    probe: Probe | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -106,19 +110,24 @@ class Description:
             "model": self.model.to_json(),
             "teacher": teacher,
             "compression": None if self.compression is None else asdict(self.compression),
+            "probe": None if self.probe is None else _with_totals(self.probe),
         }
 
 
-def describe(config: Given | None = None, *, changes: Mapping[str, Any] | Overrides | None = None) -> Description:
-    """What an experiment resolves to and what its networks cost; nothing is trained and no weights are allocated.
+def describe(
+    config: Given | None = None, *, changes: Mapping[str, Any] | Overrides | None = None, probe: bool = False
+) -> Description:
+    """What an experiment resolves to and what its networks cost; no weights are kept and nothing is written.
 
     Args:
         config: Name of an experiment, path of a config file, or a config; None: that of a file among ``changes``.
         changes: Dotted paths of fields to their values.
+        probe: Also train it for a few steps on its data, in a process of its own, to see what that takes here.
 
     Raises:
-        ConfigError: Anything is unknown, out of range or contradictory.
+        ConfigError: Anything is unknown, out of range or contradictory, or keeps a probe from training.
         CheckpointError: The teacher's checkpoint that it names cannot be read.
+        TrainingError: The training does not fit into memory.
 
     Example:
         cost = hed.describe("quickstart_student_b0", changes={"model.image_size": [128, 128]})
@@ -129,14 +138,32 @@ def describe(config: Given | None = None, *, changes: Mapping[str, Any] | Overri
     overrides = overrides_of(changes)
     resolved = resolve_given(config, overrides)
     teacher = _teacher_of(resolved, overrides)
+    probed = _probe(resolved, teacher) if probe else None
 
     from human_edge_detection.engine.model_cost import compression, describe_model  # slow: mistakes come before
 
     model = describe_model(resolved.model)
     if teacher is None:
-        return Description(resolved, model)
+        return Description(resolved, model, probe=probed)
     large = describe_model(teacher.model)
-    return Description(resolved, model, teacher.name, large, compression(model, large))
+    return Description(resolved, model, teacher.name, large, compression(model, large), probed)
+
+
+def _probe(config: ExperimentConfig, teacher: ExperimentConfig | None) -> Probe:
+    """What five training steps of ``config`` take here, on the data that a run of it would use."""
+    from human_edge_detection.runner.probe import measure_training
+    from human_edge_detection.runs.checks import check_data_paths
+    from human_edge_detection.runs.data_source import locate_data
+
+    located = locate_data(config, environment=os.environ, folder=Path()).config
+    check_data_paths(located)
+    return measure_training(located, teacher)
+
+
+def _with_totals(probe: Probe) -> dict[str, Any]:
+    """As plain data, with what follows from it."""
+    seconds = probe.seconds_per_epoch
+    return {**probe.model_dump(mode="json"), "seconds_per_epoch": seconds, "seconds": seconds * probe.epochs}
 
 
 def _teacher_of(config: ExperimentConfig, overrides: Overrides) -> ExperimentConfig | None:
@@ -150,5 +177,5 @@ def _teacher_of(config: ExperimentConfig, overrides: Overrides) -> ExperimentCon
     from human_edge_detection.experiments.flags import TEACHER_CHECKPOINT
     from human_edge_detection.runs.dependencies import dependencies, dependency_config
 
-    dependency = next(needed for needed in dependencies(config) if needed.field == TEACHER_CHECKPOINT)
-    return dependency_config(dependency, overrides)[0]
+    needed = (one for one in dependencies(config) if one.field == TEACHER_CHECKPOINT)
+    return next((dependency_config(one, overrides)[0] for one in needed), None)  # None: there are soft labels alone

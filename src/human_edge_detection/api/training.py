@@ -50,7 +50,8 @@ def train(
     Args:
         config: Name of an experiment, path of a config file, or a config; None: that of ``resume``, or of a config
             file among ``changes``, else the default of the command line.
-        changes: Dotted paths of fields to their values: ``{"training.epochs": 5, "data.root": "people"}``.
+        changes: Dotted paths of fields to their values: ``{"training.epochs": 5, "data.root": "people"}``;
+            ``training.batch_size`` may be ``"auto"``.
         output_dir: Folder of all runs.
         run_name: Folder of the run below it; None: the experiment's name, and what tells it from others if need be.
         resume: Run folder or checkpoint to go on from, which then decides everything but the number of epochs.
@@ -77,7 +78,7 @@ def train(
     from human_edge_detection.runs.lookup.reservation import run_claim
 
     made_here = not Path(output_dir).exists()
-    run = take_run(request_for_one(config, changes, output_dir, run_name, resume))
+    run = take_run(_with_batch_size(request_for_one(config, changes, output_dir, run_name, resume)))
     for line in describe_additions([run]):
         logger.info("%s", line)
     if run.finished and not export_onnx:
@@ -89,6 +90,14 @@ def train(
         if export_onnx:
             _export(run.paths)
     return _with_place(result, run.paths)
+
+
+def _with_batch_size(request: BatchRequest) -> BatchRequest:
+    """``request`` for one run, with a number where it asks for ``--batch_size auto``."""
+    from human_edge_detection.runner.batch_size import with_batch_size
+    from human_edge_detection.runner.execution.one_run import find_run
+
+    return with_batch_size(request, lambda asked: [find_run(asked)])
 
 
 def _with_place(result: RunResult, paths: RunPaths) -> RunResult:
@@ -285,7 +294,7 @@ def soft_labels(
     from human_edge_detection.runner.execution.one_run import find_run
     from human_edge_detection.runs.paths import sample_data_dir
 
-    run = find_run(request_for_one(config, changes, output_dir, run_name))
+    run = find_run(_with_batch_size(request_for_one(config, changes, output_dir, run_name)))
     from human_edge_detection.engine.teaching.soft_label_writer import write_soft_labels  # slow: mistakes come before
 
     full = run.full_config
@@ -316,7 +325,7 @@ def verify_resume(
     check_platform()
     from human_edge_detection.runner.execution.one_run import find_run
 
-    full = find_run(request_for_one(config, changes, output_dir, run_name)).full_config
+    full = find_run(_with_batch_size(request_for_one(config, changes, output_dir, run_name))).full_config
     from human_edge_detection.files.write import delete_folder
     from human_edge_detection.selfcheck.verify_resume import verify_resume
 

@@ -6,17 +6,14 @@ import importlib
 import json
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 from human_edge_detection.benchmarking.artefacts import Artefact
 from human_edge_detection.benchmarking.latency import WARM_UP, example_call
+from human_edge_detection.limits import forget_peak_memory, peak_memory, resident_memory
 from human_edge_prediction import open_model
 
-_STATUS: Final = Path("/proc/self/status")
-_FORGET_PEAK: Final = (Path("/proc/self/clear_refs"), "5")
-"""What to write where, so that Linux counts the peak of a process anew."""
 _RUNTIMES: Final = {".onnx": "onnxruntime", ".tflite": "ai_edge_litert.interpreter"}
 """By suffix, the library whose own memory is not the model's."""
 _TIMEOUT_SECONDS: Final = 600
@@ -57,25 +54,15 @@ def _serve(requests: TextIO, answers: TextIO) -> None:
     request: dict[str, Any] = json.load(requests)
     path = Path(request["path"])
     importlib.import_module(_RUNTIMES[path.suffix])
-    with suppress(OSError):
-        _FORGET_PEAK[0].write_text(_FORGET_PEAK[1])
-    before = _kib("VmRSS")
+    forget_peak_memory()
+    before = resident_memory()
     model = open_model(path, adapter=request["adapter"], provider=request["provider"], threads=request["threads"])
     call = example_call(model, request["rois"])
     for _ in range(WARM_UP):
         call()
-    peak = _kib("VmHWM")
+    peak = peak_memory()
     if before is not None and peak is not None:
-        answers.write(f"{max(0, peak - before) / 1024}\n")
-
-
-def _kib(field: str) -> int | None:
-    """A field of this process's status; not ``getrusage``, whose peak begins with that of the parent."""
-    try:
-        lines = _STATUS.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) for line in lines if line.startswith(f"{field}:")), None)
+        answers.write(f"{max(0, peak - before) / 2**20}\n")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from human_edge_detection.cli.arguments.experiment import path_argument
+from human_edge_detection.cli.arguments.experiment import add_change_arguments, given_overrides
 from human_edge_detection.files.strict_json import strict_json
 
 if TYPE_CHECKING:
@@ -23,23 +23,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``hed describe``."""
     parser.add_argument("config", nargs="?", metavar="CONFIG", help="experiment, or a file as for --config_file")
     parser.add_argument(
-        "--config_file",
-        type=path_argument,
-        metavar="FILE",
-        help="YAML or JSON with 'base: EXPERIMENT' and changed sections",
-    )
-    parser.add_argument(
-        "--set", dest="sets", action="append", default=[], metavar="SECTION.FIELD=VALUE", help="change any field"
+        "--probe",
+        action="store_true",
+        help="also train five steps on the experiment's data, and show time and memory of a training on this machine",
     )
     parser.add_argument("--json", action="store_true", help="write JSON and nothing else to the standard output")
+    add_change_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Describes; returns 0."""
     from human_edge_detection.api.experiments import describe
-    from human_edge_detection.experiments.overrides import collect
 
-    described = describe(args.config, changes=collect(config_file=args.config_file, sets=args.sets))
+    described = describe(args.config, changes=given_overrides(args), probe=args.probe)
     description = {**described.to_json(), "gflops_count": _OPERATIONS}
     if args.json:
         sys.stdout.write(strict_json(description, indent=2) + "\n")
@@ -56,6 +52,8 @@ def _show(description: Mapping[str, Any]) -> None:
     console.print(_cost_table(description))
     console.print(f"GFLOPs: {description['gflops_count']}; for one image, and for each roi.", soft_wrap=True)
     console.print(_shape_table(description["model"]))
+    if description["probe"] is not None:
+        console.print(_probe_table(description["probe"]))
 
 
 def _config_table(config: Mapping[str, Any]) -> Table:
@@ -122,3 +120,28 @@ def _shape_table(model: Mapping[str, Any]) -> Table:
 
 def _shape_text(shape: Shape) -> str:
     return " x ".join(map(str, shape))
+
+
+def _probe_table(probe: Mapping[str, Any]) -> Table:
+    """Time and memory of a training here, and what they were measured with."""
+    from rich.table import Table
+
+    from human_edge_detection.wording import duration, gib
+
+    table = Table("training here", "", title=f"probe: {probe['steps']} training steps, after one to warm up")
+    table.columns[1].overflow = "fold"
+    steps, batches = probe["steps_per_epoch"], probe["validation_batches"]
+    peak, available = (
+        "unknown" if probe[key] is None else gib(probe[key]) for key in ("peak_bytes", "available_bytes")
+    )
+    holder = "of this process" if probe["device"] == "cpu" else "of its tensors on the GPU"
+    for label, text in {
+        "device": f"{probe['device']} ({probe['machine']}), {probe['precision']}",
+        "batch size": f"{probe['batch_size']}, of {probe['training_images']} training images",
+        "a step": f"{probe['seconds_per_step']:.3g} s (median)",
+        "one epoch": f"about {duration(probe['seconds_per_epoch'])}: {steps} steps, {batches} batches of validation",
+        f"all {probe['epochs']} epochs": f"about {duration(probe['seconds'])}, without saving and drawing",
+        "peak memory": f"{peak} {holder}; {available} were available",
+    }.items():
+        table.add_row(label, text)
+    return table

@@ -13,7 +13,7 @@ from human_edge_detection import __version__
 from human_edge_detection.cli.arguments.experiment import Parser
 from human_edge_detection.errors import HumanEdgeDetectionError, did_you_mean, explained
 from human_edge_detection.log import setup_logging
-from human_edge_detection.runner import LATENCY, STANDBY
+from human_edge_detection.runner import LATENCY, PROBE, STANDBY
 from human_edge_detection.signals import GO_ON, exit_code, heed_signals
 from human_edge_detection.streams import keep_streams
 from human_edge_detection.wording import printable
@@ -65,6 +65,10 @@ def main(argv: Sequence[str] | None = None, *, program: str | None = None) -> in
         from human_edge_detection.cli.children.latency import measure
 
         return measure(argv[1:])
+    if argv[:1] == [PROBE]:
+        from human_edge_detection.cli.children.probe import probe
+
+        return probe(argv[1:])
     heed_signals()
     try:
         result = _answer(argv, program)

@@ -17,6 +17,7 @@ class Flag(NamedTuple):
         choices: Allowed values; empty: what the schema allows.
         aliases: Further spellings.
         value: What a ``bool`` flag sets.
+        word: What may stand in place of a number, which is then chosen for this machine.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Flag(NamedTuple):
     choices: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     value: bool | Mapping[str, object] = True
+    word: str | None = None
 
     @property
     def destination(self) -> str:
@@ -33,6 +35,8 @@ class Flag(NamedTuple):
         return self.name.removeprefix("--")
 
 
+BATCH_SIZE: Final = "training.batch_size"
+AUTO: Final = "auto"
 TRAINING_FLAGS: Final = (
     Flag(
         "--epochs",
@@ -41,7 +45,13 @@ TRAINING_FLAGS: Final = (
         "passes over the data in all, also when resuming (default: 100)",
         aliases=("--total_epochs",),
     ),
-    Flag("--batch_size", "training.batch_size", int, "images in a batch (default: 2)"),
+    Flag(
+        "--batch_size",
+        BATCH_SIZE,
+        int,
+        "images in a batch (default: 2); auto: the largest power of two that fits into memory here, and stays",
+        word=AUTO,
+    ),
     Flag("--learning_rate", "training.learning_rate", float, "peak learning rate"),
     Flag("--accumulation_steps", "training.accumulation_steps", int, "batches for one optimizer update"),
     Flag("--seed", "training.seed", int, "seed of weights, order and augmentation"),

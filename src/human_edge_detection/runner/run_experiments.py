@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.overrides import touched
 from human_edge_detection.files.held import held
+from human_edge_detection.runner.batch_size import with_batch_size
 from human_edge_detection.runner.comparison.table import Row, write_comparison
 from human_edge_detection.runner.execution.dry_run import describe_additions, describe_plan
 from human_edge_detection.runner.execution.free_space import check_free_space
@@ -95,7 +96,7 @@ def run_experiments(
         StorageError: The batch does not fit on the disk, or a file cannot be written.
         KeyboardInterrupt: Interrupted (``Terminated`` by a scheduler); what was trained is saved and compared.
     """
-    planned = _checked(request, options, sweep)
+    request, planned = _checked(request, options, sweep)
     with batch_claim(request.output_dir, join=options.join), held(request.output_dir):
         with planning_claim(request.output_dir):
             if planned is not None and planned.split is not None:
@@ -119,7 +120,7 @@ def preview_experiments(
     Raises:
         HumanEdgeDetectionError: As :func:`run_experiments` before it trains.
     """
-    planned = _checked(request, options, sweep)
+    request, planned = _checked(request, options, sweep)
     if planned is None or planned.split is None:
         runs = plan(request if planned is None else planned.competing)
         return [*_describe_sweep(planned), *describe_additions(runs), *describe_plan(runs)]
@@ -130,13 +131,22 @@ def preview_experiments(
     return [line.replace(there, here) for line in lines]
 
 
-def _checked(request: BatchRequest, options: Options, sweep: SweepRequest | None) -> Sweep | None:
-    """The sweep; refuses whatever would be refused later, so that nothing is written before."""
+def _checked(request: BatchRequest, options: Options, sweep: SweepRequest | None) -> tuple[BatchRequest, Sweep | None]:
+    """The request with its batch size, and the sweep.
+
+    Refuses whatever would be refused later, so that nothing is written before.
+    """
     check_run_name(request.run_name)
     _check_options(request, options)
+
+    def checked(request: BatchRequest) -> tuple[PlannedRun, ...]:
+        planned = None if sweep is None else read_sweep(sweep, request, options)
+        return _checked_plan(request if planned is None else planned.request, options)
+
+    request = with_batch_size(request, checked)
     planned = None if sweep is None else read_sweep(sweep, request, options)
     _checked_plan(request if planned is None else planned.request, options)
-    return planned
+    return request, planned
 
 
 def _check_options(request: BatchRequest, options: Options) -> None:

@@ -1,4 +1,4 @@
-"""What a run says of itself: status.json while it runs, result.json when it has finished."""
+"""What a run says of itself: status.json while it runs, result.json when it has finished; and what a probe found."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
 from human_edge_detection.errors import CheckpointError
 from human_edge_detection.experiments.schema.base import Fraction, Section
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.read import read_regular_file
 from human_edge_detection.files.strict_json import MAX_BYTES, read_json
 
@@ -278,6 +279,58 @@ class LatencyReport(Section):
     processor: str
     together_with: str
     """Name of the measurement: figures are comparable where it is equal, as these models took turns."""
+
+
+class ProbeRequest(Section):
+    """A few steps of a training that are to be measured, with random weights."""
+
+    config: ExperimentConfig
+    teachers: tuple[ExperimentConfig, ...] = ()
+    """Those that are asked in each step; none where there are none, or their soft labels are stored."""
+    batch_sizes: tuple[Annotated[int, Field(ge=1)], ...]
+    """Ascending; each is measured by itself."""
+    steps: int = Field(ge=1)
+    """Measured after one to warm up."""
+    crowded: bool = False
+    """Take the images with the most persons, which need the most memory, and not those that training begins with."""
+
+
+class Probe(Section):
+    """What a few steps of a training with one batch size took."""
+
+    batch_size: Count
+    steps: Count
+    """So many were timed, after one to warm up."""
+    seconds_per_step: Amount
+    """Median on the clock: an optimizer update, with waiting for its batches."""
+    seconds_per_validation_batch: Amount
+    steps_per_epoch: Count
+    validation_batches: Count
+    epochs: Count
+    training_images: Count
+    peak_bytes: Count | None
+    """Most memory that the process held, on a GPU what its tensors held there; null where nobody tells."""
+    available_bytes: Count | None
+    """What it might have held when it began."""
+    device: str
+    machine: str
+    """The GPU, or the processor and its threads."""
+    precision: str
+
+    @property
+    def seconds_per_epoch(self) -> float:
+        """Training and validation; saving and drawing take more."""
+        return (
+            self.steps_per_epoch * self.seconds_per_step + self.validation_batches * self.seconds_per_validation_batch
+        )
+
+
+class ProbeReport(Section):
+    """What a child found: the probes until the next one might not have fitted, or why there is none."""
+
+    probes: tuple[Probe, ...] = ()
+    error: str | None = None
+    """What the user can mend."""
 
 
 def read_section(kind: type[Kind], path: Path, *, max_bytes: int = MAX_BYTES) -> Kind | None:

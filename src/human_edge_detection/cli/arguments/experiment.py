@@ -6,7 +6,8 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypedDict
 
@@ -62,6 +63,15 @@ def add_experiment_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags that change an experiment or say where its run goes."""
     parser.add_argument("--list_configs", action="store_true", help="list all experiments and stop")
     parser.add_argument(
+        "--output_dir", type=output_folder, default=Path("experiments"), metavar="DIR", help="default: %(default)s"
+    )
+    parser.add_argument("--run_name", metavar="NAME", help="folder of the run; default: experiment and changes")
+    add_change_arguments(parser)
+
+
+def add_change_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags that change an experiment; :func:`given_overrides` reads them."""
+    parser.add_argument(
         "--config_file",
         type=path_argument,
         metavar="FILE",
@@ -75,10 +85,6 @@ def add_experiment_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECTION.FIELD=VALUE",
         help="change any field (repeatable); null turns an optional section off, {} turns it on",
     )
-    parser.add_argument(
-        "--output_dir", type=output_folder, default=Path("experiments"), metavar="DIR", help="default: %(default)s"
-    )
-    parser.add_argument("--run_name", metavar="NAME", help="folder of the run; default: experiment and changes")
     for title, flags in (
         ("data (default: HED_DATA_ROOT, else ./data)", DATA_FLAGS),
         ("training", TRAINING_FLAGS),
@@ -120,7 +126,7 @@ def output_file(text: str) -> Path:
 
 
 def given_overrides(args: argparse.Namespace) -> Overrides:
-    """What the flags of :func:`add_experiment_arguments` change.
+    """What the flags of :func:`add_change_arguments` change.
 
     Raises:
         ConfigError: The file cannot be used, or a path is unknown.
@@ -186,6 +192,20 @@ def _add(group: argparse._ArgumentGroup, flag: Flag) -> None:
         return
     choices = flag.choices or None
     metavar = None if choices else {int: "N", float: "X", str: "VALUE"}[flag.kind]
-    kind = text_argument if flag.kind is str else flag.kind
+    kind: Callable[[str], Any] = text_argument if flag.kind is str else flag.kind
+    if flag.word is not None:
+        metavar, kind = f"{metavar}|{flag.word}", partial(_number_or_word, flag.word)
     names = (flag.name, *flag.aliases)
     group.add_argument(*names, action=_Once, type=kind, choices=choices, metavar=metavar, help=flag.help)
+
+
+def _number_or_word(word: str, text: str) -> int | str:
+    """A whole number, or ``word``."""
+    if text == word:
+        return word
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number or {word}, got {text!r}{did_you_mean(text, [word])}"
+        ) from None

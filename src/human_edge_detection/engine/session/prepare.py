@@ -91,14 +91,14 @@ def prepare_training(
     )
     splits, held_out = hold_out(config, splits)
     soft_labels = open_soft_labels(config, splits)
-    distillation_loss = _distillation_loss(config, teacher, device)
+    distillation_loss = distillation_loss_of(config, teacher, device)
     # Here, after the teacher has been built: with and without one, a student starts from the same weights.
     seed_everything(config.training.seed)
     student = _new_student(config, fresh=start is None)
     student.to(device).to(memory_format=torch.channels_last)
     precision = _precision(config.training.precision, device, start)
-    state = _new_state(config, student, precision, distillation_loss)
-    origin = _origin(splits, _teacher_sha256(teacher, soft_labels))
+    state = new_state(config, student, precision, distillation_loss)
+    origin = origin_of(splits, _teacher_sha256(teacher, soft_labels))
     training_set = build_training_set(
         config,
         splits.train,
@@ -110,7 +110,7 @@ def prepare_training(
     else:
         _read_one_sample(training_set)
     distiller = _distiller(config, distillation_loss, teacher, soft_labels, splits, held_out, device, precision, alive)
-    parts = _parts(config, distiller, splits, training_set, device, precision, origin)
+    parts = make_parts(config, distiller, splits, training_set, device, precision, origin)
     write_metrics(paths.metrics, state.progress.history)
     write_overview(paths, state.progress.history)
     if start is None:
@@ -166,12 +166,13 @@ def _find_best(progress: TrainingProgress, paths: RunPaths, *, going_back: bool)
         mend_best(paths, progress.best_epoch)
 
 
-def _new_state(
+def new_state(
     config: ExperimentConfig,
     student: RgbPersonSegmenter,
     precision: Precision,
     distillation_loss: DistillationLoss | None,
 ) -> TrainingState:
+    """A run before its first step."""
     beside = distillation_loss.parameters() if distillation_loss else ()
     return TrainingState(
         student,
@@ -182,9 +183,10 @@ def _new_state(
     )
 
 
-def _distillation_loss(
+def distillation_loss_of(
     config: ExperimentConfig, teacher: Teacher | None, device: torch.device
 ) -> DistillationLoss | None:
+    """What compares ``config``'s student with its teacher; None without distillation."""
     if config.distillation is None:
         return None
     loss = build_distillation_loss(
@@ -195,7 +197,8 @@ def _distillation_loss(
     return loss
 
 
-def _origin(splits: Splits, teacher_sha256: str | None) -> Origin:
+def origin_of(splits: Splits, teacher_sha256: str | None) -> Origin:
+    """What a run on ``splits`` learns from."""
     return Origin(
         training_fingerprint=splits.train.fingerprint,
         data_fingerprint=splits.val.fingerprint,
@@ -249,7 +252,7 @@ def _distiller(
     return Distiller(config.distillation, loss, source, record, measured["miou"], holdout)
 
 
-def _parts(
+def make_parts(
     config: ExperimentConfig,
     distiller: Distiller | None,
     splits: Splits,
@@ -258,6 +261,7 @@ def _parts(
     precision: Precision,
     origin: Origin,
 ) -> Parts:
+    """What a run of ``config`` trains with, its validation among it."""
     loading = loading_of(config, device)
     validation_set = build_validation_set(config.model, splits.val)
     logger.info(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from human_edge_detection.advanced.fast_layers.batch_norm_folding import fold_batch_norm
+from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
 from human_edge_detection.advanced.knowledge_distillation import AveragedTeachers, FrozenTeacher
 from human_edge_detection.advanced.weights.fit import load_fitted
 from human_edge_detection.data.annotations.coco import AnnotationSet
@@ -24,6 +25,7 @@ from human_edge_detection.engine.precision import Precision
 from human_edge_detection.engine.teaching.remembered_scores import remembered_metrics
 from human_edge_detection.errors import CheckpointError, TrainingError
 from human_edge_detection.experiments.difference import known_to_differ
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.experiments.schema.model import ModelConfig
 from human_edge_detection.structures import Batch, SegmentationOutput
 
@@ -124,17 +126,44 @@ def load_teacher(path: Path, device: torch.device) -> Teacher:
     """
     checkpoint, sha256 = read_checkpoint(path)
     config = checkpoint.config.model
-    if config.head == "none":
-        raise CheckpointError(
-            f"teacher checkpoint {path}: {checkpoint.config.name} has no roi head and nothing to teach; "
-            "use it as --pretrained_unet, and a hierarchical or plain model as teacher"
-        )
+    _check_teaches(checkpoint.config, path)
     model = build_model(config)
     source, network = f"teacher checkpoint {path}", f"a whole {checkpoint.config.name}"
     load_fitted(model, checkpoint.model, source=source, network=network, encoder=config.encoder)
+    return _frozen(model, checkpoint, path, sha256, device)
+
+
+def untrained_teachers(configs: Sequence[ExperimentConfig], device: torch.device) -> Teacher:
+    """Teachers with random weights, one or more, as one: they take the memory and the time of trained ones.
+
+    Raises:
+        CheckpointError: One has no roi head.
+    """
+    first, *others = (_untrained_teacher(config, device) for config in configs)
+    return replace(first, others=tuple(others))
+
+
+def _untrained_teacher(config: ExperimentConfig, device: torch.device) -> Teacher:
+    path = Path(config.name)
+    _check_teaches(config, path)
+    return _frozen(build_model(config.model), Checkpoint(config, {}, 0, {}, ""), path, "", device)
+
+
+def _check_teaches(config: ExperimentConfig, path: Path) -> None:
+    if config.model.head == "none":
+        raise CheckpointError(
+            f"teacher checkpoint {path}: {config.name} has no roi head and nothing to teach; "
+            "use it as --pretrained_unet, and a hierarchical or plain model as teacher"
+        )
+
+
+def _frozen(
+    model: RgbPersonSegmenter, checkpoint: Checkpoint, path: Path, sha256: str, device: torch.device
+) -> Teacher:
     parameters = sum(parameter.numel() for parameter in model.parameters())
     fold_batch_norm(model.eval()).to(device).to(memory_format=torch.channels_last)
-    return Teacher(FrozenTeacher(model, image_size=config.image_size), checkpoint, path, sha256, parameters)
+    frozen = FrozenTeacher(model, image_size=checkpoint.config.model.image_size)
+    return Teacher(frozen, checkpoint, path, sha256, parameters)
 
 
 def check_teacher(

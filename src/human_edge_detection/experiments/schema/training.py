@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -23,6 +23,7 @@ def check_device(name: str) -> str:
     return name
 
 
+MOST_IMAGES_IN_BATCH: Final = 4096
 Device = Annotated[str, AfterValidator(check_device)]
 
 
@@ -58,7 +59,9 @@ class TrainingConfig(Section):
     )
     segments: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(None, json_schema_extra=GROWTH)
     """Written, not set, when a run grows: the epochs that were done whenever ``epochs`` was raised, and ``epochs``."""
-    batch_size: int = Field(2, ge=1, le=4096)
+    batch_size: int = Field(2, ge=1, le=MOST_IMAGES_IN_BATCH)
+    auto_batch_size: bool = Field(False, json_schema_extra=NO_EFFECT)
+    """Whether ``--batch_size auto`` chose it: then the same command takes this number again."""
     accumulation_steps: int = Field(1, ge=1, le=4096)
     learning_rate: float = Field(3e-4, gt=0.0, le=10.0)
     encoder_lr_scale: float = Field(1.0, gt=0.0, le=10.0, description="Learning rate of the encoder, relative.")

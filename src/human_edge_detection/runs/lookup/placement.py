@@ -60,7 +60,7 @@ class Placement:
 
     Attributes:
         name: Its folder below the output folder.
-        config: As wanted; of a run that grows or has grown with its segments.
+        config: As wanted; of a run that is there with what it has written itself, such as its segments.
         contents: As wanted, or as stored for a run that is there.
         kind: Whether the folder is new, holds this run, or this run with fewer epochs.
         note: Why it does not lie in the plain folder, or what else its user should know; None: nothing.
@@ -156,6 +156,10 @@ class RunIndex:
         """The runs in the plain folder of ``name``."""
         found = self._folders(name).get(name, {})
         return {key: (member.paths, member.config, member.contents) for key, member in found.items()}
+
+    def configs(self, name: str) -> list[ExperimentConfig]:
+        """Those of all runs of ``name``, of the plain folder first."""
+        return [member.config for members in self._folders(name).values() for member in members.values()]
 
     def _folders(self, name: str) -> dict[str, _Folder]:
         """Folder -> its runs, of ``name`` and all ``name+*``; the plain one first."""
@@ -268,8 +272,11 @@ def _placement(folder: str, key: Seed, there: _Member | None, wanted: Wanted, no
         kind: Kind = "same"
     else:
         kind, record = "grows", grown(there.config, epochs, epochs_done(there.paths.latest)).training
-    segments = None if record.segments is None else list(record.segments)
-    config = derive(config, name=config.name, description=config.description, training={"segments": segments})
+    written = {
+        "segments": None if record.segments is None else list(record.segments),
+        "auto_batch_size": config.training.auto_batch_size or record.auto_batch_size,
+    }
+    config = derive(config, name=config.name, description=config.description, training=written)
     return Placement(name, config, there.contents, kind, note)
 
 
