@@ -13,7 +13,7 @@ import inspect
 import re
 import textwrap
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +21,6 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 import human_edge_detection as hed
 from human_edge_detection.cli.main import COMMANDS, parser_of
@@ -162,7 +161,7 @@ def _limits_below(annotation: Any) -> list[Any]:
 
 
 def _default(field: FieldInfo) -> str:
-    if field.default is PydanticUndefined:
+    if field.is_required():
         return "required"
     return f"`{_plain(field.default)}`"
 
@@ -271,7 +270,7 @@ def _signature(name: str, function: types.FunctionType) -> str:
     return f"{name}(\n" + "".join(f"    {argument},\n" for argument in arguments) + ")"
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
 

@@ -80,7 +80,7 @@ def check(words: list[str], own_names: frozenset[str]) -> None:
     if program in ("python", "python3"):
         program, *argv = argv
     if program == "hed":
-        check_hed(*argv[:1], argv[1:], own_names)
+        check_hed(argv[0], argv[1:], own_names)
     elif program == "-m" and argv[0] == "human_edge_prediction":
         parser("predict").parse(argv[1:])
     elif program.removeprefix("./") == SHELL_SCRIPT:
