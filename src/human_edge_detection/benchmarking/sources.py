@@ -90,7 +90,7 @@ def _find(model: str, adapter: Any, output_dir: Path) -> Source:
             raise ConfigError(f"model {model}: no such file")
         return Source(_name_of(path), file=path, adapter=_adapter_of(path, adapter))
     if adapter is not None:
-        raise ConfigError(f"--adapter {model}: only {' and '.join(MODEL_SUFFIXES)} files are described by one")
+        raise ConfigError(f"--adapter {model}: only files that end in {', '.join(MODEL_SUFFIXES)} are described by one")
     if path.suffix == ".pth" or _is_run(model, output_dir):
         checkpoints = best_checkpoints(model, output_dir)
         if len(checkpoints) > 1:
