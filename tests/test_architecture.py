@@ -283,7 +283,8 @@ def test_what_is_imported_is_declared(folder: Path, files: list[Path], own_name:
         **packages_distributions(),
         "human_edge_prediction": ["human-edge-prediction"],  # installed editable, it does not say so
         "human_edge_detection": ["human-edge-detection"],
-        "ai_edge_litert": ["ai-edge-litert"],  # of an extra, which need not be installed
+        "ai_edge_litert": ["ai-edge-litert"],  # of extras, which need not be installed
+        "openvino": ["openvino"],
     }
     for name in imported - {own_name, *sys.stdlib_module_names}:
         found = {one.lower().replace("_", "-") for one in distributions[name]}
@@ -291,4 +292,4 @@ def test_what_is_imported_is_declared(folder: Path, files: list[Path], own_name:
 
 
 def test_the_small_distribution_asks_for_no_torch_and_not_for_the_full_one() -> None:
-    assert declared_by(PREDICTION) == {"numpy", "opencv-python-headless", "onnxruntime", "ai-edge-litert"}
+    assert declared_by(PREDICTION) == {"numpy", "opencv-python-headless", "onnxruntime", "ai-edge-litert", "openvino"}

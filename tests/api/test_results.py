@@ -56,7 +56,7 @@ def test_every_seed_is_exported_or_none_when_they_were_to_be_one_file(
 
     monkeypatch.setattr(exporting, "export_with_card", export)
     hed.export("tiny", data=("a.json", "images"), min_score=0.5)
-    assert asked == 2 * [{"min_score": 0.5, "max_persons": None, "compared": True}]
+    assert asked == 2 * [{"min_score": 0.5, "max_persons": None, "format": "onnx", "compared": True}]
     assert [checkpoint.parents[1].name for checkpoint, _, _ in exported] == ["seed_0", "seed_1"]
     assert {(output, data) for _, output, data in exported} == {(None, (Path("a.json"), Path("images")))}
     with pytest.raises(ConfigError, match="one file, and tiny has 2 runs; name one, tiny/seed_N"):
@@ -84,6 +84,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "several seeds": (lambda: hed.load_model("tiny"), ConfigError, "2 runs of several seeds; say which with seed=N"),
     "no such seed": (lambda: hed.load_model("tiny", seed=7), ConfigError, "no run with seed 7"),
     "device": (lambda: hed.evaluate("alone", device="gpu"), ConfigError, "--device gpu: expected auto, cpu, cuda"),
+    "format": (lambda: hed.export("alone", format="onyx"), ConfigError, "--format onyx: expected onnx, .* mean 'onnx'"),  # type: ignore[arg-type]
     "split": (lambda: hed.evaluate("alone", split="test"), ConfigError, "--split test"),  # type: ignore[arg-type]
     "no runs at all": (lambda: hed.comparison_table("nowhere"), ConfigError, "no such folder: nowhere"),
 }

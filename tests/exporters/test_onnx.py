@@ -91,7 +91,7 @@ def test_files_beside_the_checkpoint_and_the_report_in_the_run_folder(run: RunPa
     assert report["mask_iou"] > 0.99, "of a random network; a pixel where two classes are as likely may go either way"
     assert report["size_bytes"] == run.onnx.stat().st_size
     assert report["checkpoint_sha256"] == hashlib.sha256(run.best.read_bytes()).hexdigest()
-    assert {(case["images"], case["rois"]) for case in report["cases"]} == {(1, 1), (1, 5), (2, 1), (2, 5)}
+    assert {(case["images"], case["rois"]) for case in report["cases"]} == {(1, 1), (1, 5), (2, 1), (2, 5), (2, 6)}
     assert {tuple(of["output"] for of in case["outputs"]) for case in report["cases"]} == {("masks", "binary_masks")}
 
 

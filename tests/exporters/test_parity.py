@@ -10,6 +10,7 @@ from human_edge_detection.data.dataset import PersonDataset
 from human_edge_detection.errors import ExportError
 from human_edge_detection.exporters.parity import (
     FLOAT32,
+    ODD_BOXES,
     agreement,
     compare_output,
     parity_inputs,
@@ -54,13 +55,14 @@ def dataset(tiny_coco: Path) -> PersonDataset:
 
 def test_inputs_cover_one_and_two_images_with_one_and_five_rois_of_them(dataset: PersonDataset) -> None:
     cases = parity_inputs(dataset, with_rois=True)
-    assert [(len(case["images"]), len(case["rois"])) for case in cases] == [(1, 1), (1, 5), (2, 1), (2, 5)]
+    assert [(len(case["images"]), len(case["rois"])) for case in cases] == [(1, 1), (1, 5), (2, 1), (2, 5), (2, 6)]
     for case in cases:
         rois = case["rois"]
         assert int(rois[0, 0]) == len(case["images"]) - 1, "a single roi must try the last image"
         assert set(rois[:, 0].tolist()) <= set(range(len(case["images"])))
         assert bool((rois[:, 3:] > rois[:, 1:3]).all()), "boxes must not be empty"
-    assert set(cases[-1]["rois"][:, 0].tolist()) == {0.0, 1.0}
+    assert set(cases[-2]["rois"][:, 0].tolist()) == set(cases[-1]["rois"][:, 0].tolist()) == {0.0, 1.0}
+    assert (cases[-1]["rois"][:, 1:] == torch.tensor(ODD_BOXES)).all()
     assert bool(cases[0]["images"].std() > 0.05), "images, not blanks"
 
 

@@ -52,7 +52,7 @@ class Predictor:
         """Opens the model, and what finds the boxes.
 
         Args:
-            model: ``.onnx`` or ``.tflite``, or an open model.
+            model: ``.onnx``, ``.tflite`` or, of OpenVINO, ``.xml``, or an open model.
             detector: Finds the boxes where none are given; None: the model itself, or the file of the same export
                 beside it that does (``best_model.detect.onnx``), else they are the connected parts of the person map.
             adapter: Describes a model of others.
@@ -67,7 +67,7 @@ class Predictor:
             ArgumentError: An argument is out of range, or makes no sense with the model.
             ModelFileError: A file cannot be used.
             AdapterError: A description is missing or wrong, or does not fit its model.
-            MissingPackageError: LiteRT is needed and not installed.
+            MissingPackageError: LiteRT or OpenVINO is needed and not installed.
         """
         if min_score is not None and not 0.0 <= min_score <= 1.0:
             raise ArgumentError(f"min_score: expected 0 to 1, got {min_score}")

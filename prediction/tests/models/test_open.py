@@ -163,7 +163,7 @@ def test_files_that_are_no_models(constant_model: MakeModel, tmp_path: Path) -> 
         (broken, "ONNX Runtime cannot open it"),
         (tmp_path / "gone.onnx", "no such file"),
         (tmp_path, "is not a file"),
-        (tmp_path / "model.pt", "expected a file that ends in .onnx or .tflite"),
+        (tmp_path / "model.pt", "expected a file that ends in .onnx, .tflite or .xml"),
     ]:
         with pytest.raises(ModelFileError, match=message):
             open_model(path, adapter=ADAPTER)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +12,9 @@ from human_edge_detection.advanced.fast_layers.bilinear import upsample_bilinear
 from human_edge_detection.advanced.hierarchical_segmentation_unet import PersonNetwork
 from human_edge_detection.advanced.roi_align import align_rois
 from human_edge_detection.structures import DECODER_FEATURES, SegmentationOutput
+
+Aligner = Callable[[Sequence[Tensor], Tensor, tuple[int, int]], Tensor]
+"""RoIAlign, as :func:`~human_edge_detection.advanced.roi_align.align_rois` does it."""
 
 
 def aligned_channels(roi_channels: int) -> int:
@@ -26,6 +31,7 @@ class RgbPersonSegmenter(nn.Module):
         roi_size: (height, width) of an aligned roi.
         mask_size: (height, width) of a mask.
         detector: Finds the persons; None: only given boxes are looked at.
+        aligner: How rois are cropped.
     """
 
     def __init__(
@@ -36,6 +42,7 @@ class RgbPersonSegmenter(nn.Module):
         roi_size: tuple[int, int],
         mask_size: tuple[int, int],
         detector: Detector | None = None,
+        aligner: Aligner = align_rois,
     ) -> None:
         super().__init__()
         self.unet = unet
@@ -43,6 +50,7 @@ class RgbPersonSegmenter(nn.Module):
         self.detector = detector
         self.roi_size = roi_size
         self.mask_size = mask_size
+        self._align = aligner
 
     def forward(self, images: Tensor, rois: Tensor, *, features: bool = False) -> SegmentationOutput:
         """Masks for every roi.
@@ -78,6 +86,6 @@ class RgbPersonSegmenter(nn.Module):
         """Image, features and person logit at roi size: together where they have one size, else the image by itself."""
         features = self.unet.for_rois(decoded)
         if self.unet.feature_stride == 1:
-            return align_rois([normalised, features, person], rois, self.roi_size)
-        image = align_rois([normalised], rois, self.roi_size)
-        return torch.cat([image, align_rois([features, person], rois, self.roi_size)], dim=1)
+            return self._align([normalised, features, person], rois, self.roi_size)
+        image = self._align([normalised], rois, self.roi_size)
+        return torch.cat([image, self._align([features, person], rois, self.roi_size)], dim=1)

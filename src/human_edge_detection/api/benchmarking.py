@@ -43,7 +43,7 @@ def benchmark(
     All are loaded and take turns. What is no file is exported first; an experiment has random weights, and no scores.
 
     Args:
-        models: ``.onnx`` and ``.tflite`` files, checkpoints, names or folders of runs, names of experiments.
+        models: ``.onnx``, ``.tflite`` and ``.xml`` files, checkpoints, names or folders of runs, names of experiments.
         threads: Numbers of threads of the CPU.
         image_sizes: (height, width) of the images; None: each model's own. An exported file has its own in any case.
         rois: Numbers of boxes that models with a head for rois are asked about.

@@ -1,4 +1,4 @@
-"""An export with all that belongs to it: the ONNX files, the parity report and the model card."""
+"""An export with all that belongs to it: the files, the parity report and the model card."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from human_edge_detection.exporters.formats.names import FormatName
     from human_edge_detection.exporters.onnx import Export
     from human_edge_detection.files.data_folder import SplitPaths
 
@@ -17,24 +18,29 @@ def export_with_card(
     data: SplitPaths | None = None,
     min_score: float | None = None,
     max_persons: int | None = None,
+    format: FormatName = "onnx",
     compared: bool = False,
 ) -> Export:
-    """Exports ``checkpoint``, see :func:`~human_edge_detection.exporters.onnx.export_checkpoint`; writes its card.
+    """Exports ``checkpoint``, see :class:`~human_edge_detection.exporters.formats.format.Format`; writes its card.
+
+    The card is of the ONNX files; files of other formats say the same in their metadata.
 
     Args:
         checkpoint: A ``.pth`` of this tool.
-        output: The ONNX file; None: beside the checkpoint.
+        output: The file; None: beside the checkpoint.
         data: Validation data; None: those of the checkpoint's config.
         min_score: Of the file that finds the persons itself; None: as in the config.
         max_persons: Likewise.
+        format: One of ``FORMAT_NAMES``.
         compared: Also say what distillation brought, against the runs beside this one, all of which are read.
 
     Raises:
-        HumanEdgeDetectionError: As ``export_checkpoint`` does.
+        HumanEdgeDetectionError: As the format's ``export`` does.
     """
     from functools import cache
 
-    from human_edge_detection.exporters.onnx import export_checkpoint
+    from human_edge_detection.exporters.formats.format import Request
+    from human_edge_detection.exporters.formats.table import FORMATS
     from human_edge_detection.runner.model_card.facts import Facts, facts_of
     from human_edge_detection.runner.model_card.gain import controls_in
     from human_edge_detection.runner.model_card.metadata import metadata_of
@@ -47,14 +53,10 @@ def export_with_card(
     def facts() -> Facts:
         return facts_of(checkpoint, controls_in(output_dir_of(run)) if compared and run.config.is_file() else None)
 
-    exported = export_checkpoint(
-        checkpoint,
-        output=output,
-        data=data,
-        min_score=min_score,
-        max_persons=max_persons,
-        about=lambda: metadata_of(facts()),
-    )
+    request = Request(checkpoint, output, data, min_score, max_persons, about=lambda: metadata_of(facts()))
+    exported = FORMATS[format].export(request)
+    if format != "onnx":
+        return exported
     destination, report = exported
     own = destination.parity == run.parity
     write_card(facts(), destination.onnx, report, run if own else None)

@@ -13,6 +13,7 @@ from human_edge_detection.experiments.schema.training import check_device
 if TYPE_CHECKING:
     from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
     from human_edge_detection.engine.evaluation.evaluate_checkpoint import Evaluation
+    from human_edge_detection.exporters.formats.names import FormatName
     from human_edge_detection.exporters.onnx import Export
     from human_edge_detection.files.data_folder import SplitPaths
     from human_edge_detection.runner.comparison.paired import Comparison
@@ -150,28 +151,30 @@ def _check_device(name: str) -> None:
 def export(
     run: str | Path,
     *,
+    format: FormatName = "onnx",
     output: str | Path | None = None,
     data: Data | None = None,
     min_score: float | None = None,
     max_persons: int | None = None,
     output_dir: str | Path = OUTPUT_DIR,
 ) -> tuple[Export, ...]:
-    """Exports the best weights to ONNX and compares the outputs with PyTorch's; one export a seed.
+    """Exports the best weights and compares the outputs with PyTorch's; one export a seed.
 
-    A model with a detector gets a second file, ``best_model.detect.onnx``, which needs no boxes: it finds the persons.
-    Beside them lies a model card, ``best_model.md``.
+    ``onnx`` takes any number of images and rois, has a model card beside it and, of a model with a detector, a second
+    file, ``best_model.detect.onnx``, that finds the persons. Others: ``docs/formats.md``.
 
     Args:
         run: Name of a run below ``output_dir``, a run folder, or a checkpoint (``.pth``).
-        output: The file, ``*.onnx``; None: ``best_model.onnx`` beside the checkpoint. The second is ``*.detect.onnx``.
+        format: Of the file.
+        output: The file; None: ``best_model`` beside the checkpoint, with the ending of the format.
         data: Validation data to compare on: a folder, or annotations and folder of images; None: its own.
         min_score: Of the second file: who is less likely is not found; None: the config's ``model.detector.min_score``.
         max_persons: Of the second file: found in an image; None: likewise.
         output_dir: Folder of all runs.
 
     Raises:
-        ConfigError: There is no such run, ``output`` is no name for such a file, or for those of several seeds,
-            ``min_score`` or ``max_persons`` is out of range, or given for a model without a detector.
+        ConfigError: There is no such run or format, a package for it is missing, ``output`` is no name for such files,
+            ``min_score`` or ``max_persons`` is out of range, or given for what finds no persons.
         CheckpointError: It has no checkpoint yet, or one that is damaged.
         DataError: The data cannot be used.
         ExportError: Probabilities or classes differ by more than is allowed; the file is not written.
@@ -180,13 +183,11 @@ def export(
         for exported in hed.export("quickstart_student_b0"):
             print(exported.destination.onnx, exported.report.max_probability_difference)
     """
-    from human_edge_detection.experiments.schema.model import MOST_PERSONS
+    from human_edge_detection.exporters.formats.names import FORMAT_NAMES
     from human_edge_detection.runs.lookup.find import best_checkpoints
 
-    if min_score is not None and not 0.0 <= min_score <= 1.0:
-        raise ConfigError(f"--min_score: expected 0 to 1, got {min_score}")
-    if max_persons is not None and not 1 <= max_persons <= MOST_PERSONS:
-        raise ConfigError(f"--max_persons: expected 1 to {MOST_PERSONS}, got {max_persons}")
+    check_choice("format", format, FORMAT_NAMES)
+    _check_finding(min_score, max_persons)
     checkpoints = best_checkpoints(run, Path(output_dir))
     if output is not None and len(checkpoints) > 1:
         raise ConfigError(f"--output {output}: one file, and {run} has {len(checkpoints)} runs; name one, {run}/seed_N")
@@ -197,10 +198,25 @@ def export(
     file = None if output is None else Path(output)
     return tuple(
         export_with_card(
-            checkpoint, output=file, data=given, min_score=min_score, max_persons=max_persons, compared=True
+            checkpoint,
+            output=file,
+            data=given,
+            min_score=min_score,
+            max_persons=max_persons,
+            format=format,
+            compared=True,
         )
         for checkpoint in checkpoints
     )
+
+
+def _check_finding(min_score: float | None, max_persons: int | None) -> None:
+    from human_edge_detection.experiments.schema.model import MOST_PERSONS
+
+    if min_score is not None and not 0.0 <= min_score <= 1.0:
+        raise ConfigError(f"--min_score: expected 0 to 1, got {min_score}")
+    if max_persons is not None and not 1 <= max_persons <= MOST_PERSONS:
+        raise ConfigError(f"--max_persons: expected 1 to {MOST_PERSONS}, got {max_persons}")
 
 
 class PairedReport(NamedTuple):

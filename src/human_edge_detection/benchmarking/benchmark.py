@@ -35,7 +35,14 @@ logger = logging.getLogger(__name__)
 Metrics = dict[str, float | None]
 _BUSY: Final = 0.5
 """Load of the machine, for each core, above which other programs disturb the times."""
-_PACKAGES: Final = ("human-edge-detection", "human-edge-prediction", "onnxruntime", "ai-edge-litert", "numpy")
+_PACKAGES: Final = (
+    "human-edge-detection",
+    "human-edge-prediction",
+    "onnxruntime",
+    "ai-edge-litert",
+    "openvino",
+    "numpy",
+)
 
 
 def run_benchmark(

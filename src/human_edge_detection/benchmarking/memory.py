@@ -14,7 +14,7 @@ from human_edge_detection.benchmarking.latency import WARM_UP, example_call
 from human_edge_detection.limits import forget_peak_memory, peak_memory, resident_memory
 from human_edge_prediction import open_model
 
-_RUNTIMES: Final = {".onnx": "onnxruntime", ".tflite": "ai_edge_litert.interpreter"}
+_RUNTIMES: Final = {".onnx": "onnxruntime", ".tflite": "ai_edge_litert.interpreter", ".xml": "openvino"}
 """By suffix, the library whose own memory is not the model's."""
 _TIMEOUT_SECONDS: Final = 600
 

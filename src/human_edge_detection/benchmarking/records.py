@@ -58,7 +58,7 @@ class Row:
 
     Attributes:
         model: Name of the run, the experiment or the file.
-        file: The format of the file: onnx or tflite.
+        file: The format of the file: onnx, tflite or xml.
         weights: trained, random or foreign.
         kind: What it gives: person_map, instances, boxes.
         image_height: In pixels.

@@ -21,9 +21,8 @@ from human_edge_detection.runs.lookup.find import best_checkpoints
 from human_edge_detection.runs.paths import list_runs, run_paths_of_checkpoint
 from human_edge_prediction import AdapterError
 from human_edge_prediction.description_reader import kind_of
+from human_edge_prediction.runtimes import MODEL_SUFFIXES
 
-FILES: Final = (".onnx", ".tflite")
-"""What can be run as it is."""
 ADAPTER_SUFFIX: Final = ".adapter.json"
 """A description beside a model: ``deeplab.tflite`` has ``deeplab.adapter.json``."""
 _MAX_ADAPTER_BYTES: Final = 1_000_000
@@ -58,7 +57,8 @@ def find_sources(models: list[str], adapters: Mapping[str, Any], output_dir: Pat
     """What each of ``models`` is, each once, with names that tell them apart.
 
     Args:
-        models: ``.onnx`` and ``.tflite`` files, checkpoints, names and folders of runs, experiments and config files.
+        models: ``.onnx``, ``.tflite`` and ``.xml`` (OpenVINO) files, checkpoints, names and folders of runs,
+            experiments and config files.
         adapters: By model, as it is named there or by the name of its file: the description, or the file that has it.
         output_dir: Folder of all runs.
 
@@ -85,12 +85,12 @@ def find_sources(models: list[str], adapters: Mapping[str, Any], output_dir: Pat
 
 def _find(model: str, adapter: Any, output_dir: Path) -> Source:
     path = Path(model)
-    if path.suffix in FILES:
+    if path.suffix in MODEL_SUFFIXES:
         if not path.is_file():
             raise ConfigError(f"model {model}: no such file")
         return Source(_name_of(path), file=path, adapter=_adapter_of(path, adapter))
     if adapter is not None:
-        raise ConfigError(f"--adapter {model}: only {' and '.join(FILES)} files are described by one")
+        raise ConfigError(f"--adapter {model}: only files that end in {', '.join(MODEL_SUFFIXES)} are described by one")
     if path.suffix == ".pth" or _is_run(model, output_dir):
         checkpoints = best_checkpoints(model, output_dir)
         if len(checkpoints) > 1:
@@ -101,8 +101,9 @@ def _find(model: str, adapter: Any, output_dir: Path) -> Source:
         config = resolve_given(model)
         return Source(config.name, config=config)
     runs = [run.root.relative_to(output_dir).as_posix() for run in list_runs(output_dir)]
+    endings = ", ".join((*MODEL_SUFFIXES, ".pth"))
     raise ConfigError(
-        f"model {model}: no file that ends in {', '.join((*FILES, '.pth'))}, no run in {output_dir} and no experiment"
+        f"model {model}: no file that ends in {endings}, no run in {output_dir} and no experiment"
         f"{did_you_mean(model, [*runs, *experiments])}"
     )
 

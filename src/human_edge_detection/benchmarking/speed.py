@@ -12,7 +12,7 @@ from human_edge_detection.benchmarking.memory import measure_memory
 from human_edge_detection.benchmarking.providers import other_providers, share_computed, short
 from human_edge_detection.benchmarking.records import Row, Settings
 from human_edge_prediction import Model, PredictionError
-from human_edge_prediction.runtimes import CPU
+from human_edge_prediction.runtimes import CPU, files_of
 
 logger = logging.getLogger(__name__)
 
@@ -137,10 +137,10 @@ def _row(case: Case, latency: Latency, threads: int) -> Row:
         cpu_ms=latency.cpu,
         ratio=latency.ratio,
         memory_mib=measure_memory(artefact, provider=_named(provider), threads=threads, rois=case.rois),
-        file_mib=artefact.path.stat().st_size / 2**20,
+        file_mib=sum(file.stat().st_size for file in files_of(artefact.path)) / 2**20,
     )
 
 
 def _named(provider: str) -> str:
-    """ONNX Runtime's name of what computes; LiteRT, which has none, is given the CPU's."""
+    """ONNX Runtime's name of what computes; others, which have none, are given the CPU's."""
     return provider if provider.endswith("Provider") else CPU

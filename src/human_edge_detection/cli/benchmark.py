@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=text_argument,
         metavar="MODEL",
-        help="a run (name or folder), a .pth, an .onnx, a .tflite, or the name of an experiment (random weights)",
+        help="a run (name or folder), a .pth, an .onnx, .tflite or .xml, or the name of an experiment (random weights)",
     )
     parser.add_argument("--threads", nargs="+", type=int, default=[1], metavar="N", help="of the CPU (default: 1)")
     parser.add_argument(

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``hed predict``, which are those of ``python -m human_edge_prediction``."""
     from human_edge_prediction.command.arguments import add_arguments as add_prediction_arguments
 
-    add_prediction_arguments(parser, models=".onnx, .tflite, .pth, or a run (name or folder)")
+    add_prediction_arguments(parser, models=".onnx, .tflite, .xml, .pth, or a run (name or folder)")
     parser.add_argument(
         "--output_dir",
         type=path_argument,

@@ -10,8 +10,11 @@ from torch import Tensor, nn
 from human_edge_detection.advanced.deployed_head import deployed
 from human_edge_detection.advanced.detector import Detector, find_persons
 from human_edge_detection.advanced.fast_layers.batch_norm_folding import fold_batch_norm
-from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
+from human_edge_detection.advanced.fast_layers.replace import use_plain_decoder_blocks
+from human_edge_detection.advanced.hierarchical_segmentation_rgb import Aligner, RgbPersonSegmenter
 from human_edge_detection.advanced.hierarchical_segmentation_unet import PersonNetwork
+from human_edge_detection.advanced.portable_align import align_rois_portable
+from human_edge_detection.advanced.roi_align import align_rois
 
 
 class Exportable(Protocol):
@@ -63,6 +66,16 @@ class ExportableStudent(nn.Module):
         return (binary_masks,) if rois is None else (output.logits, binary_masks)
 
 
+class PortableStudent(ExportableStudent):
+    """The same for runtimes with few operators: of one image, with rois that are cropped by matrix products."""
+
+    def deployed(self) -> nn.Module:
+        """As of :class:`Exportable`."""
+        model = _deployed(self.model, detector=None, aligner=align_rois_portable)
+        use_plain_decoder_blocks(model)
+        return PortableStudent(model).eval()
+
+
 class ExportableDetector(nn.Module):
     """The model that finds the persons itself and looks at them in the same pass.
 
@@ -108,12 +121,16 @@ class ExportableDetector(nn.Module):
         return boxes, scores, masks, model.at_image_size(person, images).sigmoid()
 
 
-def _deployed(model: RgbPersonSegmenter, *, detector: Detector | None) -> RgbPersonSegmenter:
-    """``model`` with folded normalisation and its head rewritten for export, and with this detector.
+def _deployed(
+    model: RgbPersonSegmenter, *, detector: Detector | None, aligner: Aligner = align_rois
+) -> RgbPersonSegmenter:
+    """``model`` with folded normalisation and its head rewritten for export, and with this detector and aligner.
 
     The exported model is compared with ``model`` itself.
     """
     unet = fold_batch_norm(copy.deepcopy(model.unet))
     assert isinstance(unet, PersonNetwork)
     head = None if model.head is None else deployed(model.head)
-    return RgbPersonSegmenter(unet, head, roi_size=model.roi_size, mask_size=model.mask_size, detector=detector)
+    return RgbPersonSegmenter(
+        unet, head, roi_size=model.roi_size, mask_size=model.mask_size, detector=detector, aligner=aligner
+    )

@@ -162,14 +162,23 @@ def destination_of(checkpoint: Path, output: Path | None) -> Destination:
         ConfigError: ``output`` cannot be such a file.
     """
     run = run_paths_of_checkpoint(checkpoint)
-    if output is not None and (output.suffix != _SUFFIX or output.is_dir()):
-        raise ConfigError(f"--output {output}: expected a file name that ends in {_SUFFIX}")
     target = output or checkpoint.with_suffix(_SUFFIX)
+    check_target(target, output, _SUFFIX)
+    is_best = checkpoint.resolve() == run.best and target.resolve() == run.onnx
+    return Destination(target, run.parity if is_best else target.with_suffix(".parity.json"))
+
+
+def check_target(target: Path, output: Path | None, suffix: str) -> None:
+    """Refuses a ``target``, which is ``output`` where that is given, that does not end in ``suffix`` or cannot be made.
+
+    Raises:
+        ConfigError: It is such a one.
+    """
+    if output is not None and (output.suffix != suffix or output.is_dir()):
+        raise ConfigError(f"--output {output}: expected a file name that ends in {suffix}")
     folder = next(parent for parent in target.absolute().parents if parent.exists())
     if not folder.is_dir():
         raise ConfigError(f"--output {output}: {folder} is not a folder; give another path")
-    is_best = checkpoint.resolve() == run.best and target.resolve() == run.onnx
-    return Destination(target, run.parity if is_best else target.with_suffix(".parity.json"))
 
 
 def metadata_of(trained: TrainedModel) -> dict[str, str]:
@@ -217,18 +226,19 @@ def detector_metadata_of(trained: TrainedModel, config: DetectorConfig) -> dict[
     }
 
 
-def to_onnx(student: Exportable, example: Inputs, metadata: Mapping[str, str]) -> bytes:
-    """``student`` as an ONNX model with any number of images and rois, simplified and checked.
+def to_onnx(student: Exportable, example: Inputs, metadata: Mapping[str, str], *, static: bool = False) -> bytes:
+    """``student`` as an ONNX model, simplified and checked.
 
     Args:
         student: In evaluation mode, on the CPU.
         example: Inputs to trace with; at least two images and two rois, as tracing takes a number of 1 for fixed.
         metadata: Stored in the model.
+        static: For the numbers of images and rois of ``example``; else for any.
 
     Raises:
         ExportError: The simplified model has other outputs than the one it was made from.
     """
-    # 1. Trace, with the numbers of images and rois dynamic.
+    # 1. Trace, with the numbers of images and rois dynamic unless they are fixed.
     counts = {"images": torch.export.Dim("image_count"), "rois": torch.export.Dim("roi_count")}
     shapes = {name: {0: counts[name]} if name in counts else {} for name in example}
     with warnings.catch_warnings():
@@ -240,7 +250,7 @@ def to_onnx(student: Exportable, example: Inputs, metadata: Mapping[str, str]) -
             opset_version=OPSET,
             input_names=list(example),
             output_names=list(student.outputs),
-            dynamic_shapes=shapes,
+            dynamic_shapes=None if static else shapes,
             verbose=False,
         )
     assert program is not None

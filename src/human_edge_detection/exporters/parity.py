@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from human_edge_detection.data.dataset import PersonDataset, collate
 from human_edge_detection.errors import ExportError
+from human_edge_detection.exporters.exportable import ExportableStudent
 from human_edge_detection.runs.records import (
     LARGEST_AMOUNT,
     DetectionFigures,
@@ -26,13 +27,25 @@ from human_edge_detection.runs.records import (
     ParityReport,
     ParityTolerances,
 )
+from human_edge_prediction.models.own import OwnModel
 
 FLOAT32: Final = ParityTolerances(probability=1e-3, margin=2e-3)
 """For a model that computes in float32."""
+FLOAT16: Final = ParityTolerances(probability=1e-2, margin=2e-2)
+"""For a model that computes in float16, whose numbers have 11 binary digits."""
 IMAGE_COUNTS = (1, 2)
 """Numbers of images to compare with."""
 ROI_COUNTS = (1, 5)
 """Numbers of rois to compare with, for each number of images."""
+ODD_BOXES: Final = (
+    (0.0, 0.0, 1.0, 1.0),
+    (0.0, 0.31, 0.013, 0.97),
+    (0.987, 0.0, 1.0, 0.43),
+    (0.0, 0.993, 0.57, 1.0),
+    (0.613, 0.207, 1.0, 1.0),
+    (0.333, 0.251, 0.338, 0.257),
+)
+"""Boxes at borders and corners, narrower than a pixel of the features, and of no whole number of pixels: fractions."""
 _ERRORS_ONLY = 3
 """Log level of ONNX Runtime."""
 _MAX_GROWTH = 0.05
@@ -58,7 +71,7 @@ class MaskAgreement(NamedTuple):
 
 
 def parity_inputs(dataset: PersonDataset, *, with_rois: bool) -> list[Inputs]:
-    """Images and rois for every combination of :data:`IMAGE_COUNTS` and :data:`ROI_COUNTS`, the largest last.
+    """Images and rois for every combination of :data:`IMAGE_COUNTS` and :data:`ROI_COUNTS`, and :data:`ODD_BOXES`.
 
     Args:
         dataset: Not augmented. The first images with persons are used, repeatedly when there are too few.
@@ -76,6 +89,10 @@ def parity_inputs(dataset: PersonDataset, *, with_rois: bool) -> list[Inputs]:
             cases += [{"images": batch.images, "rois": take_rois(batch.rois, rois)} for rois in ROI_COUNTS]
         else:
             cases.append({"images": batch.images})
+    if with_rois:
+        images = cases[-1]["images"]
+        index = (torch.arange(len(ODD_BOXES))[:, None] + 1) % len(images)  # the last image first, as above
+        cases.append({"images": images, "rois": torch.cat([index.float(), torch.tensor(ODD_BOXES)], dim=1)})
     return cases
 
 
@@ -110,7 +127,30 @@ def compare(
         tolerances: Its margin says which pixels may change their class.
     """
     session = open_session(content)
-    return [_compare_case(session, student, inputs, tolerances) for inputs in cases]
+    names = [output.name for output in session.get_outputs()]
+
+    def run(inputs: Inputs) -> Mapping[str, Array]:
+        outputs = session.run(names, {name: tensor.numpy() for name, tensor in inputs.items()})
+        return dict(zip(names, outputs, strict=True))
+
+    return [_compare_case(run, names, student, inputs, tolerances) for inputs in cases]
+
+
+def compare_model(
+    model: OwnModel, student: ExportableStudent, cases: Sequence[Inputs], tolerances: ParityTolerances
+) -> list[ParityCase]:
+    """As :func:`compare`, of a file of any format, as the package for prediction runs it.
+
+    Raises:
+        PredictionError: It cannot be run.
+    """
+    no_rois = np.zeros((0, 5), np.float32)
+
+    def run(inputs: Inputs) -> Mapping[str, Array]:
+        rois = inputs["rois"].numpy() if "rois" in inputs else no_rois
+        return model.run(inputs["images"].numpy(), rois)
+
+    return [_compare_case(run, student.outputs, student, inputs, tolerances) for inputs in cases]
 
 
 def open_session(content: bytes) -> onnxruntime.InferenceSession:
@@ -123,14 +163,17 @@ def open_session(content: bytes) -> onnxruntime.InferenceSession:
 
 @torch.no_grad()
 def _compare_case(
-    session: onnxruntime.InferenceSession, student: nn.Module, inputs: Inputs, tolerances: ParityTolerances
+    run: Callable[[Inputs], Mapping[str, Array]],
+    names: Sequence[str],
+    student: nn.Module,
+    inputs: Inputs,
+    tolerances: ParityTolerances,
 ) -> ParityCase:
     """The figures of each output of one case, and the agreement of the masks over all of them."""
-    names = [output.name for output in session.get_outputs()]
     expected = [output.numpy() for output in student(**inputs)]
-    exported = session.run(names, {name: tensor.numpy() for name, tensor in inputs.items()})
+    exported = run(inputs)
     return case_of(
-        list(zip(names, expected, exported, strict=True)),
+        [(name, one, exported[name]) for name, one in zip(names, expected, strict=True)],
         images=len(inputs["images"]),
         rois=len(inputs.get("rois", ())),
         tolerances=tolerances,

@@ -11,7 +11,7 @@ from human_edge_detection.errors import ConfigError
 from human_edge_detection.runs.lookup.find import best_checkpoints
 from human_edge_prediction import Adapter, ArgumentError, Model
 from human_edge_prediction.predictor import MAX_ROIS
-from human_edge_prediction.runtimes import CPU
+from human_edge_prediction.runtimes import CPU, MODEL_SUFFIXES
 
 
 class Predictor(human_edge_prediction.Predictor):
@@ -44,8 +44,8 @@ class Predictor(human_edge_prediction.Predictor):
         """Opens the model, and what finds the boxes.
 
         Args:
-            model: ``.onnx`` or ``.tflite``, or an open model; or name of a run below ``output_dir``, a run folder, or a
-                checkpoint (``.pth``).
+            model: ``.onnx``, ``.tflite`` or ``.xml``, or an open model; or name of a run below ``output_dir``, a run
+                folder, or a checkpoint (``.pth``).
             detector: As of ``human_edge_prediction.Predictor``, as all that follow.
             adapter: Alike.
             detector_adapter: Alike.
@@ -76,7 +76,7 @@ def _opened(
     model: str | Path, adapter: object, provider: str, threads: int | None, output_dir: Path
 ) -> str | Path | Model:
     """An exported file, as it is; the best weights of a run, or a checkpoint, in PyTorch."""
-    if Path(model).suffix in (".onnx", ".tflite"):
+    if Path(model).suffix in MODEL_SUFFIXES:
         return model
     if adapter is not None:
         raise ArgumentError(f"adapter: {model} is a run or a checkpoint, which needs none; leave it out")

@@ -220,12 +220,17 @@ class ParityReport(Section):
     """What the export measured; parity.json."""
 
     onnx: str
-    """Relative to the folder of parity.json, so that it holds when the run is renamed."""
+    """The file, of whatever format; relative to the folder of parity.json, so that it holds when the run is renamed."""
+    format: str = "onnx"
+    runtime: str | None = None
+    """What computed the file, with its version; None where nobody wrote it down."""
     checkpoint_sha256: str
     opset: Count
+    """Of the ONNX graph that it is, or was made from."""
     size_bytes: Count
+    """Of the file and what belongs to it, without metadata beside it."""
     onnx_sha256: str | None = None
-    """Of the file; None in reports of older versions."""
+    """Of the same; None in reports of older versions."""
     tolerance: Amount | None = None
     """Of ``max_difference``, in reports of older versions; None since :attr:`tolerances` are the rule."""
     tolerances: ParityTolerances | None = None

@@ -11,6 +11,7 @@ _LISTED: Final = 3
 _OTHER_FORMATS: Final = {
     ".onnx": "an exported model, which cannot be trained or taught with",
     ".tflite": "an exported model, which cannot be trained or taught with",
+    ".xml": "an exported model, which cannot be trained or taught with",
     ".json": "a record and no weights",
     ".jsonl": "a record and no weights",
     ".yaml": "a config and no weights",

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Final
 
+from human_edge_prediction.runtimes import MODEL_SUFFIXES_IN_WORDS
+
 KINDS: Final = {
     "overlay": "the image with the persons drawn on it, overlay/NAME.jpg",
     "masks": "one mask a person, masks/NAME/000.png: 255 in the person, 0 elsewhere",
@@ -22,7 +24,7 @@ USUAL: Final = ("overlay", "video", "coco")
 MOST_DILATION_PX: Final = 1000
 
 
-def add_arguments(parser: argparse.ArgumentParser, *, models: str = ".onnx or .tflite") -> None:
+def add_arguments(parser: argparse.ArgumentParser, *, models: str = MODEL_SUFFIXES_IN_WORDS) -> None:
     """Adds all flags.
 
     Args:

@@ -16,7 +16,7 @@ from human_edge_prediction.models.foreign import ForeignModel
 from human_edge_prediction.models.model import Model
 from human_edge_prediction.models.own import OURS, OwnModel, has_own_names, is_own
 from human_edge_prediction.models.prompted import PromptedModel
-from human_edge_prediction.runtimes import CPU, Runtime, TensorInfo, open_runtime
+from human_edge_prediction.runtimes import CPU, Runtime, TensorInfo, open_runtime, sidecar_path
 
 _DETECTOR_SUFFIX: Final = ".detect.onnx"
 
@@ -31,7 +31,7 @@ def open_model(
     """Opens a model file.
 
     Args:
-        path: ``.onnx`` or ``.tflite``.
+        path: ``.onnx``, ``.tflite`` or, of OpenVINO, ``.xml``.
         adapter: What the model takes and gives; ``{"kind": "exported"}``: it was exported by ``human-edge-detection``
             and has lost its metadata; None: it has them.
         provider: Of ONNX Runtime.
@@ -40,7 +40,7 @@ def open_model(
     Raises:
         ModelFileError: It is missing, damaged or of another kind, or there is no such provider.
         AdapterError: The description is missing or wrong, or does not fit the model.
-        MissingPackageError: LiteRT is needed and not installed.
+        MissingPackageError: LiteRT or OpenVINO is needed and not installed.
     """
     path = Path(path)
     runtime = open_runtime(path, provider=provider, threads=threads)
@@ -79,9 +79,10 @@ def _question(path: Path, runtime: Runtime) -> str:
     has = f"inputs {', '.join(map(shown, runtime.inputs))}; outputs {', '.join(map(shown, runtime.outputs))}"
     if has_own_names(runtime):
         score = " and min_score=X, as it was exported with" if "scores" in _names(runtime.outputs) else ""
+        beside = "" if path.suffix == ".onnx" else f" ({sidecar_path(path).name} beside it)"
         return (
-            f"{path} has the inputs and outputs of an export of {OURS}, and has lost the metadata that say so; export "
-            f"it anew, or give --adapter kind={EXPORTED}{score} ({has})"
+            f"{path} has the inputs and outputs of an export of {OURS}, and has lost the metadata that say so{beside}; "
+            f"export it anew, or give --adapter kind={EXPORTED}{score} ({has})"
         )
     free = [] if not runtime.inputs or None not in runtime.inputs[0].shape[1:] else ["input.size=[HEIGHT,WIDTH]"]
     missing = [f"kind={'|'.join(get_args(Kind))}", *free, "output.values=..."]
@@ -96,9 +97,12 @@ def _names(infos: Sequence[TensorInfo]) -> set[str]:
 
 
 def _open_finder(path: Path, runtime: Runtime, provider: str, threads: int | None) -> OwnModel | None:
-    """``best_model.detect.onnx`` beside ``best_model.onnx``, if it is there; both have to be of one checkpoint."""
+    """``best_model.detect.onnx`` beside ``best_model.onnx``, if it is there; both have to be of one checkpoint.
+
+    Not beside files of other formats: it makes masks too, in ONNX Runtime, and these files would not be asked at all.
+    """
     beside = path.with_name(f"{path.stem}{_DETECTOR_SUFFIX}")
-    if not beside.is_file():
+    if path.suffix != ".onnx" or not beside.is_file():
         return None
     other = open_runtime(beside, provider=provider, threads=threads)
     mine, its = (one.metadata.get("checkpoint_sha256") for one in (runtime, other))

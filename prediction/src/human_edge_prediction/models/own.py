@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -16,10 +17,13 @@ from human_edge_prediction.errors import AdapterError, ModelFileError
 from human_edge_prediction.images.read import Image
 from human_edge_prediction.instances import Boxes, Instances
 from human_edge_prediction.models.model import Model, ModelOutput
+from human_edge_prediction.models.slots import run_in_slots
 from human_edge_prediction.resampling import resize
 from human_edge_prediction.runtimes import Runtime
 
 OURS: Final = "human-edge-detection"
+CHANNELS_LAST: Final = "channels_last"
+"""Of the metadata: names of inputs and outputs, as JSON."""
 _FOUND: Final = frozenset({"boxes", "scores", "masks"})
 """Outputs of a model of ours that finds persons itself."""
 _TARGET: Final = 1
@@ -31,7 +35,10 @@ class OwnModel(Model):
     """A model that ``human-edge-detection`` exported: a person map, and masks of persons.
 
     ``best_model.onnx`` has masks in the boxes that it is given, if it has a head for rois; ``best_model.detect.onnx``
-    finds the persons itself.
+    finds the persons itself. Static files, of one image and so many rois, are asked as often as it takes.
+
+    Attributes:
+        roi_slots: Rois that a static file takes, no more and no less; None: any number, or none at all.
     """
 
     def __init__(
@@ -55,8 +62,11 @@ class OwnModel(Model):
         """
         names = {info.name for info in runtime.outputs}
         shapes = {info.name: info.shape for info in runtime.inputs}
-        sides = shapes.get("images", ())[2:]
-        if "binary_masks" not in names or len(sides) != 2 or not shapes.keys() <= {"images", "rois"} or None in sides:
+        self._channels_last = _channels_last(runtime.metadata)
+        images = self._channels_first("images", shapes.get("images", ()))
+        sides = images[2:]
+        are_known = shapes.keys() <= {"images", "rois"} and len(sides) == 2 and None not in sides
+        if "binary_masks" not in names or not are_known or images[0] not in (None, 1):
             raise ModelFileError(
                 f"{path}: an export of {OURS} with inputs {', '.join(shapes)} and outputs {', '.join(sorted(names))}, "
                 "which this version does not know; install a newer one, or describe it with an adapter"
@@ -64,6 +74,8 @@ class OwnModel(Model):
         size = (int(sides[0] or 0), int(sides[1] or 0))
         super().__init__(path, runtime, ImageInput(size=size, name="images"))
         self._takes_rois = "rois" in shapes
+        self._takes_one_image = images[0] == 1
+        self.roi_slots = shapes.get("rois", (None,))[0]
         self._finds_persons = names >= _FOUND
         self._open_finder = open_finder
         self._min_score = float(runtime.metadata.get("min_score", 0.0)) if min_score is None else min_score
@@ -77,8 +89,8 @@ class OwnModel(Model):
     @property
     def mask_size(self) -> tuple[int, int] | None:
         """(height, width) of its masks; None without a head for rois."""
-        shape = next((info.shape for info in self.runtime.outputs if info.name == "masks"), (None, None))
-        height, width = shape[-2:]
+        shape = next((info.shape for info in self.runtime.outputs if info.name == "masks"), (None, None, None, None))
+        height, width = self._channels_first("masks", shape)[-2:]
         return None if height is None or width is None else (height, width)
 
     def run(self, images: NDArray[np.float32], rois: NDArray[np.float32]) -> dict[str, Array]:
@@ -89,9 +101,27 @@ class OwnModel(Model):
             rois: ``(N, 5)`` index of the image, then x1, y1, x2, y2 as fractions of it; not looked at without such a
                 head.
         """
+        if self.roi_slots is None and (not self._takes_one_image or len(images) == 1):
+            return self._run_once(images, rois)
+        return run_in_slots(self._run_once, images, rois if self._takes_rois else rois[:0], self.roi_slots)
+
+    def _run_once(self, images: NDArray[np.float32], rois: NDArray[np.float32]) -> dict[str, Array]:
+        """As :meth:`run`, of as many images and rois as the file takes."""
         feeds = {"images": images, "rois": rois} if self._takes_rois else {"images": images}
+        if "images" in self._channels_last:
+            feeds["images"] = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
         arrays = self.runtime.run(feeds)
-        return {info.name: array for info, array in zip(self.runtime.outputs, arrays, strict=True)}
+        return {
+            info.name: array.transpose(0, 3, 1, 2) if info.name in self._channels_last else array
+            for info, array in zip(self.runtime.outputs, arrays, strict=True)
+        }
+
+    def _channels_first(self, name: str, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """``shape`` of an input or an output of the file as it would be with its channels on axis 1."""
+        if name not in self._channels_last or len(shape) != 4:
+            return shape
+        count, height, width, channels = shape
+        return (count, channels, height, width)
 
     @property
     def finds_persons(self) -> bool:
@@ -176,6 +206,11 @@ def has_own_names(runtime: Runtime) -> bool:
 def is_own(runtime: Runtime) -> bool:
     """Whether the file says that ``human-edge-detection`` has exported it."""
     return runtime.metadata.get("written_by", "").startswith(OURS)
+
+
+def _channels_last(metadata: Mapping[str, str]) -> frozenset[str]:
+    """The inputs and outputs whose channels are on the last axis, as some runtimes want them."""
+    return frozenset(json.loads(metadata.get(CHANNELS_LAST, "[]")))
 
 
 def _own_output(

@@ -36,6 +36,16 @@ def use_fast_layers(model: nn.Module) -> None:
                 layer.__class__, following.__class__ = SqueezeExcite, PointwiseConv2d
 
 
+def use_plain_decoder_blocks(model: nn.Module) -> None:
+    """Turns the U-Net decoder blocks of :func:`use_fast_layers` into the original ones again, in place.
+
+    Exported, the faster ones have a depth to space, which not every runtime has in the order of PyTorch's.
+    """
+    for module in model.modules():
+        if type(module) is UnetDecoderBlock:
+            module.__class__ = decoder.UnetDecoderBlock
+
+
 def _is_plain(block: decoder.UnetDecoderBlock) -> bool:
     """Whether the block upsamples by nearest neighbour and has no attention, as the faster block does."""
     attention = (block.attention1.attention, block.attention2.attention)
