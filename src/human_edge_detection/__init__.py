@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from human_edge_detection.api.benchmarking import benchmark
     from human_edge_detection.api.data import prepare_data
     from human_edge_detection.api.experiments import derive, describe, get_config, list_configs, register
+    from human_edge_detection.api.quantization import quantize
     from human_edge_detection.api.results import (
         compare,
         comparison_table,
@@ -63,6 +64,7 @@ __all__ = [
     "load_run",
     "prepare_data",
     "preview_experiments",
+    "quantize",
     "register",
     "report",
     "run_experiments",
@@ -77,6 +79,7 @@ _MODULES: Final = {
     "api.benchmarking": ("benchmark",),
     "api.data": ("prepare_data",),
     "api.experiments": ("derive", "describe", "get_config", "list_configs", "register"),
+    "api.quantization": ("quantize",),
     "api.results": (
         "compare",
         "comparison_table",
