@@ -18,6 +18,7 @@ from human_edge_detection.errors import ExportError
 from human_edge_detection.exporters.quantization import quantize as module
 from human_edge_detection.exporters.quantization.quantize import Quantization, Settings, quantize
 from human_edge_detection.exporters.quantization.report import Speed
+from human_edge_detection.exporters.quantization.sensitivity import Sensitivity, scan
 from human_edge_detection.files.data_folder import find_split
 from human_edge_prediction.models.own import OwnModel
 
@@ -129,14 +130,13 @@ def test_layers_that_hurt_stay_in_float(make: Callable[..., Quantization], monke
         nodes = {node.name for node in onnx.load(model.path).graph.node if node.op_type == "DequantizeLinear"}
         return {"miou": 0.4 if any(name.startswith("w1") for name in nodes) else 0.5}
 
-    def scan(*arguments: Any, **settings: Any) -> Any:
-        found = original(*arguments, **settings)
+    def reordered(*arguments: Any, **settings: Any) -> list[Sensitivity]:
+        found = scan(*arguments, **settings)
         hurts.extend(one.block.convolutions[0] for one in found)
         return sorted(found, key=lambda one: one.block.convolutions[0] != "first")
 
-    original = module.scan
     monkeypatch.setattr(module, "score", score)
-    monkeypatch.setattr(module, "scan", scan)
+    monkeypatch.setattr(module, "scan", reordered)
     report = make(max_loss=0.005).report
     assert report.float_layers == ("first",)
     assert sorted(report.sensitivity) == sorted(hurts) == ["first", "masks", "person", "second"]
