@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from human_edge_detection.api.benchmarking import benchmark
     from human_edge_detection.api.data import prepare_data
     from human_edge_detection.api.experiments import derive, describe, get_config, list_configs, register
+    from human_edge_detection.api.quantization import quantize
     from human_edge_detection.api.results import (
         compare,
         comparison_table,
         evaluate,
+        evaluate_exported,
         export,
         load_model,
         load_run,
@@ -54,6 +56,7 @@ __all__ = [
     "derive",
     "describe",
     "evaluate",
+    "evaluate_exported",
     "export",
     "get_config",
     "list_configs",
@@ -61,6 +64,7 @@ __all__ = [
     "load_run",
     "prepare_data",
     "preview_experiments",
+    "quantize",
     "register",
     "report",
     "run_experiments",
@@ -75,7 +79,17 @@ _MODULES: Final = {
     "api.benchmarking": ("benchmark",),
     "api.data": ("prepare_data",),
     "api.experiments": ("derive", "describe", "get_config", "list_configs", "register"),
-    "api.results": ("compare", "comparison_table", "evaluate", "export", "load_model", "load_run", "report"),
+    "api.quantization": ("quantize",),
+    "api.results": (
+        "compare",
+        "comparison_table",
+        "evaluate",
+        "evaluate_exported",
+        "export",
+        "load_model",
+        "load_run",
+        "report",
+    ),
     "api.training": ("preview_experiments", "run_experiments", "soft_labels", "train", "verify_resume"),
     "errors": ("HumanEdgeDetectionError",),
     "experiments.schema.experiment": ("ExperimentConfig",),

@@ -79,7 +79,7 @@ class BusyError(HumanEdgeDetectionError):
 
 
 class ExportError(HumanEdgeDetectionError):
-    """The outputs of an exported model are not those of the trained one."""
+    """The outputs of an exported model are not those of the trained one, or a quantised one is no gain."""
 
 
 @contextmanager

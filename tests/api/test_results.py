@@ -28,7 +28,7 @@ def test_a_name_stands_for_all_its_seeds(trained_runs: Path) -> None:
     assert record.result is not None and record.result.metrics["miou"] == 0.5
     for name in ("tiny", trained_runs / "experiments" / "tiny"):
         evaluations = hed.evaluate(name, num_workers=0, precision="fp32")
-        assert [Path(one.checkpoint).parent.parent.name for one in evaluations] == ["seed_0", "seed_1"]
+        assert [Path(one.checkpoint or "").parent.parent.name for one in evaluations] == ["seed_0", "seed_1"]
         assert {one.images for one in evaluations} == {4}
 
 

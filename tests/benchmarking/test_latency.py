@@ -1,16 +1,20 @@
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from small_exports import small_export
 
 from human_edge_detection.benchmarking.latency import (
     WARM_UP,
     Times,
     example_boxes,
     example_image,
+    race,
     summarise,
     take_turns,
 )
+from human_edge_prediction import open_model
 
 
 def test_all_are_warm_before_the_first_is_measured_and_every_round_has_each_once() -> None:
@@ -57,3 +61,12 @@ def test_boxes_lie_in_the_image_and_fewer_are_the_first_of_more() -> None:
     assert (boxes[:, 2:] > boxes[:, :2]).all()
     assert example_boxes(3) == example_boxes(10)[:3]
     assert example_image((32, 64)).shape == (32, 64, 3)
+
+
+def test_in_a_race_both_take_turns_and_the_second_has_the_ratio(tmp_path: Path) -> None:
+    first, second = (open_model(small_export(tmp_path / name), threads=1) for name in ("a.onnx", "b.onnx"))
+    before, after = race(first, second, rois=2, rounds=9, seconds=60.0)
+    assert before.ratio is None
+    assert after.ratio is not None
+    assert 0.2 < after.ratio < 5.0, "it is the same model"
+    assert min(before.cpu, after.cpu) > 0.0

@@ -13,6 +13,7 @@ import pytest
 import segmentation_models_pytorch as smp
 import torch
 
+import human_edge_detection as hed
 from human_edge_detection.advanced.detector import find_persons
 from human_edge_detection.engine.build import build_model
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, save_checkpoint
@@ -281,3 +282,19 @@ def test_the_checkpoint_predicts_what_its_files_predict(run: RunPaths, exported:
         np.testing.assert_allclose(found.roi_probabilities, expected.roi_probabilities[same], atol=1e-3)
         np.testing.assert_allclose(found.person_map, expected.person_map, atol=1e-3)
         assert (found.masks != expected.masks[same]).mean() < 1e-3
+
+
+def test_an_exported_file_scores_as_its_checkpoint(run: RunPaths, exported: Export, tiny_coco: Path) -> None:
+    """Of what both are asked about; what a file finds itself, it finds by another threshold than metrics do."""
+    (expected,) = hed.evaluate(run.best, data=tiny_coco, num_workers=0, device="cpu", precision="fp32")
+    found = hed.evaluate_exported(run.onnx, data=tiny_coco, num_workers=0)
+    names = expected.metrics.keys() & found.metrics.keys()
+    assert {"miou", "boundary_f1", "full_image_iou", "AP", "AP_medium"} <= names
+    assert {name: found.metrics[name] for name in names} == pytest.approx(
+        {name: expected.metrics[name] for name in names}, abs=1e-4
+    )
+    assert (found.experiment, found.epoch) == (expected.experiment, expected.epoch)
+    assert found.checkpoint_sha256 == expected.checkpoint_sha256
+    finder = hed.evaluate_exported(run.detector_onnx, data=tiny_coco, num_workers=0)
+    assert finder.metrics["full_image_iou"] == pytest.approx(expected.metrics["full_image_iou"], abs=1e-4)
+    assert finder.metrics.keys() >= {"recall10", "box_AP", "own_mask_AP50"}

@@ -112,8 +112,7 @@ def evaluate(
     """
     if batch_size < 1:
         raise ConfigError(f"--batch_size: expected at least 1, got {batch_size}")
-    if num_workers is not None and not 0 <= num_workers <= 64:
-        raise ConfigError(f"--num_workers: expected 0 to 64, got {num_workers}")
+    _check_workers(num_workers)
     check_choice("split", split, ("train", "val"))
     _check_device(device)
     check_choice("precision", precision, ("auto", "fp32", "bf16", "fp16"))
@@ -138,6 +137,50 @@ def evaluate(
             )
         )
     return tuple(evaluations)
+
+
+@explained()
+def evaluate_exported(
+    model: str | Path,
+    *,
+    split: Literal["train", "val"] = "val",
+    data: Data | None = None,
+    num_workers: int | None = None,
+) -> Evaluation:
+    """Every metric of an exported file itself, by the code that scores its checkpoint.
+
+    Args:
+        model: A file that this tool exported. ``best_model.detect.onnx`` is scored in the boxes that it finds.
+        split: Which of its run's data.
+        data: Other data: a folder as for ``data.root``, or the annotations and the folder of images; None: those of the
+            run in whose folder it lies.
+        num_workers: Processes that load images; no metric depends on it. None: 1.
+
+    Raises:
+        ConfigError: It was not exported by this tool, its runtime is not installed, or an argument is out of range.
+        CheckpointError: It is missing or damaged.
+        DataError: The data cannot be used, or nothing says where they are.
+
+    Example:
+        evaluation = hed.evaluate_exported("experiments/quickstart_student_b0/checkpoints/best_model.onnx")
+        print(evaluation.metrics["miou"], evaluation.metrics["AP"])
+    """
+    _check_workers(num_workers)
+    check_choice("split", split, ("train", "val"))
+    given = split_of(data, split)
+
+    from human_edge_detection.engine.evaluation import evaluate_exported as exported
+    from human_edge_detection.engine.exported import open_exported
+    from human_edge_detection.limits import allowed_cores
+
+    opened = open_exported(Path(model), threads=allowed_cores())
+    people = exported.read_annotations_for_file(opened, split, given)
+    return exported.evaluate_exported(opened, people, num_workers=num_workers)
+
+
+def _check_workers(number: int | None) -> None:
+    if number is not None and not 0 <= number <= 64:
+        raise ConfigError(f"--num_workers: expected 0 to 64, got {number}")
 
 
 def _check_device(name: str) -> None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from human_edge_detection.benchmarking.records import Size
 from human_edge_detection.benchmarking.sources import Source
-from human_edge_detection.errors import CheckpointError, ConfigError
+from human_edge_detection.engine.exported import own_errors
 from human_edge_detection.files.write import write_atomically
 from human_edge_detection.runs.artifacts import is_exported
 from human_edge_detection.runs.paths import run_paths_of_checkpoint
-from human_edge_prediction import Model, ModelFileError, PredictionError, open_model
+from human_edge_prediction import Model, open_model
 from human_edge_prediction.models.own import OwnModel
 from human_edge_prediction.runtimes import CPU
 
@@ -122,22 +121,6 @@ def _network(source: Source) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
         return build_model(source.config.model)
-
-
-@contextmanager
-def own_errors() -> Iterator[None]:
-    """Turns errors of the package for prediction into those of this one.
-
-    Raises:
-        CheckpointError: A model file is damaged.
-        ConfigError: An adapter is wrong, or a package is missing.
-    """
-    try:
-        yield
-    except ModelFileError as error:
-        raise CheckpointError(str(error)) from error
-    except PredictionError as error:
-        raise ConfigError(str(error)) from error
 
 
 def shown_size(size: Size) -> str:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.progress import Progress
 
-from human_edge_detection.benchmarking.artefacts import Artefact, make_artefacts, own_errors, shown_size
+from human_edge_detection.benchmarking.artefacts import Artefact, make_artefacts, shown_size
 from human_edge_detection.benchmarking.latency import example_boxes, example_image
 from human_edge_detection.benchmarking.records import Benchmark, Row, Settings
 from human_edge_detection.benchmarking.sources import Source
 from human_edge_detection.benchmarking.speed import measure_speed
+from human_edge_detection.engine.exported import own_errors
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.files.data_folder import SplitPaths
 from human_edge_detection.limits import allowed_cores
@@ -153,7 +154,8 @@ def _describe(people: AnnotationSet) -> dict[str, Any]:
 
 def _measure_accuracy(artefacts: Sequence[Artefact], people: AnnotationSet) -> dict[Path, Metrics]:
     """Metrics of each file by its path; random weights are left out."""
-    from human_edge_detection.benchmarking.accuracy import person_ious, roi_metrics
+    from human_edge_detection.benchmarking.accuracy import person_ious
+    from human_edge_detection.engine.evaluation.evaluate_exported import score
 
     trained = [one for one in artefacts if one.weights != "random"]
     models = [one.open(threads=allowed_cores()) for one in trained]
@@ -164,7 +166,7 @@ def _measure_accuracy(artefacts: Sequence[Artefact], people: AnnotationSet) -> d
         if isinstance(model, OwnModel) and model.takes_rois:
             what = f"{artefact.model} at {shown_size(artefact.image_size)}"
             with _bar(f"masks of {what}", images) as advance:
-                scores[artefact.path] = roi_metrics(model, people, after_image=advance)
+                scores[artefact.path] = score(model, people, after_image=advance)
     with _bar(f"person maps of {len(models)} files", images) as advance:
         found = person_ious(models, people, after_image=advance)
     for artefact, iou in zip(trained, found, strict=True):

@@ -16,6 +16,8 @@ from human_edge_prediction.resampling import resize
 WARM_UP: Final = 3
 """Calls of each model before any is measured."""
 P95: Final = 95
+_LEAST_ROUNDS: Final = 5
+"""Of a race, however long they take."""
 Seconds = NDArray[np.float64]
 
 
@@ -83,6 +85,21 @@ def summarise(times: Times, number: int, reference: int | None) -> Latency:
     ratio = None if reference is None else float(np.median(wall / times.wall[:, reference]))
     p95 = float(np.percentile(wall, P95))
     return Latency(1e3 * float(np.median(wall)), 1e3 * p95, 1e3 * float(np.median(times.cpu[:, number])), ratio)
+
+
+def race(first: Model, second: Model, *, rois: int | None, rounds: int, seconds: float) -> tuple[Latency, Latency]:
+    """The latency of two models that take turns, with the ratio of the second to the first.
+
+    Args:
+        first: With as many threads as it was opened with.
+        second: Likewise.
+        rois: That both are asked about; None of models that take none.
+        rounds: Measurements of each.
+        seconds: When they are over, no other round is begun; five are made in any case.
+    """
+    calls = [example_call(model, rois) for model in (first, second)]
+    times = take_turns(calls, rounds, seconds=seconds, least_rounds=_LEAST_ROUNDS)
+    return summarise(times, 0, None), summarise(times, 1, 0)
 
 
 def example_call(model: Model, rois: int | None) -> Callable[[], Any]:

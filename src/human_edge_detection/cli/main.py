@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "describe": "show an experiment: resolved config, parameters, GFLOPs, shapes",
     "evaluate": "all metrics of a run or a checkpoint, COCO AP included",
     "export": "export a run or a checkpoint to ONNX and check it against PyTorch",
+    "quantize": "make an exported model one in 8-bit integers, if it stays as right and gets faster",
     "predict": "find persons on images and videos, and write masks, overlays, COCO results and more",
     "benchmark": "latency, memory, size and accuracy of exported models, ours and others', in one table",
     "compare": "compare runs with intervals, or rebuild the comparison from the run folders",
@@ -37,7 +38,10 @@ COMMANDS: Final = {
     "doctor": "check versions, devices, memory and disk, and train for a minute",
 }
 
-_PLACES: Final = {name: f"run_folders.{name}" for name in ("report", "status", "diff", "tensorboard")}
+_PLACES: Final = {
+    **{name: f"run_folders.{name}" for name in ("report", "status", "diff", "tensorboard")},
+    "quantize": "artefacts.quantize",
+}
 """Modules of commands that lie in a folder below."""
 
 

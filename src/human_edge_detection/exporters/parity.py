@@ -211,7 +211,7 @@ def compare_output(name: str, expected: Array, exported: Array, tolerances: Pari
             :data:`~human_edge_detection.runs.records.LARGEST_AMOUNT`, and all pixels count as changed.
         tolerances: Its margin says which pixels may change their class.
     """
-    trained = _PROBABILITIES[name](expected)
+    trained = probabilities_of(name, expected)
     if not _are_comparable(expected, exported):
         changes = trained[:, 0].size
         return OutputParity(
@@ -220,7 +220,7 @@ def compare_output(name: str, expected: Array, exported: Array, tolerances: Pari
             max_probability_difference=LARGEST_AMOUNT,
             class_changes=changes,
         )
-    other = _PROBABILITIES[name](exported)
+    other = probabilities_of(name, exported)
     changed = trained.argmax(axis=1) != other.argmax(axis=1)
     return OutputParity(
         output=name,
@@ -234,7 +234,7 @@ def agreement(name: str, expected: Array, exported: Array) -> MaskAgreement:
     """How well the masks of two outputs agree, see :func:`compare_output`; where that cannot be said, in no pixel."""
     if not _are_comparable(expected, exported):
         return MaskAgreement(0, 1)
-    first, second = (_PROBABILITIES[name](output).argmax(axis=1) for output in (expected, exported))
+    first, second = (probabilities_of(name, output).argmax(axis=1) for output in (expected, exported))
     person = (first > 0) | (second > 0)
     return MaskAgreement(int((person & (first == second)).sum()), int(person.sum()))
 
@@ -270,6 +270,11 @@ _PROBABILITIES: Final[Mapping[str, Callable[[Array], Probabilities]]] = {
     "binary_masks": _of_person,
 }
 """Output -> how its values become probabilities of classes."""
+
+
+def probabilities_of(output: str, values: Array) -> Probabilities:
+    """The probabilities of classes, on axis 1, that the values of an output stand for."""
+    return _PROBABILITIES[output](values)
 
 
 def summarise(

@@ -100,6 +100,11 @@ class RunPaths:
         return self.root / "latency.json"
 
     @property
+    def quantization(self) -> Path:
+        """What ``hed quantize`` measured of the exported model."""
+        return self.root / "quantization.json"
+
+    @property
     def checkpoints(self) -> Path:
         return self.root / "checkpoints"
 
@@ -136,7 +141,7 @@ class RunPaths:
     def own(self) -> tuple[Path, ...]:
         """All that a run writes into its folder, the checkpoints first; other files there are the user's."""
         files = (self.config, self.contents, self.provenance, self.status, self.result, self.metrics)
-        exported = (self.parity, self.latency)
+        exported = (self.parity, self.latency, self.quantization)
         seen = (self.results, self.progress, self.logs, self.root / "visualizations")
         further = (self.per_image, self.predictions, self.training_views, self.resumed_from, *seen)
         return (self.checkpoints, *files, *exported, *further)
@@ -171,6 +176,11 @@ def summary_path(checkpoint: Path) -> Path:
 def detector_path(onnx: Path) -> Path:
     """Where the export with the detector lies that belongs to the one at ``onnx``."""
     return onnx.with_suffix(".detect.onnx")
+
+
+def quantized_path(onnx: Path) -> Path:
+    """Where the export in 8-bit integers lies that was made of the one at ``onnx``."""
+    return onnx.with_suffix(".int8.onnx")
 
 
 def output_dir_of(run: RunPaths) -> Path:

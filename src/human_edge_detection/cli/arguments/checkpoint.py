@@ -31,6 +31,11 @@ def add_checkpoint_arguments(parser: argparse.ArgumentParser, splits: Sequence[S
     parser.add_argument(
         "--output_dir", type=path_argument, default=Path("experiments"), metavar="DIR", help="default: %(default)s"
     )
+    add_data_arguments(parser, splits)
+
+
+def add_data_arguments(parser: argparse.ArgumentParser, splits: Sequence[Split]) -> None:
+    """``--data_root``, and annotations and images of each of ``splits``."""
     group = parser.add_argument_group("data (default: those that the model was trained on)")
     wanted = ("--data_root", *(f"--{split}_{kind}" for split in splits for kind in ("ann", "images")))
     for flag in DATA_FLAGS:

@@ -11,6 +11,8 @@ from human_edge_detection.data.annotations.coco import AnnotationSet, read_annot
 from human_edge_detection.engine.build import build_model, read_split, split_paths
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from human_edge_detection.errors import DataError
+from human_edge_detection.experiments.schema.data import DataConfig
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.data_folder import SplitPaths
 from human_edge_detection.runs.paths import output_dir_of, run_paths_of_checkpoint, sample_data_dir
 
@@ -52,10 +54,18 @@ def load_trained(path: Path) -> TrainedModel:
 
 
 def read_annotations_for(trained: TrainedModel, split: Split, given: SplitPaths | None) -> AnnotationSet:
-    """The annotations to judge ``trained`` on.
+    """The annotations to judge ``trained`` on; see :func:`read_annotations_of`."""
+    return read_annotations_of(trained.checkpoint.config, trained.path, split, given)
+
+
+def read_annotations_of(
+    config: ExperimentConfig | None, file: Path, split: Split, given: SplitPaths | None
+) -> AnnotationSet:
+    """The annotations to judge a model on.
 
     Args:
-        trained: The model.
+        config: Its own; None: other data are given.
+        file: Its checkpoint, or what was exported from it.
         split: Which of its own data.
         given: Other data; None: those of its own config.
 
@@ -64,21 +74,20 @@ def read_annotations_for(trained: TrainedModel, split: Split, given: SplitPaths 
     """
     if given is not None:
         return read_annotations(given.annotations, given.images)
+    assert config is not None
     try:
-        own = _own_split(trained, split)
-        data, seed = trained.checkpoint.config.data, trained.checkpoint.config.training.seed
-        most = data.max_train_images if split == "train" else None
-        return read_split(own, skip=data.on_bad_sample == "skip", most=most, seed=seed)
+        own = _own_split(config.data, file, split)
+        most = config.data.max_train_images if split == "train" else None
+        return read_split(own, skip=config.data.on_bad_sample == "skip", most=most, seed=config.training.seed)
     except DataError as error:
         raise DataError(
-            f"{trained.path} names its data, and they cannot be used: {error}; "
+            f"{file} names its data, and they cannot be used: {error}; "
             f"or give other data: --data_root DIR, or --{split}_ann FILE and --{split}_images DIR"
         ) from error
 
 
-def _own_split(trained: TrainedModel, split: Split) -> SplitPaths:
-    data = trained.checkpoint.config.data
-    run = run_paths_of_checkpoint(trained.path)
+def _own_split(data: DataConfig, file: Path, split: Split) -> SplitPaths:
+    run = run_paths_of_checkpoint(file)
     sample_root = sample_data_dir(output_dir_of(run), data)
     if data.sample is not None and not (run.config.is_file() or sample_root.is_dir()):
         # Outside its run folder, a checkpoint does not tell where sample data may be drawn again.

@@ -27,31 +27,35 @@ class Evaluation:
 
     Attributes:
         experiment: Name of the checkpoint's experiment.
-        checkpoint: The file.
-        checkpoint_sha256: Of the file.
-        epoch: Epochs that the checkpoint had completed.
+        checkpoint: The file of the weights; None: an exported file was measured.
+        checkpoint_sha256: Of that file, as an exported file remembers it too; None: it does not.
+        epoch: Epochs that the checkpoint had completed; None: an exported file does not say.
         annotations: Annotation file of the data.
         images_dir: Folder of the images.
         data_fingerprint: sha256 of the annotation file.
         images: Number of images.
         persons: Number of persons, crowds not counted.
-        device: Where the model ran.
-        precision: Its arithmetic.
+        device: Where the model ran; of an exported file what computed, as its runtime calls it.
+        precision: Its arithmetic; None: an exported file has its own.
         metrics: In [0, 1] by name; None for one that nothing was counted for.
+        model: The exported file; None: the checkpoint itself was measured.
+        model_sha256: Of the exported file.
     """
 
     experiment: str
-    checkpoint: str
-    checkpoint_sha256: str
-    epoch: int
+    checkpoint: str | None
+    checkpoint_sha256: str | None
+    epoch: int | None
     annotations: str
     images_dir: str
     data_fingerprint: str
     images: int
     persons: int
     device: str
-    precision: Precision
+    precision: Precision | None
     metrics: Metrics
+    model: str | None = None
+    model_sha256: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""

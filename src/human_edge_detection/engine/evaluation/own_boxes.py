@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,27 +22,62 @@ MIN_SCORE: Final = 0.05
 """Of a detection that counts: one that is less sure hardly changes an average precision."""
 
 
+_Predictor = Callable[[Tensor, Tensor], SegmentationOutput]
+
+
+class Found(NamedTuple):
+    """What a model finds in the images that count.
+
+    Attributes:
+        rois: ``(N, 5)`` the boxes, with the number of the image among them.
+        scores: ``(N,)`` in [0, 1].
+        output: The masks in these boxes.
+    """
+
+    rois: Tensor
+    scores: Tensor
+    output: SegmentationOutput
+
+
+def find_with_network(predict: _Predictor, output: SegmentationOutput, images: Tensor, shown: list[int]) -> Found:
+    """What a network with a detector finds; it is asked about its own boxes.
+
+    Args:
+        predict: The network.
+        output: Its output to ``images``.
+        images: ``(B, 3, IH, IW)`` in [0, 1].
+        shown: The images that count.
+    """
+    found = find_persons(output.aux["centre_logits"][shown], output.aux["person_boxes"][shown], most=MOST)
+    rois, scores = found.as_rois(MIN_SCORE)
+    return Found(rois, scores, predict(images[shown], rois))
+
+
 class OwnBoxes:
     """Collects detections and their masks beside the masks in the true boxes.
 
     Args:
         people: The annotations of the images.
+        find: Finds the persons, with the arguments of :func:`find_with_network`.
     """
 
-    def __init__(self, people: AnnotationSet) -> None:
+    def __init__(
+        self,
+        people: AnnotationSet,
+        find: Callable[[_Predictor, SegmentationOutput, Tensor, list[int]], Found] = find_with_network,
+    ) -> None:
         self._people = people
+        self._find = find
         self._positions = {int(number): position for position, number in enumerate(people.images.ids.tolist())}
         self._exhaustive = people.images.exhaustive
         self._metrics = DetectionMetrics()
 
     @torch.no_grad()
-    def update(
-        self, predict: Callable[[Tensor, Tensor], SegmentationOutput], output: SegmentationOutput, batch: Batch
-    ) -> None:
+    def update(self, predict: _Predictor, output: SegmentationOutput, batch: Batch) -> None:
         """Adds one batch; the model is asked once more, about its own boxes.
 
         Args:
-            predict: The model, which has a detector.
+            predict: The model.
             output: Its output to ``batch``.
             batch: Images in [0, 1] on the model's device, with the true boxes as rois.
         """
@@ -50,10 +85,9 @@ class OwnBoxes:
         shown = [number for number, position in enumerate(positions) if self._exhaustive[position]]
         if not shown:
             return
-        found = find_persons(output.aux["centre_logits"][shown], output.aux["person_boxes"][shown], most=MOST)
-        rois, scores = found.as_rois(MIN_SCORE)
-        own = _predictions(rois, predict(batch.images[shown], rois), len(shown), scores)
-        given = _predictions(batch.rois, output, len(batch.images))
+        found = self._find(predict, output, batch.images, shown)
+        own = _predictions(found.rois, found.output, len(shown), found.scores)
+        given = _predictions(batch.rois if len(output.logits) else batch.rois[:0], output, len(batch.images))
         for mine, number in zip(own, shown, strict=True):
             image = self._people.images[positions[number]]
             self._metrics.add((image.height, image.width), _true_persons(image), mine, given[number])
