@@ -100,8 +100,8 @@ def largest_batch_size(probes: Sequence[Probe], name: str) -> Choice:
     """
     if not probes:
         raise ConfigError(
-            f"--batch_size auto: {name} does not fit into the memory here with one image at a time (the process that "
-            "tried it was ended); lower model.image_size or data.max_rois_per_image, or free memory"
+            f"--batch_size auto: {name} does not fit into the memory here, not even with one image at a time; lower "
+            "model.image_size or data.max_rois_per_image, or free memory"
         )
     peaks = [found.peak_bytes for found in probes if found.peak_bytes is not None]
     available = probes[0].available_bytes

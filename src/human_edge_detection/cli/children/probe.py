@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from human_edge_detection.errors import HumanEdgeDetectionError, explained
 from human_edge_detection.files.write import write_json
+from human_edge_detection.log import LOGGER_NAME
 from human_edge_detection.runner.probe import REPORT, REQUEST
 from human_edge_detection.runs.records import ProbeReport, ProbeRequest, read_section
 from human_edge_detection.signals import end_at_once
@@ -19,6 +21,7 @@ def probe(arguments: Sequence[str]) -> int:
     too large for this machine. It says nothing itself: what it would warn of, the training itself does.
     """
     end_at_once()
+    logging.getLogger(LOGGER_NAME).addHandler(logging.NullHandler())
     folder = Path(arguments[0])
     request = read_section(ProbeRequest, folder / REQUEST)
     assert request is not None  # who starts this child has written it
