@@ -37,6 +37,7 @@ TEMPERATURES: Final = (1.0, 2.0, 4.0, 8.0)
 def main() -> None:
     """Draws what is asked for."""
     figures: Mapping[str, Callable[[argparse.Namespace], None]] = {
+        "architecture": lambda _: architecture(),
         "loss_terms": lambda _: loss_terms(),
         "schedules": lambda _: schedules(),
         "temperature": lambda args: temperature(args.teacher, args.data_root),
@@ -49,6 +50,30 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for name in args.only:
         figures[name](args)
+
+
+def architecture() -> None:
+    """From an image and boxes to the outputs of the network."""
+    figure, axes = plt.subplots(figsize=(9.6, 3.6))
+    axes.set(xlim=(0, 96), ylim=(0, 36))
+    axes.axis("off")
+    _box(axes, (1, 22, 11, 9), "image", GREY)
+    _box(axes, (1, 4, 11, 9), "boxes\n(rois)", GREY)
+    _box(axes, (17, 20, 20, 13), "encoder, decoder\nU-Net or feature pyramid,\nonce for the image", BLUE)
+    _box(axes, (43, 4, 16, 11), "RoIAlign\nimage, features and\nperson logit, each box", BLUE)
+    _box(axes, (64, 4, 12, 11), "head\na small U-Net\nfor each box", BLUE)
+    _box(axes, (80, 0.5, 15.5, 18), "main\nbg_fg\ntarget_nontarget\n(contour, distance)", GREEN)
+    _box(axes, (80, 22, 15.5, 11), "full_image\n(detector: centres,\nboxes of persons)", GREEN)
+    for start, end in (
+        ((12, 26.5), (17, 26.5)),
+        ((12, 8.5), (43, 8.5)),
+        ((37, 23), (47, 15)),
+        ((37, 28), (80, 28)),
+        ((59, 9.5), (64, 9.5)),
+        ((76, 9.5), (80, 9.5)),
+    ):
+        axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": "#333333"})
+    _save(figure, "architecture")
 
 
 def loss_terms() -> None:
