@@ -18,7 +18,7 @@ def test_every_field_of_a_config_is_in_the_form() -> None:
         plain = config.model_dump(mode="json")
         form = make_form(plain, plain)
         shown = {*fields_of(form), *(section.path for section in form)}
-        left_out = {"name", "description", "schema_version", "training.segments"}
+        left_out = {"name", "description", "schema_version", "training.segments", "training.auto_batch_size"}
         for section in ("data", "model", "loss", "training"):
             expected = {f"{section}.{name}" for name in plain[section]} - left_out
             assert expected <= shown, config.name
@@ -33,6 +33,7 @@ def test_a_field_says_what_it_takes_what_it_means_and_what_the_preset_has() -> N
     assert fields["training.gradient_clip"].nullable
     assert not rate.nullable
     assert fields["training.precision"].choices == ("auto", "fp32", "bf16", "fp16")
+    assert fields["training.batch_size"].range == "at least 1, at most 4096, or auto"
     assert fields["model.image_size"].value == "[96, 96]"
     assert fields["training.deterministic"].input == "boolean"
 

@@ -49,6 +49,15 @@ def test_flags_are_used_where_there_are_some() -> None:
     assert words == ["--configs", "baseline", "--epochs", "3", "--drawn_data", "--set", "training.keep_last=1"]
 
 
+def test_a_batch_size_may_be_chosen_later() -> None:
+    request = StartRequest(experiment=STUDENT, changes={"training.batch_size": "auto", "training.epochs": "2"})
+    assert words_of(request, HERE)[2:] == ["--batch_size", "auto", "--epochs", "2"]
+    found = judge(request, HERE)
+    assert found.error is None
+    assert found.differences == [("training.epochs", "6", "2"), ("training.batch_size", "", "auto")]
+    assert [change.path for change in overrides_of(request).changes] == ["training.epochs"]
+
+
 @pytest.mark.parametrize(
     ("changes", "said", "wrong"),
     [

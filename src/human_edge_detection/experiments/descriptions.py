@@ -14,16 +14,17 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 _BOUNDS: Final = {"gt": "above {}", "ge": "at least {}", "lt": "below {}", "le": "at most {}"}
-_MARKS: Final = ("``", ":attr:", ":class:", ":func:", ":data:", ":mod:")
+_LENGTHS: Final = {"min_length": "at least {} characters", "max_length": "at most {} characters"}
+_MARKS: Final = (":attr:", ":class:", ":func:", ":data:", ":mod:")
 
 
-def sections_of(annotation: Any) -> tuple[type[BaseModel], ...]:
-    """The sections that a field with this annotation may hold; none for a value or a list of sections."""
+def sections_of(annotation: Any, *, lists: bool = False) -> tuple[type[BaseModel], ...]:
+    """The sections that a field with this annotation may hold; with ``lists`` those too that it may hold a list of."""
     if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
         return (annotation,)
-    if get_origin(annotation) is tuple:
+    if get_origin(annotation) is tuple and not lists:
         return ()
-    return tuple(section for part in get_args(annotation) for section in sections_of(part))
+    return tuple(section for part in get_args(annotation) for section in sections_of(part, lists=lists))
 
 
 def meaning_of(section: type[BaseModel], name: str) -> str:
@@ -32,29 +33,29 @@ def meaning_of(section: type[BaseModel], name: str) -> str:
     That is its description, the text below it in its class, or what the section that it holds says of itself.
     """
     field = section.model_fields[name]
-    texts = (_texts_below_fields(owner).get(name) for owner in section.__mro__)
+    texts = (_texts_below_fields(owner).get(name) for owner in section.__mro__[: section.__mro__.index(BaseModel)])
     text = field.description or next(filter(None, texts), None)
     if text is None:
-        held = sections_of(field.annotation)
+        held = sections_of(field.annotation, lists=True)
         text = held[0].__doc__ if len(held) == 1 else None
     return one_line(text or "")
 
 
 def one_line(text: str) -> str:
-    """A docstring without line breaks and without marks of reStructuredText."""
-    words = " ".join(text.split())
+    """A docstring without line breaks and without marks of reStructuredText, code between single backticks."""
+    words = " ".join(text.split()).replace("``", "`")
     for mark in _MARKS:
         words = words.replace(mark, "")
     return words
 
 
 def range_of(field: FieldInfo) -> str:
-    """``at least 0, at most 1``; of a list that of its numbers; empty where any value of the type will do."""
+    """``at least 0, at most 1``; of a list that of its elements; empty where any value of the type will do."""
     limits = [*field.metadata, *_limits_below(field.annotation)]
     found = (
         words.format(f"{value:g}" if isinstance(value, float) else value)
         for limit in limits
-        for name, words in _BOUNDS.items()
+        for name, words in (_BOUNDS | _LENGTHS).items()
         if isinstance(value := getattr(limit, name, None), int | float)
     )
     return ", ".join(dict.fromkeys(found))

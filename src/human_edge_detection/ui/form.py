@@ -18,9 +18,11 @@ from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.plain_yaml import parse_value
 
 Input = Literal["choice", "boolean", "number", "text", "yaml"]
-_LEFT_OUT: Final = ("name", "description", "schema_version", "training.segments")
+_LEFT_OUT: Final = ("name", "description", "schema_version", "training.segments", "training.auto_batch_size")
 """Texts, and what a run writes about itself."""
 _HELP: Final = {flag.path: flag.help.replace("%%", "%") for flag in FLAGS}
+_WORDS: Final = {flag.path: flag.word for flag in FLAGS if flag.word is not None}
+"""That may stand for a number."""
 _KIND: Final = "kind"
 
 
@@ -159,7 +161,7 @@ def _field(path: str, section: type[BaseModel], name: str, value: str, preset: s
         preset,
         _is_nullable(info),
         tuple(map(str, choices_of(info.annotation))),
-        range_of(info),
+        ", or ".join(filter(None, (range_of(info), _WORDS.get(path)))),
         meaning_of(section, name) or _HELP.get(path, ""),
     )
 

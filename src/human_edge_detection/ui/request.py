@@ -74,8 +74,14 @@ class _Given(NamedTuple):
     problems: list[str]
 
     @property
+    def chosen_later(self) -> list[Flag]:
+        """Flags with a word for a number that the batch chooses for the machine."""
+        return [flag for flag in FLAGS if flag.word is not None and self.flags.get(flag.name) == flag.word]
+
+    @property
     def overrides(self) -> Overrides:
-        return collect(sets=self.sets, flags=self.flags)
+        """Without what is chosen later."""
+        return collect(sets=self.sets, flags=self.flags).without(*(flag.path for flag in self.chosen_later))
 
     @property
     def words(self) -> list[str]:
@@ -102,6 +108,7 @@ def judge(request: StartRequest, output_dir: Path) -> Judgement:
             (path, json.dumps(old, ensure_ascii=False), json.dumps(new, ensure_ascii=False))
             for path, (old, new) in difference(config, preset).items()
         ]
+        differences += [(flag.path, "", str(flag.word)) for flag in given.chosen_later]
     except ConfigError as error:
         problems.append(str(error))
     form = make_form(fields, preset.model_dump(mode="json"))
@@ -112,7 +119,7 @@ def judge(request: StartRequest, output_dir: Path) -> Judgement:
 
 
 def overrides_of(request: StartRequest) -> Overrides:
-    """The changes, as the command line reads them.
+    """The changes, as the command line reads them, without what the batch chooses for the machine.
 
     Raises:
         ConfigError: One of them cannot be read.
@@ -155,6 +162,8 @@ def _fits(flag: Flag, value: Any) -> bool:
     """Whether ``flag`` can say ``value``."""
     if flag.kind is bool:
         return bool(value == flag.value and type(value) is type(flag.value))
+    if flag.word is not None and value == flag.word:
+        return True
     return type(value) in _TYPES[flag.kind] and (not flag.choices or value in flag.choices)
 
 

@@ -18,6 +18,9 @@
     return element;
   }
 
+  /** A text with code between backticks, as nodes. */
+  const prose = (text) => text.split("`").map((part, at) => at % 2 ? make("code", { text: part }) : part);
+
   /** The server's answer; what it refuses is an Error with its line. */
   async function ask(path, body) {
     const options = body === undefined ? {} : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
@@ -96,9 +99,10 @@
     const id = `field-${field.path.replaceAll(".", "-")}`;
     const input = control(field, id);
     const back = make("button", { type: "button", text: "back", "aria-label": `${field.path} back to the preset`, click: () => { input.value = field.preset; input.dispatchEvent(new Event(input.tagName === "SELECT" ? "change" : "input")); } });
-    const help = [field.range, field.meaning].filter(Boolean).join(". ");
+    const range = field.range && field.range[0].toUpperCase() + field.range.slice(1);
+    const help = [range, field.meaning].filter(Boolean).join(". ");
     return make("div", { class: "entry", "data-field": field.path }, make("label", { for: id, text: label(field.path), title: field.path }), input,
-      make("small", { class: "preset", hidden: true }, `preset: ${field.preset || "null"}`, back), make("small", { id: `${id}-help`, text: help }));
+      make("small", { class: "preset", hidden: true }, `preset: ${field.preset || "null"}`, back), make("small", { id: `${id}-help` }, ...prose(help)));
   }
   function build() {
     const focused = document.activeElement?.dataset?.path;
@@ -114,14 +118,14 @@
       if (top) {
         box = make("details", { "data-section": section.path }, make("summary", {}, `${section.path} `, make("span", { class: "count" })));
         box.open = open.get(section.path) ?? false;
-        box.append(make("p", { class: "note", text: section.meaning }));
+        box.append(make("p", { class: "note" }, ...prose(section.meaning)));
         if (toggle) box.append(make("p", {}, make("label", { class: "check" }, toggle, "on")));
         box.append(fields);
         host.append(box);
       } else {
         const name = section.path.split(".").slice(1).join(".").replaceAll("_", " ");
         const title = toggle ? make("h4", {}, make("label", {}, toggle, name)) : make("h4", { text: name });
-        box.append(make("div", { class: "sub", "data-section": section.path }, title, make("small", { text: section.meaning }), fields));
+        box.append(make("div", { class: "sub", "data-section": section.path }, title, make("small", {}, ...prose(section.meaning)), fields));
       }
     }
     if (focused) one(`#form [data-path="${focused}"]`)?.focus();
