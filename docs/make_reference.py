@@ -8,14 +8,11 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import inspect
 import re
 import textwrap
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -24,6 +21,7 @@ from pydantic.fields import FieldInfo
 
 import human_edge_detection as hed
 from human_edge_detection.cli.main import COMMANDS, parser_of
+from human_edge_detection.experiments.descriptions import meaning_of, one_line, range_of
 from human_edge_detection.experiments.flags import FLAGS
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.runs import per_image, person_maps, records
@@ -32,8 +30,6 @@ from human_edge_detection.runs.model_facts import sources
 FOLDER = Path(__file__).parent / "reference"
 _MADE = "<!-- written by docs/make_reference.py: change the code, then run that -->\n"
 _IDENTITY = {"no effect": "no", "by content": "by content", "growth": "grows", None: "yes"}
-_BOUNDS = {"ge": "at least {:g}", "gt": "above {:g}", "le": "at most {:g}", "lt": "below {:g}"}
-_LENGTHS = {"min_length": "at least {} characters", "max_length": "at most {} characters"}
 
 
 def main() -> None:
@@ -69,13 +65,15 @@ def config_fields() -> str:
             # Name and description are texts.
             identity = _IDENTITY[str(extra["identity"]) if isinstance(extra, dict) else None] if path else "no"
             flag = f"`{flags[dotted].name}`" if dotted in flags else ""
-            meaning = _meaning(section, name, field) or (f"{_sentence(flags[dotted].help)}." if flag else "")
+            meaning = meaning_of(section, name) or (f"{_sentence(flags[dotted].help)}." if flag else "")
+            if name == "kind":
+                meaning = "Which one."
             if not meaning:
                 raise ValueError(f"{section.__name__}.{name} has no description")
-            rows.append((f"`{name}`", _type(field), _default(field), _range(field), flag, identity, meaning))
+            rows.append((f"`{name}`", _type(field), _default(field), range_of(field), flag, identity, meaning))
         title = f"`{path}`" if path else "the experiment"
         turned_on = f" Off unless it is given; `--set {path}={{}}` turns it on." if optional else ""
-        parts.append(f"## {title}\n\n{_one_line(section.__doc__)}{turned_on}\n")
+        parts.append(f"## {title}\n\n{one_line(section.__doc__ or '')}{turned_on}\n")
         parts.append(_table(("field", "type", "default", "range", "flag", "another run", "what it does"), rows))
     return "\n".join(parts)
 
@@ -127,39 +125,6 @@ def _type_name(annotation: Any) -> str:
     return {"str": "text", "int": "integer", "float": "number", "bool": "true or false"}.get(annotation.__name__, "")
 
 
-def _range(field: FieldInfo) -> str:
-    limits = [*field.metadata, *_limits_below(field.annotation)]
-    words = []
-    for limit in limits:
-        for names in (_BOUNDS, _LENGTHS):
-            words += [text.format(value) for name, text in names.items() if (value := _limit(limit, name)) is not None]
-    return ", ".join(dict.fromkeys(words))
-
-
-def _limit(limit: Any, name: str) -> Any:
-    value = getattr(limit, name, None)
-    return None if callable(value) else value
-
-
-def _limits_below(annotation: Any) -> list[Any]:
-    """Limits of the elements of a list, or of what is not null."""
-    if _kinds(annotation):
-        return []
-    return [
-        *(
-            below
-            for limit in getattr(annotation, "__metadata__", ())
-            for below in (limit, *getattr(limit, "metadata", ()))
-        ),
-        *(
-            limit
-            for part in get_args(annotation)
-            if get_origin(annotation) is not Literal
-            for limit in _limits_below(part)
-        ),
-    ]
-
-
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
@@ -175,37 +140,6 @@ def _plain(value: Any) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(_plain(one) for one in value)}]"
     return f"{value:g}" if isinstance(value, float) else str(value) or '""'
-
-
-def _meaning(section: type[BaseModel], name: str, field: FieldInfo) -> str:
-    """Description of a field: from ``Field``, the text below it in its class, or the section that it holds."""
-    if field.description:
-        return field.description
-    for owner in section.__mro__[: section.__mro__.index(BaseModel)]:
-        if text := _texts_below_fields(owner).get(name):
-            return _one_line(text)
-    if name == "kind":
-        return "Which one."
-    kinds = _kinds(field.annotation)
-    if len(kinds) == 1:
-        return _one_line(kinds[0].__doc__)
-    return ""
-
-
-@cache
-def _texts_below_fields(owner: type) -> dict[str, str]:
-    """Field -> the text that stands below it in the class, which Python does not keep."""
-    try:
-        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
-    except (OSError, TypeError, SyntaxError, ValueError):  # made by create_model, or built in
-        return {}
-    texts = {}
-    body = tree.body if isinstance(tree, ast.ClassDef) else []
-    for field, below in pairwise(body):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
-            text = ast.literal_eval(below.value) if isinstance(below.value, ast.Constant) else None
-            texts[field.target.id] = text if isinstance(text, str) else ""
-    return texts
 
 
 def command_line() -> str:
@@ -238,10 +172,10 @@ def run_files() -> str:
         for number, kind in enumerate(kinds):
             heading = f"## {file}" if number == 0 else f"### {kind.__name__}"
             rows = [
-                (f"`{name}`", _type(field), "" if field.is_required() else _default(field), _meaning(kind, name, field))
+                (f"`{name}`", _type(field), "" if field.is_required() else _default(field), meaning_of(kind, name))
                 for name, field in kind.model_fields.items()
             ]
-            parts.append(f"{heading}\n\n{_one_line(kind.__doc__)}\n")
+            parts.append(f"{heading}\n\n{one_line(kind.__doc__ or '')}\n")
             parts.append(_table(("field", "type", "default", "what it is"), rows))
     return "\n".join(parts)
 
@@ -273,14 +207,6 @@ def _signature(name: str, function: types.FunctionType) -> str:
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
-
-
-def _one_line(text: str | None) -> str:
-    """A docstring without line breaks and without marks of reStructuredText."""
-    words = " ".join((text or "").split()).replace("``", "`")
-    for mark in (":attr:", ":class:", ":func:", ":data:", ":mod:"):
-        words = words.replace(mark, "")
-    return words
 
 
 def _sentence(text: str) -> str:

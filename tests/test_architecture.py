@@ -62,14 +62,18 @@ MAY_IMPORT: Mapping[str, tuple[int, set[str]]] = {
         5,
         {"benchmarking", "experiments", "runs", "advanced", "data", "engine", "exporters", "runner", "selfcheck"},
     ),
-    "cli": (6, {"api", "benchmarking", "experiments", "runs", "data", "engine", "exporters", "runner", "selfcheck"}),
+    "ui": (6, {"api", "experiments", "runs", "runner"}),
+    "cli": (
+        6,
+        {"api", "benchmarking", "experiments", "runs", "data", "engine", "exporters", "runner", "selfcheck", "ui"},
+    ),
 }
 """Part -> its layer, and the parts that it may import beside itself and the foundation."""
 SETTINGS = {
     f"experiments.schema.{name}" for name in ("heads", "encoders", "decoders", "base", "data", "loss", "distillation")
 }
 """What the parts of layer 2 take: tables of heads, encoders, decoders, and sections of the schema; no experiment."""
-QUICK = ("__init__", "files", "experiments", "runs", "runner", "api", "cli")
+QUICK = ("__init__", "files", "experiments", "runs", "runner", "api", "ui", "cli")
 HEAVY = {
     "torch",
     "torchvision",

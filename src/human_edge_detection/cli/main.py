@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "compare": "compare runs with intervals, or rebuild the comparison from the run folders",
     "report": "write all runs of a folder as one HTML page that opens offline",
     "verify-resume": "kill a short training on this machine and show that it resumes to the same bits",
+    "ui": "start, watch, stop and continue batches on a page in the browser",
     "status": "where all batches and runs stand, from another terminal",
     "diff": "config, data, metrics and environment of two runs: what differs",
     "tensorboard": "start TensorBoard on a run, or on all",
@@ -39,7 +40,7 @@ COMMANDS: Final = {
 }
 
 _PLACES: Final = {
-    **{name: f"run_folders.{name}" for name in ("report", "status", "diff", "tensorboard")},
+    **{name: f"run_folders.{name}" for name in ("report", "ui", "status", "diff", "tensorboard")},
     "quantize": "artefacts.quantize",
 }
 """Modules of commands that lie in a folder below."""

@@ -152,6 +152,19 @@ def apply(preset: ExperimentConfig, overrides: Overrides) -> ExperimentConfig:
     Raises:
         ConfigError: Naming every problem with the flag that caused it and the field.
     """
+    fields = changed_fields(preset, overrides)
+    try:
+        return build_config(fields, source=preset.name)
+    except ConfigError as error:
+        raise ConfigError(_name_flags(str(error), overrides.changes, overrides.file)) from error
+
+
+def changed_fields(preset: ExperimentConfig, overrides: Overrides) -> dict[str, Any]:
+    """The plain fields of ``preset`` with the changes laid over, which nobody has checked yet.
+
+    Raises:
+        ConfigError: A change of distillation, and ``preset`` has no teacher.
+    """
     fields = preset.model_dump(mode="json")
     if overrides.name is not None:
         fields |= {"name": overrides.name, "description": ""}
@@ -167,10 +180,7 @@ def apply(preset: ExperimentConfig, overrides: Overrides) -> ExperimentConfig:
             continue  # the flag turns on what has been given its own values
         _set(fields, change.path, change.value)
     select_terms(fields, overrides.changes)
-    try:
-        return build_config(fields, source=preset.name)
-    except ConfigError as error:
-        raise ConfigError(_name_flags(str(error), overrides.changes, overrides.file)) from error
+    return fields
 
 
 def resolve(name: str | None, overrides: Overrides = NO_OVERRIDES) -> tuple[ExperimentConfig, ExperimentConfig]:

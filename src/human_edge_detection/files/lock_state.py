@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from human_edge_detection.errors import StorageError
 from human_edge_detection.files.read import read_regular_file
@@ -43,16 +43,36 @@ def is_held(lock: Path) -> bool:
     return False
 
 
-def holder(lock: Path) -> str:
-    """Who holds ``lock``, in words, as the lock file tells it."""
+class Holder(NamedTuple):
+    """The process that holds a lock, as the lock file tells it.
+
+    Attributes:
+        pid: Its number, which means something on ``host`` alone.
+        host: The machine that it runs on.
+        since: When it took the lock.
+    """
+
+    pid: int
+    host: str
+    since: str
+
+
+def holder_process(lock: Path) -> Holder | None:
+    """Who holds ``lock``, or held it last; None when the lock file does not tell."""
     try:
         process = json.loads(read_regular_file(lock, max_bytes=_MAX_NOTE_BYTES))
         pid, host, since = (process[name] for name in ("pid", "host", "since"))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return "another process"
-    if type(pid) is int and isinstance(host, str) and isinstance(since, str):
-        return f"process {pid} on {host} since {since}"
-    return "another process"
+        return None
+    if type(pid) is int and pid > 0 and isinstance(host, str) and isinstance(since, str):
+        return Holder(pid, host, since)
+    return None
+
+
+def holder(lock: Path) -> str:
+    """Who holds ``lock``, in words."""
+    process = holder_process(lock)
+    return "another process" if process is None else f"process {process.pid} on {process.host} since {process.since}"
 
 
 def cannot_lock(lock: Path, error: OSError) -> StorageError:

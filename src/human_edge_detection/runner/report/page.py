@@ -91,8 +91,8 @@ def make_page(runs: list[Run], output_dir: Path, pictures: Pictures, *, images: 
         .render(
             _contents(runs, output_dir, pictures, hidden, images=images),
             hidden=hidden,
-            style=_inlined("page.css"),
-            script=_inlined("page.js"),
+            style=template_text("page.css"),
+            script="".join(map(template_text, ("theme.js", "curves.js", "page.js"))),
             size=_SIZE,
         )
     )
@@ -162,5 +162,6 @@ def _difference(judged: Judged) -> tuple[float, float, float] | None:
     return found.low, found.mean, found.high
 
 
-def _inlined(name: str) -> str:
+def template_text(name: str) -> str:
+    """A script or style of the page, as it is written into it."""
     return (files("human_edge_detection.runner.report") / "templates" / name).read_text(encoding="utf-8")
