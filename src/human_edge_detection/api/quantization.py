@@ -84,10 +84,10 @@ def quantize(
 
 def _file_of(model: str | Path, output_dir: Path) -> Path:
     """The exported file that is named, or that of the run."""
-    from human_edge_detection.benchmarking.sources import FILES
     from human_edge_detection.runs.lookup.find import find_runs
+    from human_edge_prediction.runtimes import MODEL_SUFFIXES
 
-    if Path(model).suffix in FILES:
+    if Path(model).suffix in MODEL_SUFFIXES:
         return Path(model)
     if Path(model).suffix == ".pth":
         raise ConfigError(f"{model} is a checkpoint, and exported files are quantised; give the .onnx of hed export")

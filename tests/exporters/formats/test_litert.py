@@ -1,17 +1,17 @@
 """LiteRT: what is said where its package or its converter is missing or fails; a whole conversion, where both are."""
 
+import importlib.util
 import sys
 from pathlib import Path
 
 import pytest
 
 from human_edge_detection.errors import ConfigError, ExportError
-from human_edge_detection.exporters.formats import litert
 from human_edge_detection.exporters.formats.litert import INSTALL, LiteRt, _converted
 
 
 def test_a_missing_converter_is_told_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(litert.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ConfigError, match="no program onnx2tf on PATH") as caught:
         LiteRt().check_packages()
@@ -20,7 +20,7 @@ def test_a_missing_converter_is_told_with_the_command(monkeypatch: pytest.Monkey
 
 
 def test_a_missing_runtime_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(litert.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"ai-edge-litert is not installed, .* uv sync --extra litert"):
         LiteRt().check_packages()
 

@@ -1,11 +1,12 @@
+import importlib.util
+
 import pytest
 
 from human_edge_detection.errors import ConfigError
-from human_edge_detection.exporters.formats import openvino
 from human_edge_detection.exporters.formats.openvino import OpenVino
 
 
 def test_a_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openvino.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"openvino is not installed; uv sync --extra openvino, or .*\[openvino\]'$"):
         OpenVino().check_packages()
