@@ -59,6 +59,11 @@ def test_the_table_shows_numbers_and_how_they_were_counted(capsys: pytest.Captur
     assert "teacher" not in shown
 
 
+def test_soft_labels_may_come_from_a_teacher_that_nobody_names(capsys: pytest.CaptureFixture[str]) -> None:
+    description = describe(capsys, STUDENT, "--soft_labels", "labels", "--cache_views", "1")
+    assert (description["config"]["distillation"]["soft_labels"], description["teacher"]) == ("labels", None)
+
+
 def test_a_probe_says_what_was_measured_and_what_follows(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, made_up_probe: Callable[..., Probe]
 ) -> None:
