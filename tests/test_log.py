@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import select
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,7 +64,10 @@ def test_a_terminal_shows_log_and_progress(no_log: logging.Logger, monkeypatch: 
     setup_logging()
     with training_display("run", total_steps=2, done=0):
         no_log.info("said")
-    shown = os.read(reader, 1 << 16).decode()
+    # The terminal passes on what was written when it gets to it, in parts.
+    shown = ""
+    while not ("said" in shown and "0/2" in shown) and select.select([reader], [], [], 10.0)[0]:
+        shown += os.read(reader, 1 << 16).decode()
     os.close(reader)
     assert "said" in shown
     assert "0/2" in shown

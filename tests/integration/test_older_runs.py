@@ -140,6 +140,7 @@ def test_its_images_are_compared() -> None:
     assert main(["compare", BY_TEACHER, BY_SOFT_LABELS, "--against", CONTROL]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("folder")
 def test_the_unfinished_run_goes_on_to_its_end(capfd: pytest.CaptureFixture[str]) -> None:
     before = epochs_of("unfinished")
@@ -149,8 +150,9 @@ def test_the_unfinished_run_goes_on_to_its_end(capfd: pytest.CaptureFixture[str]
     assert_continued("unfinished", before, 6)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("run", [BY_SOFT_LABELS, pytest.param(BY_TEACHER, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("run", [BY_SOFT_LABELS, BY_TEACHER])
 def test_a_finished_run_gets_another_epoch(run: str) -> None:
     before = epochs_of(run)
     assert main(["train", "--resume", str(RUNS / run), "--epochs", str(len(before) + 1)]) == 0

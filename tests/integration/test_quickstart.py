@@ -48,6 +48,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_it_ends_in_a_comparison_of_finished_runs(finished: Path) -> None:
     rows = read_rows(finished)
     assert set(rows) == {TEACHER, STUDENT, DISTILLED, EDGE}
@@ -64,6 +65,7 @@ def test_it_ends_in_a_comparison_of_finished_runs(finished: Path) -> None:
     assert len(json.loads((finished / "experiment_runs.json").read_text())) == 4
 
 
+@pytest.mark.slow
 def test_nothing_is_asked_of_other_machines(finished: Path, tmp_path: Path) -> None:
     """Only weights are ever fetched, and the quickstart starts from random ones."""
     assert not (finished.parent / "network.txt").exists()
@@ -74,6 +76,7 @@ def test_nothing_is_asked_of_other_machines(finished: Path, tmp_path: Path) -> N
     assert tried.read_text() == "example.org\n"
 
 
+@pytest.mark.slow
 def test_the_same_command_again_trains_nothing(finished: Path) -> None:
     results = {path: path.stat().st_mtime_ns for path in finished.glob("experiments/*/result.json")}
     again = run_batch(finished, "quickstart")

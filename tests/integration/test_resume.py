@@ -152,7 +152,12 @@ STOPS = {
 }
 
 
-@pytest.mark.parametrize("stop", STOPS)
+SAMPLE = frozenset({"killed within the first epoch", "killed between two epochs", "asked within an epoch"})
+
+
+@pytest.mark.parametrize(
+    "stop", [stop if stop in SAMPLE else pytest.param(stop, marks=pytest.mark.slow) for stop in STOPS]
+)
 def test_a_run_goes_on_to_the_same_bits(
     stop: str, config: ExperimentConfig, straight: RunPaths, train: Train, tmp_path: Path
 ) -> None:

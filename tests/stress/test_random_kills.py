@@ -173,6 +173,7 @@ def test_kills_leave_no_trace(server: Any, configs: dict[str, Path], straight: S
     assert tally.kills
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["weight", "optimizer", "metrics"])
 def test_a_difference_of_one_bit_is_seen(change: str, straight: Straight, tmp_path: Path) -> None:
     """The negative control of all that is said to be identical here."""
@@ -197,6 +198,7 @@ def test_a_difference_of_one_bit_is_seen(change: str, straight: Straight, tmp_pa
     assert first_difference(expected, run) is not None
 
 
+@pytest.mark.slow
 def test_a_run_that_forgets_its_optimizer_is_seen(
     server: Any, configs: dict[str, Path], straight: Straight, tmp_path: Path
 ) -> None:
@@ -217,6 +219,7 @@ def _step(run: RunPaths) -> int:
     return int(json.loads(run.latest.with_suffix(".json").read_text())["step"])
 
 
+@pytest.mark.slow
 def test_a_folder_stays_small_over_many_kills(
     server: Any, configs: dict[str, Path], straight: Straight, tmp_path: Path
 ) -> None:
@@ -316,6 +319,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_disk_that_takes_no_checkpoint_stops_the_run_with_one_line(
     server: Any, configs: dict[str, Path], straight: Straight, tmp_path: Path
 ) -> None:

@@ -41,7 +41,7 @@ HALF = 2e-3
 # --- the same training -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_cached_and_online_training_see_the_same(
     online: ExperimentConfig, cached: ExperimentConfig, workers: int, tmp_path: Path
 ) -> None:
