@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup check test test-fast slow bench coverage docs
 
-# Folders whose tests start no training: 41 s of processor time in all.
+# Folders whose tests start no training: about 45 s of processor time in all.
 FAST := prediction/tests tests/experiments tests/files tests/documents tests/test_architecture.py \
         tests/test_console.py tests/test_errors.py tests/test_log.py tests/test_signals.py tests/test_streams.py tests/test_wording.py
 COVERED ?= tests prediction/tests
