@@ -79,10 +79,8 @@ class ConvertedFormat(ABC):
         """As of :class:`~human_edge_detection.exporters.formats.format.Format`."""
         for flag in ("min_score", "max_persons"):
             if getattr(request, flag) is not None:
-                raise ConfigError(
-                    f"--{flag}: no file of --format {self.name} finds persons; take --format onnx for one"
-                )
-        destination = self._destination_of(request.checkpoint, request.output)
+                raise ConfigError(f"--{flag}: no file of --format {self.name} finds persons; take --format onnx")
+        destination = self.destination_of(request.checkpoint, request.output)
         self.check_packages()
         trained = load_trained(request.checkpoint)
         config = trained.checkpoint.config
@@ -117,10 +115,14 @@ class ConvertedFormat(ABC):
             logger.warning("the model's detector is not in %s: --format onnx writes a file for it", destination.onnx)
         return Export(destination, report)
 
-    def _destination_of(self, checkpoint: Path, output: Path | None) -> Destination:
-        """Where the export of ``checkpoint`` goes; the report has the name of the file and ``.parity.json``."""
+    def destination_of(self, checkpoint: Path, output: Path | None) -> Destination:
+        """Where the export of ``checkpoint`` goes; the report has the name of the file and ``.parity.json``.
+
+        Raises:
+            ConfigError: ``output`` cannot be such a file.
+        """
         target = output or checkpoint.with_suffix(self.suffix)
-        check_target(target, output, Path(self.suffix).suffix)
+        check_target(target, output, Path(f"any{self.suffix}").suffix)
         if target.resolve() == run_paths_of_checkpoint(checkpoint).onnx.resolve():
             raise ConfigError(f"--output {output}: is the place of the run's --format onnx; give another name")
         return Destination(target, target.with_name(f"{target.name}.parity.json"))
