@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from human_edge_detection.errors import ConfigError
+from human_edge_detection.ui.routes import Routes
 from human_edge_detection.ui.server import UiServer
 
 
@@ -63,6 +64,21 @@ def test_a_body_without_end_is_not_read(server: UiServer) -> None:
             head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             plain.sendall(f"{head}Content-Length: {length}\r\n\r\n".encode())
             assert plain.makefile("rb").readline().split()[1] == b"413"
+
+
+def test_a_fault_of_ours_is_told_and_the_next_request_answered(
+    server: UiServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(self: Routes, path: str, query: object) -> None:
+        raise KeyError("a fault")
+
+    place = urlsplit(server.address).path
+    with monkeypatch.context() as patch:
+        patch.setattr(Routes, "get", fail)
+        status, content = ask(server, "GET", f"{place}state")
+    assert (status, "says more" in json.loads(content)["error"]) == (500, True)
+    assert "a fault" in caplog.text
+    assert ask(server, "GET", f"{place}state")[0] == 200
 
 
 def test_each_server_has_another_token(tmp_path: Path, server: UiServer) -> None:

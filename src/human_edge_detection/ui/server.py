@@ -6,6 +6,7 @@ import logging
 import secrets
 import socket
 import sys
+from collections.abc import Callable
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -73,12 +74,8 @@ class UiServer(ThreadingHTTPServer):
         self.server_address = self.socket.getsockname()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that has gone is no error; anything else is one of ours, and the next request is answered."""
-        error = sys.exception()
-        if isinstance(error, ConnectionError | TimeoutError):
-            logger.debug("the browser has gone", exc_info=error)
-        else:
-            logger.error("a request failed", exc_info=error)
+        """A browser that has gone, or sends no HTTP, is no error; the next request is answered."""
+        logger.debug("a connection ended", exc_info=sys.exception())
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -94,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
         inner = self._admitted(changes=False)
         if inner is not None:
             query = dict(parse_qsl(urlsplit(self.path).query))
-            self._send(self._routes.get(unquote(inner), query))
+            self._send_found(lambda: self._routes.get(unquote(inner), query))
 
     def do_POST(self) -> None:
         inner = self._admitted(changes=True)
@@ -104,7 +101,8 @@ class _Handler(BaseHTTPRequestHandler):
         if not length.isdecimal() or int(length) > _MAX_BODY:
             self._refuse(413, "too long, or of unknown length")
             return
-        self._send(self._routes.post(inner, self.rfile.read(int(length))))
+        body = self.rfile.read(int(length))
+        self._send_found(lambda: self._routes.post(inner, body))
 
     def _admitted(self, *, changes: bool) -> str | None:
         """The path behind the token; None when the request is refused and answered."""
@@ -117,6 +115,15 @@ class _Handler(BaseHTTPRequestHandler):
             return inner
         self._refuse(403, why)
         return None
+
+    def _send_found(self, find: Callable[[], Answer]) -> None:
+        """Sends the answer; where there is none for a fault of ours, the page is told that much."""
+        try:
+            answer = find()
+        except Exception:
+            logger.exception("hed ui failed at a request")
+            answer = Answer(b'{"error": "hed ui failed at this; the terminal that it runs in says more"}', status=500)
+        self._send(answer)
 
     def _refuse(self, status: int, why: str) -> None:
         self.close_connection = True  # what it sends yet is not read

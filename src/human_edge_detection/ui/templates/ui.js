@@ -37,13 +37,13 @@
   const say = (text) => { one("#said").textContent = text; };
 
   // What is asked for: kept by this window, so that a reload does not lose it and another window has its own.
-  const KEPT = `hed-ui ${location.pathname}`;
   let about = null, form = [], last = null;
   let wanted = { experiment: "", also: [], changes: {}, seeds: [], export_onnx: false };
   const words = (text) => text.split(/[\s,]+/).filter(Boolean);
-  function keep() { try { sessionStorage.setItem(KEPT, JSON.stringify(wanted)); } catch { /* no storage */ } }
+  const place = () => `hed-ui ${about.folder}`; // the next server has another address, and the same folder
+  function keep() { try { sessionStorage.setItem(place(), JSON.stringify(wanted)); } catch { /* no storage */ } }
   function restore() {
-    try { return { ...wanted, ...JSON.parse(sessionStorage.getItem(KEPT)) }; } catch { return wanted; }
+    try { return { ...wanted, ...JSON.parse(sessionStorage.getItem(place())) }; } catch { return wanted; }
   }
 
   function showWanted() {
@@ -244,6 +244,7 @@
     one("#starts").replaceChildren(...state.starts.map(started));
     one("#log-box").hidden = !state.log.length;
     one("#log").textContent = state.log.join("\n");
+    if (state.log.some((line) => line.startsWith("error: "))) one("#log-box").open = true;
     one("#report-line").replaceChildren(...(state.report ? [make("a", { href: "report", target: "_blank", text: "The report" }), `, written ${state.report}: all runs, gains with intervals, images.`] : ["A batch writes it when it ends."]));
     one("#write-report").disabled = !state.runs.length;
     one("#models").replaceChildren(...state.models.map((model) => make("li", {}, make("a", { href: `model?run=${encodeURIComponent(model.run)}&file=${encodeURIComponent(model.file)}`, download: true, text: `${model.run}: ${model.file}` }))));
