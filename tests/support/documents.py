@@ -13,6 +13,7 @@ DOCUMENTS = sorted(
     path.relative_to(ROOT).as_posix()
     for path in (
         ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
         ROOT / "prediction" / "README.md",
         ROOT / "examples" / "browser" / "README.md",
         *(ROOT / "docs").rglob("*.md"),
