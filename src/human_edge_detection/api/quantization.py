@@ -85,7 +85,7 @@ def quantize(
 def _file_of(model: str | Path, output_dir: Path) -> Path:
     """The exported file that is named, or that of the run."""
     from human_edge_detection.runs.lookup.find import find_runs
-    from human_edge_prediction.runtimes import MODEL_SUFFIXES
+    from human_edge_prediction.suffixes import MODEL_SUFFIXES
 
     if Path(model).suffix in MODEL_SUFFIXES:
         return Path(model)

@@ -21,7 +21,7 @@ from human_edge_detection.runs.lookup.find import best_checkpoints
 from human_edge_detection.runs.paths import list_runs, run_paths_of_checkpoint
 from human_edge_prediction import AdapterError
 from human_edge_prediction.description_reader import kind_of
-from human_edge_prediction.runtimes import MODEL_SUFFIXES
+from human_edge_prediction.suffixes import MODEL_SUFFIXES
 
 ADAPTER_SUFFIX: Final = ".adapter.json"
 """A description beside a model: ``deeplab.tflite`` has ``deeplab.adapter.json``."""

@@ -11,7 +11,8 @@ from human_edge_detection.errors import ConfigError
 from human_edge_detection.runs.lookup.find import best_checkpoints
 from human_edge_prediction import Adapter, ArgumentError, Model
 from human_edge_prediction.predictor import MAX_ROIS
-from human_edge_prediction.runtimes import CPU, MODEL_SUFFIXES
+from human_edge_prediction.runtimes import CPU
+from human_edge_prediction.suffixes import MODEL_SUFFIXES
 
 
 class Predictor(human_edge_prediction.Predictor):

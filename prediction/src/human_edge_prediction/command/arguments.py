@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from human_edge_prediction.runtimes import MODEL_SUFFIXES_IN_WORDS
+from human_edge_prediction.suffixes import MODEL_SUFFIXES_IN_WORDS
 
 KINDS: Final = {
     "overlay": "the image with the persons drawn on it, overlay/NAME.jpg",

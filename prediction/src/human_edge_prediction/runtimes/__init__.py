@@ -2,7 +2,7 @@
 
 from human_edge_prediction.runtimes.litert import LITERT
 from human_edge_prediction.runtimes.onnx import CPU, REMOTE
-from human_edge_prediction.runtimes.open import MODEL_SUFFIXES, MODEL_SUFFIXES_IN_WORDS, open_runtime
+from human_edge_prediction.runtimes.open import open_runtime
 from human_edge_prediction.runtimes.openvino import OPENVINO
 from human_edge_prediction.runtimes.runtime import Array, Runtime, TensorInfo
 from human_edge_prediction.runtimes.sidecar import SHA256, files_of, sha256_of, sidecar_path
@@ -10,8 +10,6 @@ from human_edge_prediction.runtimes.sidecar import SHA256, files_of, sha256_of, 
 __all__ = [
     "CPU",
     "LITERT",
-    "MODEL_SUFFIXES",
-    "MODEL_SUFFIXES_IN_WORDS",
     "OPENVINO",
     "REMOTE",
     "SHA256",

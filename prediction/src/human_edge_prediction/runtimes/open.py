@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 from human_edge_prediction.errors import ModelFileError
 from human_edge_prediction.runtimes.litert import LiteRt
 from human_edge_prediction.runtimes.onnx import CPU, OnnxRuntime
 from human_edge_prediction.runtimes.openvino import OpenVino
 from human_edge_prediction.runtimes.runtime import Runtime
-
-MODEL_SUFFIXES: Final = (".onnx", ".tflite", ".xml")
-"""Of the files that can be run as they are."""
-MODEL_SUFFIXES_IN_WORDS: Final = f"{', '.join(MODEL_SUFFIXES[:-1])} or {MODEL_SUFFIXES[-1]}"
+from human_edge_prediction.suffixes import MODEL_SUFFIXES_IN_WORDS
 
 
 def open_runtime(path: Path, *, provider: str = CPU, threads: int | None = None) -> Runtime:
