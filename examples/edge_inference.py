@@ -1,4 +1,4 @@
-"""Finds the persons on images with an exported model, without PyTorch: `pip install human-edge-prediction` is enough.
+"""Finds the persons on images with an exported model, without PyTorch: `pip install ./prediction` in a clone is enough.
 
     python examples/edge_inference.py best_model.onnx image.jpg another.png
 
