@@ -104,6 +104,13 @@ def test_the_file_beside_it_finds_the_boxes(tmp_path: Path) -> None:
     assert Predictor(tmp_path / "best_model.detect.onnx")(IMAGE).boxes_from == "own detector"
 
 
+def test_a_file_beside_it_that_finds_nobody_is_one_line(tmp_path: Path) -> None:
+    path = own_model(tmp_path)
+    (tmp_path / "best_model.detect.onnx").write_bytes(path.read_bytes())
+    with pytest.raises(ModelFileError, match=r"best_model\.detect\.onnx finds no persons, and its name says so"):
+        Predictor(path)
+
+
 def test_what_its_detector_leaves_out_cannot_be_asked_for(tmp_path: Path) -> None:
     path = own_model(tmp_path, boxes=[LEFT], scores=[0.9])
     with pytest.raises(ArgumentError, match=r"min_score 0\.1: .*detect\.onnx leaves out .* less than 0\.3; export it"):

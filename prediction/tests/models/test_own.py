@@ -17,9 +17,8 @@ class StaticRuntime:
 
     provider = "none"
 
-    def __init__(self, *, channels_last: bool, images: int = 1) -> None:
-        names = '["images", "binary_masks"]' if channels_last else "[]"
-        self.metadata: Mapping[str, str] = {"written_by": "human-edge-detection 0.1.0", "channels_last": names}
+    def __init__(self, *, channels_last: bool, images: int = 1, said: Mapping[str, str] | None = None) -> None:
+        self.metadata: Mapping[str, str] = {"written_by": "human-edge-detection 0.1.0", **(said or {})}
         shapes = {"images": (images, 3, 4, 6), "rois": (2, 5), "masks": (2, 3, 8, 5), "binary_masks": (images, 1, 4, 6)}
         self.last = channels_last
         if channels_last:
@@ -35,8 +34,10 @@ class StaticRuntime:
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_a_static_file_is_used_as_any_other(channels_last: bool) -> None:
-    model = OwnModel(Path("m.tflite"), StaticRuntime(channels_last=channels_last))
+@pytest.mark.parametrize("said", [{}, {"channels_last": '["images", "masks"]'}])
+def test_a_static_file_is_used_as_any_other(channels_last: bool, said: dict[str, str]) -> None:
+    """Where its channels are, its shapes tell: also of a file whose metadata are lost or edited."""
+    model = OwnModel(Path("m.tflite"), StaticRuntime(channels_last=channels_last, said=said))
     assert (model.input.size, model.mask_size, model.roi_slots) == ((4, 6), (8, 5), 2)
     images = np.random.default_rng(0).random((3, 3, 4, 6), np.float32)
     rois = np.array([[2, 0.5, 0, 1, 1], [0, 0.25, 0, 1, 1], [2, 0.125, 0, 1, 1], [2, 0, 0, 1, 1]], np.float32)
@@ -51,3 +52,9 @@ def test_a_static_file_is_used_as_any_other(channels_last: bool) -> None:
 def test_a_file_of_several_images_and_no_other_number_is_not_known() -> None:
     with pytest.raises(ModelFileError, match="which this version does not know"):
         OwnModel(Path("m.onnx"), StaticRuntime(channels_last=False, images=2))
+
+
+@pytest.mark.parametrize("score", ["", "high", "nan", "-0.1", "1.5"])
+def test_a_score_that_is_none_is_one_line(score: str) -> None:
+    with pytest.raises(ModelFileError, match=rf"m\.onnx: its metadata say min_score '{score}', expected 0 to 1"):
+        OwnModel(Path("m.onnx"), StaticRuntime(channels_last=False, said={"min_score": score}))

@@ -135,6 +135,11 @@ def test_an_encoder_in_a_file_of_its_own_with_points_and_proposals(tmp_path: Pat
             {"labels": "points", "boxes": "labels"},
             r"expected boxes \(N, 2, 2\) or \(1, N, 2, 2\), and",
         ),
+        (
+            {"constants": [*SAM["prompt"]["constants"], {"name": 0, "shape": [1, 3, SIZE, SIZE]}]},
+            "says twice what .* images",
+        ),
+        ({"constants": [{"name": "light", "shape": [1], "value": one} for one in (0, 1)]}, "says twice what .* light"),
         ({"encoder": None}, "no input 'images'"),
         ({"encoder": "decoder.onnx"}, "none is called alike"),
     ],

@@ -33,7 +33,7 @@ def test_metadata_of_other_weights_are_refused(model: Path) -> None:
         read_sidecar(model)
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b'{"classes": 3}', b"\xff", b" " * 1_000_001])
+@pytest.mark.parametrize("content", [b"{", b"[]", b'{"classes": 3}', b"\xff", b" " * 1_000_001, b"[" * 100_000])
 def test_what_is_no_metadata_is_one_line(model: Path, content: bytes) -> None:
     sidecar_path(model).write_bytes(content)
     with pytest.raises(ModelFileError, match=r"export (it|the model) anew") as caught:

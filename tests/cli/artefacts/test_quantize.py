@@ -10,7 +10,7 @@ import onnx
 import pytest
 from constant_models import OURS, constant_model
 from onnx import helper
-from small_exports import small_export
+from small_exports import SAID, small_export
 
 from human_edge_detection.api import quantization
 from human_edge_detection.cli.main import main
@@ -55,6 +55,17 @@ def test_a_run_is_quantised_and_scored_as_the_command_says(
     assert {name: metrics[name] for name in report["int8_metrics"]} == report["int8_metrics"]
     assert main(["quantize", str(made)]) == 2
     assert "is quantised already" in capsys.readouterr().err
+
+
+def test_files_of_other_formats_are_refused_before_anything_is_measured(
+    run: RunPaths, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = onnx.load(run.onnx)
+    helper.set_model_props(model, {**SAID, "format": "onnx-portable"})
+    portable = run.onnx.with_name("best_model.portable.onnx")
+    onnx.save(model, str(portable))
+    assert main(["quantize", str(portable)]) == 2
+    assert "is of --format onnx-portable; only those of --format onnx are quantised" in capsys.readouterr().err
 
 
 def test_a_refusal_is_one_line(

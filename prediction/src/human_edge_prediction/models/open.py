@@ -108,4 +108,7 @@ def _open_finder(path: Path, runtime: Runtime, provider: str, threads: int | Non
     mine, its = (one.metadata.get("checkpoint_sha256") for one in (runtime, other))
     if not is_own(other) or mine != its:
         raise ModelFileError(f"{beside} is not of the checkpoint that {path} was exported from; export them anew")
-    return OwnModel(beside, other)
+    finder = OwnModel(beside, other)
+    if not finder.finds_persons:
+        raise ModelFileError(f"{beside} finds no persons, and its name says so; export {path} anew, or move it away")
+    return finder

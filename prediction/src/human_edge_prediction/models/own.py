@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -23,7 +22,9 @@ from human_edge_prediction.runtimes import Runtime
 
 OURS: Final = "human-edge-detection"
 CHANNELS_LAST: Final = "channels_last"
-"""Of the metadata: names of inputs and outputs, as JSON."""
+"""Of the metadata, for those who use a file without this package: names of inputs and outputs, as JSON."""
+_CHANNELS: Final[Mapping[str, int]] = {"images": 3, "masks": 3, "binary_masks": 1}
+"""Of inputs and outputs that are images."""
 _FOUND: Final = frozenset({"boxes", "scores", "masks"})
 """Outputs of a model of ours that finds persons itself."""
 _TARGET: Final = 1
@@ -62,7 +63,7 @@ class OwnModel(Model):
         """
         names = {info.name for info in runtime.outputs}
         shapes = {info.name: info.shape for info in runtime.inputs}
-        self._channels_last = _channels_last(runtime.metadata)
+        self._channels_last = channels_last(runtime)
         images = self._channels_first("images", shapes.get("images", ()))
         sides = images[2:]
         are_known = shapes.keys() <= {"images", "rois"} and len(sides) == 2 and None not in sides
@@ -78,7 +79,7 @@ class OwnModel(Model):
         self.roi_slots = shapes.get("rois", (None,))[0]
         self._finds_persons = names >= _FOUND
         self._open_finder = open_finder
-        self._min_score = float(runtime.metadata.get("min_score", 0.0)) if min_score is None else min_score
+        self._min_score = _min_score(path, runtime.metadata) if min_score is None else min_score
         self.kind: Kind = "instances" if self._takes_rois or self._finds_persons else "person_map"
 
     @property
@@ -208,9 +209,29 @@ def is_own(runtime: Runtime) -> bool:
     return runtime.metadata.get("written_by", "").startswith(OURS)
 
 
-def _channels_last(metadata: Mapping[str, str]) -> frozenset[str]:
-    """The inputs and outputs whose channels are on the last axis, as some runtimes want them."""
-    return frozenset(json.loads(metadata.get(CHANNELS_LAST, "[]")))
+def channels_last(runtime: Runtime) -> list[str]:
+    """The inputs and outputs whose channels are on the last axis, as some runtimes want them; their shapes tell."""
+    return [
+        info.name
+        for info in (*runtime.inputs, *runtime.outputs)
+        if len(info.shape) == 4 and info.shape[-1] == _CHANNELS.get(info.name) != info.shape[1]
+    ]
+
+
+def _min_score(path: Path, metadata: Mapping[str, str]) -> float:
+    """Who scores less is left out, as a file says itself.
+
+    Raises:
+        ModelFileError: What it says is no score.
+    """
+    text = metadata.get("min_score", "0")
+    try:
+        score = float(text)
+    except ValueError:
+        score = -1.0
+    if not 0.0 <= score <= 1.0:
+        raise ModelFileError(f"{path}: its metadata say min_score {text!r}, expected 0 to 1; export it anew")
+    return score
 
 
 def _own_output(

@@ -58,9 +58,16 @@ class PromptedModel(Model):
             raise AdapterError(f"{path}: expected boxes {wanted}, and the input is {shown(self._boxes)}")
 
     def _check_inputs(self) -> None:
-        """Refuses a model with an input that the description does not speak of."""
+        """Refuses a model with an input that the description does not speak of, or speaks of twice."""
         labels = () if self._labels is None else (self._labels.name,)
-        known = {self._image_name, self._boxes.name, *labels, *self._constants}
+        constants = [input_of(self.runtime, one.name).name for one in self._prompt.constants]
+        known = [self._image_name, self._boxes.name, *labels, *constants]
+        twice = next((name for name in known if known.count(name) > 1), None)
+        if twice is not None:
+            raise AdapterError(
+                f"{self.path}: the adapter says twice what its input {twice} is: image, prompt.boxes, prompt.labels "
+                "and each of prompt.constants are inputs of their own"
+            )
         for info in self.runtime.inputs:
             if info.name not in known:
                 raise AdapterError(

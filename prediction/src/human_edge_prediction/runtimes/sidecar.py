@@ -49,7 +49,7 @@ def read_sidecar(model: Path) -> Mapping[str, str]:
             raise ModelFileError(f"{path}: is no metadata of a model: more than {_MAX_BYTES} bytes; export it anew")
         metadata = json.loads(path.read_text(encoding="utf-8"))
         found = sha256_of(files_of(model))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelFileError(f"{path}: cannot be read as metadata of {model.name} ({error}); export it anew") from error
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise ModelFileError(f"{path}: expected texts by name; export the model anew")

@@ -18,15 +18,13 @@ from human_edge_detection.exporters.formats.format import Capabilities
 from human_edge_detection.exporters.formats.names import FormatName
 from human_edge_detection.exporters.formats.portable import write_portable
 from human_edge_detection.exporters.parity import Inputs
-from human_edge_prediction.models.own import CHANNELS_LAST
+from human_edge_prediction.models.own import CHANNELS_LAST, channels_last
 from human_edge_prediction.runtimes import open_runtime
 
 CONVERTER: Final = "onnx2tf"
 INSTALL: Final = "uv tool install --python 3.12 onnx2tf==2.6.9"
 """What was tried; it wants exact versions of numpy and onnx, so it is no dependency."""
 _TIMEOUT_SECONDS: Final = 900
-_CHANNELS: Final = {"images": 3, "masks": 3, "binary_masks": 1}
-"""Of inputs and outputs that are images."""
 
 
 class LiteRt(ConvertedFormat):
@@ -57,12 +55,7 @@ class LiteRt(ConvertedFormat):
         said = write_portable(student, cases, metadata, graph)
         made = _converted(graph)
         made.replace(target)
-        runtime = open_runtime(target, threads=1)
-        last = [
-            info.name
-            for info in (*runtime.inputs, *runtime.outputs)
-            if info.name in _CHANNELS and info.shape[-1] == _CHANNELS[info.name] != info.shape[1]
-        ]
+        last = channels_last(open_runtime(target, threads=1))
         texts = {name: f"{said[name]}; the channels are on the last axis" for name in last}
         return {**said, **texts, CHANNELS_LAST: json.dumps(last)}
 

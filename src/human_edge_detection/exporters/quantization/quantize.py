@@ -86,6 +86,12 @@ def check_model(model: OwnModel) -> None:
     """
     if model.path.suffix != ".onnx":
         raise ConfigError(f"{model.path}: only .onnx files are quantised here; give the best_model.onnx of hed export")
+    made_as = model.runtime.metadata.get("format")
+    if made_as is not None:
+        raise ConfigError(
+            f"{model.path} is of --format {made_as}; only those of --format onnx are quantised: give the "
+            "best_model.onnx of hed export"
+        )
     if model.finds_persons:
         raise ConfigError(
             f"{model.path} finds the persons itself; give best_model.onnx beside it, and to hed predict this file as "
