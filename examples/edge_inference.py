@@ -23,7 +23,7 @@ def main(model: str, *files: str) -> None:
         output = file.with_name(f"{file.stem}_persons.png")
         cv2.imwrite(str(output), cv2.cvtColor(persons.draw(image), cv2.COLOR_RGB2BGR))
         output.with_suffix(".json").write_text(json.dumps(persons.to_coco(image_id=number)))
-        print(f"{output}: {len(persons)} persons, boxes from the {persons.boxes_from}")
+        print(f"{output}: {len(persons)} persons, boxes: {persons.boxes_from}")
 
 
 if __name__ == "__main__":

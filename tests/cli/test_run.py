@@ -243,4 +243,4 @@ def test_without_optuna_a_search_says_what_to_install(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     search = ["run", "--configs", STUDENT, "--output_dir", str(output_dir), "--sweep", "training.epochs=1,2"]
     assert main([*search, "--trials", "2"]) == 2
-    assert "uv sync --extra search" in capsys.readouterr().err
+    assert "uv sync --inexact --extra search" in capsys.readouterr().err

@@ -79,7 +79,7 @@ def test_predicting_without_torch(tmp_path: Path) -> None:
     model = constant_model(tmp_path / "model.onnx", {"masks": logits, "binary_masks": people}, metadata=OURS, rois=True)
     command = [sys.executable, str(EXAMPLES / "edge_inference.py"), str(model), "drawn.png"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=400, check=False)
-    assert done.stdout == "drawn_persons.png: 1 persons, boxes from the person map\n", done.stderr
+    assert done.stdout == "drawn_persons.png: 1 persons, boxes: person map\n", done.stderr
     overlay = cv2.imread(str(tmp_path / "drawn_persons.png"))
     assert overlay is not None
     drawn = cv2.cvtColor(overlay, cv2.COLOR_BGR2RGB)

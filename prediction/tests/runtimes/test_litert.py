@@ -77,6 +77,6 @@ def test_a_tflite_file_runs_and_its_integers_become_real_numbers(tmp_path: Path)
 def test_a_missing_package_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     (tmp_path / "model.tflite").touch()
-    with pytest.raises(MissingPackageError, match=r"pip install 'human-edge-prediction\[litert\]'") as caught:
+    with pytest.raises(MissingPackageError, match=r"pip install ai-edge-litert") as caught:
         open_model(tmp_path / "model.tflite")
     assert "\n" not in str(caught.value)

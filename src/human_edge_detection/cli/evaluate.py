@@ -71,6 +71,8 @@ def _of_file(args: argparse.Namespace) -> Evaluation:
             raise ConfigError(
                 f"--{name}: is of networks in PyTorch, and {args.model} is an exported file; leave it out"
             )
+    if not args.model.is_file():  # before PyTorch is loaded
+        raise ConfigError(f"--model {args.model}: no such file; give an exported model")
     data = given_split(args, args.split)
     from human_edge_detection.api.results import evaluate_exported
 

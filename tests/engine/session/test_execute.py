@@ -2,7 +2,8 @@ import json
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import cv2
 import pytest
@@ -10,6 +11,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from human_edge_detection.engine.checkpoints.checkpoint import read_checkpoint
+from human_edge_detection.engine.session.execute import _warn_of_nobody
 from human_edge_detection.errors import CheckpointError, ConfigError, DataError, HumanEdgeDetectionError, TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 from human_edge_detection.runs.paths import RunPaths
@@ -363,3 +365,19 @@ def test_a_gpu_that_is_lost_fails_the_run_in_one_line(
     assert raised.value.run_failed, "exit code 1"
     status = read_section(RunStatus, paths.status)
     assert status is not None and (status.state, status.error) == ("failed", str(raised.value))
+
+
+@pytest.mark.parametrize(
+    ("metrics", "words"),
+    [
+        ({"iou_target": 0.0, "full_image_iou": 0.4}, "takes no pixel of a box for its person (IoU 0)"),
+        ({"iou_target": None, "full_image_iou": 0.0}, "takes no pixel of an image for a person (IoU 0)"),
+        ({"iou_target": 0.3, "full_image_iou": 0.4}, None),
+    ],
+)
+def test_a_model_that_finds_nobody_is_a_warning(
+    metrics: dict[str, float | None], words: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    _warn_of_nobody(cast("RunResult", SimpleNamespace(experiment="mine", metrics=metrics)))
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [] if words is None else words in said[0]

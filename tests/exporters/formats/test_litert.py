@@ -21,7 +21,7 @@ def test_a_missing_converter_is_told_with_the_command(monkeypatch: pytest.Monkey
 
 def test_a_missing_runtime_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"ai-edge-litert is not installed, .* uv sync --extra litert"):
+    with pytest.raises(ConfigError, match=r"ai-edge-litert is not installed, .* uv sync --inexact --extra litert"):
         LiteRt().check_packages()
 
 

@@ -29,8 +29,7 @@ class LiteRt:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
             raise MissingPackageError(
-                f"{path}: a .tflite file takes LiteRT, and ai-edge-litert is not installed; "
-                "pip install 'human-edge-prediction[litert]'"
+                f"{path}: a .tflite file takes LiteRT, and ai-edge-litert is not installed; pip install ai-edge-litert"
             ) from error
         try:
             self._interpreter = Interpreter(model_path=str(path), num_threads=threads)

@@ -28,8 +28,7 @@ class OpenVino:
             import openvino
         except ImportError as error:
             raise MissingPackageError(
-                f"{path}: a .xml file takes OpenVINO, and openvino is not installed; "
-                "pip install 'human-edge-prediction[openvino]'"
+                f"{path}: a .xml file takes OpenVINO, and openvino is not installed; pip install openvino"
             ) from error
         for file in files_of(path):
             if not file.is_file():

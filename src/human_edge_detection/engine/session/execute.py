@@ -89,6 +89,7 @@ def execute_run(
         _write_per_image(trainer, status, own_boxes)
         result = _result(trainer, own_boxes, early_stopped=stopped)
         write_json(paths.result, result.model_dump(mode="json"))
+        _warn_of_nobody(result)
         status.write("finished", progress)
     except BaseException as raised:
         error = explanation(raised) or raised
@@ -104,6 +105,18 @@ def execute_run(
         if handler is not None:
             stop_logging_to(handler)
     return result
+
+
+def _warn_of_nobody(result: RunResult) -> None:
+    """Says so where the best model takes no pixel for a person: every later figure of it says nothing."""
+    found = [result.metrics.get(name) for name in ("iou_target", "full_image_iou")]
+    if 0.0 in found:
+        what = "no pixel of a box for its person" if found[0] == 0.0 else "no pixel of an image for a person"
+        logger.warning(
+            "%s: the best model takes %s (IoU 0); train longer (--epochs), or look at the labels and the learning rate",
+            result.experiment,
+            what,
+        )
 
 
 def _write_declaration(

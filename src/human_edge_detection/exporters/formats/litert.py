@@ -38,8 +38,8 @@ class LiteRt(ConvertedFormat):
         """As of :class:`ConvertedFormat`."""
         if importlib.util.find_spec("ai_edge_litert") is None:
             raise ConfigError(
-                "--format litert: ai-edge-litert is not installed, which runs the file; uv sync --extra litert, or "
-                "pip install 'human-edge-detection[litert]'"
+                "--format litert: ai-edge-litert is not installed, which runs the file; "
+                "uv sync --inexact --extra litert, or pip install ai-edge-litert"
             )
         if shutil.which(CONVERTER) is None:
             raise ConfigError(

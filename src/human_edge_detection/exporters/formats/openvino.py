@@ -28,8 +28,8 @@ class OpenVino(ConvertedFormat):
         """As of :class:`ConvertedFormat`."""
         if importlib.util.find_spec("openvino") is None:
             raise ConfigError(
-                "--format openvino: openvino is not installed; uv sync --extra openvino, or "
-                "pip install 'human-edge-detection[openvino]'"
+                "--format openvino: openvino is not installed; uv sync --inexact --extra openvino, or "
+                "pip install openvino"
             )
 
     def convert(

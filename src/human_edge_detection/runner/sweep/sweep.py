@@ -149,7 +149,7 @@ def _check_search(trials: int, request: BatchRequest, options: Options) -> None:
         if given:
             raise ConfigError(f"--{flag}: not in a search; search first, then run its best_config.yaml")
     if importlib.util.find_spec("optuna") is None:
-        raise ConfigError("--trials needs Optuna, which is not installed; uv sync --extra search")
+        raise ConfigError("--trials needs Optuna, which is not installed; uv sync --inexact --extra search")
 
 
 def make_sweep(request: BatchRequest, axes: tuple[Axis, ...], *, trials: int | None, tuning: bool) -> Sweep:
