@@ -251,7 +251,7 @@ _CONFIG_INTRODUCTION = """
 
     *another run*: whether another value makes another run. *yes*: it does. *no*: it changes nothing that is
     computed. *by content*: what lies at the path counts, not the path. *grows*: a run that is asked for more
-    grows. All fields are there since 0.1.0. Sizes are [height, width].
+    grows. All fields are there since 0.2.0. Sizes are [height, width].
 """
 _COMMAND_INTRODUCTION = """
     # Command line

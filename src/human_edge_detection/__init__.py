@@ -14,7 +14,7 @@ that the import itself takes no time::
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from human_edge_detection.advanced.classifier_distillation import ClassifierDistillationLoss

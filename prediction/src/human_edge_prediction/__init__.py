@@ -6,7 +6,7 @@ The names are imported when they are asked for, so that ``--help`` does not wait
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from human_edge_prediction.description import Adapter
