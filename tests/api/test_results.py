@@ -15,7 +15,7 @@ from human_edge_detection.engine.build import build_model
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from human_edge_detection.errors import CheckpointError, ConfigError, TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
-from human_edge_detection.exporters import onnx
+from human_edge_detection.exporters.formats import onnx as onnx_format
 from human_edge_detection.runs.paths import RunPaths
 
 pytestmark = pytest.mark.usefixtures("small_networks")
@@ -103,7 +103,7 @@ def test_too_little_memory_is_an_error_that_can_be_mended(trained_runs: Path, mo
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     monkeypatch.setattr("human_edge_detection.engine.checkpoints.load.load_trained", full)
-    monkeypatch.setattr(onnx, "export_checkpoint", full)
+    monkeypatch.setattr(onnx_format, "export_checkpoint", full)
     for call in (hed.evaluate, hed.export):
         with pytest.raises(TrainingError, match="out of memory"):
             call("alone")

@@ -279,12 +279,13 @@ def spawn(plan: Plan, name: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, env=environment, start_new_session=True, stdout=file, stderr=file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "workers", "group", "code"),
     [
         (signal.SIGTERM, 2, True, 75),
-        pytest.param(signal.SIGUSR1, 1, True, 75, marks=pytest.mark.slow),
-        pytest.param(signal.SIGINT, 2, True, 130, marks=pytest.mark.slow),
+        (signal.SIGUSR1, 1, True, 75),
+        (signal.SIGINT, 2, True, 130),
     ],
     ids=["SIGTERM to the group", "SIGUSR1 to the group", "Ctrl-C"],
 )

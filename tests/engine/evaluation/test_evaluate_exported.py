@@ -121,7 +121,7 @@ def test_the_run_around_a_file_says_which_data_it_has(
     [
         (["--model", "gone.onnx"], "no such file"),
         (["--model", "text.onnx"], "cannot open it"),
-        (["--model", "best.pth"], "ends in .onnx or .tflite"),
+        (["--model", "best.pth"], "ends in .onnx, .tflite or .xml"),
         (["--model", "theirs.onnx"], "was not exported by human-edge-detection"),
         (["--model", "ours.onnx"], "nothing says where the data are; give --data_root DIR"),
         (["--model", "ours.onnx", "--data_root", "."], "."),

@@ -26,7 +26,7 @@ from human_edge_detection.selfcheck.machine.memory import (
     check_open_files,
     check_shared_memory,
 )
-from human_edge_detection.selfcheck.machine.packages import check_opencv, check_python, check_requirement
+from human_edge_detection.selfcheck.machine.packages import check_opencv, check_python, check_requirement, needed
 from human_edge_detection.selfcheck.machine.processor import check_cores, check_threads
 from human_edge_detection.wording import GIB
 
@@ -182,3 +182,9 @@ def test_a_gpu_that_cannot_be_used_is_a_finding_and_no_traceback(monkeypatch: py
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
     found = {finding.name: finding for finding in accelerator.examine_accelerator()}
     assert found["--device auto"].text == "cuda:0, bf16"
+
+
+def test_extras_are_asked_for_only_where_they_are_installed() -> None:
+    required = ["numpy>=2.0", "no-such-package>=1; extra == 'x'", "numpy[y]>=3.0; extra == 'y'", "pytest; extra == 'z'"]
+    assert needed(required) == ["numpy>=2.0", "pytest; extra == 'z'"]
+    assert needed(["no-such-package>=1"]) == ["no-such-package>=1"]

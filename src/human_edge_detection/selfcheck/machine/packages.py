@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Final
 
@@ -30,9 +30,20 @@ def examine_packages() -> list[Finding]:
         return [*findings, warning(_DISTRIBUTION, text, "install it (uv sync)")]
     commit = git_commit()
     findings.append(ok(_DISTRIBUTION, __version__ if commit is None else f"{__version__}, commit {commit[:12]}"))
-    findings += [check_requirement(text, installed(Requirement(text).name)) for text in required]
+    findings += [check_requirement(text, installed(Requirement(text).name)) for text in needed(required)]
     findings.append(check_opencv([name for name in _OTHER_OPENCV if installed(name) is not None]))
     return findings
+
+
+def needed(required: Sequence[str]) -> list[str]:
+    """Those of the requirements that count here, one for each package: of an extra, what is installed of it."""
+    chosen: dict[str, str] = {}
+    for text in required:
+        requirement = Requirement(text)
+        counts = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if counts or installed(requirement.name) is not None:
+            chosen.setdefault(requirement.name, text)
+    return list(chosen.values())
 
 
 def installed(name: str) -> str | None:
