@@ -17,6 +17,7 @@ from human_edge_prediction.instances import Instances
 from human_edge_prediction.masks.components import connected_persons
 from human_edge_prediction.models.model import Model, ModelOutput
 from human_edge_prediction.models.open import open_model
+from human_edge_prediction.models.own import DETECTOR
 from human_edge_prediction.prediction import BoxesFrom, Prediction
 from human_edge_prediction.runtimes import CPU
 
@@ -101,6 +102,11 @@ class Predictor:
     def needs_boxes(self) -> bool:
         """Whether nothing finds boxes, so that they have to be given."""
         return self.detector is None and self.model.kind == "prompted"
+
+    @property
+    def misses_detector(self) -> bool:
+        """Whether the model was exported beside a detector, and nothing finds boxes here: persons who touch are one."""
+        return self.detector is None and DETECTOR in self.model.runtime.metadata
 
     def __call__(self, image: Image | str | Path, boxes: Any | None = None) -> Prediction:
         """The persons on an image.

@@ -282,6 +282,20 @@ def test_fields_describe_a_model_of_others(
     assert "2 images, 2 persons" in capsys.readouterr().out
 
 
+def test_a_detector_that_was_left_behind_is_missed(
+    folder: Path, constant_model: Callable[..., Path], own_metadata: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs = {"masks": np.zeros((1, 3, 8, 8), np.float32), "binary_masks": np.zeros((1, 1, 4, 6), np.float32)}
+    constant_model(outputs, metadata={**own_metadata, "detector": "elsewhere"}, rois=True)
+    assert predict("images") == 0
+    assert capsys.readouterr().err.startswith("model.onnx was exported beside a detector, which is not here: persons")
+    assert predict("images", "--overwrite", "--detector", "model.onnx") == 2
+    capsys.readouterr()
+    constant_model(outputs, metadata=own_metadata, rois=True)
+    assert predict("images", "--overwrite") == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_a_source_is_never_replaced(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert predict("images", "--save", "overlay") == 0
     capsys.readouterr()

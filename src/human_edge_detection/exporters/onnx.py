@@ -31,6 +31,7 @@ from human_edge_detection.runs.model_facts.usage import detector_outputs_of, inp
 from human_edge_detection.runs.paths import detector_path, run_paths_of_checkpoint
 from human_edge_detection.runs.records import DetectorParity, ParityReport
 from human_edge_detection.structures import CLASS_NAMES
+from human_edge_prediction.models.own import DETECTOR
 
 logger = logging.getLogger(__name__)
 
@@ -184,12 +185,15 @@ def check_target(target: Path, output: Path | None, suffix: str) -> None:
 def metadata_of(trained: TrainedModel) -> dict[str, str]:
     """The metadata of the ONNX file: what it was made from, and :func:`usage_of`."""
     config = trained.checkpoint.config
-    return {
+    metadata = {
         "experiment": config.name,
         "epoch": str(trained.checkpoint.epoch),
         "checkpoint_sha256": trained.sha256,
         **usage_of(config.model),
     }
+    if config.model.detector is not None:
+        metadata[DETECTOR] = "in a file of its own, *.detect.onnx, which finds the persons"
+    return metadata
 
 
 def usage_of(config: ModelConfig) -> dict[str, str]:
@@ -219,7 +223,7 @@ def export_unchecked(model: RgbPersonSegmenter, config: ModelConfig) -> bytes:
 
 def detector_metadata_of(trained: TrainedModel, config: DetectorConfig) -> dict[str, str]:
     """The metadata of the ONNX file that finds the persons itself."""
-    return {name: text for name, text in metadata_of(trained).items() if name != "rois"} | {
+    return {name: text for name, text in metadata_of(trained).items() if name not in ("rois", DETECTOR)} | {
         **detector_outputs_of(trained.checkpoint.config.model),
         "min_score": json.dumps(config.min_score),
         "max_persons": json.dumps(config.max_persons),

@@ -68,6 +68,11 @@ def run(args: argparse.Namespace, make: Callable[..., Predictor] = Predictor) ->
     if given is None and predictor.needs_boxes:
         raise SourceError(f"{args.model} makes masks in boxes and finds none itself; give --detector, --boxes or --ann")
     check_writable(args.output)
+    if given is None and predictor.misses_detector:
+        progress.say(
+            f"{args.model} was exported beside a detector, which is not here: persons who touch are one; put its "
+            ".detect.onnx beside it, or give --detector, --boxes or --ann"
+        )
     if given is not None and given.left_out:
         progress.say(f"{args.ann}: persons left out, as their boxes have no area: {given.left_out}")
     progress.begin()  # a model takes its time to open, which says nothing of the images

@@ -25,6 +25,8 @@ CHANNELS_LAST: Final = "channels_last"
 """Of the metadata, for those who use a file without this package: names of inputs and outputs, as JSON."""
 _CHANNELS: Final[Mapping[str, int]] = {"images": 3, "masks": 3, "binary_masks": 1}
 """Of inputs and outputs that are images."""
+DETECTOR: Final = "detector"
+"""In the metadata of a file that was exported beside one that finds the persons."""
 _FOUND: Final = frozenset({"boxes", "scores", "masks"})
 """Outputs of a model of ours that finds persons itself."""
 _TARGET: Final = 1
