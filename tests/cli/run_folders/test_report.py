@@ -15,6 +15,10 @@ def test_it_writes_the_page_and_ends_with_its_path(
     assert main(["report", str(tmp_path / "runs")]) == 0
     assert capsys.readouterr().out.startswith(f"report: {tmp_path.resolve()}/runs/report.html (1 runs, ")
     assert main(["report", str(tmp_path / "runs"), "--output", str(tmp_path / "x" / "p.html"), "--without_images"]) == 0
+    write_run(tmp_path / "runs" / "b", get_config("quickstart_student_b0"), state="failed")
+    capsys.readouterr()
+    assert main(["report", str(tmp_path / "runs")]) == 0
+    assert "report.html (1 of 2 runs finished, " in capsys.readouterr().out
     assert "as it was asked for" in (tmp_path / "x" / "p.html").read_text(encoding="utf-8")
 
 
