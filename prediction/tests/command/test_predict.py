@@ -280,6 +280,9 @@ def test_fields_describe_a_model_of_others(
     (folder / "other.json").write_text('{"kind": "person_map", "output": {"values": "classes", "person_class": 2}}')
     assert predict("images", "--overwrite", "--adapter", "other.json", "--adapter", "output.person_class=15") == 0
     assert "2 images, 2 persons" in capsys.readouterr().out
+    # What comes later counts: here the file, of whose class nothing is there.
+    assert predict("images", "--overwrite", "--adapter", "output.person_class=15", "--adapter", "other.json") == 0
+    assert "2 images, 0 persons" in capsys.readouterr().out
 
 
 def test_a_detector_that_was_left_behind_is_missed(
