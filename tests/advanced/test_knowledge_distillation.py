@@ -16,7 +16,9 @@ from human_edge_detection.advanced.knowledge_distillation import (
 )
 from human_edge_detection.experiments.schema.distillation import (
     AtConfig,
+    BpkdConfig,
     CwdConfig,
+    DistConfig,
     DkdConfig,
     FeatConfig,
     KlConfig,
@@ -347,3 +349,32 @@ def test_a_threshold_that_all_pass_changes_nothing_and_one_that_none_passes_leav
     assert float(loss(1.0).total) == 0.0
     assert loss(None).confident == ()
     assert {share.name for share in loss(1.0).confident} == {f"confident/{head}" for head in ALL_HEADS}
+
+
+@pytest.mark.parametrize("term", [KlConfig(), DkdConfig(), DistConfig(), CwdConfig(), StdConfig(), BpkdConfig()])
+def test_where_a_teacher_says_nothing_no_term_of_logits_counts(term: TermSettings) -> None:
+    student, teacher = prediction(1), prediction(2)
+    silent = torch.zeros(*teacher.logits.shape[-2:], dtype=torch.bool)
+    silent[: silent.shape[0] // 2] = True
+    loss = partial(DistillationLoss({"main": 1.0}, (term,)), temperature=4.0, alpha=1.0, partial=True)
+    says = teacher._replace(logits=teacher.logits.masked_fill(silent, torch.nan))
+    other = student._replace(logits=torch.where(silent, torch.randn_like(student.logits), student.logits))
+    found = loss(student, says, truth(), base_loss()).total
+    assert found.isfinite()
+    assert torch.equal(found, loss(other, says, truth(), base_loss()).total)
+    assert not torch.equal(found, loss(student, teacher, truth(), base_loss()).total)
+    own = student.logits.detach().requires_grad_()
+    loss(student._replace(logits=own), says, truth(), base_loss()).total.backward()
+    assert own.grad is not None
+    assert own.grad.isfinite().all()
+    assert not own.grad[..., silent].any()
+    nothing = teacher._replace(logits=torch.full_like(teacher.logits, torch.nan))
+    assert float(loss(student, nothing, truth(), base_loss()).total) == 0.0
+
+
+def test_a_teacher_without_the_main_head_teaches_the_others() -> None:
+    teacher = prediction(2)
+    without = teacher._replace(logits=teacher.logits[:0])
+    loss = partial(DistillationLoss(ALL_HEADS), temperature=4.0, alpha=1.0)
+    names = {term.name for term in loss(prediction(1), without, truth(), base_loss()).terms if term.source == "teacher"}
+    assert names == {f"distill/{head}" for head in ALL_HEADS if head != "main"}

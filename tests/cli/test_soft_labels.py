@@ -6,8 +6,8 @@ import pytest
 
 from human_edge_detection.cli.main import main
 from human_edge_detection.engine.teaching import soft_label_writer as engine
+from human_edge_detection.engine.teaching.soft_label_parts import Part
 from human_edge_detection.engine.teaching.soft_labels import (
-    Part,
     SoftLabelKey,
     SoftLabelMetadata,
     SoftLabels,
@@ -49,7 +49,8 @@ METADATA = SoftLabelMetadata(
         checkpoint="t", sha256="a", experiment="t", encoder="e", parameters=1, metrics={"c": {"miou": 0.5}}
     ),
     heads={"logits": (3, 32, 24)},
-    photographs=96,
+    images=96,
+    annotations="train.json",
     device="cpu",
     precision="fp32",
     parts=(Part(file="x", bytes=2_500_000, sha256="d"), Part(file="y", bytes=500_000, sha256="e")),

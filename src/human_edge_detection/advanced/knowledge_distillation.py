@@ -105,6 +105,7 @@ class DistillationLoss:
         *,
         temperature: float,
         alpha: float,
+        partial: bool = False,
     ) -> LossOutput:
         """The whole loss of a batch.
 
@@ -115,6 +116,8 @@ class DistillationLoss:
             base: The student's loss on ground truth.
             temperature: Softens both sides of every term of logits; above 0.
             alpha: Weight of the distillation in [0, 1].
+            partial: The teacher may say nothing of a position: its classes are NaN there, and no term of
+                logits counts it.
 
         Returns:
             Terms of ``base``; ``distill/<head>`` for plain KL, ``distill/<kind>/<head>`` for other terms of logits, for
@@ -122,6 +125,10 @@ class DistillationLoss:
             ``confident/<head>``: the share of the head's positions that counts.
         """
         pairs = {head: pair for head in self.heads if (pair := self._pair(head, student, teacher)) is not None}
+        if partial:
+            said = {head: _said(pair[1]) for head, pair in pairs.items()}
+            pairs = {head: (own, taught.nan_to_num(nan=0.0)) for head, (own, taught) in pairs.items()}
+            targets = {head.name: targets[head.name].only(mask) for head, mask in said.items()}
         confident: tuple[LossTerm, ...] = ()
         if self.confidence_threshold is not None:
             masks = {head: _confident(pair[1], self.confidence_threshold) for head, pair in pairs.items()}
@@ -183,6 +190,11 @@ class DistillationLoss:
                 logger.warning("distillation head %s is skipped: the %s has none", head.name, lacking)
             return None
         return (own, taught) if head.channels > 1 else (two_class_logits(own), two_class_logits(taught))
+
+
+def _said(teacher_logits: Tensor) -> Tensor:
+    """Boolean ``(N, H, W)``: the teacher says something about the position."""
+    return ~teacher_logits.isnan().any(dim=1)
 
 
 def _confident(teacher_logits: Tensor, threshold: float) -> Tensor:

@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     stored = soft_labels(**one_run(args))
     parts = stored.metadata.parts or ()
     sys.stdout.write(
-        f"soft labels: {stored.folder} ({stored.metadata.key.cache_views} views of {stored.metadata.photographs} "
+        f"soft labels: {stored.folder} ({stored.metadata.key.cache_views} views of {stored.metadata.images} "
         f"images, {sum(part.bytes for part in parts) / 1e6:.1f} MB)\n"
     )
     return 0

@@ -14,13 +14,19 @@ from human_edge_detection.data.annotations.polygons_and_rle import PlacedMask, d
 from human_edge_detection.data.images.read import read_image, resampling_window
 from human_edge_detection.data.views.augment import draw_view, jitter_boxes, sample_seed
 from human_edge_detection.data.views.view import PeopleInView, view_images
+from human_edge_detection.data.views.warp import scaling
 from human_edge_detection.experiments.schema.data import AugmentationConfig
-from human_edge_detection.structures import BACKGROUND, IGNORE, NON_TARGET, TARGET, Batch, SegmentationOutput
+from human_edge_detection.structures import (
+    BACKGROUND,
+    CLASS_NAMES,
+    IGNORE,
+    NON_TARGET,
+    TARGET,
+    Batch,
+    SegmentationOutput,
+)
 from human_edge_prediction.boxes import fit_boxes
 from human_edge_prediction.resampling import resize
-
-SoftLabelSource = Callable[[int, int, int], Mapping[str, NDArray[np.float16]]]
-"""(view, index, number of persons) -> a teacher's logits by head: ``(n, C, H, W)``, ``(1, ...)`` for the image."""
 
 
 class Sample(NamedTuple):
@@ -35,6 +41,7 @@ class Sample(NamedTuple):
         annotation_ids: The n annotation ids.
         person_boxes: ``(P, 4)`` float32 as ``boxes``: of every person that is visible, as the annotation has it.
         teacher_image: ``(3, TH, TW)``, the same view as ``image`` with more detail; None: nobody wants it.
+        matrix: ``(3, 3)``, affine, from pixels of the image file (pixel i covers i to i + 1) to fractions of the view.
         soft_labels: By head, see :data:`SoftLabelSource`; None: none is stored.
     """
 
@@ -46,7 +53,13 @@ class Sample(NamedTuple):
     annotation_ids: tuple[int, ...]
     person_boxes: NDArray[np.float32]
     teacher_image: NDArray[np.uint8] | None = None
+    matrix: NDArray[np.float64] | None = None
     soft_labels: Mapping[str, NDArray[np.float16]] | None = None
+
+
+SoftLabelSource = Callable[[int, int, Sample], Mapping[str, NDArray[np.float16]]]
+"""(view, index, what is known of the sample) -> a teacher's logits by head: ``(n, C, H, W)``, ``(1, ...)`` for the
+image; NaN in all classes of a position where the teacher says nothing."""
 
 
 class Scene(NamedTuple):
@@ -122,7 +135,7 @@ class PersonDataset(Dataset[Sample]):
             sample = self._augmented_sample(record, self.augmentation, rng)
         if self.soft_labels is None:
             return sample
-        return sample._replace(soft_labels=self.soft_labels(view, index, len(sample.boxes)))
+        return sample._replace(soft_labels=self.soft_labels(view, index, sample))
 
     def _plain_sample(self, record: AnnotatedImage, rng: np.random.Generator) -> Sample:
         """The image as it is: what scores are measured on."""
@@ -137,6 +150,7 @@ class PersonDataset(Dataset[Sample]):
             person_mask(scene, self.image_size),
             chosen,
             boxes,
+            scaling(1 / record.width, 1 / record.height),
         )
 
     def _augmented_sample(
@@ -158,6 +172,7 @@ class PersonDataset(Dataset[Sample]):
             shown.person_mask(self.image_size),
             chosen,
             everyone,
+            view.matrix,
         )
 
     @property
@@ -178,6 +193,7 @@ class PersonDataset(Dataset[Sample]):
         people: NDArray[np.uint8],
         chosen: NDArray[np.intp],
         everyone: NDArray[np.float32],
+        matrix: NDArray[np.float64],
     ) -> Sample:
         extent = _extent((record.height, record.width))
         return Sample(
@@ -189,6 +205,7 @@ class PersonDataset(Dataset[Sample]):
             annotation_ids=tuple(record.persons[number].id for number in chosen),
             person_boxes=(everyone / extent).astype(np.float32),
             teacher_image=_planes(images[1]) if len(images) > 1 else None,
+            matrix=matrix,
         )
 
 
@@ -304,4 +321,5 @@ def _collate_soft_labels(outputs: Sequence[Mapping[str, NDArray[np.float16]] | N
     if not stored:
         return None
     heads = {head: torch.from_numpy(np.concatenate([output[head] for output in stored])) for head in stored[0]}
-    return SegmentationOutput(heads.pop("logits"), heads)
+    # A source that cannot speak for the main head has none of it, as a batch without rois.
+    return SegmentationOutput(heads.pop("logits", torch.empty(0, len(CLASS_NAMES), 1, 1)), heads)

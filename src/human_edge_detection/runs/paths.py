@@ -19,6 +19,8 @@ COMPARISON_FILE = "experiment_comparison.csv"
 COMPARISON_JSON_FILE = "experiment_comparison.json"
 PAIRED_FOLDER = "experiment_comparison"
 """Reports of ``hed compare RUN...``, beside the folder of all runs."""
+SOFT_LABELS_METADATA = "soft_labels_metadata.json"
+"""In a folder of soft labels: what they are to."""
 BATCH_LOCK = ".batch_lock"
 """In the folder of all runs, held by the process that runs a batch; a name that no run's lock can have: those end in
 .lock."""

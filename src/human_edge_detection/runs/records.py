@@ -36,7 +36,7 @@ _ADVICE: Final = {
     "resumed_from.json": "delete this file alone",
     "status.json": f"{_DELETE}: it is written anew",
     "result.json": f"{_DELETE}: it validates once and trains nothing",
-    "soft_labels.json": "delete this file and give hed soft-labels again",
+    "soft_labels_metadata.json": "delete this file and give hed soft-labels again",
     "parity.json": "delete this file and export again",
     "latency.json": "delete this file alone: hed run --export_onnx measures anew",
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from soft_label_runs import PART, VIEWS
 
-from human_edge_detection.engine.teaching import soft_labels as store_module
+from human_edge_detection.engine.teaching import soft_label_parts as parts_module
 from human_edge_detection.engine.training.trainer import Trainer
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 
@@ -15,7 +15,7 @@ from human_edge_detection.experiments.schema.experiment import ExperimentConfig,
 def small_parts() -> Iterator[None]:
     """Three parts a view."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store_module, "PART", PART)
+        patch.setattr(parts_module, "PART", PART)
         yield
 
 

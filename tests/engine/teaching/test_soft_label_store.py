@@ -8,17 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from soft_label_runs import IMAGES, PART, VIEWS, files_of, interrupted_after, trainer_of, write
+from safetensors.numpy import load_file
+from soft_label_runs import IMAGES, VIEWS, files_of, interrupted_after, trainer_of, write
 
 from human_edge_detection.engine.teaching import soft_label_writer as writer_module
+from human_edge_detection.engine.teaching.soft_label_parts import is_whole, pack, part_file, unpack
 from human_edge_detection.engine.teaching.soft_label_writer import split_output
-from human_edge_detection.engine.teaching.soft_labels import (
-    metadata_path,
-    pack,
-    part_bytes,
-    part_file,
-    unpack,
-)
+from human_edge_detection.engine.teaching.soft_labels import metadata_path
 from human_edge_detection.engine.teaching.teacher import Teacher
 from human_edge_detection.errors import (
     BusyError,
@@ -41,23 +37,46 @@ def an_output(persons: int, start: int) -> dict[str, Any]:
     return {"logits": main, "full_image_logits": np.full((1, 1, 4, 4), start, np.float16)}
 
 
-def test_a_part_gives_back_each_answer() -> None:
+def test_a_part_gives_back_each_answer(tmp_path: Path) -> None:
     outputs = [an_output(2, 1), an_output(0, 50), an_output(3, 100)]
-    content = np.frombuffer(pack(outputs, HEADS), np.uint8)
-    assert part_bytes(content, 3, HEADS) == len(content) == 3 * 8 + 2 * (5 * 12 + 3 * 16)
+    part = tmp_path / "part.safetensors"
+    part.write_bytes(pack([2, 0, 3], outputs, HEADS))
+    assert is_whole(part, 3, HEADS)
     for position, prediction in enumerate(outputs):
-        again = unpack(content, 3, position, HEADS)
+        persons, again = unpack(part, position, HEADS)
+        assert persons == len(prediction["logits"])
         assert again.keys() == prediction.keys()
         for head, values in prediction.items():
             assert np.array_equal(again[head], values), (position, head)
 
 
+def test_a_part_is_what_any_reader_of_safetensors_reads(tmp_path: Path) -> None:
+    outputs = [an_output(2, 1), an_output(1, 50)]
+    part = tmp_path / "part.safetensors"
+    part.write_bytes(pack([2, 1], outputs, HEADS))
+    content = load_file(part)
+    assert content["persons"].tolist() == [2, 1]
+    assert np.array_equal(content["logits"], np.concatenate([output["logits"] for output in outputs]))
+    assert content["full_image_logits"].shape == (2, 1, 4, 4)
+
+
 @pytest.mark.parametrize("kept", [0, 7, 23, 24, 100, -1])
-def test_a_cut_off_part_is_not_whole(kept: int) -> None:
-    content = np.frombuffer(pack([an_output(2, 1), an_output(0, 5), an_output(3, 9)], HEADS), np.uint8)[:kept]
-    assert part_bytes(content, 3, HEADS) != len(content) or not len(content)
-    with pytest.raises(ValueError, match="size"):
-        unpack(content, 3, 2, HEADS)
+def test_a_cut_off_part_is_not_whole(kept: int, tmp_path: Path) -> None:
+    part = tmp_path / "part.safetensors"
+    part.write_bytes(pack([2, 0, 3], [an_output(2, 1), an_output(0, 5), an_output(3, 9)], HEADS)[:kept])
+    assert not is_whole(part, 3, HEADS)
+    with pytest.raises(ValueError, match=r"\w"):
+        unpack(part, 2, HEADS)
+
+
+def test_a_part_of_something_else_is_not_whole(tmp_path: Path) -> None:
+    part = tmp_path / "part.safetensors"
+    part.write_bytes(pack([2, 1], [an_output(2, 1), an_output(1, 50)], HEADS))
+    assert is_whole(part, 2, HEADS)
+    assert not is_whole(part, 3, HEADS)
+    assert not is_whole(part, 2, {"logits": (3, 2, 2)})
+    assert not is_whole(part, 2, {**HEADS, "logits": (3, 2, 4)})
+    assert not is_whole(tmp_path / "gone", 2, HEADS)
 
 
 def test_answers_are_split_by_image(cached: ExperimentConfig) -> None:
@@ -65,7 +84,8 @@ def test_answers_are_split_by_image(cached: ExperimentConfig) -> None:
     batch = Batch(torch.zeros(3, 3, 4, 4), rois, torch.zeros(3, 2, 2), torch.zeros(3, 4, 4), (1, 2, 3), (4, 5, 6))
     main = torch.arange(3.0)[:, None, None, None].expand(3, 3, 2, 2)
     output = SegmentationOutput(main, {"full_image_logits": torch.arange(3.0)[:, None, None, None].expand(3, 1, 4, 4)})
-    split = list(split_output(output, batch, HEADS))
+    persons, split = zip(*split_output(output, batch, HEADS), strict=True)
+    assert persons == (1, 0, 2)
     assert [prediction["logits"][:, 0, 0, 0].tolist() for prediction in split] == [[0.0], [], [1.0, 2.0]]
     assert [prediction["full_image_logits"][:, 0, 0, 0].tolist() for prediction in split] == [[0.0], [1.0], [2.0]]
     with pytest.raises(TrainingError, match="beyond 65504"):
@@ -117,7 +137,7 @@ def test_answers_without_metadata_are_not_taken_for_done(cached: ExperimentConfi
     whole = files_of(stored.folder)
     metadata_path(stored.folder).unlink()
     part = stored.folder / part_file(0, 0)
-    part.write_bytes(bytes(8 * PART) + part.read_bytes()[8 * PART :])
+    part.write_bytes(part.read_bytes()[:-8] + bytes(8))
     write(cached, tmp_path)
     assert files_of(stored.folder) == whole
 

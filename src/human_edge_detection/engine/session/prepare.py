@@ -211,7 +211,7 @@ def origin_of(splits: Splits, teacher_sha256: str | None) -> Origin:
 def _teacher_sha256(teacher: Teacher | None, soft_labels: SoftLabels | None) -> str | None:
     """Tells the teacher, or the teachers, from any other, whether the soft labels are stored or not."""
     if soft_labels is not None:
-        return soft_labels.metadata.key.teacher_sha256
+        return soft_labels.metadata.key.source
     return teacher.fingerprint if teacher else None
 
 

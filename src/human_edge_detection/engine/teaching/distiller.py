@@ -80,4 +80,5 @@ class Distiller:
             base,
             temperature=strength.temperature,
             alpha=strength.alpha,
+            partial=isinstance(self.source, SoftLabels) and self.source.metadata.key.external is not None,
         )

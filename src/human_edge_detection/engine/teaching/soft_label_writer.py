@@ -19,26 +19,29 @@ from human_edge_detection.data.loader import BatchLoader, Key
 from human_edge_detection.engine.build import Splits, build_training_set, read_splits
 from human_edge_detection.engine.device import autocast, choose_device, choose_precision, make_deterministic
 from human_edge_detection.engine.loading import loading_of
-from human_edge_detection.engine.teaching.soft_labels import (
+from human_edge_detection.engine.teaching.soft_label_parts import (
     Heads,
     Predictor,
+    all_parts,
+    describe_part,
+    images_of,
+    is_of_image,
+    is_whole,
+    largest_bytes,
+    pack,
+    part_file,
+)
+from human_edge_detection.engine.teaching.soft_labels import (
     SoftLabelKey,
     SoftLabelMetadata,
     SoftLabels,
     TeacherRecord,
-    all_parts,
     check_key,
     check_parts,
     check_shapes,
-    describe_part,
-    images_of,
-    is_of_image,
-    largest_bytes,
     metadata_path,
-    pack,
-    part_bytes,
-    part_file,
     read_metadata,
+    refuse_older,
     soft_label_folder,
     soft_label_key,
     teacher_record,
@@ -46,7 +49,7 @@ from human_edge_detection.engine.teaching.soft_labels import (
 from human_edge_detection.engine.teaching.teacher import Teacher, check_teacher, load_teachers
 from human_edge_detection.errors import ConfigError, StorageError, TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
-from human_edge_detection.experiments.schema.heads import DISTILLED
+from human_edge_detection.experiments.schema.heads import BY_KEY, DISTILLED
 from human_edge_detection.files.held import held
 from human_edge_detection.files.lock import hold
 from human_edge_detection.files.write import (
@@ -114,6 +117,7 @@ class _Writer:
 
     def write(self) -> SoftLabels:
         key = soft_label_key(self.config, self.splits, self.teacher.fingerprint)
+        refuse_older(self.folder)
         begun = read_metadata(self.folder)
         if begun is not None:
             check_key(self.folder, begun.key, key)
@@ -161,7 +165,9 @@ class _Writer:
             key=key,
             teacher=self._teacher_record(),
             heads=heads,
-            photographs=self.images,
+            classes={head: BY_KEY[head].classes for head in heads},
+            images=self.images,
+            annotations=str(self.splits.train.file),
             device=str(self.device),
             precision=self.precision,
         )
@@ -171,12 +177,7 @@ class _Writer:
         return metadata
 
     def _is_whole(self, view: int, number: int, heads: Heads) -> bool:
-        path = self.folder / part_file(view, number)
-        if not path.is_file() or path.stat().st_size == 0:
-            return False
-        content = np.memmap(path, np.uint8, mode="r")
-        count = len(images_of(number, self.images))
-        return len(content) == part_bytes(content, count, heads)
+        return is_whole(self.folder / part_file(view, number), len(images_of(number, self.images)), heads)
 
     def _check_space(self, missing: Sequence[tuple[int, int]], everything: int, heads: Heads) -> None:
         """Before the teacher is run; an upper bound, as augmentation moves a few persons out of their images."""
@@ -200,12 +201,13 @@ class _Writer:
         with closing(self._outputs(missing, heads)) as outputs:
             for view, number in missing:
                 count = len(images_of(number, self.images))
-                content = pack(list(islice(outputs, count)), heads)
+                persons, of_images = zip(*islice(outputs, count), strict=True)
+                content = pack(persons, of_images, heads)
                 write_atomically(self.folder / part_file(view, number), content)
                 progress.part_done()
 
-    def _outputs(self, parts: Sequence[tuple[int, int]], heads: Heads) -> Generator[Predictor]:
-        """The teacher's soft labels to the images of ``parts``, in their order."""
+    def _outputs(self, parts: Sequence[tuple[int, int]], heads: Heads) -> Generator[tuple[int, Predictor]]:
+        """Number of rois and the teacher's soft labels, for each image of ``parts`` in their order."""
         dataset = build_training_set(
             self.config, self.splits.train, teacher_size=self.teacher.wanted_size(self.config.model.image_size)
         )
@@ -257,8 +259,8 @@ def stored_heads(teacher: Teacher, config: ExperimentConfig, device: torch.devic
     }
 
 
-def split_output(output: SegmentationOutput, batch: Batch, heads: Heads) -> Iterator[Predictor]:
-    """The soft labels of each image of ``batch``, in half precision.
+def split_output(output: SegmentationOutput, batch: Batch, heads: Heads) -> Iterator[tuple[int, Predictor]]:
+    """Number of rois and the soft labels, in half precision, of each image of ``batch``.
 
     Raises:
         TrainingError: A logit is not finite, or too large for half precision.
@@ -266,8 +268,8 @@ def split_output(output: SegmentationOutput, batch: Batch, heads: Heads) -> Iter
     outputs = {"logits": output.logits, **output.aux}
     owners = batch.rois[:, 0].cpu().numpy()
     stored = {
-        # Without any person in the batch there are no heads of rois at all.
-        head: _half(outputs[head]) if head in outputs else np.empty((0, *shape), np.float16)
+        # Without any person in the batch there are no outputs of rois, or empty ones of another size.
+        head: _half(outputs[head]) if head in outputs and len(outputs[head]) else np.empty((0, *shape), np.float16)
         for head, shape in heads.items()
     }
     if not all(np.isfinite(values).all() for values in stored.values()):
@@ -276,9 +278,13 @@ def split_output(output: SegmentationOutput, batch: Batch, heads: Heads) -> Iter
         )
     for number in range(len(batch.images)):
         rows = owners == number
-        yield {
-            head: values[number : number + 1] if is_of_image(head) else values[rows] for head, values in stored.items()
-        }
+        yield (
+            int(rows.sum()),
+            {
+                head: values[number : number + 1] if is_of_image(head) else values[rows]
+                for head, values in stored.items()
+            },
+        )
 
 
 def _half(logits: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float16]]:

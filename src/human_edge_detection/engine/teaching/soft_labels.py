@@ -1,28 +1,36 @@
-"""Soft labels of a teacher: which views they belong to, how they lie in a folder, how they are read.
+"""Soft labels of a teacher: which views they belong to, and how they are read.
 
-``soft_labels.json`` says what the soft labels are to and lists the parts with their sha256. A part, such as
-``view_0000/part_00000.bin``, holds up to 32 images of one view: for each the number of its persons (int64), then
-image by image the soft labels of all heads (float16). The parts are written one by one, each in one step, and the
-list last, so that a killed writing goes on after the last whole part.
+``soft_labels_metadata.json`` says what the soft labels are to and lists the parts with their sha256
+(:mod:`~human_edge_detection.engine.teaching.soft_label_parts`). The parts are written one by one, each in one step, and
+the list last, so that a killed writing goes on after the last whole part.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Final, Literal, Self
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from human_edge_detection.data.annotations.coco import AnnotationSet
+from human_edge_detection.data.dataset import Sample
 from human_edge_detection.data.views.augment import VIEW_VERSION
 from human_edge_detection.engine.build import Splits
 from human_edge_detection.engine.evaluation.evaluate import Metrics
+from human_edge_detection.engine.teaching.soft_label_parts import (
+    Heads,
+    Part,
+    Predictor,
+    all_parts,
+    file_sha256,
+    is_of_image,
+    part_file,
+    parts_of_view,
+    place_of,
+    unpack,
+)
 from human_edge_detection.engine.teaching.teacher import Teacher
 from human_edge_detection.errors import CheckpointError, ConfigError, DataError
 from human_edge_detection.experiments.difference import compare_fields, known_to_differ
@@ -30,28 +38,26 @@ from human_edge_detection.experiments.schema.base import Section, Size
 from human_edge_detection.experiments.schema.data import AugmentationConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.experiments.schema.heads import BY_KEY
+from human_edge_detection.runs.paths import SOFT_LABELS_METADATA
 from human_edge_detection.runs.records import Count, Scores, read_section
 
-PART: Final = 32
-"""Images in a part: few enough to gather one in memory, 200 MB with ten persons on each."""
 _HASHED_BYTES: Final = 4 << 30
 """Larger caches are only measured when they are opened for training; ``hed soft-labels`` hashes those too."""
 _MAX_METADATA_BYTES: Final = 1 << 28
-"""Of soft_labels.json: a million parts."""
+"""A million parts."""
 _AGAIN: Final = "give hed soft-labels with the flags of this training"
-
-Predictor = dict[str, NDArray[np.float16]]
-"""To one image with n persons, by head: ``(n, C, H, W)``, the full-image head ``(1, 1, IH, IW)``."""
-Heads = dict[str, tuple[int, int, int]]
-"""Channels, height and width of each head that is stored."""
+_OLDER: Final = "soft_labels.json"
+"""Metadata of older versions, whose parts were files of a format of their own."""
 
 
 class SoftLabelKey(Section):
     """All that a soft label depends on. A soft label to anything else would be one to another image."""
 
-    format_version: Literal[2] = 2
-    teacher_sha256: str
-    """Of the checkpoint's file; of several teachers, joined by ``+``."""
+    format_version: Literal[3] = 3
+    teacher_sha256: str | None
+    """Of the checkpoint's file; of several teachers, joined by ``+``; None: no checkpoint teaches."""
+    external: str | None = None
+    """Tells what an external teacher says from anything else; None: there is none."""
     training_fingerprint: str
     training_images: str | None = None
     """Fingerprint of the images; None in soft labels of older versions: unknown."""
@@ -63,6 +69,11 @@ class SoftLabelKey(Section):
     cache_views: int
     view_version: int
     """Of the code that draws and makes the views."""
+
+    @property
+    def source(self) -> str:
+        """Tells what teaches, from anything else."""
+        return "+".join(sha256 for sha256 in (self.teacher_sha256, self.external) if sha256 is not None)
 
 
 class TeacherRecord(Section):
@@ -83,22 +94,18 @@ class TeacherRecord(Section):
         return next((metrics for metrics in found if "miou" in metrics), None)
 
 
-class Part(Section):
-    """One file of soft labels, ``file`` relative to the folder."""
-
-    file: str
-    bytes: Count
-    sha256: str
-
-
 class SoftLabelMetadata(Section):
-    """The content of ``soft_labels.json``."""
+    """The content of ``soft_labels_metadata.json``."""
 
     key: SoftLabelKey
     teacher: TeacherRecord
     heads: Heads
-    photographs: Count
-    """Number of training images; the name is that of the file format."""
+    classes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """What the channels of each head are; of a single one, what its logit is for."""
+    images: Count
+    """Number of training images."""
+    annotations: str
+    """File of the training annotations."""
     device: str
     precision: str
     parts: tuple[Part, ...] | None = None
@@ -106,8 +113,8 @@ class SoftLabelMetadata(Section):
 
     @model_validator(mode="after")
     def _fields_agree(self) -> Self:
-        if "logits" not in self.heads:
-            raise ValueError("heads: no logits")
+        if not self.heads:
+            raise ValueError("heads: none")
         for head, (channels, height, width) in self.heads.items():
             known = BY_KEY.get(head)
             if known is None or channels != known.channels or min(height, width) < 1:
@@ -122,30 +129,42 @@ class SoftLabels:
     folder: Path
     metadata: SoftLabelMetadata
 
-    def __call__(self, view: int, index: int, persons: int) -> Predictor:
-        """The soft labels of image ``index`` of ``view``, memory-mapped.
-
-        Args:
-            view: Below ``cache_views``.
-            index: Of the image in the training data.
-            persons: Number of its persons in this view.
+    def __call__(self, view: int, index: int, sample: Sample) -> Predictor:
+        """The soft labels of image ``index`` of ``view``, which ``sample`` shows.
 
         Raises:
             DataError: The part is gone or damaged, or they are to another number of persons.
         """
-        number, position = divmod(index, PART)
-        path = self.folder / part_file(view, number)
-        count = len(images_of(number, self.metadata.photographs))
-        try:
-            output = unpack(np.memmap(path, np.uint8, mode="r"), count, position, self.metadata.heads)
-        except (OSError, ValueError) as error:
-            raise DataError(f"soft labels {path}: cannot be read ({error}); {_AGAIN}") from error
-        if len(output["logits"]) != persons:
+        stored, output = self.read(view, index)
+        if stored != len(sample.boxes):
             raise DataError(
-                f"soft labels {path}: soft labels of {len(output['logits'])} persons of image {index}, expected "
-                f"{persons}; the images have changed: delete {self.folder} and {_AGAIN}"
+                f"soft labels {self._path(view, index)}: soft labels of {stored} persons of image {index}, expected "
+                f"{len(sample.boxes)}; the images have changed: delete {self.folder} and {_AGAIN}"
             )
         return output
+
+    def read(self, view: int, index: int) -> tuple[int, Predictor]:
+        """Number n of rois of an image in a view, and the soft labels by head, float16.
+
+        Args:
+            view: Below ``metadata.key.cache_views``.
+            index: Of the image in the training data.
+
+        Returns:
+            ``(n, C, H, W)`` logits of a head over rois, ``(1, C, H, W)`` of one over images; NaN in all classes of a
+            position where the teacher says nothing.
+
+        Raises:
+            DataError: The part is gone or damaged.
+        """
+        path = self._path(view, index)
+        try:
+            return unpack(path, place_of(index)[1], self.metadata.heads)
+        except (OSError, ValueError) as error:
+            raise DataError(f"soft labels {path}: cannot be read ({error}); {_AGAIN}") from error
+
+    def _path(self, view: int, index: int) -> Path:
+        return self.folder / part_file(view, place_of(index)[0])
 
 
 def teacher_record(teacher: Teacher, metrics: Metrics, people: AnnotationSet) -> TeacherRecord:
@@ -171,11 +190,14 @@ def soft_label_folder(given: str, seed: int) -> Path:
     return Path(given.replace("{seed}", str(seed)))
 
 
-def soft_label_key(config: ExperimentConfig, splits: Splits, teacher_sha256: str) -> SoftLabelKey:
-    """What the soft labels of this teacher to the views of ``config``, which names a folder for them, depend on."""
+def soft_label_key(
+    config: ExperimentConfig, splits: Splits, teacher_sha256: str | None, external: str | None = None
+) -> SoftLabelKey:
+    """What the soft labels of these teachers to the views of ``config``, which names a folder for them, depend on."""
     assert config.data.cache_views is not None  # a rule of the schema
     return SoftLabelKey(
         teacher_sha256=teacher_sha256,
+        external=external,
         training_fingerprint=splits.train.fingerprint,
         training_images=splits.train.images_fingerprint,
         augmentation=config.data.augmentation,
@@ -205,9 +227,10 @@ def open_soft_labels(config: ExperimentConfig, splits: Splits) -> SoftLabels | N
     folder = soft_label_folder(distillation.soft_labels, config.training.seed)
     metadata = read_metadata(folder)
     if metadata is None:
+        refuse_older(folder)
         raise ConfigError(f"distillation.soft_labels: no soft labels in {folder}; to make them {_AGAIN}")
     sha256 = _fingerprint(distillation.teacher_paths) or metadata.key.teacher_sha256
-    check_key(folder, metadata.key, soft_label_key(config, splits, sha256))
+    check_key(folder, metadata.key, soft_label_key(config, splits, sha256, metadata.key.external))
     check_shapes(folder, metadata, config, images=len(splits.train.images))
     if metadata.parts is None:
         raise ConfigError(f"distillation.soft_labels: {folder} is not finished; to go on {_AGAIN}")
@@ -245,8 +268,8 @@ def check_shapes(folder: Path, metadata: SoftLabelMetadata, config: ExperimentCo
         ConfigError: soft_labels.json was edited: another number of images, other parts, or a head of another size.
     """
     wrong = []
-    if metadata.photographs != images:
-        wrong.append(f"{metadata.photographs} images, expected {images}")
+    if metadata.images != images:
+        wrong.append(f"{metadata.images} images, expected {images}")
     for head, (_, *size) in metadata.heads.items():
         expected = BY_KEY[head].size_in(config.model.image_size) if is_of_image(head) else config.model.mask_size
         if tuple(size) != tuple(expected):
@@ -254,7 +277,7 @@ def check_shapes(folder: Path, metadata: SoftLabelMetadata, config: ExperimentCo
     views = metadata.key.cache_views
     if metadata.parts is not None:
         listed = zip(metadata.parts, all_parts(images, views), strict=False)
-        count = views * -(-images // PART)
+        count = views * parts_of_view(images)
         if len(metadata.parts) != count or any(part.file != part_file(*wanted) for part, wanted in listed):
             wrong.append(f"not the {count} parts of {images} images, view by view")
     if wrong:
@@ -269,21 +292,30 @@ def check_parts(folder: Path, parts: Sequence[Part], *, hashes: bool) -> None:
     """
     for part in parts:
         path = folder / part.file
-        whole = path.is_file() and path.stat().st_size == part.bytes and not (hashes and _sha256(path) != part.sha256)
+        whole = (
+            path.is_file() and path.stat().st_size == part.bytes and not (hashes and file_sha256(path) != part.sha256)
+        )
         if not whole:
             problem = "missing" if not path.is_file() else "damaged (size or checksum differs)"
             raise DataError(f"soft labels {path}: {problem}; delete {folder} and {_AGAIN}")
 
 
-def describe_part(folder: Path, file: str) -> Part:
-    """The entry of a part that lies in ``folder``."""
-    path = folder / file
-    return Part(file=file, bytes=path.stat().st_size, sha256=_sha256(path))
+def refuse_older(folder: Path) -> None:
+    """Soft labels of an older version are not read.
+
+    Raises:
+        ConfigError: Such are in ``folder``.
+    """
+    if (folder / _OLDER).exists() and not metadata_path(folder).exists():
+        raise ConfigError(
+            f"soft labels in {folder} are of an older version ({_OLDER}) and cannot be read: delete {folder} and "
+            f"{_AGAIN}"
+        )
 
 
 def metadata_path(folder: Path) -> Path:
     """Where it is said what the soft labels in ``folder`` are to."""
-    return folder / "soft_labels.json"
+    return folder / SOFT_LABELS_METADATA
 
 
 def read_metadata(folder: Path) -> SoftLabelMetadata | None:
@@ -291,77 +323,9 @@ def read_metadata(folder: Path) -> SoftLabelMetadata | None:
     return read_section(SoftLabelMetadata, metadata_path(folder), max_bytes=_MAX_METADATA_BYTES)
 
 
-def all_parts(images: int, views: int) -> Iterator[tuple[int, int]]:
-    """View and number of each part."""
-    return ((view, number) for view in range(views) for number in range(-(-images // PART)))
-
-
-def part_file(view: int, number: int) -> str:
-    """Name of a part, relative to the folder."""
-    return f"view_{view:04d}/part_{number:05d}.bin"
-
-
-def images_of(number: int, images: int) -> range:
-    """Indices of the images in part ``number``."""
-    return range(number * PART, min((number + 1) * PART, images))
-
-
-def is_of_image(head: str) -> bool:
-    """Whether the head with this key has one output for the whole image."""
-    return BY_KEY[head].over == "images"
-
-
-def pack(outputs: Sequence[Mapping[str, NDArray[np.float16]]], heads: Heads) -> bytes:
-    """The content of a part."""
-    persons = np.array([len(output["logits"]) for output in outputs], np.int64)
-    return b"".join([persons.tobytes(), *(output[head].tobytes() for output in outputs for head in heads)])
-
-
-def unpack(content: NDArray[np.uint8], count: int, position: int, heads: Heads) -> Predictor:
-    """The soft labels at ``position`` in the content of a part with ``count`` images; views, nothing is copied.
-
-    Raises:
-        ValueError: The content is cut off.
-    """
-    if len(content) < 8 * count:
-        raise ValueError(f"cut off: of size {len(content)}")
-    persons = content[: 8 * count].view(np.int64)
-    start = 8 * count + soft_label_bytes(int(persons[:position].sum()), heads, images=position)
-    output = {}
-    for head, shape in heads.items():
-        rows = 1 if is_of_image(head) else int(persons[position])
-        size = 2 * rows * prod(shape)
-        output[head] = content[start : start + size].view(np.float16).reshape(rows, *shape)
-        start += size
-    return output
-
-
-def part_bytes(content: NDArray[np.uint8], count: int, heads: Heads) -> int:
-    """Size of a part as its first bytes say; 0 when not even those are there."""
-    persons = content[: 8 * count].view(np.int64) if len(content) >= 8 * count else None
-    return 0 if persons is None else 8 * count + soft_label_bytes(int(persons.sum()), heads, images=count)
-
-
-def soft_label_bytes(persons: int, heads: Heads, *, images: int) -> int:
-    """Size of the soft labels of ``images`` images with ``persons`` persons in all."""
-    return 2 * sum((images if is_of_image(head) else persons) * prod(shape) for head, shape in heads.items())
-
-
-def largest_bytes(people: AnnotationSet, max_rois: int, heads: Heads) -> int:
-    """What one view of ``people`` takes at most; less where augmentation moves somebody out of the image."""
-    persons = int(np.minimum(people.images.person_counts, max_rois).sum())
-    images = len(people.images)
-    return 8 * images + soft_label_bytes(persons, heads, images=images)
-
-
 def _fingerprint(paths: Sequence[Path]) -> str:
     """As :attr:`~human_edge_detection.engine.teaching.teacher.Teacher.fingerprint`, of teachers that are not loaded."""
     try:
-        return "+".join(_sha256(path) for path in paths)
+        return "+".join(file_sha256(path) for path in paths)
     except OSError as error:
         raise CheckpointError(f"teacher checkpoint {error.filename}: {error.strerror}; give another one") from error
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -26,6 +26,18 @@ DETECTOR_STRIDE: Final = 4
 """Pixels of the image for each place of the detector's output."""
 
 
+_CLASSES: Final[dict[LabelKind, tuple[str, ...]]] = {
+    "classes": ("background", "target", "nontarget"),
+    "foreground": ("background", "person"),
+    "target": ("target", "nontarget"),
+    "person": ("person",),
+    "target_border": ("contour",),
+    "target_distance": ("distance",),
+    "person_centre": ("centre",),
+    "person_box": ("x1", "y1", "x2", "y2"),
+}
+
+
 @dataclass(frozen=True)
 class Head:
     """One head.
@@ -73,6 +85,11 @@ class Head:
     def size_in(self, image_size: tuple[int, int]) -> tuple[int, int]:
         """(height, width) of its output for images of this size, of a head of images."""
         return image_size[0] // self.stride, image_size[1] // self.stride
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the channels of its output are; of a single one, what it is for."""
+        return _CLASSES[self.labels]
 
     @property
     def regression(self) -> bool:

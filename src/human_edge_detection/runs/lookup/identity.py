@@ -30,7 +30,7 @@ from human_edge_detection.files.read import file_sha256
 from human_edge_detection.files.strict_json import read_json
 from human_edge_detection.files.write import write_json
 from human_edge_detection.runs.encoder_weights import encoder_weights_file
-from human_edge_detection.runs.paths import RunPaths
+from human_edge_detection.runs.paths import SOFT_LABELS_METADATA, RunPaths
 from human_edge_detection.runs.provenance import read_provenance
 from human_edge_detection.runs.records import read_section
 
@@ -304,7 +304,7 @@ def _soft_labels(config: ExperimentConfig) -> str | None:
         return None
     folder = distillation.soft_labels.replace("{seed}", str(config.training.seed))
     try:
-        return digest_of(read_json(_PLAIN, Path(folder, "soft_labels.json"), max_bytes=_MAX_SOFT_LABELS_BYTES)["key"])
+        return digest_of(read_json(_PLAIN, Path(folder, SOFT_LABELS_METADATA), max_bytes=_MAX_SOFT_LABELS_BYTES)["key"])
     except (OSError, ValueError, KeyError):
         return "unknown"
 
