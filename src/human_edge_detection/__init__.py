@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         report,
     )
     from human_edge_detection.api.training import (
+        load_soft_labels,
         preview_experiments,
         run_experiments,
         soft_labels,
@@ -62,6 +63,7 @@ __all__ = [
     "list_configs",
     "load_model",
     "load_run",
+    "load_soft_labels",
     "prepare_data",
     "preview_experiments",
     "quantize",
@@ -90,7 +92,14 @@ _MODULES: Final = {
         "load_run",
         "report",
     ),
-    "api.training": ("preview_experiments", "run_experiments", "soft_labels", "train", "verify_resume"),
+    "api.training": (
+        "load_soft_labels",
+        "preview_experiments",
+        "run_experiments",
+        "soft_labels",
+        "train",
+        "verify_resume",
+    ),
     "errors": ("HumanEdgeDetectionError",),
     "experiments.schema.experiment": ("ExperimentConfig",),
     "exporters.predictor": ("Predictor",),

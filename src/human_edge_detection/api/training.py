@@ -15,6 +15,7 @@ from human_edge_detection.api.request import OUTPUT_DIR, request_for_many, reque
 from human_edge_detection.errors import explained
 
 if TYPE_CHECKING:
+    from human_edge_detection.engine.teaching.soft_label_dataset import SoftLabelDataset
     from human_edge_detection.engine.teaching.soft_labels import SoftLabels
     from human_edge_detection.experiments.named import Given
     from human_edge_detection.experiments.overrides import Overrides
@@ -299,6 +300,36 @@ def soft_labels(
 
     full = run.full_config
     return write_soft_labels(full, sample_root=sample_data_dir(run.output_dir, full.data))
+
+
+@explained()
+def load_soft_labels(
+    config: Given | None = None,
+    *,
+    changes: Mapping[str, Any] | Overrides | None = None,
+    output_dir: str | Path = OUTPUT_DIR,
+    run_name: str | None = None,
+) -> SoftLabelDataset:
+    """Stored soft labels, with the images and the truth that they are to, as a dataset of PyTorch.
+
+    The arguments are those of :func:`soft_labels`, which stored them; other views, data or sizes are refused by name.
+
+    Raises:
+        ConfigError: No folder is named, it has no finished soft labels, or they are to something else.
+        DataError: Data or soft labels are missing or damaged.
+
+    Example:
+        changes = {"distillation.soft_labels": "labels_{seed}", "data.cache_views": 8}
+        for sample in hed.load_soft_labels("quickstart_distilled_b0_from_b3", changes=changes):
+            sample.image, sample.roi_masks, sample.soft_labels["logits"]
+    """
+    from human_edge_detection.engine.teaching.soft_label_dataset import load_dataset
+    from human_edge_detection.runner.execution.one_run import find_run
+    from human_edge_detection.runs.paths import sample_data_dir
+
+    run = find_run(_with_batch_size(request_for_one(config, changes, output_dir, run_name)))
+    full = run.full_config
+    return load_dataset(full, sample_root=sample_data_dir(run.output_dir, full.data))
 
 
 def verify_resume(
