@@ -11,6 +11,7 @@ from human_edge_detection.advanced.knowledge_distillation import (
     DistillationLoss,
     FrozenTeacher,
     HeadTarget,
+    MirroredTeacher,
     kl_divergence,
     two_class_logits,
 )
@@ -300,6 +301,35 @@ def test_several_teachers_answer_with_the_mean_of_their_probabilities() -> None:
     assert teachers(torch.rand(2, 3, 8, 8), torch.zeros(0, 5), mask_size=(6, 4)).logits.shape[0] == 0
     with pytest.raises(ValueError, match="2 teachers have no features in common"):
         teachers(torch.rand(2, 3, 8, 8), torch.zeros(3, 5), mask_size=(6, 4), features=True)
+
+
+class LeftBrighter(nn.Module):
+    """Says of each pixel, and of each roi, how bright it is; with a bias that depends on the column."""
+
+    def forward(self, images: Tensor, rois: Tensor) -> SegmentationOutput:
+        slope = torch.linspace(0.0, 1.0, images.shape[-1])
+        crops = roi_align(images, rois[:, :1].long(), rois[:, 1:] * images.shape[-1])
+        return SegmentationOutput(crops + slope[: crops.shape[-1]], {"full_image_logits": images[:, :1] + slope})
+
+
+def roi_align(images: Tensor, owners: Tensor, boxes: Tensor) -> Tensor:
+    """Crops of four columns that begin at whole pixels."""
+    starts = boxes[:, 0].round().long().tolist()
+    return torch.stack([images[int(owner), :, :, x : x + 4] for owner, x in zip(owners, starts, strict=True)])
+
+
+def test_a_mirrored_teacher_sees_the_mirror_image_of_image_and_boxes() -> None:
+    frozen = FrozenTeacher(LeftBrighter(), image_size=(8, 8))
+    images = torch.rand(2, 3, 8, 8)
+    rois = torch.tensor([[0, 0.125, 0, 0.625, 1], [1, 0.5, 0, 1, 1]], dtype=torch.float32)
+    plain = frozen(images, rois, mask_size=(8, 4))
+    output = MirroredTeacher(frozen)(images, rois, mask_size=(8, 4))
+    slope = torch.linspace(0.0, 1.0, 8)
+    torch.testing.assert_close(output.aux["full_image_logits"], images[:, :1] + slope.flip(0))
+    torch.testing.assert_close(output.logits, plain.logits - slope[:4] + slope[:4].flip(0))
+    both = AveragedTeachers([frozen, MirroredTeacher(frozen)])(images, rois, mask_size=(8, 4)).aux["full_image_logits"]
+    expected = (plain.aux["full_image_logits"].sigmoid() + output.aux["full_image_logits"].sigmoid()) / 2
+    torch.testing.assert_close(both.sigmoid(), expected)
 
 
 def test_a_teacher_twice_teaches_what_it_teaches_alone() -> None:

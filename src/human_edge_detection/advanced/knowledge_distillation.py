@@ -34,6 +34,7 @@ __all__ = [
     "DistillationLoss",
     "FrozenTeacher",
     "HeadTarget",
+    "MirroredTeacher",
     "SoftTargetLoss",
     "kl_divergence",
     "two_class_logits",
@@ -245,6 +246,26 @@ class FrozenTeacher:
         return SegmentationOutput(_resize(output.logits, mask_size), aux)
 
 
+class MirroredTeacher:
+    """A teacher that is shown the mirror images, and whose output is mirrored back.
+
+    Args:
+        teacher: It. What it says of boxes of its own is left out.
+    """
+
+    def __init__(self, teacher: FrozenTeacher) -> None:
+        self.teacher = teacher
+
+    def __call__(
+        self, images: Tensor, rois: Tensor, *, mask_size: tuple[int, int], image_size: tuple[int, int] | None = None
+    ) -> SegmentationOutput:
+        """As :class:`FrozenTeacher`."""
+        mirrored = torch.stack([rois[:, 0], 1 - rois[:, 3], rois[:, 2], 1 - rois[:, 1], rois[:, 4]], dim=1)
+        output = self.teacher(images.flip(-1), mirrored, mask_size=mask_size, image_size=image_size)
+        aux = {name: maps.flip(-1) for name, maps in output.aux.items() if BY_KEY[name].labels != "person_box"}
+        return SegmentationOutput(output.logits.flip(-1), aux)
+
+
 class AveragedTeachers:
     """Several teachers as one: the mean of their probabilities, for the heads that all of them have.
 
@@ -252,7 +273,7 @@ class AveragedTeachers:
         teachers: One or more, each with sizes of its own.
     """
 
-    def __init__(self, teachers: Sequence[FrozenTeacher]) -> None:
+    def __init__(self, teachers: Sequence[FrozenTeacher | MirroredTeacher]) -> None:
         self.teachers = tuple(teachers)
 
     def __call__(

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +279,21 @@ def test_several_teachers_are_one(
     assert result.teacher_sha256.count("+") == 1
     with pytest.raises(ConfigError, match="teacher_sha256 is"):
         trainer_of(cached, tmp_path)
+
+
+def test_answers_to_mirror_images_too_are_other_soft_labels(cached: ExperimentConfig, tmp_path: Path) -> None:
+    plain = write(cached, tmp_path)
+    both = derive(cached, name="both", distillation={"flip_averaging": True})
+    with pytest.raises(ConfigError, match="teacher_sha256 is"):
+        trainer_of(both, tmp_path)
+    plain.folder.rename(tmp_path / "plain")
+    mirrored = write(both, tmp_path)
+    assert scores_teacher(trainer_of(both, tmp_path))
+    assert mirrored.metadata.key.teacher_sha256 == f"{plain.metadata.key.teacher_sha256}+mirror"
+    assert mirrored.metadata.teacher.metrics != plain.metadata.teacher.metrics
+    _, one = replace(plain, folder=tmp_path / "plain").read(0, 0)
+    _, other = mirrored.read(0, 0)
+    assert not np.array_equal(one["logits"], other["logits"])
 
 
 def test_the_teachers_file_need_not_be_there(cached: ExperimentConfig, tmp_path: Path) -> None:

@@ -155,6 +155,8 @@ def test_a_term_of_heads_that_the_student_lacks_would_do_nothing() -> None:
 def test_features_have_one_teacher() -> None:
     with pytest.raises(ConfigError, match=r"distillation.terms.1: 'feat' needs one teacher"):
         set_terms("[{kind: kl}, {kind: feat}]", "distillation.more_teacher_checkpoints=[a.pth]")
+    with pytest.raises(ConfigError, match="features have no mean with those of mirror images"):
+        set_terms("[{kind: kl}, {kind: feat}]", "distillation.flip_averaging=true")
 
 
 @pytest.mark.parametrize("change", ["teacher_checkpoint=imagenet", "more_teacher_checkpoints=[imagenet]"])

@@ -311,7 +311,7 @@ def _load_teacher(config: ExperimentConfig, device: torch.device) -> Teacher | N
         return None
     if distillation.teacher_checkpoint is None:
         raise CheckpointError(f"{config.name}: no teacher; give --teacher_checkpoint PATH")
-    return load_teachers(distillation.teacher_paths, device)
+    return load_teachers(distillation.teacher_paths, device, mirrored=distillation.flip_averaging)
 
 
 def _new_student(config: ExperimentConfig, *, fresh: bool) -> RgbPersonSegmenter:

@@ -107,7 +107,12 @@ def _parts(request: ProbeRequest, splits: Splits, device: torch.device) -> tuple
         training={"visualize_images": 0, "batch_size": min(request.batch_sizes)},
     )
     soft_labels = open_soft_labels(config, splits)
-    teacher = untrained_teachers(request.teachers, device) if request.teachers and soft_labels is None else None
+    mirrored = config.distillation is not None and config.distillation.flip_averaging
+    teacher = (
+        untrained_teachers(request.teachers, device, mirrored=mirrored)
+        if request.teachers and soft_labels is None
+        else None
+    )
     loss = distillation_loss_of(config, teacher, device)
     student = build_model(config.model)
     student.to(device).to(memory_format=torch.channels_last)

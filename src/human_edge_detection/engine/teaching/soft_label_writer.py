@@ -91,7 +91,7 @@ def write_soft_labels(config: ExperimentConfig, *, sample_root: Path) -> SoftLab
         raise ConfigError(f"{config.name}: no teacher; give --teacher_checkpoint PATH")
     device = choose_device(config.training.device)
     make_deterministic(device, wanted=config.training.deterministic)
-    teacher = load_teachers(paths, device)
+    teacher = load_teachers(paths, device, mirrored=distillation.flip_averaging)
     splits = read_splits(config.data, sample_root, seed=config.training.seed, scan_cache=scan_cache(config.data))
     folder = soft_label_folder(distillation.soft_labels, config.training.seed)
     writer = _Writer(config, folder, teacher, splits, device)

@@ -31,11 +31,12 @@ from human_edge_detection.engine.teaching.soft_label_parts import (
     place_of,
     unpack,
 )
-from human_edge_detection.engine.teaching.teacher import Teacher
+from human_edge_detection.engine.teaching.teacher import Teacher, fingerprint_of
 from human_edge_detection.errors import CheckpointError, ConfigError, DataError
 from human_edge_detection.experiments.difference import compare_fields, known_to_differ
 from human_edge_detection.experiments.schema.base import Section, Size
 from human_edge_detection.experiments.schema.data import AugmentationConfig
+from human_edge_detection.experiments.schema.distillation import DistillationConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.experiments.schema.heads import BY_KEY
 from human_edge_detection.runs.paths import SOFT_LABELS_METADATA
@@ -229,7 +230,7 @@ def open_soft_labels(config: ExperimentConfig, splits: Splits) -> SoftLabels | N
     if metadata is None:
         refuse_older(folder)
         raise ConfigError(f"distillation.soft_labels: no soft labels in {folder}; to make them {_AGAIN}")
-    sha256 = _fingerprint(distillation.teacher_paths) or metadata.key.teacher_sha256
+    sha256 = _fingerprint(distillation) or metadata.key.teacher_sha256
     check_key(folder, metadata.key, soft_label_key(config, splits, sha256, metadata.key.external))
     check_shapes(folder, metadata, config, images=len(splits.train.images))
     if metadata.parts is None:
@@ -323,9 +324,11 @@ def read_metadata(folder: Path) -> SoftLabelMetadata | None:
     return read_section(SoftLabelMetadata, metadata_path(folder), max_bytes=_MAX_METADATA_BYTES)
 
 
-def _fingerprint(paths: Sequence[Path]) -> str:
+def _fingerprint(config: DistillationConfig) -> str | None:
     """As :attr:`~human_edge_detection.engine.teaching.teacher.Teacher.fingerprint`, of teachers that are not loaded."""
+    if not config.teacher_paths:
+        return None
     try:
-        return "+".join(file_sha256(path) for path in paths)
+        return fingerprint_of(list(map(file_sha256, config.teacher_paths)), mirrored=config.flip_averaging)
     except OSError as error:
         raise CheckpointError(f"teacher checkpoint {error.filename}: {error.strerror}; give another one") from error

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from human_edge_detection.advanced.fast_layers.batch_norm_folding import fold_batch_norm
 from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
-from human_edge_detection.advanced.knowledge_distillation import AveragedTeachers, FrozenTeacher
+from human_edge_detection.advanced.knowledge_distillation import AveragedTeachers, FrozenTeacher, MirroredTeacher
 from human_edge_detection.advanced.weights.fit import load_fitted
 from human_edge_detection.data.annotations.coco import AnnotationSet
 from human_edge_detection.data.loader import validation_batches
@@ -48,6 +48,7 @@ class Teacher:
         sha256: Of the checkpoint's file.
         parameters: Number of its weights.
         others: Further teachers, whose probabilities are averaged with its own.
+        mirrored: Each is asked about the mirror image too, and the probabilities of both are averaged.
     """
 
     frozen: FrozenTeacher
@@ -56,11 +57,12 @@ class Teacher:
     sha256: str
     parameters: int
     others: tuple[Teacher, ...] = ()
+    mirrored: bool = False
 
     @property
     def fingerprint(self) -> str:
         """Tells this teacher, with all others, from any other."""
-        return "+".join(teacher.sha256 for teacher in (self, *self.others))
+        return fingerprint_of([teacher.sha256 for teacher in (self, *self.others)], mirrored=self.mirrored)
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -83,9 +85,10 @@ class Teacher:
         features: bool = False,
     ) -> SegmentationOutput:
         """The output of all together; arguments as for :class:`FrozenTeacher`."""
-        model = (
-            AveragedTeachers([self.frozen, *(other.frozen for other in self.others)]) if self.others else self.frozen
-        )
+        each: list[FrozenTeacher | MirroredTeacher] = [self.frozen, *(other.frozen for other in self.others)]
+        if self.mirrored:
+            each += [MirroredTeacher(teacher.frozen) for teacher in (self, *self.others)]
+        model = AveragedTeachers(each) if len(each) > 1 else self.frozen
         return model(images, rois, mask_size=mask_size, image_size=image_size, features=features)
 
     def predict_batch(self, batch: Batch, *, mask_size: tuple[int, int], features: bool = False) -> SegmentationOutput:
@@ -100,8 +103,13 @@ class Teacher:
         )
 
 
-def load_teachers(paths: Sequence[Path], device: torch.device) -> Teacher:
-    """The teachers stored at ``paths``, one or more, as one.
+def fingerprint_of(sha256s: Sequence[str], *, mirrored: bool) -> str:
+    """Tells teachers with these checkpoints, asked about mirror images too or not, from any other."""
+    return "+".join([*sha256s, *(["mirror"] if mirrored else [])])
+
+
+def load_teachers(paths: Sequence[Path], device: torch.device, *, mirrored: bool = False) -> Teacher:
+    """The teachers stored at ``paths``, one or more, as one; asked about mirror images too where ``mirrored``.
 
     Raises:
         CheckpointError: As :func:`load_teacher`, or two of them are the same.
@@ -115,7 +123,7 @@ def load_teachers(paths: Sequence[Path], device: torch.device) -> Teacher:
                 "a mean needs different teachers"
             )
         seen[teacher.sha256] = teacher.path
-    return replace(first, others=tuple(others))
+    return replace(first, others=tuple(others), mirrored=mirrored)
 
 
 def load_teacher(path: Path, device: torch.device) -> Teacher:
@@ -133,14 +141,14 @@ def load_teacher(path: Path, device: torch.device) -> Teacher:
     return _frozen(model, checkpoint, path, sha256, device)
 
 
-def untrained_teachers(configs: Sequence[ExperimentConfig], device: torch.device) -> Teacher:
+def untrained_teachers(configs: Sequence[ExperimentConfig], device: torch.device, *, mirrored: bool = False) -> Teacher:
     """Teachers with random weights, one or more, as one: they take the memory and the time of trained ones.
 
     Raises:
         CheckpointError: One has no roi head.
     """
     first, *others = (_untrained_teacher(config, device) for config in configs)
-    return replace(first, others=tuple(others))
+    return replace(first, others=tuple(others), mirrored=mirrored)
 
 
 def _untrained_teacher(config: ExperimentConfig, device: torch.device) -> Teacher:
@@ -212,10 +220,11 @@ def check_teacher(
         config = member.checkpoint.config.model
         metrics = measured(member.sha256, predictor(member.frozen.model), config)
         _compare_with_record(member, metrics["miou"] or 0.0, people)
-    if teacher.others:
+    if teacher.others or teacher.mirrored:
         config = teacher.checkpoint.config.model.model_copy(update={"image_size": teacher.image_size})
         metrics = measured(teacher.fingerprint, partial(teacher.predict, mask_size=config.mask_size), config)
-        logger.info("mean of %d teachers: mIoU %.4f", 1 + len(teacher.others), metrics["miou"] or 0.0)
+        asked = " and of their answers to mirror images" if teacher.mirrored else ""
+        logger.info("mean of %d teachers%s: mIoU %.4f", 1 + len(teacher.others), asked, metrics["miou"] or 0.0)
     return metrics
 
 

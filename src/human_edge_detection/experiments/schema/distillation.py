@@ -179,6 +179,8 @@ class DistillationConfig(_HeadWeights):
     1/3: the likeliest of three classes has at least that."""
     terms: tuple[TermConfig, ...] = (KlConfig(),)
     """What is distilled; terms of logits are weighted by the heads' weights above too."""
+    flip_averaging: bool = False
+    """Teachers are asked about the mirror image of each view too, and the mean of both probabilities teaches."""
 
     @property
     def head_weights(self) -> dict[str, float]:
@@ -282,14 +284,20 @@ class DistillationConfig(_HeadWeights):
                     break
             seen |= {(term.kind, head) for head in heads}
             if heads == _FEATURES:
-                if self.soft_labels is not None:
-                    yield f"{path}: {term.kind!r} needs the teacher's features, which distillation.soft_labels lacks"
-                if self.more_teacher_checkpoints:
-                    yield f"{path}: {term.kind!r} needs one teacher; the features of several have no mean"
+                yield from (f"{path}: {term.kind!r} needs {problem}" for problem in self._feature_disagreements())
             elif self.terms != (KlConfig(),) and not any(head in self.head_weights for head in heads):
                 yield f"{path}: distillation.{heads[0]} is 0, so {term.kind!r} would do nothing; give it a weight"
             elif not any(head in student for head in heads):
                 yield f"{path}: the model has no {' nor '.join(heads)}, so {term.kind!r} would do nothing; leave it out"
+
+    def _feature_disagreements(self) -> Iterator[str]:
+        """What a term of features needs and does not get."""
+        if self.soft_labels is not None:
+            yield "the teacher's features, which distillation.soft_labels lacks"
+        if self.more_teacher_checkpoints:
+            yield "one teacher; the features of several have no mean"
+        if self.flip_averaging:
+            yield "a teacher asked once; features have no mean with those of mirror images: flip_averaging false"
 
     def _threshold_disagreements(self, threshold: float) -> Iterator[str]:
         if not self._of_logits:
