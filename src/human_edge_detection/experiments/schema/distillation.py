@@ -202,6 +202,12 @@ class DistillationConfig(_HeadWeights):
         return self._largest_alpha > 0.0 and any(self._compares(term, heads) for term in self.terms)
 
     @property
+    def teaches_images(self) -> bool:
+        """Whether a term compares what the models say of whole images, without any roi."""
+        of_images = {head.name for head in DISTILLED if head.over == "images"} & self.head_weights.keys()
+        return any(_heads_of(term) == _FEATURES or of_images & {*_heads_of(term)} for term in self.terms)
+
+    @property
     def _of_logits(self) -> bool:
         """Whether there is a term of logits."""
         return any(_heads_of(term) != _FEATURES for term in self.terms)
