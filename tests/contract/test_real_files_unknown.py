@@ -206,7 +206,9 @@ def test_of_what_is_unknown_a_student_learns_what_the_teacher_says_and_no_truth(
     assert (of_terms(batch, KlConfig())[unknown] > 0).all()
 
 
-@pytest.mark.parametrize("term", [KlConfig(), DkdConfig(), DistConfig(), CwdConfig(), BpkdConfig()], ids=lambda t: t.kind)
+@pytest.mark.parametrize(
+    "term", [KlConfig(), DkdConfig(), DistConfig(), CwdConfig(), BpkdConfig()], ids=lambda t: t.kind
+)
 def test_where_nobody_knows_every_term_asks_a_teacher_who_is_sure_enough(term: TermSettings, tmp_path: Path) -> None:
     batch = not_exhaustive(tmp_path)
     unknown = batch.person_masks == IGNORE

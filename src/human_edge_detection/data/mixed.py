@@ -83,6 +83,11 @@ def with_unlabelled(labelled: PersonDataset, people: AnnotationSet, *, ratio: fl
     return MixedDataset(labelled, unlabelled, drawn_in_epoch(len(labelled), len(unlabelled), ratio))
 
 
+def labelled_part(dataset: PersonDataset | MixedDataset) -> PersonDataset:
+    """The images of which the truth is known."""
+    return dataset.labelled if isinstance(dataset, MixedDataset) else dataset
+
+
 def drawn_in_epoch(labelled: int, unlabelled: int, ratio: float) -> int:
     """How many of ``unlabelled`` images an epoch has beside ``labelled`` ones: at least one, at most all."""
     return min(max(round(ratio * labelled), 1), unlabelled)

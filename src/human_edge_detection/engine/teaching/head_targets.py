@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -34,8 +34,12 @@ class StandIn(NamedTuple):
     unlabelled: float = 0.0
 
 
+TRUTH_ALONE: Final = StandIn()
+"""Nothing stands in for it."""
+
+
 def head_targets(
-    batch: Batch, student: SegmentationOutput, teacher: SegmentationOutput, stand_in: StandIn = StandIn()
+    batch: Batch, student: SegmentationOutput, teacher: SegmentationOutput, stand_in: StandIn = TRUTH_ALONE
 ) -> dict[str, HeadTarget]:
     """By name of each head that the student's output has; border bands are made only when a term wants one.
 

@@ -33,7 +33,9 @@ class Shares(NamedTuple):
 def shares_in(group: Sequence[Batch]) -> list[Shares]:
     """Of each batch of a step; the batches are on any device, and nothing is read from it."""
     everything, known = [(len(one.images), len(one.rois)) for one in group], [_labelled_in(one) for one in group]
-    return [Shares(_shares(*mine, known), _shares(*all_, everything)) for mine, all_ in zip(known, everything, strict=True)]
+    return [
+        Shares(_shares(*mine, known), _shares(*all_, everything)) for mine, all_ in zip(known, everything, strict=True)
+    ]
 
 
 def _labelled_in(batch: Batch) -> tuple[int, int]:

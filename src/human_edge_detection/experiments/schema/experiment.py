@@ -83,9 +83,7 @@ def _disagreements(config: ExperimentConfig) -> Iterator[str]:
         yield f"distillation.teacher_config: {config.name!r} cannot be its own teacher"
 
 
-def _unlabelled_disagreements(
-    distillation: DistillationConfig | None, unlabelled: UnlabelledConfig
-) -> Iterator[str]:
+def _unlabelled_disagreements(distillation: DistillationConfig | None, unlabelled: UnlabelledConfig) -> Iterator[str]:
     """Whether anything is learnt from images without labels."""
     if distillation is None:
         yield (
