@@ -230,11 +230,11 @@ def _located(
     alive: Callable[[], None],
 ) -> Unlabelled | None:
     """``unlabelled`` with the boxes of the teacher's detector, where these are asked for."""
+    if soft_labels is not None:
+        return soft_labels.located(unlabelled)
     section = config.data.unlabelled
     if unlabelled is None or section is None or not asks_detector(config.data):
         return unlabelled
-    if soft_labels is not None:
-        return with_own_boxes(unlabelled, soft_labels.unlabelled_boxes())
     assert teacher is not None  # a rule of the schema: a teacher or its soft labels
     boxes = find_boxes(
         teacher,

@@ -161,11 +161,9 @@ class _Writer:
     def _locate(self, begun: SoftLabelMetadata | None) -> None:
         """Finds the boxes on the images without labels, where the teacher's detector is asked: once for a folder."""
         section = self.config.data.unlabelled
-        if self.unlabelled is None or section is None or not asks_detector(self.config.data):
-            return
         if begun is not None:
-            boxes = SoftLabels(self.folder, begun).unlabelled_boxes()
-        else:
+            self.unlabelled = SoftLabels(self.folder, begun).located(self.unlabelled)
+        elif self.unlabelled is not None and section is not None and asks_detector(self.config.data):
             boxes = find_boxes(
                 self.teacher,
                 self.unlabelled.people,
@@ -175,7 +173,7 @@ class _Writer:
             )
             make_folder(self.folder)
             write_json(self.folder / BOXES_FILE, packed(boxes))
-        self.unlabelled = with_own_boxes(self.unlabelled, boxes)
+            self.unlabelled = with_own_boxes(self.unlabelled, boxes)
 
     def _measured_here(self, metadata: SoftLabelMetadata) -> SoftLabelMetadata:
         """With what the teacher scores on these validation data; the soft labels do not depend on them."""

@@ -16,7 +16,6 @@ from pydantic import Field, model_validator
 
 from human_edge_detection.data.annotations.coco import AnnotationSet
 from human_edge_detection.data.dataset import Sample
-from human_edge_detection.data.unlabelled import Boxes
 from human_edge_detection.data.views.augment import VIEW_VERSION
 from human_edge_detection.engine.build import Splits
 from human_edge_detection.engine.evaluation.evaluate import Metrics
@@ -33,7 +32,7 @@ from human_edge_detection.engine.teaching.soft_label_parts import (
     unpack,
 )
 from human_edge_detection.engine.teaching.teacher import Teacher, fingerprint_of
-from human_edge_detection.engine.teaching.unlabelled import StoredBoxes, Unlabelled, unpacked
+from human_edge_detection.engine.teaching.unlabelled import StoredBoxes, Unlabelled, unpacked, with_own_boxes
 from human_edge_detection.errors import CheckpointError, ConfigError, DataError
 from human_edge_detection.experiments.difference import compare_fields, known_to_differ
 from human_edge_detection.experiments.schema.base import Section, Size
@@ -172,18 +171,19 @@ class SoftLabels:
         except (OSError, ValueError) as error:
             raise DataError(f"soft labels {path}: cannot be read ({error}); {_AGAIN}") from error
 
-    def unlabelled_boxes(self) -> Boxes:
-        """Where the teacher's detector saw persons on the images without labels.
+    def located(self, unlabelled: Unlabelled | None) -> Unlabelled | None:
+        """``unlabelled`` with the boxes that the teacher's detector found when it was asked, if it was.
 
         Raises:
-            DataError: The file is gone or damaged.
+            DataError: Their file is gone or damaged.
         """
+        if unlabelled is None or self.metadata.boxes is None:
+            return unlabelled
         stored = read_cached(StoredBoxes, self.folder / BOXES_FILE)
-        if stored is None:
-            raise DataError(
-                f"soft labels {self.folder / BOXES_FILE}: cannot be read; delete {self.folder} and {_AGAIN}"
-            )
-        return unpacked(stored)
+        if stored is None or len(stored) != len(unlabelled.people.images):
+            file = self.folder / BOXES_FILE
+            raise DataError(f"soft labels {file}: missing or damaged; delete {self.folder} and {_AGAIN}")
+        return with_own_boxes(unlabelled, unpacked(stored))
 
     def _path(self, view: int, index: int) -> Path:
         return self.folder / part_file(view, place_of(index)[0])
