@@ -201,10 +201,9 @@ class DistillationConfig(_HeadWeights):
         """Whether a student that has ``heads`` learns anything from its teacher."""
         return self._largest_alpha > 0.0 and any(self._compares(term, heads) for term in self.terms)
 
-    @property
-    def teaches_images(self) -> bool:
-        """Whether a term compares what the models say of whole images, without any roi."""
-        of_images = {head.name for head in DISTILLED if head.over == "images"} & self.head_weights.keys()
+    def teaches_images(self, heads: Collection[str]) -> bool:
+        """Whether a student that has ``heads`` is taught about whole images, without any roi."""
+        of_images = {head.name for head in DISTILLED if head.over == "images"} & self.head_weights.keys() & {*heads}
         return any(_heads_of(term) == _FEATURES or of_images & {*_heads_of(term)} for term in self.terms)
 
     @property

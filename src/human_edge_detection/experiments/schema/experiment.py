@@ -70,7 +70,7 @@ def _disagreements(config: ExperimentConfig) -> Iterator[str]:
     yield from _loss_disagreements(config)
     distillation = config.distillation
     if config.data.unlabelled is not None:
-        yield from _unlabelled_disagreements(distillation, config.data.unlabelled)
+        yield from _unlabelled_disagreements(config, config.data.unlabelled)
     if distillation is None:
         return
     if config.model.head == "none":
@@ -83,14 +83,15 @@ def _disagreements(config: ExperimentConfig) -> Iterator[str]:
         yield f"distillation.teacher_config: {config.name!r} cannot be its own teacher"
 
 
-def _unlabelled_disagreements(distillation: DistillationConfig | None, unlabelled: UnlabelledConfig) -> Iterator[str]:
+def _unlabelled_disagreements(config: ExperimentConfig, unlabelled: UnlabelledConfig) -> Iterator[str]:
     """Whether anything is learnt from images without labels."""
+    distillation = config.distillation
     if distillation is None:
         yield (
             "data.unlabelled: without a distillation nobody would teach on these images; give --teacher_checkpoint "
             "PATH, or use null"
         )
-    elif unlabelled.boxes is None and not distillation.teaches_images:
+    elif unlabelled.boxes is None and not distillation.teaches_images(config.loss_weights):
         yield (
             "data.unlabelled.boxes: null leaves the heads of the whole image, and no term teaches one; give boxes, or "
             "distillation.full_image a weight"
