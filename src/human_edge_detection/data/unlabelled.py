@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from human_edge_detection.data.annotations.annotation_set import AnnotationSet, BadImage, refusal
 from human_edge_detection.data.annotations.columns import AnnotatedImages
-from human_edge_detection.data.annotations.from_boxes import images_with_boxes
 from human_edge_detection.data.annotations.polygons_and_rle import shorten
 from human_edge_detection.data.annotations.scan import Scan, scan_images
+from human_edge_detection.data.boxes_as_persons import images_with_boxes
 from human_edge_detection.data.images.read import image_size
 from human_edge_detection.errors import DataError
 from human_edge_detection.files.image_folder import image_files_below

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import Final
 
-from human_edge_prediction.sources.listing import IMAGES
+_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+"""Of image files that a training reads, in lower case."""
 
 
 def image_files_below(folder: Path) -> list[str]:
@@ -17,7 +19,7 @@ def image_files_below(folder: Path) -> list[str]:
     found: list[str] = []
     for place, below, files in os.walk(folder):
         below[:] = [name for name in below if not name.startswith(".")]
-        shown = (name for name in files if not name.startswith(".") and Path(name).suffix.lower() in IMAGES)
+        shown = (name for name in files if not name.startswith(".") and Path(name).suffix.lower() in _SUFFIXES)
         found += [Path(place, name).relative_to(folder).as_posix() for name in shown]
     return sorted(found)
 

@@ -105,8 +105,7 @@ def prepare_training(
     distillation_loss = distillation_loss_of(config, teacher, device)
     # Here, after the teacher has been built: with and without one, a student starts from the same weights.
     seed_everything(config.training.seed)
-    student = _new_student(config, fresh=start is None)
-    student.to(device).to(memory_format=torch.channels_last)
+    student = _new_student(config, fresh=start is None).to(device).to(memory_format=torch.channels_last)
     precision = _precision(config.training.precision, device, start)
     state = new_state(config, student, precision, distillation_loss)
     origin = origin_of(splits, _teacher_sha256(teacher, soft_labels), unlabelled)
