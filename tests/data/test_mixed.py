@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,14 @@ def mixed(labelled: PersonDataset, tmp_path: Path) -> MixedDataset:
 
 
 def stream(data: PersonDataset | MixedDataset, **changes: int) -> list[Batch]:
-    options = {"batch_size": 3, "seed": 5, "start_epoch": 0, "start_batch": 0, "epochs": 6, "num_workers": 0}
+    options: dict[str, Any] = {
+        "batch_size": 3,
+        "seed": 5,
+        "start_epoch": 0,
+        "start_batch": 0,
+        "epochs": 6,
+        "num_workers": 0,
+    }
     return list(training_batches(data, **options | changes))
 
 
@@ -64,7 +72,9 @@ def test_labelled_samples_stay_as_they_are_and_the_others_have_no_truth(
 ) -> None:
     for index in range(LABELLED):
         one, other = labelled[(1, index)], mixed[(1, index)]
-        assert other.labelled and all(np.array_equal(a, b) for a, b in zip(one[:7], other[:7], strict=True))
+        assert other.labelled
+        for field in ("image", "boxes", "roi_masks", "person_mask", "image_id", "annotation_ids", "person_boxes"):
+            assert np.array_equal(getattr(one, field), getattr(other, field)), field
     for index in range(LABELLED, LABELLED + OTHERS):
         sample = mixed[(1, index)]
         assert not sample.labelled and len(sample.boxes) == 1 and sample.person_boxes.shape == (0, 4)

@@ -182,8 +182,11 @@ def with_another_image(batch: Batch, output: SegmentationOutput) -> tuple[Batch,
 def test_images_without_labels_change_no_mean() -> None:
     generator = torch.Generator().manual_seed(3)
     output, batch = make_output(), make_batch()
-    output.aux["centre_logits"] = torch.randn(2, 1, 4, 4, generator=generator)
-    output.aux["person_boxes"] = torch.rand(2, 4, 4, 4, generator=generator)
+    found = {
+        "centre_logits": torch.randn(2, 1, 4, 4, generator=generator),
+        "person_boxes": torch.rand(2, 4, 4, 4, generator=generator),
+    }
+    output = output._replace(aux={**output.aux, **found})
     batch = batch._replace(person_boxes=torch.tensor([[[0.2, 0.2, 0.8, 0.9]]]).expand(2, 1, 4))
     loss = HierarchicalLoss({head.name: 1.0 for head in HEADS}, LossConfig(boundary=BoundaryLossConfig()))
     more, both = with_another_image(batch, output)

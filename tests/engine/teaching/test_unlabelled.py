@@ -72,7 +72,9 @@ def test_an_epoch_has_them_and_every_figure_of_the_truth_is_of_the_others(
     assert result.images == 2 * (8 + 4) and result.unlabelled is not None
     assert "an epoch has 12 images: 8 labelled, and 4 of the 5 without labels, with 3 persons in all" in caplog.text
     assert json.loads(paths.provenance.read_text())["sources"]["unlabelled"] == OTHERS
-    assert read_checkpoint(paths.latest)[0].training["unlabelled"] == result.unlabelled
+    training = read_checkpoint(paths.latest)[0].training
+    assert training is not None
+    assert training["unlabelled"] == result.unlabelled
     for epoch in epochs_of(paths):
         numbers = {name: value for name, value in epoch.items() if name.startswith("train/")}
         assert all(np.isfinite(value) for value in numbers.values())
@@ -128,7 +130,8 @@ def test_a_teacher_without_a_detector_is_refused(mixed: ExperimentConfig, train:
 
 
 def test_a_weak_teacher_is_warned_about(caplog: pytest.LogCaptureFixture) -> None:
-    warn_of_weak_teacher(0.55, 4, 8), warn_of_weak_teacher(None, 4, 8)
+    warn_of_weak_teacher(0.55, 4, 8)
+    warn_of_weak_teacher(None, 4, 8)
     assert not caplog.records
     warn_of_weak_teacher(0.3456, 4, 8)
     assert "mIoU 0.3456 on the validation images, below 0.50, and it alone speaks about 4 of the 12" in caplog.text

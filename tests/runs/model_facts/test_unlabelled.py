@@ -1,6 +1,7 @@
 """Images without labels before a run starts: refused, counted, and part of what makes a run."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from unlabelled_folders import write_images, write_results
@@ -64,9 +65,7 @@ def test_what_is_not_there_is_refused(config: ExperimentConfig, tmp_path: Path) 
         ({"distillation": {"full_image": 0.0}}, r"data\.unlabelled\.boxes: null leaves the heads of the whole image"),
     ],
 )
-def test_what_would_teach_nothing_is_refused(
-    config: ExperimentConfig, changes: dict[str, object], problem: str
-) -> None:
+def test_what_would_teach_nothing_is_refused(config: ExperimentConfig, changes: dict[str, Any], problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
         derive(config, name="bad", **changes)
 

@@ -195,7 +195,9 @@ def _look(
         images = batch.to(device).images.contiguous(memory_format=torch.channels_last)
         output = teacher.frozen.model(images, batch.rois[:0].to(device))
         rois, _ = find_persons(output.aux["centre_logits"], output.aux["person_boxes"], most=MOST).as_rois(min_score)
-        found += _in_pixels(rois.double().cpu().numpy(), people.images.sizes[len(found) : len(found) + len(images)])
+        found += _in_pixels(
+            rois.double().cpu().numpy(), people.images.sizes[len(found) : len(found) + len(images)].tolist()
+        )
         alive()
     return found
 
