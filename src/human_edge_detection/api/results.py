@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from human_edge_detection.api.request import OUTPUT_DIR, check_choice
 from human_edge_detection.errors import ConfigError, explained
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from human_edge_detection.runner.comparison.table import Record, Row
     from human_edge_detection.runner.report.page import Page
 
+Split = Literal["train", "val", "test"]
+SPLITS: Final[tuple[Split, ...]] = ("train", "val", "test")
 Data = str | Path | tuple[str | Path, str | Path]
 """A data folder, or the annotations of one split and the folder of its images."""
 
@@ -81,7 +84,7 @@ def load_model(run: str | Path, *, seed: int | None = None, output_dir: str | Pa
 def evaluate(
     run: str | Path,
     *,
-    split: Literal["train", "val"] = "val",
+    split: Split = "val",
     data: Data | None = None,
     batch_size: int = 4,
     num_workers: int | None = None,
@@ -93,7 +96,8 @@ def evaluate(
 
     Args:
         run: Name of a run below ``output_dir``, a run folder, or a checkpoint (``.pth``).
-        split: Which of its data.
+        split: Which of its data. The best epoch was chosen on ``val``, so scores on it flatter. Those on ``test`` are
+            kept in the folder of a run, for :func:`compare`.
         data: Other data: a folder as for ``data.root``, or the annotations and the folder of images; None: its own.
         batch_size: Images in a batch; no metric depends on it.
         num_workers: Processes that load images; nor on this. None: 1, more for a GPU.
@@ -113,7 +117,7 @@ def evaluate(
     if batch_size < 1:
         raise ConfigError(f"--batch_size: expected at least 1, got {batch_size}")
     _check_workers(num_workers)
-    check_choice("split", split, ("train", "val"))
+    check_choice("split", split, SPLITS)
     _check_device(device)
     check_choice("precision", precision, ("auto", "fp32", "bf16", "fp16"))
     from human_edge_detection.runs.lookup.find import best_checkpoints
@@ -121,21 +125,27 @@ def evaluate(
     checkpoints = best_checkpoints(run, Path(output_dir))
     given = split_of(data, split)
 
-    from human_edge_detection.engine.checkpoints.load import load_trained, read_annotations_for
+    from human_edge_detection.engine.checkpoints.load import load_trained, read_annotations_for, read_held_out
     from human_edge_detection.engine.device import choose_device, choose_precision
     from human_edge_detection.engine.evaluation.evaluate_checkpoint import evaluate_checkpoint
+    from human_edge_detection.engine.evaluation.on_test import evaluate_on_test
 
     chosen = choose_device(device)
     evaluations = []
     for checkpoint in checkpoints:
         trained = load_trained(checkpoint)
-        people = read_annotations_for(trained, split, given)
-        arithmetic = choose_precision(precision, chosen)  # measured the first time, so mistakes are found before
-        evaluations.append(
-            evaluate_checkpoint(
-                trained, people, batch_size=batch_size, device=chosen, precision=arithmetic, num_workers=num_workers
-            )
+        test = read_held_out(trained.checkpoint.config, checkpoint, given) if split == "test" else None
+        people = read_annotations_for(trained, split, given) if test is None else test.people
+        measure = partial(
+            evaluate_checkpoint,
+            trained,
+            batch_size=batch_size,
+            device=chosen,
+            precision=choose_precision(precision, chosen),  # measured the first time, so mistakes are found before
+            num_workers=num_workers,
+            split=split,
         )
+        evaluations.append(measure(people) if test is None else evaluate_on_test(trained, test, measure))
     return tuple(evaluations)
 
 
@@ -143,7 +153,7 @@ def evaluate(
 def evaluate_exported(
     model: str | Path,
     *,
-    split: Literal["train", "val"] = "val",
+    split: Split = "val",
     data: Data | None = None,
     num_workers: int | None = None,
 ) -> Evaluation:
@@ -166,7 +176,7 @@ def evaluate_exported(
         print(evaluation.metrics["miou"], evaluation.metrics["AP"])
     """
     _check_workers(num_workers)
-    check_choice("split", split, ("train", "val"))
+    check_choice("split", split, SPLITS)
     given = split_of(data, split)
 
     from human_edge_detection.engine.evaluation import evaluate_exported as exported
@@ -175,7 +185,7 @@ def evaluate_exported(
 
     opened = open_exported(Path(model), threads=allowed_cores())
     people = exported.read_annotations_for_file(opened, split, given)
-    return exported.evaluate_exported(opened, people, num_workers=num_workers)
+    return exported.evaluate_exported(opened, people, num_workers=num_workers, split=split)
 
 
 def _check_workers(number: int | None) -> None:
@@ -379,7 +389,7 @@ def report(
     )
 
 
-def split_of(data: Data | None, split: Literal["train", "val"]) -> SplitPaths | None:
+def split_of(data: Data | None, split: Split) -> SplitPaths | None:
     """Where the ``data`` of a call lie; None for none.
 
     Raises:

@@ -87,7 +87,12 @@ def prepare_training(
     start = _start(config, paths, resume)
     teacher = _load_teacher(config, device)
     splits = read_splits(
-        config.data, sample_root, seed=config.training.seed, scan_cache=scan_cache(config.data), after_image=alive
+        config.data,
+        sample_root,
+        seed=config.training.seed,
+        scan_cache=scan_cache(config.data),
+        after_image=alive,
+        with_test=True,
     )
     splits, held_out = hold_out(config, splits)
     soft_labels = open_soft_labels(config, splits)

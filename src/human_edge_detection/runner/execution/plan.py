@@ -18,7 +18,13 @@ from human_edge_detection.experiments.overrides import Overrides
 from human_edge_detection.experiments.registry import is_shipped, list_configs
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 from human_edge_detection.runner.execution.request import BatchRequest, Unit, named_units, with_seed
-from human_edge_detection.runs.checks import check_data_paths, check_tracker, check_weight_paths, is_finished
+from human_edge_detection.runs.checks import (
+    check_data_paths,
+    check_test_paths,
+    check_tracker,
+    check_weight_paths,
+    is_finished,
+)
 from human_edge_detection.runs.data_source import locate_data
 from human_edge_detection.runs.dependencies import Dependency, dependencies, dependency_config, fill
 from human_edge_detection.runs.lookup.identity import (
@@ -137,6 +143,8 @@ def check_plan(runs: Sequence[PlannedRun]) -> None:
         if not run.finished:
             check_tracker(run.config)
         check_data_paths(run.config)
+        if run.kind == "new":
+            check_test_paths(run.config)
         check_weight_paths(run.config, run.output_dir, awaited=[run.output_dir / name for name in run.requires])
         if run.restart:
             _check_restart(run)
