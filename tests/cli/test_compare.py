@@ -94,7 +94,7 @@ def test_without_a_control_there_are_scores_and_no_verdicts(folder: Path, capsys
 
 def test_a_run_named_twice_is_compared_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", "better", "experiments/better", str(folder / "experiments" / "better")]) == 0
-    assert capsys.readouterr().out.count("better, 60 images") == 1
+    assert capsys.readouterr().out.count("better, 60 validation images") == 1
 
 
 def test_without_runs_the_comparison_of_all_is_rebuilt(folder: Path) -> None:

@@ -64,6 +64,7 @@ def prepare_data(
     output: str | Path,
     train: Files | None = None,
     val: Files | None = None,
+    test: Files | None = None,
     format: str = AUTO,
     category: str | None = None,
     val_fraction: float | None = None,
@@ -81,6 +82,7 @@ def prepare_data(
         output: Folder to make; one that this function made before is replaced.
         train: Instead of ``data_root``: annotations and folder of images, in COCO's format.
         val: Alike.
+        test: Alike.
         format: ``auto``, or what ``data_root`` is.
         category: Categories that are persons, joined by commas, in upper or lower case; None: ``person``.
         val_fraction: Share of the images that become a validation split where there is none; None: 0.2 of a
@@ -109,7 +111,7 @@ def prepare_data(
     from human_edge_detection.data.judgement.whole_split import Mending
     from human_edge_detection.data.prepare import Preparation, prepare
 
-    found = _read(data_root, {"train": train, "val": val}, format)
+    found = _read(data_root, {"train": train, "val": val, "test": test}, format)
     _check_outlines(mending.get("outlines", "pixels"), found)
     fraction = VAL_FRACTION if val_fraction is None and data_root is not None else val_fraction
     splits = _with_validation(_persons(found, category), fraction, seed, asked=val_fraction is not None)

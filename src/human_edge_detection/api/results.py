@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from human_edge_detection.runner.comparison.paired import Comparison
     from human_edge_detection.runner.comparison.table import Record, Row
     from human_edge_detection.runner.report.page import Page
+
+logger = logging.getLogger(__name__)
 
 Split = Literal["train", "val", "test"]
 SPLITS: Final[tuple[Split, ...]] = ("train", "val", "test")
@@ -146,7 +149,18 @@ def evaluate(
             split=split,
         )
         evaluations.append(measure(people) if test is None else evaluate_on_test(trained, test, measure))
+    _tell_cards(checkpoint for checkpoint, done in zip(checkpoints, evaluations, strict=True) if done.scores_file)
     return tuple(evaluations)
+
+
+def _tell_cards(checkpoints: Iterable[Path]) -> None:
+    """Writes the model cards of runs with new test scores again, where they are exported."""
+    from human_edge_detection.runner.model_card.write import write_cards
+    from human_edge_detection.runs.paths import run_paths_of_checkpoint
+
+    interrupt = write_cards([run_paths_of_checkpoint(checkpoint) for checkpoint in checkpoints])
+    if interrupt is not None:
+        raise interrupt
 
 
 @explained()
@@ -283,6 +297,7 @@ def compare(
     runs: str | Path | Iterable[str | Path],
     *,
     against: str | Path | None = None,
+    split: Literal["val", "test"] = "val",
     output_dir: str | Path = OUTPUT_DIR,
     output: str | Path | None = None,
 ) -> PairedReport:
@@ -291,11 +306,14 @@ def compare(
     Args:
         runs: One or several: names of runs below ``output_dir``, or run folders; of several seeds, all.
         against: The control, named alike; None: scores and their spread only.
+        split: On which images. The best epochs were chosen on ``val``, so scores on it flatter. A run that has no
+            scores on its ``test`` split yet is evaluated there first, as by :func:`evaluate`.
         output_dir: Folder of all runs.
         output: Folder of the report; None: ``experiment_comparison`` beside the folder of runs.
 
     Raises:
         ConfigError: There is no such run, it is not finished, or the runs cannot be compared.
+        DataError: A run has no test split, or one that cannot be used.
         StorageError: The report cannot be written.
 
     Example:
@@ -303,20 +321,41 @@ def compare(
         for line in report.comparison.lines:
             print(line.metric, line.slice, line.difference and line.difference.verdict)
     """
-    from human_edge_detection.runner.comparison.caveats import notes_on
+    check_choice("split", split, ("val", "test"))
+    from human_edge_detection.runner.comparison.caveats import notes_on, notes_on_split
     from human_edge_detection.runner.comparison.paired import compare_methods
     from human_edge_detection.runner.comparison.paired_figures import draw_figures
     from human_edge_detection.runner.comparison.paired_report import write_report
     from human_edge_detection.runner.comparison.runs_by_seed import find_method, report_folder
 
     folder = Path(output_dir)
-    found = (find_method(given, folder) for given in ([runs] if isinstance(runs, str | Path) else runs))
-    methods = list({method.name: method for method in found}.values())
-    control = None if against is None else find_method(against, folder)
-    comparison = compare_methods(methods, control, notes_on(methods, control))
+    named = [runs] if isinstance(runs, str | Path) else list(runs)
+    if split == "test":
+        for given in (*named, *([] if against is None else [against])):
+            _evaluate_untested(given, folder)
+    methods = list({method.name: method for method in (find_method(given, folder, split) for given in named)}.values())
+    control = None if against is None else find_method(against, folder, split)
+    notes = [*notes_on_split(methods, control), *notes_on(methods, control)]
+    comparison = compare_methods(methods, control, notes)
     figures = draw_figures(comparison, methods, control)
     files = write_report(comparison, figures, report_folder(methods[0]) if output is None else Path(output))
     return PairedReport(comparison, tuple(files))
+
+
+def _evaluate_untested(given: str | Path, output_dir: Path) -> None:
+    """Scores the finished runs that ``given`` stands for on their test splits, where they have no such scores yet."""
+    from human_edge_detection.runner.comparison.table import read_record
+    from human_edge_detection.runs.lookup.find import find_runs
+    from human_edge_detection.runs.split_scores import why_untested
+
+    for paths in find_runs(given, output_dir).runs:
+        record = read_record(paths, str(paths.root))
+        if record.state != "finished" or record.config is None:
+            continue  # which is refused, by name
+        reason = why_untested(paths, record.config.data)
+        if reason is not None:
+            logger.info("%s: %s: evaluating it there", paths.root, reason)
+            evaluate(paths.best, split="test")
 
 
 class ComparisonTable(NamedTuple):

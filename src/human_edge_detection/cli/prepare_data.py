@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=AUTO,
         help="what --data_root is; auto: seen from its files (%(default)s)",
     )
-    for split in _NEEDED:
+    for split in (*_NEEDED, "test"):
         parser.add_argument(
             f"--{split}_ann", type=Path, metavar="FILE", help=f"instead of --data_root: COCO instances file, {split}"
         )
@@ -83,7 +83,7 @@ def _add_mending(parser: argparse.ArgumentParser) -> None:
         "--duplicates",
         choices=("keep", "drop"),
         default="keep",
-        help="drop: leave out copies of persons and images, and images of train that val or test have too (keep)",
+        help="drop: leave out copies of persons and images, images of train that val or test have too, and of val that test has (keep)",
     )
     parser.add_argument(
         "--on_bad_sample",
@@ -105,6 +105,7 @@ def run(args: argparse.Namespace) -> int:
         output=args.output,
         train=(args.train_ann, args.train_images),
         val=(args.val_ann, args.val_images),
+        test=(args.test_ann, args.test_images),
         format=args.format,
         category=args.category,
         val_fraction=args.val_fraction,
