@@ -83,7 +83,8 @@ def _add_mending(parser: argparse.ArgumentParser) -> None:
         "--duplicates",
         choices=("keep", "drop"),
         default="keep",
-        help="drop: leave out copies of persons and images, images of train that val or test have too, and of val that test has (keep)",
+        help="drop: leave out copies of persons and images, images of train that val or test have too, and images of "
+        "val that test has (keep)",
     )
     parser.add_argument(
         "--on_bad_sample",

@@ -35,8 +35,8 @@ from human_edge_detection.data.judgement.mend import (
 logger = logging.getLogger(__name__)
 
 _APART = (("train", "val"), ("train", "test"), ("val", "test"))
-"""Splits that must have no image in common; what they share is left out of the first. On ``val`` epochs are chosen, so it
-is no test."""
+"""Splits that must have no image in common; what they share is left out of the first. On ``val`` epochs are chosen, so
+it is no test."""
 
 
 @dataclass(frozen=True)
