@@ -38,6 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help=f"share of the images that becomes val where there is no val yet; 0: none (--data_root: {VAL_FRACTION})",
     )
+    parser.add_argument(
+        "--test_fraction",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="share of the training images that becomes test where there is no test yet, before val is taken (0: none)",
+    )
     parser.add_argument("--output", type=Path, metavar="DIR", required=True, help="folder to make")
     parser.add_argument(
         "--crowds",
@@ -54,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_mending(parser)
     parser.add_argument("--max_images", type=int, metavar="N", help="most images of a split, drawn at random")
     parser.add_argument("--max_side", type=int, metavar="N", help="shrink images whose longer side exceeds N pixels")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of subset and validation split (0)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of subset, val and test (0)")
 
 
 def _add_mending(parser: argparse.ArgumentParser) -> None:
@@ -110,6 +117,7 @@ def run(args: argparse.Namespace) -> int:
         format=args.format,
         category=args.category,
         val_fraction=args.val_fraction,
+        test_fraction=args.test_fraction,
         crowds=args.crowds,
         max_images=args.max_images,
         max_side=args.max_side,
