@@ -24,8 +24,8 @@ from human_edge_detection.cli.main import COMMANDS, parser_of
 from human_edge_detection.experiments.descriptions import meaning_of, one_line, range_of
 from human_edge_detection.experiments.flags import FLAGS
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
-from human_edge_detection.runs import per_image, person_maps, records, split_scores
-from human_edge_detection.runs.model_facts import sources
+from human_edge_detection.runs import per_image, person_maps, records
+from human_edge_detection.runs.model_facts import sources, split_scores
 
 FOLDER = Path(__file__).parent / "reference"
 _MADE = "<!-- written by docs/make_reference.py: change the code, then run that -->\n"

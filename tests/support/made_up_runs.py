@@ -12,10 +12,10 @@ import numpy as np
 
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.write import write_atomically, write_json
+from human_edge_detection.runs.model_facts.split_scores import SplitScores, write_split_scores
 from human_edge_detection.runs.paths import RunPaths, summary_path
 from human_edge_detection.runs.per_image import PerImage, person_size
 from human_edge_detection.runs.records import CheckpointSummary
-from human_edge_detection.runs.split_scores import SplitScores, write_split_scores
 
 WriteRun = Callable[..., RunPaths]
 WEIGHTS = "made up"

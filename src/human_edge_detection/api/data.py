@@ -44,8 +44,8 @@ class MendingOptions(TypedDict, total=False):
         exif: Annotations were drawn on images as they are shown, whatever size they say, or as they are stored, without
             their EXIF turn; auto: as shown, and a size that contradicts it is refused.
         outlines: Unit of the polygons: pixels, or fractions or percent of the image's sides.
-        duplicates: Keep what is given twice, or leave out copies of persons and images, and images of train that val
-            or test have too.
+        duplicates: Keep what is given twice, or leave out copies of persons and images, images of train that val or
+            test have too, and images of val that test has.
         on_bad_sample: An image that cannot be used is an error, or is left out and listed in ``prepare_report.json``.
         only_present: Take only the images whose file is there.
     """
@@ -82,14 +82,12 @@ def prepare_data(
         data_root: The data set; what it is is logged.
         output: Folder to make; one that this function made before is replaced.
         train: Instead of ``data_root``: annotations and folder of images, in COCO's format.
-        val: Alike.
-        test: Alike.
+        val: Alike, and so is ``test``.
         format: ``auto``, or what ``data_root`` is.
         category: Categories that are persons, joined by commas, in upper or lower case; None: ``person``.
         val_fraction: Share of the images that become a validation split where there is none; None: 0.2 of a
             ``data_root``; 0: none.
-        test_fraction: Share of the training images that become a test split where there is none, before validation
-            images are taken of the rest; 0: none.
+        test_fraction: Share of the training images that become a test split, taken before that; 0: none.
         crowds: Keep crowd regions, which training ignores, remove them: background then, or take each as one person.
         exhaustive: False: not all people are annotated, so what lies outside every box is unknown, not background.
         max_images: Most images of a split, chosen at random.
@@ -105,28 +103,26 @@ def prepare_data(
         prepared = hed.prepare_data("downloads/people_yolo", output="data", max_side=640)
         print(prepared.statistics["train"].persons, prepared.class_weights)
     """
-    _check_numbers(
-        {"val": val_fraction, "test": test_fraction},
-        max_images=(max_images, 1),
-        max_side=(max_side, 16),
-        seed=(seed, 0),
-    )
-    check_choice("crowds", crowds, ("ignore", "remove", "person"))
-    for name, choices in _MENDING_CHOICES.items():
-        check_choice(name, str(mending.get(name, choices[0])), choices)
+    _check_fractions(val=val_fraction, test=test_fraction)
+    _check_numbers(max_images=(max_images, 1), max_side=(max_side, 16), seed=(seed, 0))
+    _check_choices(crowds, mending)
 
-    from human_edge_detection.data.formats.splits import SPLITS
     from human_edge_detection.data.judgement.whole_split import Mending
     from human_edge_detection.data.prepare import Preparation, prepare
 
     found = _read(data_root, {"train": train, "val": val, "test": test}, format)
     _check_outlines(mending.get("outlines", "pixels"), found)
     fraction = VAL_FRACTION if val_fraction is None and data_root is not None else val_fraction
-    persons = _with_test(_persons(found, category), test_fraction, seed)
-    splits = _with_validation(persons, fraction, seed, asked=val_fraction is not None)
-    ordered: dict[str, CocoSplit] = {name: splits[name] for name in SPLITS if name in splits}
+    splits = _with_test(_persons(found, category), test_fraction, seed)
+    splits = _with_validation(splits, fraction, seed, asked=val_fraction is not None)
     preparation = Preparation(crowds, max_images, max_side, seed, exhaustive=exhaustive, mending=Mending(**mending))
-    return prepare(ordered, Path(output), preparation, _track)
+    return prepare(_in_order(splits), Path(output), preparation, _track)
+
+
+def _in_order(splits: Mapping[str, CocoSplit]) -> dict[str, CocoSplit]:
+    from human_edge_detection.data.formats.splits import SPLITS
+
+    return {name: splits[name] for name in SPLITS if name in splits}
 
 
 def _check_outlines(outlines: str, found: Recognised) -> None:
@@ -137,14 +133,23 @@ def _check_outlines(outlines: str, found: Recognised) -> None:
         raise ConfigError(f"--outlines {outlines}: {found.format.title} says what its numbers are; leave the flag out")
 
 
-def _check_numbers(fractions: Mapping[str, float | None], /, **given: tuple[int | None, int]) -> None:
+def _check_choices(crowds: str, mending: MendingOptions) -> None:
+    check_choice("crowds", crowds, ("ignore", "remove", "person"))
+    for name, choices in _MENDING_CHOICES.items():
+        check_choice(name, str(mending.get(name, choices[0])), choices)
+
+
+def _check_fractions(**given: float | None) -> None:
+    for split, fraction in given.items():
+        if fraction is not None and not 0 <= fraction < 1:
+            raise ConfigError(f"--{split}_fraction: must be from 0 to below 1, got {fraction}")
+
+
+def _check_numbers(**given: tuple[int | None, int]) -> None:
     """Refuses numbers below the smallest that makes sense, which stands with each."""
     for name, (value, smallest) in given.items():
         if value is not None and value < smallest:
             raise ConfigError(f"--{name}: must be at least {smallest}, got {value}")
-    for split, fraction in fractions.items():
-        if fraction is not None and not 0 <= fraction < 1:
-            raise ConfigError(f"--{split}_fraction: must be from 0 to below 1, got {fraction}")
 
 
 def _read(data_root: str | Path | None, files: dict[str, Files | None], format_: str) -> Recognised:

@@ -117,9 +117,8 @@ def evaluate(
         for evaluation in hed.evaluate("quickstart_student_b0"):
             print(evaluation.checkpoint, evaluation.metrics["AP"])
     """
-    if batch_size < 1:
-        raise ConfigError(f"--batch_size: expected at least 1, got {batch_size}")
     _check_workers(num_workers)
+    _check_batch(batch_size)
     check_choice("split", split, SPLITS)
     _check_device(device)
     check_choice("precision", precision, ("auto", "fp32", "bf16", "fp16"))
@@ -134,21 +133,15 @@ def evaluate(
     from human_edge_detection.engine.evaluation.on_test import evaluate_on_test
 
     chosen = choose_device(device)
+    measure = partial(evaluate_checkpoint, batch_size=batch_size, device=chosen, num_workers=num_workers, split=split)
     evaluations = []
     for checkpoint in checkpoints:
         trained = load_trained(checkpoint)
         test = read_held_out(trained.checkpoint.config, checkpoint, given) if split == "test" else None
         people = read_annotations_for(trained, split, given) if test is None else test.people
-        measure = partial(
-            evaluate_checkpoint,
-            trained,
-            batch_size=batch_size,
-            device=chosen,
-            precision=choose_precision(precision, chosen),  # measured the first time, so mistakes are found before
-            num_workers=num_workers,
-            split=split,
-        )
-        evaluations.append(measure(people) if test is None else evaluate_on_test(trained, test, measure))
+        arithmetic = choose_precision(precision, chosen)  # measured the first time, so mistakes are found before
+        own = partial(measure, trained, precision=arithmetic)
+        evaluations.append(own(people) if test is None else evaluate_on_test(trained, test, own))
     _tell_cards(checkpoint for checkpoint, done in zip(checkpoints, evaluations, strict=True) if done.scores_file)
     return tuple(evaluations)
 
@@ -200,6 +193,11 @@ def evaluate_exported(
     opened = open_exported(Path(model), threads=allowed_cores())
     people = exported.read_annotations_for_file(opened, split, given)
     return exported.evaluate_exported(opened, people, num_workers=num_workers, split=split)
+
+
+def _check_batch(size: int) -> None:
+    if size < 1:
+        raise ConfigError(f"--batch_size: expected at least 1, got {size}")
 
 
 def _check_workers(number: int | None) -> None:
@@ -346,7 +344,7 @@ def _evaluate_untested(given: str | Path, output_dir: Path) -> None:
     """Scores the finished runs that ``given`` stands for on their test splits, where they have no such scores yet."""
     from human_edge_detection.runner.comparison.table import read_record
     from human_edge_detection.runs.lookup.find import find_runs
-    from human_edge_detection.runs.split_scores import why_untested
+    from human_edge_detection.runs.model_facts.split_scores import why_untested
 
     for paths in find_runs(given, output_dir).runs:
         record = read_record(paths, str(paths.root))

@@ -39,7 +39,7 @@ from human_edge_detection.experiments.schema.model import ModelConfig
 from human_edge_detection.experiments.schema.training import TrainingConfig
 from human_edge_detection.files.data_folder import SplitPaths, find_splits
 from human_edge_detection.losses.hierarchical import HierarchicalLoss
-from human_edge_detection.runs.split_scores import own_test_split
+from human_edge_detection.runs.model_facts.split_scores import own_test_split
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from human_edge_detection.engine.evaluation import on_test
 from human_edge_detection.engine.evaluation.evaluate_checkpoint import Evaluation
 from human_edge_detection.errors import StorageError
 from human_edge_detection.files.data_folder import find_split
+from human_edge_detection.runs.model_facts.split_scores import read_split_counts, split_scores_of
 from human_edge_detection.runs.paths import RunPaths
-from human_edge_detection.runs.split_scores import read_split_counts, split_scores_of
 
 
 def measured(people: AnnotationSet, *, with_counts: bool) -> Evaluation:

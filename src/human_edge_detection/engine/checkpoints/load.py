@@ -21,9 +21,9 @@ from human_edge_detection.errors import DataError
 from human_edge_detection.experiments.schema.data import DataConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.data_folder import SplitPaths, find_split
+from human_edge_detection.runs.model_facts.split_scores import own_test_split
 from human_edge_detection.runs.paths import output_dir_of, run_paths_of_checkpoint, sample_data_dir, scan_cache
 from human_edge_detection.runs.records import read_section
-from human_edge_detection.runs.split_scores import own_test_split
 
 Split = Literal["train", "val", "test"]
 

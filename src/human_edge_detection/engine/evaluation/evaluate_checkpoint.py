@@ -10,7 +10,7 @@ import torch
 from rich.progress import Progress
 
 from human_edge_detection.data.annotations.coco import AnnotationSet
-from human_edge_detection.data.loader import validation_batches
+from human_edge_detection.data.loader import BatchLoader, validation_batches
 from human_edge_detection.engine.build import SplitName, build_validation_set
 from human_edge_detection.engine.checkpoints.load import Split, TrainedModel
 from human_edge_detection.engine.evaluation.evaluate import Metrics, compute_all, measure, predictor
@@ -21,6 +21,7 @@ from human_edge_detection.engine.precision import Precision
 from human_edge_detection.log import shows_progress, terminal
 from human_edge_detection.metrics.coco_ap import METRICS as COCO_METRICS
 from human_edge_detection.metrics.coco_ap import CocoMaskAp
+from human_edge_detection.metrics.segmentation import SegmentationMetrics
 from human_edge_detection.runs.per_image import PerImage
 
 
@@ -110,22 +111,7 @@ def evaluate_checkpoint(
     batches = validation_batches(
         build_validation_set(config.model, people), batch_size=batch_size, num_workers=loading.workers, pin=loading.pin
     )
-    coco_ap = CocoMaskAp(people.file) if trained.model.head is not None else None
-    own_boxes = OwnBoxes(people) if trained.model.detector is not None else None
-    trained.model.to(device).to(memory_format=torch.channels_last)
-    with Progress(console=terminal(), transient=True, disable=not shows_progress()) as bars:
-        task = bars.add_task(f"evaluating {config.name}", total=len(batches))
-        measured = measure(
-            predictor(trained.model),
-            batches,
-            device=device,
-            precision=precision,
-            mask_size=config.model.mask_size,
-            after_batch=lambda: bars.advance(task),
-            coco_ap=coco_ap,
-            own_boxes=own_boxes,
-        )
-    metrics = compute_all(measured, coco_ap, own_boxes)
+    measured, metrics = _measure(trained, batches, device, precision)
     return Evaluation(
         experiment=config.name,
         checkpoint=str(trained.path),
@@ -142,3 +128,26 @@ def evaluate_checkpoint(
         split=split,
         counts=counts_of(measured, people, trained.sha256) if with_counts else None,
     )
+
+
+def _measure(
+    trained: TrainedModel, batches: BatchLoader, device: torch.device, precision: Precision
+) -> tuple[SegmentationMetrics, Metrics]:
+    """What was counted, and all metrics that follow from it and from COCO's evaluation."""
+    config, people = trained.checkpoint.config, batches.dataset.people
+    coco_ap = CocoMaskAp(people.file) if trained.model.head is not None else None
+    own_boxes = OwnBoxes(people) if trained.model.detector is not None else None
+    trained.model.to(device).to(memory_format=torch.channels_last)
+    with Progress(console=terminal(), transient=True, disable=not shows_progress()) as bars:
+        task = bars.add_task(f"evaluating {config.name}", total=len(batches))
+        measured = measure(
+            predictor(trained.model),
+            batches,
+            device=device,
+            precision=precision,
+            mask_size=config.model.mask_size,
+            after_batch=lambda: bars.advance(task),
+            coco_ap=coco_ap,
+            own_boxes=own_boxes,
+        )
+    return measured, compute_all(measured, coco_ap, own_boxes)

@@ -10,8 +10,8 @@ from human_edge_detection.engine.build import HeldOut
 from human_edge_detection.engine.checkpoints.load import TrainedModel
 from human_edge_detection.engine.evaluation.evaluate_checkpoint import Evaluation
 from human_edge_detection.errors import FolderMovedError, StorageError
+from human_edge_detection.runs.model_facts.split_scores import SplitScores, write_split_scores
 from human_edge_detection.runs.paths import run_paths_of_checkpoint
-from human_edge_detection.runs.split_scores import SplitScores, write_split_scores
 
 logger = logging.getLogger(__name__)
 

@@ -17,11 +17,16 @@ from human_edge_detection.runner.comparison.table import Record, read_record
 from human_edge_detection.runs.artifacts import checkpoint_problem, checkpoint_sha256
 from human_edge_detection.runs.lookup.find import find_runs
 from human_edge_detection.runs.lookup.identity import RunContents
+from human_edge_detection.runs.model_facts.split_scores import (
+    SplitScores,
+    read_split_counts,
+    split_scores_of,
+    why_untested,
+)
 from human_edge_detection.runs.paths import PAIRED_FOLDER, RunPaths, output_dir_of, run_paths_of_checkpoint
 from human_edge_detection.runs.per_image import MAX_BYTES, PerImage
 from human_edge_detection.runs.provenance import read_provenance
 from human_edge_detection.runs.records import RunResult, read_section
-from human_edge_detection.runs.split_scores import SplitScores, read_split_counts, split_scores_of, why_untested
 
 Split = Literal["val", "test"]
 """What runs can be compared on."""

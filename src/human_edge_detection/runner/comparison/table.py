@@ -23,6 +23,7 @@ from human_edge_detection.runner.comparison.control import (
 )
 from human_edge_detection.runs.artifacts import export_problem, latency_of
 from human_edge_detection.runs.lookup.identity import RunContents, read_contents
+from human_edge_detection.runs.model_facts.split_scores import SplitScores, split_scores_of
 from human_edge_detection.runs.paths import (
     COMPARISON_FILE,
     COMPARISON_JSON_FILE,
@@ -32,7 +33,6 @@ from human_edge_detection.runs.paths import (
     run_paths_of_checkpoint,
 )
 from human_edge_detection.runs.records import LatencyReport, ParityReport, RunResult, RunStatus, read_section
-from human_edge_detection.runs.split_scores import SplitScores, split_scores_of
 from human_edge_detection.runs.standing import standing_of
 from human_edge_detection.wording import printable
 

@@ -17,10 +17,10 @@ from human_edge_detection.runner.model_card.facts import MAIN_METRICS, Facts
 from human_edge_detection.runner.model_card.front_matter import LIBRARY, front_matter
 from human_edge_detection.runner.model_card.limits import limits_of
 from human_edge_detection.runner.model_card.terms import UNKNOWN, image_terms, short, starting_weights, stated_terms
+from human_edge_detection.runs.model_facts.split_scores import SplitScores
 from human_edge_detection.runs.model_facts.usage import detector_outputs_of, inputs_of, outputs_of
 from human_edge_detection.runs.paths import detector_path
 from human_edge_detection.runs.records import LatencyReport, ParityReport
-from human_edge_detection.runs.split_scores import SplitScores
 from human_edge_detection.wording import printable
 
 MARK: Final = f"library_name: {LIBRARY}"

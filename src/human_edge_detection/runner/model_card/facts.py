@@ -21,11 +21,11 @@ from human_edge_detection.runner.model_card.gain import Gain, gain_of
 from human_edge_detection.runs.checkpoint_config import head_of_checkpoint
 from human_edge_detection.runs.lookup.identity import RunContents
 from human_edge_detection.runs.model_facts.sources import Sources, sources_in
+from human_edge_detection.runs.model_facts.split_scores import SplitScores, read_split_counts
 from human_edge_detection.runs.paths import run_paths_of_checkpoint
 from human_edge_detection.runs.per_image import MAX_BYTES, PerImage
 from human_edge_detection.runs.provenance import read_provenance
 from human_edge_detection.runs.records import RunResult, read_section
-from human_edge_detection.runs.split_scores import SplitScores, read_split_counts
 
 logger = logging.getLogger(__name__)
 

@@ -8,14 +8,14 @@ from made_up_runs import WriteRun, made_up_counts, sha256_of, write_counted_run,
 from human_edge_detection.errors import CheckpointError
 from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.experiments.schema.data import DataConfig
-from human_edge_detection.runs.paths import RunPaths
-from human_edge_detection.runs.split_scores import (
+from human_edge_detection.runs.model_facts.split_scores import (
     SplitScores,
     own_test_split,
     read_split_counts,
     split_scores_of,
     why_untested,
 )
+from human_edge_detection.runs.paths import RunPaths
 
 NOWHERE = DataConfig(root="nowhere")
 
