@@ -18,6 +18,7 @@ def test_runs_are_trained_tested_compared_and_carded(
     tiny_config: ExperimentConfig,
     tested_coco: Path,
     train: Train,
+    small_networks: None,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -82,7 +82,8 @@ def prepare_data(
         data_root: The data set; what it is is logged.
         output: Folder to make; one that this function made before is replaced.
         train: Instead of ``data_root``: annotations and folder of images, in COCO's format.
-        val: Alike, and so is ``test``.
+        val: Alike.
+        test: Alike.
         format: ``auto``, or what ``data_root`` is.
         category: Categories that are persons, joined by commas, in upper or lower case; None: ``person``.
         val_fraction: Share of the images that become a validation split where there is none; None: 0.2 of a

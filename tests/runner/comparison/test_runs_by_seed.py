@@ -58,7 +58,7 @@ def test_on_a_test_split_images_and_scores_are_those_of_the_test_split(
     write_tested(run, made_up_counts(images=40, skill=0.85, seed=3))
     write_tested(control, made_up_counts(images=40, skill=0.75, seed=4))
     on_val, on_test = (
-        compared(output_dir, "run", against="control"),
+        compared(output_dir, "run", against="control", split="val"),
         compared(output_dir, "run", against="control"),
     )
     assert (on_val.split, on_val.images, on_test.split, on_test.images) == ("val", 60, "test", 40)
