@@ -85,7 +85,11 @@ def write_counted_run(
 
 def write_tested(paths: RunPaths, counts: PerImage, **fields: Any) -> None:
     """Scores of a counted run on a test split, with these counts of its images."""
-    given = {"annotations_sha256": sha256_of("test"), "data_fingerprint": "test", "images_fingerprint": "images"}
+    given: dict[str, Any] = {
+        "annotations_sha256": sha256_of("test"),
+        "data_fingerprint": "test",
+        "images_fingerprint": "images",
+    }
     given |= {"annotations": "gone/test.json", "images_dir": "gone", "also_in": {"train": 0, "val": 0}}
     given |= {"metrics": {"miou": 0.4, "AP": None}, "device": "cpu", "precision": "fp32"}
     numbers = {"images": len(counts.images.id), "persons": sum(counts.images.persons)}

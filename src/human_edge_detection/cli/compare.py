@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Literal
 
 from human_edge_detection.cli.arguments.experiment import output_folder, text_argument
 from human_edge_detection.errors import ConfigError
@@ -64,7 +65,7 @@ def _compare_runs(args: argparse.Namespace) -> int:
     from human_edge_detection.api.results import compare
     from human_edge_detection.runner.comparison.paired_report import show_paired_report
 
-    split = args.split or "val"
+    split: Literal["val", "test"] = args.split or "val"
     report = compare(args.runs, against=args.against, split=split, output_dir=args.output_dir, output=args.output)
     show_paired_report(*report)
     return 0

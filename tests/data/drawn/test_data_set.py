@@ -91,7 +91,9 @@ def test_a_test_split_leaves_the_others_as_they_are(sample_root, tmp_path):
         path: content for path, content in tested.items() if path.name != "sample.json" and "test" not in str(path)
     }
     assert others == {path: content for path, content in plain.items() if path.name != "sample.json"}
-    assert len(read_annotations(*find_test_split(root)).images) == 2
+    test = find_test_split(root)
+    assert test is not None
+    assert len(read_annotations(*test).images) == 2
     assert find_test_split(sample_root) is None
     assert write_drawn_data(root, **SMALL, test_images=2) == root
     with pytest.raises(DataError, match="holds sample data made with"):

@@ -72,8 +72,8 @@ def summary_table(comparison: Comparison) -> Table:
         scores[comparison.control] = (first[0].difference.control, first[0].difference.control_teacher_share)
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("method", overflow="fold", min_width=16)
-    score = f"{comparison.split} {first[0].metric}"
-    titles = (score, "of teacher", "seeds", "training s", "images seen", "x control", "val in control's time")
+    named = f"{comparison.split} {first[0].metric}"
+    titles = (named, "of teacher", "seeds", "training s", "images seen", "x control", "val in control's time")
     for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
     for effort in comparison.efforts:
