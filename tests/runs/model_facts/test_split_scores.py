@@ -8,8 +8,10 @@ from made_up_runs import WriteRun, made_up_counts, sha256_of, write_counted_run,
 from human_edge_detection.errors import CheckpointError
 from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.experiments.schema.data import DataConfig
+from human_edge_detection.files.write import write_json
 from human_edge_detection.runs.model_facts.split_scores import (
     SplitScores,
+    how_to_test,
     own_test_split,
     read_split_counts,
     split_scores_of,
@@ -81,3 +83,14 @@ def test_where_a_test_split_lies(tested_coco: Path, tiny_coco: Path, tmp_path: P
 
 def test_the_digest_of_the_scores_is_filled_in(run: RunPaths) -> None:
     assert len(SplitScores.model_validate_json(run.test_scores.read_bytes()).per_image_sha256) == 64
+
+
+def test_a_finished_run_is_told_how_to_be_tested_on_what_it_does_not_name(run: RunPaths) -> None:
+    assert how_to_test(run, NOWHERE) is None
+    given = how_to_test(run, DataConfig(root="nowhere", test_ann="t.json", test_images="t"))
+    assert given is not None
+    assert f"hed evaluate {run.root} --split test --test_ann t.json --test_images t" in given
+    config = get_config("quickstart_student_b0")
+    named = config.model_copy(update={"data": DataConfig(root="nowhere", test_ann="t.json", test_images="t")})
+    write_json(run.config, named.model_dump(mode="json"))
+    assert how_to_test(run, named.data) is None

@@ -48,6 +48,7 @@ from human_edge_detection.runs.lookup.placement import (
     shown_differences,
 )
 from human_edge_detection.runs.lookup.resume import find_resumed
+from human_edge_detection.runs.model_facts.split_scores import how_to_test
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import read_section
 from human_edge_detection.runs.teacher_claims import check_teacher_claims
@@ -300,6 +301,7 @@ class _Planner:
             kept = {"segments": None}
             config, kind = derive(config, name=config.name, description=config.description, training=kept), "new"
         done = kind == "same" and self.finished(paths)
+        notes.append(how_to_test(paths, config.data) if done else None)
         # A finished run waits for a teacher that this batch trains anew, to see whether it still is its teacher.
         runs = [*(found.run for found in needed.values() if found.run is not None), *awaited]
         requires = [run.name for run in runs if run.named or not done]

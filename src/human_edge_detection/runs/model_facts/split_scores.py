@@ -12,6 +12,7 @@ from typing import Literal
 from human_edge_detection.errors import CheckpointError
 from human_edge_detection.experiments.schema.base import Section
 from human_edge_detection.experiments.schema.data import DataConfig
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.data_folder import SplitPaths, find_test_split
 from human_edge_detection.files.read import file_sha256
 from human_edge_detection.files.write import write_atomically, write_json
@@ -61,6 +62,19 @@ def own_test_split(data: DataConfig, sample_root: Path) -> SplitPaths | None:
     if data.sample is not None:
         return None if data.sample.test_images is None else find_test_split(sample_root)
     return None if data.root is None else find_test_split(Path(data.root))
+
+
+def how_to_test(run: RunPaths, data: DataConfig) -> str | None:
+    """What a test split that is given for ``run``, which has finished without it, takes; None where it has that one.
+
+    Raises:
+        CheckpointError: config.json is damaged.
+    """
+    stored = read_section(ExperimentConfig, run.config)
+    if data.test_ann is None or stored is None or stored.data.test_ann == data.test_ann:
+        return None
+    given = f"--test_ann {data.test_ann} --test_images {data.test_images}"
+    return f"{run.root} has finished, and its config keeps its test split: hed evaluate {run.root} --split test {given}"
 
 
 def write_split_scores(run: RunPaths, scores: SplitScores, counts: PerImage) -> None:
