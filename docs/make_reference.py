@@ -25,7 +25,7 @@ from human_edge_detection.experiments.descriptions import meaning_of, one_line, 
 from human_edge_detection.experiments.flags import FLAGS
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.runs import per_image, person_maps, records
-from human_edge_detection.runs.model_facts import sources
+from human_edge_detection.runs.model_facts import sources, split_scores
 
 FOLDER = Path(__file__).parent / "reference"
 _MADE = "<!-- written by docs/make_reference.py: change the code, then run that -->\n"
@@ -231,6 +231,7 @@ _FILES: Mapping[str, tuple[type[BaseModel], ...]] = {
     ),
     "latency.json": (records.LatencyReport,),
     "per_image.json": (per_image.PerImage, per_image.ImageCounts, per_image.RoiCounts),
+    "test_scores.json": (split_scores.SplitScores,),
     "predictions.json": (person_maps.Predictions, person_maps.ImageMaps),
     "training_views.json": (person_maps.TrainingViews, person_maps.TrainingView),
     "provenance.json: sources": (

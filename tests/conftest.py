@@ -5,6 +5,7 @@ Nothing here imports torch, so that the tests of the command line stay quick.
 
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -66,6 +67,15 @@ def tiny_coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("tiny_coco")
     for split, count in (("train", 8), ("val", 4)):
         _write_split(root, split, count, np.random.default_rng(len(split)))
+    return root
+
+
+@pytest.fixture
+def tested_coco(tiny_coco: Path, tmp_path: Path) -> Path:
+    """A copy of :func:`tiny_coco` with a test split of four other pictures."""
+    root = tmp_path / "tested_coco"
+    shutil.copytree(tiny_coco, root)
+    _write_split(root, "test", 4, np.random.default_rng(len("test")))
     return root
 
 

@@ -85,7 +85,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "no such seed": (lambda: hed.load_model("tiny", seed=7), ConfigError, "no run with seed 7"),
     "device": (lambda: hed.evaluate("alone", device="gpu"), ConfigError, "--device gpu: expected auto, cpu, cuda"),
     "format": (lambda: hed.export("alone", format="onyx"), ConfigError, "--format onyx: expected onnx, .* mean 'onnx'"),  # type: ignore[arg-type]
-    "split": (lambda: hed.evaluate("alone", split="test"), ConfigError, "--split test"),  # type: ignore[arg-type]
+    "split": (lambda: hed.evaluate("alone", split="tst"), ConfigError, "--split tst: .* mean 'test'"),  # type: ignore[arg-type]
     "no runs at all": (lambda: hed.comparison_table("nowhere"), ConfigError, "no such folder: nowhere"),
 }
 

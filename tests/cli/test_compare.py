@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from made_up_runs import made_up_counts, write_counted_run
+from made_up_runs import made_up_counts, write_counted_run, write_tested
 
 from human_edge_detection.cli.main import main
 from human_edge_detection.experiments.overrides import apply, collect
@@ -94,7 +94,7 @@ def test_without_a_control_there_are_scores_and_no_verdicts(folder: Path, capsys
 
 def test_a_run_named_twice_is_compared_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", "better", "experiments/better", str(folder / "experiments" / "better")]) == 0
-    assert capsys.readouterr().out.count("better, 60 images") == 1
+    assert capsys.readouterr().out.count("better, 60 validation images") == 1
 
 
 def test_without_runs_the_comparison_of_all_is_rebuilt(folder: Path) -> None:
@@ -114,6 +114,9 @@ def test_without_runs_the_comparison_of_all_is_rebuilt(folder: Path) -> None:
         (["bettr", "--against", "control"], "no run 'bettr' (did you mean 'better'?)"),
         (["better", "--against", "nowhere"], "no run 'nowhere'"),
         (["better", "--output", "file"], "file is not a folder"),
+        (["--split", "test"], "--split test: compare what? name at least one RUN"),
+        (["better", "--split", "train"], "argument --split: invalid choice: 'train'"),
+        (["failed", "--split", "test"], "is failed (out of luck), and only finished runs can be compared"),
         (["better", ""], "argument RUN: expected UTF-8 text"),
         (["better/seed_0", "--against", "control/seed_1"], "none in common"),
         (["experiments"], "experiments: holds no run"),
@@ -145,3 +148,19 @@ def test_it_takes_no_torch(folder: Path) -> None:
         "code = main(['compare', 'better', '--against', 'control']); sys.exit(code or 'torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, cwd=folder).returncode == 0
+
+
+def test_runs_that_were_tested_are_compared_on_the_test_split(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, skill in (("better", 0.84), ("control", 0.80)):
+        for seed in range(3):
+            paths = RunPaths(folder / "experiments" / name / f"seed_{seed}")
+            write_tested(paths, made_up_counts(images=50, skill=skill, noise=0.04, seed=seed))
+    assert main(["compare", "better", "--against", "control", "--split", "test"]) == 0
+    shown = capsys.readouterr().out
+    assert "better against control, 50 test images" in shown
+    assert "test miou" in shown
+    assert "scores are of the test split: 50 images" in shown
+    with (folder / "experiment_comparison" / "comparison.csv").open(encoding="utf-8") as file:
+        assert {row["split"] for row in csv.DictReader(file)} == {"test"}
+    assert main(["compare", "better", "--against", "control"]) == 0
+    assert "they flatter; --split test" in capsys.readouterr().out

@@ -94,6 +94,9 @@ def test_a_model_without_roi_head_is_measured_on_the_full_image(tiny_config: Exp
         (["--train_ann", "a.json", "--train_images", "b"], "val"),
         (["--json", "."], "folder"),
         (["--val_ann", "a.json", "--val_images", "."], "a.json"),
+        (["--split", "test"], "no test annotations; tried annotations/instances_test_person.json, "),
+        (["--split", "test", "--test_ann", "a.json"], "give both --test_ann FILE and --test_images DIR"),
+        (["--split", "foo"], "argument --split: invalid choice: 'foo'"),
     ],
 )
 def test_mistakes_are_one_line(
@@ -104,3 +107,19 @@ def test_mistakes_are_one_line(
     assert captured.out == ""
     assert message in captured.err
     assert captured.err.count("\n") == 1
+
+
+def test_a_test_split_is_held_against_what_the_model_has_seen(
+    checkpoint: Path, tested_coco: Path, tiny_coco: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fresh = evaluate(checkpoint, tmp_path, "--split", "test", "--data_root", str(tested_coco))
+    assert (fresh["split"], fresh["images"], fresh["also_in"]) == ("test", 4, {"train": 0, "val": 0})
+    assert fresh["scores_file"] is None, "a checkpoint that is no run's best"
+    shown = capsys.readouterr()
+    assert "4 test images" in shown.out
+    assert "test: nothing was trained or chosen on test" in shown.out
+    val = ("--test_ann", str(tiny_coco / "annotations/instances_val.json"), "--test_images", f"{tiny_coco}/images/val")
+    assert evaluate(checkpoint, tmp_path, "--split", "test", *val)["also_in"] == {"train": 0, "val": 4}
+    assert "4 of 4 images of test are also in val, byte for byte" in capsys.readouterr().err
+    assert evaluate(checkpoint, tmp_path)["split"] == "val"
+    assert "the best epoch was chosen on val" in capsys.readouterr().out

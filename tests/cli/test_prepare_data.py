@@ -4,6 +4,9 @@ import re
 import pytest
 
 from human_edge_detection.cli.main import main
+from human_edge_detection.data.annotations.coco import read_annotations
+from human_edge_detection.data.formats.splits import SPLITS
+from human_edge_detection.files.data_folder import find_split, find_test_split
 
 
 @pytest.mark.parametrize(
@@ -33,6 +36,7 @@ def test_wrong_flags_are_one_line_and_exit_code_2(tmp_path, capsys, flags, messa
     [
         (["--category", "persons"], "has no annotations of 'persons' (did you mean 'person'?); found 'person' ("),
         (["--val_fraction", "0.2"], "--val_fraction 0.2: the data set has a validation split; leave the flag out"),
+        (["--test_fraction", "1.5"], "--test_fraction: must be from 0 to below 1, got 1.5"),
         (["--format", "cvat"], "is not recognised; looked for CVAT: annotations.xml"),
     ],
 )
@@ -57,3 +61,20 @@ def test_statistics_and_class_weights_are_shown(tiny_coco, tmp_path, capsys):
     assert set(report["splits"]) == {"train", "val"}
     assert f"--data_root {out}" in shown
     assert main(["prepare-data", "--data_root", str(out), "--output", str(tmp_path / "again")]) == 0
+
+
+def test_a_test_split_is_cut_from_train_once_and_then_kept(tiny_coco, tmp_path, capsys):
+    out = str(tmp_path / "out")
+    assert main(["prepare-data", "--data_root", str(tiny_coco), "--test_fraction", "0.25", "--output", out]) == 0
+    assert "2 of 8 training images are test now, drawn with seed 0" in capsys.readouterr().err
+    counts = {split: len(read_annotations(*find_split(tmp_path / "out", split)).images) for split in SPLITS}
+    assert counts == {"train": 6, "val": 4, "test": 2}
+    again = ["prepare-data", "--data_root", out, "--output", str(tmp_path / "again")]
+    assert main([*again, "--test_fraction", "0.25"]) == 2
+    assert "--test_fraction 0.25: the data set has a test split; leave the flag out" in capsys.readouterr().err
+    assert main(again) == 0
+    assert find_test_split(tmp_path / "again") is not None
+    test = find_split(tmp_path / "out", "test")
+    given = ["prepare-data", "--test_ann", str(test.annotations), "--test_images", str(test.images)]
+    assert main([*given, "--output", str(tmp_path / "alone")]) == 0
+    assert find_test_split(tmp_path / "alone") is not None

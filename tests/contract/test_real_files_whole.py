@@ -330,6 +330,17 @@ def test_images_of_val_in_train_are_counted_and_can_be_dropped(reencoded: bool, 
     assert dropped["train"].dropped == {"images of val": 2}
 
 
+def test_test_has_no_image_of_val(tmp_path: Path) -> None:
+    firsts = {"train": 0, "val": 4, "test": 6}
+    splits = {name: read_split(*w.whole_file(4, first=n).write(tmp_path / name)) for name, n in firsts.items()}
+    judged = judge_all(splits, Mending())
+    (finding,) = judged["test"].people.findings
+    assert finding.text.startswith("2 of 4 images of test are also in val, byte for byte")
+    assert "out of val" in finding.mend
+    dropped = judge_all(splits, Mending(duplicates="drop"))
+    assert (dropped["train"].dropped, dropped["val"].dropped) == ({}, {"images of test": 2})
+
+
 def test_training_judges_too(tmp_path: Path) -> None:
     w.whole_file(4).write(tmp_path / "train")
     paths: dict[str, Any] = {f"{name}_ann": str(tmp_path / name / "people.json") for name in ("train", "val")}

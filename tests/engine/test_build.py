@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from human_edge_detection.engine.build import (
     build_training_set,
     build_validation_set,
     read_splits,
+    read_test_split,
 )
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.schema.data import DataConfig
 from human_edge_detection.experiments.schema.distillation import DistillationConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
+from human_edge_detection.files.data_folder import find_split
 
 
 def test_every_part_of_the_loss_comes_from_the_config(tiny_config: ExperimentConfig) -> None:
@@ -116,3 +119,35 @@ def test_training_is_augmented_and_validation_is_not(tiny_config: ExperimentConf
     assert (
         build_training_set(plain, people.train)[(0, 0)].image == build_training_set(plain, people.train)[(1, 0)].image
     ).all()
+
+
+def test_a_test_split_is_held_against_the_others(
+    tested_coco: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = DataConfig(root=str(tested_coco))
+    fresh = read_test_split(find_split(tested_coco, "test"), data, tmp_path, seed=0)
+    assert (len(fresh.people.images), fresh.also_in) == (4, {"train": 0, "val": 0})
+    assert fresh.people.images_fingerprint is not None
+    assert caplog.text == ""
+    seen = read_test_split(find_split(tested_coco, "val"), data, tmp_path, seed=0)
+    assert seen.also_in == {"train": 0, "val": 4}
+    assert "4 of 4 images of test are also in val, byte for byte" in caplog.text
+    shutil.rmtree(tested_coco / "images" / "train")
+    unknown = read_test_split(find_split(tested_coco, "test"), data, tmp_path, seed=0)
+    assert unknown.also_in == {}
+    assert "whether the model has seen images of" in caplog.text
+
+
+def test_training_warns_of_its_test_split_and_goes_on(
+    tested_coco: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = DataConfig(root=str(tested_coco))
+    without = read_splits(data, tmp_path, seed=0)
+    assert read_splits(data, tmp_path, seed=0, with_test=True) == without
+    assert caplog.text == ""
+    shutil.copy(tested_coco / "images/train/000001.png", tested_coco / "images/test/000001.png")
+    assert read_splits(data, tmp_path, seed=0, with_test=True) == without
+    assert "1 of 4 images of test are also in train, byte for byte" in caplog.text
+    (tested_coco / "annotations" / "instances_test.json").write_text("{}")
+    assert read_splits(data, tmp_path, seed=0, with_test=True) == without
+    assert "the test split cannot be used, and training goes on without: " in caplog.text

@@ -1,7 +1,7 @@
 import pytest
 
 from human_edge_detection.errors import DataError
-from human_edge_detection.files.data_folder import find_splits
+from human_edge_detection.files.data_folder import find_split, find_splits, find_test_split
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,14 @@ def test_message_lists_what_was_tried(tmp_path):
         find_splits(tmp_path)
     with pytest.raises(DataError, match="does not exist"):
         find_splits(tmp_path / "none")
+
+
+def test_a_test_split_is_optional(tmp_path):
+    assert find_test_split(tmp_path / "none") is None
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations/instances_test.json").touch()
+    assert find_test_split(tmp_path) is None, "no images"
+    with pytest.raises(DataError, match="no test images; tried images/test, "):
+        find_split(tmp_path, "test")
+    (tmp_path / "images/test").mkdir(parents=True)
+    assert find_test_split(tmp_path) == (tmp_path / "annotations/instances_test.json", tmp_path / "images/test")

@@ -12,6 +12,7 @@ import numpy as np
 
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.write import write_atomically, write_json
+from human_edge_detection.runs.model_facts.split_scores import SplitScores, write_split_scores
 from human_edge_detection.runs.paths import RunPaths, summary_path
 from human_edge_detection.runs.per_image import PerImage, person_size
 from human_edge_detection.runs.records import CheckpointSummary
@@ -80,6 +81,20 @@ def write_counted_run(
     epochs = [{"epoch": epoch, "val/miou": 0.1 * epoch} for epoch in range(1, 5)]
     paths.metrics.write_text("".join(json.dumps(record) + "\n" for record in epochs), encoding="utf-8")
     return paths
+
+
+def write_tested(paths: RunPaths, counts: PerImage, **fields: Any) -> None:
+    """Scores of a counted run on a test split, with these counts of its images."""
+    given: dict[str, Any] = {
+        "annotations_sha256": sha256_of("test"),
+        "data_fingerprint": "test",
+        "images_fingerprint": "images",
+    }
+    given |= {"annotations": "gone/test.json", "images_dir": "gone", "also_in": {"train": 0, "val": 0}}
+    given |= {"metrics": {"miou": 0.4, "AP": None}, "device": "cpu", "precision": "fp32"}
+    numbers = {"images": len(counts.images.id), "persons": sum(counts.images.persons)}
+    scores = SplitScores(**(given | numbers | {"checkpoint_sha256": counts.checkpoint_sha256} | fields))
+    write_split_scores(paths, scores, counts)
 
 
 def write_weights(checkpoint: Path, weights: str) -> None:

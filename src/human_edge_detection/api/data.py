@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypedDict, Unpack
 
@@ -44,8 +44,8 @@ class MendingOptions(TypedDict, total=False):
         exif: Annotations were drawn on images as they are shown, whatever size they say, or as they are stored, without
             their EXIF turn; auto: as shown, and a size that contradicts it is refused.
         outlines: Unit of the polygons: pixels, or fractions or percent of the image's sides.
-        duplicates: Keep what is given twice, or leave out copies of persons and images, and images of train that val
-            or test have too.
+        duplicates: Keep what is given twice, or leave out copies of persons and images, images of train that val or
+            test have too, and images of val that test has.
         on_bad_sample: An image that cannot be used is an error, or is left out and listed in ``prepare_report.json``.
         only_present: Take only the images whose file is there.
     """
@@ -64,9 +64,11 @@ def prepare_data(
     output: str | Path,
     train: Files | None = None,
     val: Files | None = None,
+    test: Files | None = None,
     format: str = AUTO,
     category: str | None = None,
     val_fraction: float | None = None,
+    test_fraction: float = 0.0,
     crowds: Literal["ignore", "remove", "person"] = "ignore",
     exhaustive: bool = True,
     max_images: int | None = None,
@@ -81,15 +83,17 @@ def prepare_data(
         output: Folder to make; one that this function made before is replaced.
         train: Instead of ``data_root``: annotations and folder of images, in COCO's format.
         val: Alike.
+        test: Alike.
         format: ``auto``, or what ``data_root`` is.
         category: Categories that are persons, joined by commas, in upper or lower case; None: ``person``.
         val_fraction: Share of the images that become a validation split where there is none; None: 0.2 of a
             ``data_root``; 0: none.
+        test_fraction: Share of the training images that become a test split, taken before that; 0: none.
         crowds: Keep crowd regions, which training ignores, remove them: background then, or take each as one person.
         exhaustive: False: not all people are annotated, so what lies outside every box is unknown, not background.
         max_images: Most images of a split, chosen at random.
         max_side: Longest side in pixels; larger images are shrunk.
-        seed: Of subset and validation split.
+        seed: Of subset, validation and test split.
         **mending: What to do about data that are wrong as a whole, or not whole: see :class:`MendingOptions`.
 
     Raises:
@@ -100,22 +104,26 @@ def prepare_data(
         prepared = hed.prepare_data("downloads/people_yolo", output="data", max_side=640)
         print(prepared.statistics["train"].persons, prepared.class_weights)
     """
-    _check_numbers(val_fraction, max_images=(max_images, 1), max_side=(max_side, 16), seed=(seed, 0))
-    check_choice("crowds", crowds, ("ignore", "remove", "person"))
-    for name, choices in _MENDING_CHOICES.items():
-        check_choice(name, str(mending.get(name, choices[0])), choices)
+    _check_fractions(val=val_fraction, test=test_fraction)
+    _check_numbers(max_images=(max_images, 1), max_side=(max_side, 16), seed=(seed, 0))
+    _check_choices(crowds, mending)
 
-    from human_edge_detection.data.formats.splits import SPLITS
     from human_edge_detection.data.judgement.whole_split import Mending
     from human_edge_detection.data.prepare import Preparation, prepare
 
-    found = _read(data_root, {"train": train, "val": val}, format)
+    found = _read(data_root, {"train": train, "val": val, "test": test}, format)
     _check_outlines(mending.get("outlines", "pixels"), found)
     fraction = VAL_FRACTION if val_fraction is None and data_root is not None else val_fraction
-    splits = _with_validation(_persons(found, category), fraction, seed, asked=val_fraction is not None)
-    ordered: dict[str, CocoSplit] = {name: splits[name] for name in SPLITS if name in splits}
+    splits = _with_test(_persons(found, category), test_fraction, seed)
+    splits = _with_validation(splits, fraction, seed, asked=val_fraction is not None)
     preparation = Preparation(crowds, max_images, max_side, seed, exhaustive=exhaustive, mending=Mending(**mending))
-    return prepare(ordered, Path(output), preparation, _track)
+    return prepare(_in_order(splits), Path(output), preparation, _track)
+
+
+def _in_order(splits: Mapping[str, CocoSplit]) -> dict[str, CocoSplit]:
+    from human_edge_detection.data.formats.splits import SPLITS
+
+    return {name: splits[name] for name in SPLITS if name in splits}
 
 
 def _check_outlines(outlines: str, found: Recognised) -> None:
@@ -126,13 +134,23 @@ def _check_outlines(outlines: str, found: Recognised) -> None:
         raise ConfigError(f"--outlines {outlines}: {found.format.title} says what its numbers are; leave the flag out")
 
 
-def _check_numbers(val_fraction: float | None, **given: tuple[int | None, int]) -> None:
+def _check_choices(crowds: str, mending: MendingOptions) -> None:
+    check_choice("crowds", crowds, ("ignore", "remove", "person"))
+    for name, choices in _MENDING_CHOICES.items():
+        check_choice(name, str(mending.get(name, choices[0])), choices)
+
+
+def _check_fractions(**given: float | None) -> None:
+    for split, fraction in given.items():
+        if fraction is not None and not 0 <= fraction < 1:
+            raise ConfigError(f"--{split}_fraction: must be from 0 to below 1, got {fraction}")
+
+
+def _check_numbers(**given: tuple[int | None, int]) -> None:
     """Refuses numbers below the smallest that makes sense, which stands with each."""
     for name, (value, smallest) in given.items():
         if value is not None and value < smallest:
             raise ConfigError(f"--{name}: must be at least {smallest}, got {value}")
-    if val_fraction is not None and not 0 <= val_fraction < 1:
-        raise ConfigError(f"--val_fraction: must be from 0 to below 1, got {val_fraction}")
 
 
 def _read(data_root: str | Path | None, files: dict[str, Files | None], format_: str) -> Recognised:
@@ -172,11 +190,26 @@ def _both(split: str, annotations: str | Path | None, images: str | Path | None)
     return SplitPaths(Path(annotations), Path(images))
 
 
+def _with_test(splits: dict[str, CocoSplit], fraction: float, seed: int) -> dict[str, CocoSplit]:
+    """``splits`` with a part of ``train`` as test split, where that is asked for."""
+    from human_edge_detection.data.formats.splits import split_off
+
+    if not fraction:
+        return splits
+    if "test" in splits or "train" not in splits:
+        has = "has a test split" if "test" in splits else "has no training split"
+        raise ConfigError(f"--test_fraction {fraction}: the data set {has}; leave the flag out")
+    train, test = split_off(splits["train"], fraction, seed, split="test")
+    counts = (len(test.data["images"]), len(splits["train"].data["images"]))
+    logger.info("%d of %d training images are test now, drawn with seed %d", *counts, seed)
+    return {**splits, "train": train, "test": test}
+
+
 def _with_validation(
     splits: dict[str, CocoSplit], fraction: float | None, seed: int, *, asked: bool
 ) -> dict[str, CocoSplit]:
     """``splits`` with a validation split: the one that they have, or a part of ``train``."""
-    from human_edge_detection.data.formats.splits import split_off_validation
+    from human_edge_detection.data.formats.splits import split_off
 
     if "val" in splits or "train" not in splits:
         if fraction and asked:
@@ -185,7 +218,7 @@ def _with_validation(
         return splits
     if not fraction:
         return splits
-    train, val = split_off_validation(splits["train"], fraction, seed)
+    train, val = split_off(splits["train"], fraction, seed, split="val")
     logger.info(
         "no validation split in it: %d of %d images are val now, drawn with seed %d; --val_fraction %s",
         len(val.data["images"]),

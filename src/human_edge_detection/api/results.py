@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from human_edge_detection.api.request import OUTPUT_DIR, check_choice
 from human_edge_detection.errors import ConfigError, explained
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     from human_edge_detection.runner.comparison.table import Record, Row
     from human_edge_detection.runner.report.page import Page
 
+logger = logging.getLogger(__name__)
+
+Split = Literal["train", "val", "test"]
+SPLITS: Final[tuple[Split, ...]] = ("train", "val", "test")
 Data = str | Path | tuple[str | Path, str | Path]
 """A data folder, or the annotations of one split and the folder of its images."""
 
@@ -81,7 +87,7 @@ def load_model(run: str | Path, *, seed: int | None = None, output_dir: str | Pa
 def evaluate(
     run: str | Path,
     *,
-    split: Literal["train", "val"] = "val",
+    split: Split = "val",
     data: Data | None = None,
     batch_size: int = 4,
     num_workers: int | None = None,
@@ -93,7 +99,8 @@ def evaluate(
 
     Args:
         run: Name of a run below ``output_dir``, a run folder, or a checkpoint (``.pth``).
-        split: Which of its data.
+        split: Which of its data. The best epoch was chosen on ``val``, so scores on it flatter. Those on ``test`` are
+            kept in the folder of a run, for :func:`compare`.
         data: Other data: a folder as for ``data.root``, or the annotations and the folder of images; None: its own.
         batch_size: Images in a batch; no metric depends on it.
         num_workers: Processes that load images; nor on this. None: 1, more for a GPU.
@@ -110,10 +117,9 @@ def evaluate(
         for evaluation in hed.evaluate("quickstart_student_b0"):
             print(evaluation.checkpoint, evaluation.metrics["AP"])
     """
-    if batch_size < 1:
-        raise ConfigError(f"--batch_size: expected at least 1, got {batch_size}")
     _check_workers(num_workers)
-    check_choice("split", split, ("train", "val"))
+    _check_batch(batch_size)
+    check_choice("split", split, SPLITS)
     _check_device(device)
     check_choice("precision", precision, ("auto", "fp32", "bf16", "fp16"))
     from human_edge_detection.runs.lookup.find import best_checkpoints
@@ -121,29 +127,40 @@ def evaluate(
     checkpoints = best_checkpoints(run, Path(output_dir))
     given = split_of(data, split)
 
-    from human_edge_detection.engine.checkpoints.load import load_trained, read_annotations_for
+    from human_edge_detection.engine.checkpoints.load import load_trained, read_annotations_for, read_held_out
     from human_edge_detection.engine.device import choose_device, choose_precision
     from human_edge_detection.engine.evaluation.evaluate_checkpoint import evaluate_checkpoint
+    from human_edge_detection.engine.evaluation.on_test import evaluate_on_test
 
     chosen = choose_device(device)
+    measure = partial(evaluate_checkpoint, batch_size=batch_size, device=chosen, num_workers=num_workers, split=split)
     evaluations = []
     for checkpoint in checkpoints:
         trained = load_trained(checkpoint)
-        people = read_annotations_for(trained, split, given)
+        test = read_held_out(trained.checkpoint.config, checkpoint, given) if split == "test" else None
+        people = read_annotations_for(trained, split, given) if test is None else test.people
         arithmetic = choose_precision(precision, chosen)  # measured the first time, so mistakes are found before
-        evaluations.append(
-            evaluate_checkpoint(
-                trained, people, batch_size=batch_size, device=chosen, precision=arithmetic, num_workers=num_workers
-            )
-        )
+        own = partial(measure, trained, precision=arithmetic)
+        evaluations.append(own(people) if test is None else evaluate_on_test(trained, test, own))
+    _tell_cards(checkpoint for checkpoint, done in zip(checkpoints, evaluations, strict=True) if done.scores_file)
     return tuple(evaluations)
+
+
+def _tell_cards(checkpoints: Iterable[Path]) -> None:
+    """Writes the model cards of runs with new test scores again, where they are exported."""
+    from human_edge_detection.runner.model_card.write import write_cards
+    from human_edge_detection.runs.paths import run_paths_of_checkpoint
+
+    interrupt = write_cards([run_paths_of_checkpoint(checkpoint) for checkpoint in checkpoints])
+    if interrupt is not None:
+        raise interrupt
 
 
 @explained()
 def evaluate_exported(
     model: str | Path,
     *,
-    split: Literal["train", "val"] = "val",
+    split: Split = "val",
     data: Data | None = None,
     num_workers: int | None = None,
 ) -> Evaluation:
@@ -166,7 +183,7 @@ def evaluate_exported(
         print(evaluation.metrics["miou"], evaluation.metrics["AP"])
     """
     _check_workers(num_workers)
-    check_choice("split", split, ("train", "val"))
+    check_choice("split", split, SPLITS)
     given = split_of(data, split)
 
     from human_edge_detection.engine.evaluation import evaluate_exported as exported
@@ -175,7 +192,12 @@ def evaluate_exported(
 
     opened = open_exported(Path(model), threads=allowed_cores())
     people = exported.read_annotations_for_file(opened, split, given)
-    return exported.evaluate_exported(opened, people, num_workers=num_workers)
+    return exported.evaluate_exported(opened, people, num_workers=num_workers, split=split)
+
+
+def _check_batch(size: int) -> None:
+    if size < 1:
+        raise ConfigError(f"--batch_size: expected at least 1, got {size}")
 
 
 def _check_workers(number: int | None) -> None:
@@ -273,6 +295,7 @@ def compare(
     runs: str | Path | Iterable[str | Path],
     *,
     against: str | Path | None = None,
+    split: Literal["val", "test"] = "val",
     output_dir: str | Path = OUTPUT_DIR,
     output: str | Path | None = None,
 ) -> PairedReport:
@@ -281,11 +304,14 @@ def compare(
     Args:
         runs: One or several: names of runs below ``output_dir``, or run folders; of several seeds, all.
         against: The control, named alike; None: scores and their spread only.
+        split: On which images. The best epochs were chosen on ``val``, so scores on it flatter. A run that has no
+            scores on its ``test`` split yet is evaluated there first, as by :func:`evaluate`.
         output_dir: Folder of all runs.
         output: Folder of the report; None: ``experiment_comparison`` beside the folder of runs.
 
     Raises:
         ConfigError: There is no such run, it is not finished, or the runs cannot be compared.
+        DataError: A run has no test split, or one that cannot be used.
         StorageError: The report cannot be written.
 
     Example:
@@ -293,20 +319,41 @@ def compare(
         for line in report.comparison.lines:
             print(line.metric, line.slice, line.difference and line.difference.verdict)
     """
-    from human_edge_detection.runner.comparison.caveats import notes_on
+    check_choice("split", split, ("val", "test"))
+    from human_edge_detection.runner.comparison.caveats import notes_on, notes_on_split
     from human_edge_detection.runner.comparison.paired import compare_methods
     from human_edge_detection.runner.comparison.paired_figures import draw_figures
     from human_edge_detection.runner.comparison.paired_report import write_report
     from human_edge_detection.runner.comparison.runs_by_seed import find_method, report_folder
 
     folder = Path(output_dir)
-    found = (find_method(given, folder) for given in ([runs] if isinstance(runs, str | Path) else runs))
-    methods = list({method.name: method for method in found}.values())
-    control = None if against is None else find_method(against, folder)
-    comparison = compare_methods(methods, control, notes_on(methods, control))
+    named = [runs] if isinstance(runs, str | Path) else list(runs)
+    if split == "test":
+        for given in (*named, *([] if against is None else [against])):
+            _evaluate_untested(given, folder)
+    methods = list({method.name: method for method in (find_method(given, folder, split) for given in named)}.values())
+    control = None if against is None else find_method(against, folder, split)
+    notes = [*notes_on_split(methods, control), *notes_on(methods, control)]
+    comparison = compare_methods(methods, control, notes)
     figures = draw_figures(comparison, methods, control)
     files = write_report(comparison, figures, report_folder(methods[0]) if output is None else Path(output))
     return PairedReport(comparison, tuple(files))
+
+
+def _evaluate_untested(given: str | Path, output_dir: Path) -> None:
+    """Scores the finished runs that ``given`` stands for on their test splits, where they have no such scores yet."""
+    from human_edge_detection.runner.comparison.table import read_record
+    from human_edge_detection.runs.lookup.find import find_runs
+    from human_edge_detection.runs.model_facts.split_scores import why_untested
+
+    for paths in find_runs(given, output_dir).runs:
+        record = read_record(paths, str(paths.root))
+        if record.state != "finished" or record.config is None:
+            continue  # which is refused, by name
+        reason = why_untested(paths, record.config.data)
+        if reason is not None:
+            logger.info("%s: %s: evaluating it there", paths.root, reason)
+            evaluate(paths.best, split="test")
 
 
 class ComparisonTable(NamedTuple):
@@ -379,7 +426,7 @@ def report(
     )
 
 
-def split_of(data: Data | None, split: Literal["train", "val"]) -> SplitPaths | None:
+def split_of(data: Data | None, split: Split) -> SplitPaths | None:
     """Where the ``data`` of a call lie; None for none.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Literal
 
 from human_edge_detection.cli.arguments.experiment import output_folder, text_argument
 from human_edge_detection.errors import ConfigError
@@ -26,6 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a run like RUN: shows each difference with its 95 %% interval, and whether it is more than chance",
     )
     parser.add_argument(
+        "--split",
+        choices=("val", "test"),
+        help="images to compare on: val (default), on which the best epochs were chosen, or test; a RUN without scores "
+        "on its test split is evaluated first",
+    )
+    parser.add_argument(
         "--output_dir",
         type=output_folder,
         default=Path("experiments"),
@@ -44,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     """Writes the comparison and shows it; returns 0."""
     if args.runs:
         return _compare_runs(args)
-    for flag in ("against", "output"):
+    for flag in ("against", "split", "output"):
         if getattr(args, flag) is not None:
             raise ConfigError(f"--{flag} {getattr(args, flag)}: compare what? name at least one RUN")
     from human_edge_detection.api.results import comparison_table
@@ -58,5 +65,7 @@ def _compare_runs(args: argparse.Namespace) -> int:
     from human_edge_detection.api.results import compare
     from human_edge_detection.runner.comparison.paired_report import show_paired_report
 
-    show_paired_report(*compare(args.runs, against=args.against, output_dir=args.output_dir, output=args.output))
+    split: Literal["val", "test"] = args.split or "val"
+    report = compare(args.runs, against=args.against, split=split, output_dir=args.output_dir, output=args.output)
+    show_paired_report(*report)
     return 0

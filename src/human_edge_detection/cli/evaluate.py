@@ -16,18 +16,29 @@ if TYPE_CHECKING:
 
 _OF_PYTORCH: Final = ("batch_size", "device", "precision")
 """Flags of networks that PyTorch runs; an exported file has its own arithmetic, and takes one image at a time."""
+_SPLITS: Final = {
+    "train": "the model was trained on such images: these scores say nothing about new ones",
+    "val": "the best epoch was chosen on val, so expect less on new images; --split test scores on others",
+    "test": "nothing was trained or chosen on test",
+}
+"""What scores on each split are worth."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``hed evaluate``."""
-    add_checkpoint_arguments(parser, ["train", "val"])
+    add_checkpoint_arguments(parser, ["train", "val", "test"])
     parser.add_argument(
         "--model",
         type=path_argument,
         metavar="FILE",
         help="score an exported file instead (.onnx, .tflite); best_model.detect.onnx in the boxes that it finds",
     )
-    parser.add_argument("--split", choices=("train", "val"), default="val", help="default: %(default)s")
+    parser.add_argument(
+        "--split",
+        choices=tuple(_SPLITS),
+        default="val",
+        help="default: %(default)s, on which best epochs are chosen; scores of a RUN on test are kept for hed compare",
+    )
     parser.add_argument("--batch_size", type=int, metavar="N", help="images in a batch (default: 4)")
     parser.add_argument(
         "--num_workers", type=int, metavar="N", help="processes that load images (default: 1, for a GPU more)"
@@ -44,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
     evaluations = _of_networks(args) if args.model is None else [_of_file(args)]
     for evaluation in evaluations:
         _show(evaluation)
+    _say(f"{args.split}: {_SPLITS[args.split]}")
     if args.json is not None:
         from human_edge_detection.files.write import write_json
 
@@ -90,14 +102,19 @@ def _show(evaluation: Evaluation) -> None:
     table.columns[1].justify = "right"
     for name, value in evaluation.metrics.items():
         table.add_row(name, "-" if value is None else f"{value:.4f}")
-    console = TextConsole(markup=False)
-    console.print(table)
+    TextConsole(markup=False).print(table)
     finds = evaluation.model is not None and "own_mask_AP" in evaluation.metrics
     where = "what the file finds itself, above its min_score" if finds else "masks in the true boxes"
     arithmetic = evaluation.device if evaluation.precision is None else f"{evaluation.device}, {evaluation.precision}"
-    console.print(
-        f"{evaluation.model or evaluation.checkpoint}: {evaluation.images} images, {evaluation.persons} persons of "
-        f"{evaluation.annotations}; {arithmetic}; AP is of {where}",
-        soft_wrap=True,
-        highlight=False,
+    _say(
+        f"{evaluation.model or evaluation.checkpoint}: {evaluation.images} {evaluation.split} images, "
+        f"{evaluation.persons} persons of {evaluation.annotations}; {arithmetic}; AP is of {where}"
     )
+    if evaluation.scores_file is not None:
+        _say(f"kept for hed compare --split test: {evaluation.scores_file}")
+
+
+def _say(line: str) -> None:
+    from human_edge_detection.console import TextConsole
+
+    TextConsole(markup=False).print(line, soft_wrap=True, highlight=False)

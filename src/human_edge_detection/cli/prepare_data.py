@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=AUTO,
         help="what --data_root is; auto: seen from its files (%(default)s)",
     )
-    for split in _NEEDED:
+    for split in (*_NEEDED, "test"):
         parser.add_argument(
             f"--{split}_ann", type=Path, metavar="FILE", help=f"instead of --data_root: COCO instances file, {split}"
         )
@@ -37,6 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="X",
         help=f"share of the images that becomes val where there is no val yet; 0: none (--data_root: {VAL_FRACTION})",
+    )
+    parser.add_argument(
+        "--test_fraction",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="share of the training images that becomes test where there is no test yet, before val is taken (0: none)",
     )
     parser.add_argument("--output", type=Path, metavar="DIR", required=True, help="folder to make")
     parser.add_argument(
@@ -54,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_mending(parser)
     parser.add_argument("--max_images", type=int, metavar="N", help="most images of a split, drawn at random")
     parser.add_argument("--max_side", type=int, metavar="N", help="shrink images whose longer side exceeds N pixels")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of subset and validation split (0)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of subset, val and test (0)")
 
 
 def _add_mending(parser: argparse.ArgumentParser) -> None:
@@ -83,7 +90,8 @@ def _add_mending(parser: argparse.ArgumentParser) -> None:
         "--duplicates",
         choices=("keep", "drop"),
         default="keep",
-        help="drop: leave out copies of persons and images, and images of train that val or test have too (keep)",
+        help="drop: leave out copies of persons and images, images of train that val or test have too, and images of "
+        "val that test has (keep)",
     )
     parser.add_argument(
         "--on_bad_sample",
@@ -105,9 +113,11 @@ def run(args: argparse.Namespace) -> int:
         output=args.output,
         train=(args.train_ann, args.train_images),
         val=(args.val_ann, args.val_images),
+        test=(args.test_ann, args.test_images),
         format=args.format,
         category=args.category,
         val_fraction=args.val_fraction,
+        test_fraction=args.test_fraction,
         crowds=args.crowds,
         max_images=args.max_images,
         max_side=args.max_side,

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     resume = None if args.resume == "auto" else args.resume
     result = train(**one_run(args), resume=resume, export_onnx=args.export_onnx)
     miou = result.metrics.get("miou")
-    score = "" if miou is None else f", mIoU {miou:.4f}"
+    score = "" if miou is None else f", val mIoU {miou:.4f}"
     folder = Path(result.best_checkpoint).parents[1]
     sys.stdout.write(f"finished: {folder} (best epoch {result.best_epoch}{score})\n")
     return 0

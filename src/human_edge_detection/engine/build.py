@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import nn
@@ -29,9 +30,9 @@ from human_edge_detection.data.annotations.dataset_findings import settle
 from human_edge_detection.data.annotations.scan import Scan, scan_images
 from human_edge_detection.data.dataset import PersonDataset, SoftLabelSource
 from human_edge_detection.data.drawn.data_set import write_drawn_data
-from human_edge_detection.data.judgement.images import judge_images, judge_splits
+from human_edge_detection.data.judgement.images import common_images, judge_images, judge_splits
 from human_edge_detection.data.mixed import MixedDataset, with_unlabelled
-from human_edge_detection.errors import ConfigError
+from human_edge_detection.errors import ConfigError, DataError
 from human_edge_detection.experiments.schema.data import DataConfig, SampleDataConfig
 from human_edge_detection.experiments.schema.distillation import DistillationConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
@@ -39,6 +40,11 @@ from human_edge_detection.experiments.schema.model import ModelConfig
 from human_edge_detection.experiments.schema.training import TrainingConfig
 from human_edge_detection.files.data_folder import SplitPaths, find_splits
 from human_edge_detection.losses.hierarchical import HierarchicalLoss
+from human_edge_detection.runs.model_facts.split_scores import own_test_split
+
+logger = logging.getLogger(__name__)
+
+SplitName = Literal["train", "val"]
 
 
 class Splits(NamedTuple):
@@ -46,6 +52,18 @@ class Splits(NamedTuple):
 
     train: AnnotationSet
     val: AnnotationSet
+
+
+class HeldOut(NamedTuple):
+    """A test split.
+
+    Attributes:
+        people: Its annotations, read and checked.
+        also_in: How many of its images the other splits have as well; one that cannot be read is not there.
+    """
+
+    people: AnnotationSet
+    also_in: dict[SplitName, int]
 
 
 def build_model(config: ModelConfig) -> RgbPersonSegmenter:
@@ -172,6 +190,7 @@ def make_sample(config: SampleDataConfig, root: Path) -> Path:
         val_images=config.val_images,
         image_size=config.image_size,
         seed=config.seed,
+        test_images=config.test_images,
     )
 
 
@@ -182,6 +201,7 @@ def read_splits(
     seed: int,
     scan_cache: Path | None = None,
     after_image: Callable[[], None] = lambda: None,
+    with_test: bool = False,
 ) -> Splits:
     """Reads and checks annotations and images of both splits; ``config.on_bad_sample`` says what bad ones do.
 
@@ -192,6 +212,8 @@ def read_splits(
         scan_cache: Remembers good images, so that they are not read again: ``<name>.json`` stands for
             ``<name>_train.json`` and ``<name>_val.json``.
         after_image: Called after each image that is checked.
+        with_test: Warns of images that the test split of ``config``, where it has one, has in common with these, and of
+            a test split that cannot be used: it has no part in what is returned.
 
     Raises:
         ConfigError: The config names no data.
@@ -199,13 +221,63 @@ def read_splits(
     """
     train, val = split_paths(config, sample_root)
     most = config.max_train_images
-    cache_of = {split: scan_cache and scan_cache.with_stem(f"{scan_cache.stem}_{split}") for split in Splits._fields}
     skip = config.on_bad_sample == "skip"
-    first, first_scan = _scanned(train, cache_of["train"], after_image, skip=skip, most=most, seed=seed)
-    second, second_scan = _scanned(val, cache_of["val"], after_image, skip=skip)
+    first, first_scan = _scanned(train, _cache(scan_cache, "train"), after_image, skip=skip, most=most, seed=seed)
+    second, second_scan = _scanned(val, _cache(scan_cache, "val"), after_image, skip=skip)
     common = judge_splits(("train", "val"), (first, second), (first_scan, second_scan))
     settle(second.file, common)
+    test = own_test_split(config, sample_root) if with_test else None
+    if test is not None:
+        try:
+            people, scan = _scanned(test, _cache(scan_cache, "test"), after_image, skip=skip)
+            _also_in({"train": (first, first_scan), "val": (second, second_scan)}, people, scan)
+        except DataError as error:
+            logger.warning("the test split cannot be used, and training goes on without: %s", error)
     return Splits(first, replace(second, findings=(*second.findings, *common)))
+
+
+def read_test_split(
+    paths: SplitPaths, config: DataConfig, sample_root: Path, *, seed: int, scan_cache: Path | None = None
+) -> HeldOut:
+    """Reads and checks a test split, and looks for its images among those that ``config`` trains and validates on.
+
+    Args:
+        paths: Where it lies.
+        config: Of the run that is tested; where its other splits are not at hand, that is a warning.
+        sample_root: As for :func:`read_splits`.
+        seed: Likewise.
+        scan_cache: Likewise.
+
+    Raises:
+        DataError: Data are missing or bad, and not to be skipped.
+    """
+    skip = config.on_bad_sample == "skip"
+    people, scan = _scanned(paths, _cache(scan_cache, "test"), skip=skip)
+    others: dict[SplitName, tuple[AnnotationSet, Scan]] = {}
+    try:
+        train, val = split_paths(config, sample_root)
+        most = config.max_train_images
+        others["train"] = _scanned(train, _cache(scan_cache, "train"), skip=skip, most=most, seed=seed)
+        others["val"] = _scanned(val, _cache(scan_cache, "val"), skip=skip)
+    except (ConfigError, DataError) as error:
+        logger.warning("whether the model has seen images of %s is not known: %s", paths.annotations, error)
+    return HeldOut(people, _also_in(others, people, scan))
+
+
+def _also_in(
+    others: Mapping[SplitName, tuple[AnnotationSet, Scan]], people: AnnotationSet, scan: Scan
+) -> dict[SplitName, int]:
+    """How many images of a test split each of ``others`` has as well; warns of them."""
+    counts: dict[SplitName, int] = {}
+    for name, (other, other_scan) in others.items():
+        pair, scans = (other, people), (other_scan, scan)
+        settle(people.file, judge_splits((name, "test"), pair, scans))
+        counts[name] = sum(map(len, common_images(pair, scans)))
+    return counts
+
+
+def _cache(scan_cache: Path | None, split: str) -> Path | None:
+    return scan_cache and scan_cache.with_stem(f"{scan_cache.stem}_{split}")
 
 
 def read_split(

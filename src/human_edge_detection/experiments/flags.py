@@ -110,6 +110,8 @@ DATA_FLAGS: Final = (
     Flag("--val_ann", "data.val_ann", str, "COCO annotations to validate on"),
     Flag("--train_images", "data.train_images", str, "folder of the training images"),
     Flag("--val_images", "data.val_images", str, "folder of the validation images"),
+    Flag("--test_ann", "data.test_ann", str, "COCO annotations to test on (hed evaluate --split test); not trained on"),
+    Flag("--test_images", "data.test_images", str, "folder of the test images"),
     Flag("--drawn_data", "data.sample", bool, "train on drawn images of people, to try things out", value={}),
 )
 FLAGS: Final = (*TRAINING_FLAGS, *DISTILLATION_FLAGS, *DATA_FLAGS)

@@ -30,8 +30,14 @@ def find_splits(root: Path) -> tuple[SplitPaths, SplitPaths]:
     return find_split(root, "train"), find_split(root, "val")
 
 
+def find_test_split(root: Path) -> SplitPaths | None:
+    """The test split below ``root``; None where it has none, which is no mistake."""
+    annotations, images = _annotations(root, "test"), _images(root, "test")
+    return None if annotations is None or images is None else SplitPaths(annotations, images)
+
+
 def find_split(root: Path, split: str) -> SplitPaths:
-    """One split (``train`` or ``val``) below ``root``.
+    """One split (``train``, ``val`` or ``test``) below ``root``.
 
     Raises:
         DataError: The folder is missing, or the split is; the message lists what was tried.
@@ -44,16 +50,23 @@ def find_split(root: Path, split: str) -> SplitPaths:
                 "give that command again, or rename the folder"
             )
         raise DataError(f"data folder {root} does not exist or is not a folder; give an existing one")
-    annotations = [root / pattern.format(split=split) for pattern in _ANNOTATIONS]
-    images = [root / pattern.format(split=split) for pattern in _IMAGES]
-    found_annotations = next((path for path in annotations if path.is_file()), None)
-    found_images = next((path for path in images if path.is_dir()), None)
-    if found_annotations is None:
-        raise DataError(f"data folder {root}: no {split} annotations; tried {_names(annotations, root)}")
-    if found_images is None:
-        raise DataError(f"data folder {root}: no {split} images; tried {_names(images, root)}")
-    return SplitPaths(found_annotations, found_images)
+    annotations, images = _annotations(root, split), _images(root, split)
+    if annotations is None:
+        raise DataError(f"data folder {root}: no {split} annotations; tried {_tried(_ANNOTATIONS, split)}")
+    if images is None:
+        raise DataError(f"data folder {root}: no {split} images; tried {_tried(_IMAGES, split)}")
+    return SplitPaths(annotations, images)
 
 
-def _names(paths: list[Path], root: Path) -> str:
-    return ", ".join(str(path.relative_to(root)) for path in paths)
+def _annotations(root: Path, split: str) -> Path | None:
+    paths = (root / pattern.format(split=split) for pattern in _ANNOTATIONS)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _images(root: Path, split: str) -> Path | None:
+    paths = (root / pattern.format(split=split) for pattern in _IMAGES)
+    return next((path for path in paths if path.is_dir()), None)
+
+
+def _tried(patterns: tuple[str, ...], split: str) -> str:
+    return ", ".join(pattern.format(split=split) for pattern in patterns)

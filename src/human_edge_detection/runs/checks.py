@@ -63,6 +63,16 @@ def check_data_paths(config: ExperimentConfig) -> None:
         _check("data.unlabelled.boxes", None if unlabelled.boxes == OWN_BOXES else unlabelled.boxes, kind="file")
 
 
+def check_test_paths(config: ExperimentConfig) -> None:
+    """Refuses a test split that is not there; for runs that are yet to begin, as training does without one.
+
+    Raises:
+        ConfigError: Names the flag and the field.
+    """
+    _check("data.test_images", config.data.test_images, kind="folder")
+    _check("data.test_ann", config.data.test_ann, kind="file")
+
+
 def check_tracker(config: ExperimentConfig) -> None:
     """Refuses a tracker that is not installed.
 

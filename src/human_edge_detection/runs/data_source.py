@@ -58,11 +58,14 @@ def _named(data: DataConfig) -> str | None:
     """The data that a config names, in words."""
     if data.sample is not None:
         sample = data.sample
-        return f"{sample.train_images} + {sample.val_images} drawn pictures (training + validation), seed {sample.seed}"
+        test = ("", "") if sample.test_images is None else (f" + {sample.test_images}", " + test")
+        counts = f"{sample.train_images} + {sample.val_images}{test[0]}"
+        return f"{counts} drawn pictures (training + validation{test[1]}), seed {sample.seed}"
     if data.root is not None:
         return data.root
     if data.train_ann is not None:
-        return f"{data.train_ann}, images in {data.train_images}; validation: {data.val_ann}, {data.val_images}"
+        named = f"{data.train_ann}, images in {data.train_images}; validation: {data.val_ann}, {data.val_images}"
+        return named if data.test_ann is None else f"{named}; test: {data.test_ann}, {data.test_images}"
     return None
 
 

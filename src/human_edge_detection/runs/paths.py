@@ -83,6 +83,16 @@ class RunPaths:
         return self.root / "per_image.json"
 
     @property
+    def test_scores(self) -> Path:
+        """What the best model scored on a test split, where that was asked for."""
+        return self.root / "test_scores.json"
+
+    @property
+    def test_per_image(self) -> Path:
+        """What it predicted on each image of that."""
+        return self.root / "test_per_image.json"
+
+    @property
     def predictions(self) -> Path:
         """Where the best model sees persons on validation images, for reports."""
         return self.root / "predictions.json"
@@ -146,7 +156,7 @@ class RunPaths:
         exported = (self.parity, self.latency, self.quantization)
         seen = (self.results, self.progress, self.logs, self.root / "visualizations")
         further = (self.per_image, self.predictions, self.training_views, self.resumed_from, *seen)
-        return (self.checkpoints, *files, *exported, *further)
+        return (self.checkpoints, *files, *exported, self.test_scores, self.test_per_image, *further)
 
     def epoch_checkpoint(self, epoch: int) -> Path:
         return self.checkpoints / f"checkpoint_epoch_{epoch:04d}.pth"
@@ -243,7 +253,7 @@ def sample_data_dir(output_dir: Path, data: DataConfig) -> Path:
     from human_edge_detection.experiments.schema.data import SampleDataConfig  # else all who name a folder wait for it
 
     sample = data.sample or SampleDataConfig()
-    return output_dir.parent / "sample_data" / f"people_{_digest(sample.model_dump(mode='json'))}"
+    return output_dir.parent / "sample_data" / f"people_{_digest(sample.model_dump(mode='json', exclude_none=True))}"
 
 
 def scan_cache(data: DataConfig) -> Path | None:
@@ -252,7 +262,7 @@ def scan_cache(data: DataConfig) -> Path | None:
 
     caches = cache_folder()
     named = {"sample", "root", "train_ann", "val_ann", "train_images", "val_images"}
-    files = data.model_dump(mode="json", include=named)
+    files = data.model_dump(mode="json", include=named, exclude={"sample": {"test_images"}})
     return caches and caches / "scans" / f"{_digest(files)}.json"
 
 

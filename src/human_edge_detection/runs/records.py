@@ -39,6 +39,8 @@ _ADVICE: Final = {
     "soft_labels_metadata.json": "delete this file and give hed soft-labels again",
     "parity.json": "delete this file and export again",
     "latency.json": "delete this file alone: hed run --export_onnx measures anew",
+    "test_scores.json": "delete this file alone: hed evaluate --split test makes it anew",
+    "test_per_image.json": "delete this file alone: hed evaluate --split test makes it anew",
 }
 """What to do about a damaged file, by its name; the runs themselves are in their checkpoints."""
 _SHOWN: Final = 120

@@ -46,9 +46,9 @@ def test_a_line_a_run_and_one_for_each_error(runs: Path, capsys: pytest.CaptureF
     assert main(["status", str(runs)]) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"{runs}: 0 of 2 finished, 1 failed, 1 interrupted",
-        "  run   state        epoch  mIoU    left",
-        "  bad   failed       2/6    0.4321  -",
-        "  good  interrupted  2/6    0.4321  -",
+        "  run   state        epoch  val mIoU  left",
+        "  bad   failed       2/6    0.4321    -",
+        "  good  interrupted  2/6    0.4321    -",
         "bad: failed: loss is not finite",
     ]
 

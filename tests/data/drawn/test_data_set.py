@@ -8,7 +8,7 @@ import pytest
 from human_edge_detection.data.annotations.coco import decode_mask, read_annotations
 from human_edge_detection.data.drawn.data_set import draw_image, write_drawn_data
 from human_edge_detection.errors import DataError
-from human_edge_detection.files.data_folder import find_splits
+from human_edge_detection.files.data_folder import find_splits, find_test_split
 
 SMALL: dict[str, Any] = {"train_images": 8, "val_images": 3, "image_size": (96, 128), "seed": 1}
 
@@ -82,3 +82,19 @@ def test_interrupted_drawing_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         write_drawn_data(tmp_path / "people", **SMALL)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_test_split_leaves_the_others_as_they_are(sample_root, tmp_path):
+    root = write_drawn_data(tmp_path / "tested", **SMALL, test_images=2)
+    plain, tested = _content(sample_root), _content(root)
+    others = {
+        path: content for path, content in tested.items() if path.name != "sample.json" and "test" not in str(path)
+    }
+    assert others == {path: content for path, content in plain.items() if path.name != "sample.json"}
+    test = find_test_split(root)
+    assert test is not None
+    assert len(read_annotations(*test).images) == 2
+    assert find_test_split(sample_root) is None
+    assert write_drawn_data(root, **SMALL, test_images=2) == root
+    with pytest.raises(DataError, match="holds sample data made with"):
+        write_drawn_data(root, **SMALL)

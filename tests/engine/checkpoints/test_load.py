@@ -4,7 +4,7 @@ import pytest
 
 from human_edge_detection.engine.build import build_model
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, save_checkpoint
-from human_edge_detection.engine.checkpoints.load import load_trained, read_annotations_for
+from human_edge_detection.engine.checkpoints.load import load_trained, read_annotations_for, read_held_out
 from human_edge_detection.errors import CheckpointError, DataError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 from human_edge_detection.files.data_folder import find_split
@@ -49,3 +49,29 @@ def test_sample_data_lie_beside_the_output_folder(tiny_config: ExperimentConfig,
     people = read_annotations_for(trained, "val", None)
     assert len(people.images) == 2
     assert sample_data_dir(tmp_path / "experiments", trained.checkpoint.config.data) in people.file.parents
+
+
+def test_the_test_split_is_that_of_the_run_as_it_is_now(
+    tiny_config: ExperimentConfig, tested_coco: Path, tmp_path: Path
+) -> None:
+    """It may have come after the weights, whose own config does not name it."""
+    run = RunPaths(tmp_path / "experiments" / "tiny")
+    save(run.best, tiny_config)
+    with pytest.raises(DataError, match=r"best_model.pth: no test split to score it on: .*no test annotations; tried"):
+        read_held_out(tiny_config, run.best, None)
+    four = {
+        f"{split}_{kind}": str(path)
+        for split in ("train", "val")
+        for kind, path in zip(("ann", "images"), find_split(tested_coco, split), strict=True)
+    }
+    elsewhere = derive(tiny_config, name="tiny", data={"root": None, **four})
+    with pytest.raises(DataError, match=r"its config names none \(data.test_ann and .*give one: --test_ann FILE"):
+        read_held_out(elsewhere, run.best, None)
+    given = read_held_out(elsewhere, run.best, find_split(tested_coco, "test"))
+    annotations, images = map(str, find_split(tested_coco, "test"))
+    now = derive(elsewhere, name="tiny", data={"test_ann": annotations, "test_images": images})
+    write_json(run.config, now.model_dump(mode="json"))
+    own = read_held_out(elsewhere, run.best, None)
+    assert own.also_in == given.also_in == {"train": 0, "val": 0}
+    assert own.people.file == Path(annotations)
+    assert len(read_annotations_for(load_trained(run.best), "test", None).images) == 4

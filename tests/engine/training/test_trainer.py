@@ -207,9 +207,9 @@ def test_a_value_of_the_distillation_that_nothing_uses_is_said_once(
 def test_the_line_of_an_epoch_shows_what_the_loss_is_the_sum_of() -> None:
     progress, metrics = TrainingProgress(epoch=2), {"miou": 0.5, "iou_nontarget": None, "full_image_iou": None}
     taught = _epoch_line(progress, 9, {"total": 1.0, "hard": 0.75, "soft": 0.25}, metrics, is_best=True)
-    assert taught == "epoch 2/9: loss 1.0000 (hard 0.7500 + soft 0.2500), miou 0.5000 (best)"
+    assert taught == "epoch 2/9: loss 1.0000 (hard 0.7500 + soft 0.2500), val miou 0.5000 (best)"
     alone = _epoch_line(progress, 9, {"total": 1.0, "hard": 1.0}, metrics, is_best=False)
-    assert alone == "epoch 2/9: loss 1.0000, miou 0.5000"
+    assert alone == "epoch 2/9: loss 1.0000, val miou 0.5000"
 
 
 def test_teaching_leaves_the_teacher_as_it_is(distilled_config: ExperimentConfig, make_trainer: MakeTrainer) -> None:

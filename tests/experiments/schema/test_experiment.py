@@ -34,6 +34,8 @@ NOTHING = {"main": 0.0, "bg_fg": 0.0, "target_nontarget": 0.0, "full_image": 0.0
         ("data", {"data": {"train_ann": "a"}}),
         ("data", {"data": {"root": "a", **FOUR}}),
         ("data", {"data": {"root": "a", "sample": {}}}),
+        ("data", {"data": {"root": "a", "test_ann": "t.json"}}),
+        ("data", {"data": {"sample": {"test_images": 4}, "test_ann": "t.json", "test_images": "t"}}),
         ("data.augmentation.scale", {"data": {"augmentation": {"scale": [1.5, 1.0]}}}),
         ("distillation", {"distillation": {}}),
         ("distillation.teacher_config", {"distillation": {"teacher_config": "one"}}),

@@ -11,7 +11,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from made_up_runs import sha256_of, write_weights
+from made_up_runs import WEIGHTS, made_up_counts, sha256_of, write_tested, write_weights
 from rich.console import Console
 
 from human_edge_detection.cli.main import main
@@ -482,3 +482,18 @@ def test_a_folder_that_cannot_be_read_is_a_row_with_its_reason(runs: Path, capsy
     assert "Too many levels of symbolic links" in found["circle"]["error"]
     assert main(["compare", "--output_dir", str(runs)]) == 0
     assert "\x1b" not in capsys.readouterr().out + files[0].read_text(encoding="utf-8")
+
+
+def test_test_scores_have_columns_of_their_own(runs: Path) -> None:
+    assert not [column for column in rows_of(runs)[STUDENT] if column.startswith("test_")]
+    paths = RunPaths(runs / STUDENT)
+    write_weights(paths.best, WEIGHTS)
+    write_tested(paths, made_up_counts())
+    rows = rows_of(runs)
+    student, teacher = rows[STUDENT], rows[TEACHER]
+    assert (student["split"], student["miou"], student["test_miou"], student["test_images"]) == ("val", 0.6, 0.4, 60)
+    assert student["test_data"] == "test+images"
+    assert student.keys() == teacher.keys()
+    assert teacher["test_miou"] is None
+    write_weights(paths.best, "trained on")
+    assert "test_miou" not in rows_of(runs)[STUDENT], "they are of other weights"

@@ -114,6 +114,19 @@ def test_finished_runs_are_marked_and_restart_concerns_named_ones_alone(tmp_path
     assert [(run.finished, run.restart) for run in runs.values()] == [(False, True), (False, False)]
 
 
+def test_a_test_split_makes_no_other_run_and_must_be_there_for_a_new_one(tmp_path: Path, write_run: WriteRun) -> None:
+    gone = {"--test_ann": "gone.json", "--test_images": "gone"}
+    new = planned(tmp_path, STUDENT, flags=gone)
+    with pytest.raises(ConfigError, match=r"--test_images \(data.test_images\): no such folder: gone"):
+        check_plan([*new.values()])
+    finished = write_run(tmp_path / STUDENT, get_config(STUDENT))
+    again = planned(tmp_path, STUDENT, flags=gone)
+    assert again[STUDENT].finished
+    check_plan([*again.values()])
+    (note,) = (note for note in again[STUDENT].notes if "--split test" in note)
+    assert note.endswith(f"hed evaluate {finished.root} --split test --test_ann gone.json --test_images gone")
+
+
 def test_a_circle_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = get_config(STUDENT)
     one = derive(base, name="one", distillation={"teacher_config": "two"})

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from carded_runs import DISTILLED, SOURCES, MakeRun
 from huggingface_hub import ModelCard
+from made_up_runs import made_up_counts, write_tested, write_weights
 
 from human_edge_detection.runner.model_card.card import card_of
 from human_edge_detection.runner.model_card.facts import Facts, facts_of
@@ -81,3 +82,19 @@ def test_any_text_of_the_user_leaves_the_front_matter_whole(make_run: MakeRun, t
     text = card(facts_of(run.best))
     assert yaml.safe_load(text.split("---\n")[1])["library_name"] == "human-edge-detection"
     assert f"Terms of this model: {terms}" in text
+
+
+def test_scores_on_a_test_split_come_first_and_say_what_was_seen(make_run: MakeRun) -> None:
+    run = make_run("distilled", DISTILLED, sources=SOURCES)
+    write_tested(run, made_up_counts(images=40), metrics={"miou": 0.4321}, also_in={"train": 2, "val": 0})
+    text = card(facts_of(run.best))
+    assert text.index("| on a test split |") < text.index("| on the validation split |")
+    row = next(line for line in text.splitlines() if "| 0.432 |" in line)
+    assert re.search(r"\| 0\.\d{3} to 0\.\d{3} \|$", row), "with an interval over the test images"
+    assert "on these 40 images" in text
+    assert "But 2 of them are also in train: these scores say little." in text
+    data: Any = ModelCard(text).data
+    first = data.eval_results[0]
+    assert (first.dataset_split, first.metric_value) == ("test", 0.4321)
+    write_weights(run.best, "trained on")
+    assert "on a test split" not in card(facts_of(run.best)), "they are of other weights"

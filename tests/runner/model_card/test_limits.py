@@ -8,7 +8,7 @@ from human_edge_detection.runner.model_card.limits import limits_of
 
 def test_limits_are_told_by_the_numbers_of_the_run(facts: Facts) -> None:
     text = "\n".join(limits_of(facts))
-    assert "from 8 images with 30 persons; the scores are of 60 images with 150." in text
+    assert "from 8 images with 30 persons; the validation scores are of 60 images with 150." in text
     assert "On 3 training and 0 validation images not every person is labelled" in text
     assert "stretched to 256 × 256 pixels" in text
     assert "where persons have less than 32 × 32 pixels" in text

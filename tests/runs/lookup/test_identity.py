@@ -41,11 +41,18 @@ def identity(name: str = STUDENT, *sets: str, **flags: Any) -> Identity:
         "training.keep_every=1",
         "training.visualize_images=0",
         "training.epochs=7",
+        "data.sample.test_images=4",
     ],
 )
 def test_fields_without_effect_and_epochs_are_no_part_of_it(change: str) -> None:
     assert not identity().differences(identity(STUDENT, change))
     assert identity().digest() == identity(STUDENT, change).digest()
+
+
+def test_a_test_split_is_no_part_of_it() -> None:
+    tested = identity(test_ann="gone.json", test_images="gone")
+    assert not identity().differences(tested)
+    assert identity().digest() == tested.digest()
 
 
 @pytest.mark.parametrize(

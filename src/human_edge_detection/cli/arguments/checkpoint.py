@@ -14,8 +14,8 @@ from human_edge_detection.experiments.flags import DATA_FLAGS
 if TYPE_CHECKING:
     from human_edge_detection.files.data_folder import SplitPaths
 
-Split = Literal["train", "val"]
-_FOUR = ("train_ann", "val_ann", "train_images", "val_images")
+Split = Literal["train", "val", "test"]
+_PATHS = ("train_ann", "val_ann", "test_ann", "train_images", "val_images", "test_images")
 
 
 def add_checkpoint_arguments(parser: argparse.ArgumentParser, splits: Sequence[Split]) -> None:
@@ -72,7 +72,7 @@ def given_split(args: argparse.Namespace, split: Split) -> SplitPaths | None:
     """
     from human_edge_detection.files.data_folder import SplitPaths, find_split
 
-    given = [name for name in _FOUR if getattr(args, name, None) is not None]
+    given = [name for name in _PATHS if getattr(args, name, None) is not None]
     pair = f"--{split}_ann FILE and --{split}_images DIR"
     if args.data_root is not None:
         if given:

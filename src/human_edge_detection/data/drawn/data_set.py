@@ -54,6 +54,18 @@ class _Parameters:
     image_size: tuple[int, int]
     seed: int
     version: int = DRAWN_VERSION
+    test_images: int | None = None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of images by split."""
+        test = {} if self.test_images is None else {"test": self.test_images}
+        return {"train": self.train_images, "val": self.val_images, **test}
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain data; without what older versions did not know, where it is not used."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return {name: value for name, value in plain.items() if value is not None}
 
 
 def write_drawn_data(
@@ -63,10 +75,12 @@ def write_drawn_data(
     val_images: int = 32,
     image_size: tuple[int, int] = (240, 320),
     seed: int = 0,
+    test_images: int | None = None,
 ) -> Path:
     """Draws the sample data into ``root``; does nothing if it has sample data with the same parameters already.
 
-    Writes ``annotations/instances_{train,val}_person.json`` and ``images/{train,val}/*.jpg``; all files or none.
+    Writes ``annotations/instances_{train,val}_person.json`` and ``images/{train,val}/*.jpg``, of ``test`` too where it
+    is wanted; all files or none.
 
     Args:
         root: Folder to create.
@@ -74,6 +88,7 @@ def write_drawn_data(
         val_images: Number of validation images, at least 2.
         image_size: (height, width) of an image.
         seed: Seed of all random numbers.
+        test_images: Number of test images, at least 2; None: no test split. The other images are the same in any case.
 
     Returns:
         ``root``.
@@ -81,19 +96,19 @@ def write_drawn_data(
     Raises:
         DataError: ``root`` holds something else or is incomplete, or cannot be written.
     """
-    parameters = _Parameters(train_images, val_images, image_size, seed)
+    parameters = _Parameters(train_images, val_images, image_size, seed, test_images=test_images)
     if _is_made(root, parameters):
         return root
     try:
         with whole_folder(root, "sample data", wait=_DRAWING_SECONDS) as building:
             if _is_made(root, parameters):  # by another process, in the meantime
                 return root
-            for split, (name, count) in enumerate((("train", train_images), ("val", val_images))):
+            for split, (name, count) in enumerate(parameters.counts.items()):
                 _write_split(building, name, count, image_size, (seed, split))
-            (building / _PARAMETERS_FILE).write_text(strict_json(asdict(parameters)) + "\n", encoding="utf-8")
+            (building / _PARAMETERS_FILE).write_text(strict_json(parameters.as_json()) + "\n", encoding="utf-8")
     except OSError as error:
         raise DataError(f"sample data cannot be written to {root} ({error.strerror}); choose another folder") from error
-    logger.info("drew %d + %d sample images into %s", train_images, val_images, root)
+    logger.info("drew %s sample images into %s", " + ".join(map(str, parameters.counts.values())), root)
     return root
 
 
@@ -105,7 +120,7 @@ def _is_made(root: Path, parameters: _Parameters) -> bool:
     """
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
-    wanted = json.loads(json.dumps(asdict(parameters)))
+    wanted = parameters.as_json()
     try:
         found = json.loads((root / _PARAMETERS_FILE).read_bytes())
     except (OSError, ValueError):
@@ -114,9 +129,9 @@ def _is_made(root: Path, parameters: _Parameters) -> bool:
         raise DataError(
             f"{root} holds sample data made with {found}, asked for {wanted}; choose another folder or remove it"
         )
-    counts = [len(list((root / "images" / split).glob("*.jpg"))) for split in ("train", "val")]
-    files = [root / "annotations" / f"instances_{split}_person.json" for split in ("train", "val")]
-    if counts != [parameters.train_images, parameters.val_images] or not all(file.is_file() for file in files):
+    counts = {split: len(list((root / "images" / split).glob("*.jpg"))) for split in parameters.counts}
+    files = [root / "annotations" / f"instances_{split}_person.json" for split in parameters.counts]
+    if counts != parameters.counts or not all(file.is_file() for file in files):
         raise DataError(f"sample data in {root} is incomplete; remove the folder, it is then drawn anew")
     return True
 

@@ -14,7 +14,7 @@ from human_edge_detection.data.annotations.image_files import find_files
 from human_edge_detection.data.annotations.person_checks import integer
 from human_edge_detection.data.formats.folder import read_bytes
 from human_edge_detection.data.formats.format import Format
-from human_edge_detection.data.formats.splits import split_called
+from human_edge_detection.data.formats.splits import SPLITS, split_called
 from human_edge_detection.errors import DataError
 from human_edge_detection.files.data_folder import SplitPaths, find_split
 from human_edge_detection.files.read import is_file
@@ -164,7 +164,7 @@ def _read(root: Path) -> CocoDataset:
     if not paths:
         files = _jsons(root)
         return read_jsons(root, {file: _image_folders(root, file) for file in files})
-    for split in {"train", "val"} - paths.keys():
+    for split in [split for split in SPLITS if split not in paths]:
         if [*root.glob(f"annotations/instances_{split}*.json")]:
             find_split(root, split)  # says what is missing
     return read_files(paths)
@@ -173,7 +173,7 @@ def _read(root: Path) -> CocoDataset:
 def _usual_paths(root: Path) -> dict[str, SplitPaths]:
     """The splits that lie as in COCO itself, or as this tool writes them."""
     found: dict[str, SplitPaths] = {}
-    for split in ("train", "val"):
+    for split in SPLITS:
         try:
             found[split] = find_split(root, split)
         except DataError:

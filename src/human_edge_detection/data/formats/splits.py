@@ -1,8 +1,8 @@
-"""Splits: what tools call them, and a validation split for data sets that have none."""
+"""Splits: what tools call them, and a validation or test split for data sets that have none."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -28,13 +28,16 @@ def split_called(name: str) -> str | None:
     return _NAMES.get(name.casefold())
 
 
-def split_off_validation(train: CocoSplit, fraction: float, seed: int) -> tuple[CocoSplit, CocoSplit]:
+def split_off(
+    train: CocoSplit, fraction: float, seed: int, *, split: Literal["val", "test"]
+) -> tuple[CocoSplit, CocoSplit]:
     """Splits a seeded share of the images off; of those with persons and of those without, the same share.
 
     Args:
         train: All images; the first category is ``person``, and every annotation has a ``category_id``.
         fraction: Share of the images to split off, between 0 and 1.
         seed: Of the choice.
+        split: What is split off, for messages.
 
     Returns:
         The rest, and what was split off, both with an image with persons at least.
@@ -59,18 +62,18 @@ def split_off_validation(train: CocoSplit, fraction: float, seed: int) -> tuple[
     if has_person.sum() < 2:
         raise DataError(
             f"{train.source}: {has_person.sum()} of {len(ids)} images have persons, at least 2 are needed for a "
-            "validation split; give more images, or --val_fraction 0 to do without"
+            f"{split} split; give more images, or --{split}_fraction 0 to do without"
         )
     rng = np.random.default_rng(seed)
     with_person, without = rng.permutation(ids[has_person]), rng.permutation(ids[~has_person])
     count = min(max(1, round(fraction * len(with_person))), len(with_person) - 1)
-    val = {*with_person[:count].tolist(), *without[: round(fraction * len(without))].tolist()}
+    chosen = {*with_person[:count].tolist(), *without[: round(fraction * len(without))].tolist()}
     parts: list[CocoSplit] = []
     for wanted in (False, True):
         data = {
             **train.data,
-            "images": [image for image in images if (image["id"] in val) is wanted],
-            "annotations": [entry for entry, owner in zip(entries, owners, strict=True) if (owner in val) is wanted],
+            "images": [image for image in images if (image["id"] in chosen) is wanted],
+            "annotations": [entry for entry, owner in zip(entries, owners, strict=True) if (owner in chosen) is wanted],
         }
         parts.append(train._replace(data=data))
     return parts[0], parts[1]

@@ -34,8 +34,9 @@ from human_edge_detection.data.judgement.mend import (
 
 logger = logging.getLogger(__name__)
 
-_MEASURED = ("val", "test")
-"""Splits that nothing is trained on: images that they share with ``train`` are left out of that."""
+_APART = (("train", "val"), ("train", "test"), ("val", "test"))
+"""Splits that must have no image in common; what they share is left out of the first. On ``val`` epochs are chosen, so
+it is no test."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class Mending:
         exif: Annotations were drawn on images as they are shown, whatever size they say, or as they are stored, without
             their EXIF turn; auto: as shown, and a size that contradicts it is refused.
         outlines: Unit of the polygons.
-        duplicates: Keep what is given twice, or leave the copies out: persons and images of a split, and images of
-            ``train`` that another split has as well.
+        duplicates: Keep what is given twice, or leave the copies out: persons and images of a split, images of
+            ``train`` that another split has as well, and images of ``val`` that ``test`` has.
         on_bad_sample: Refuse a data set with images that cannot be used, or leave these out.
         only_present: Take only the images whose file is there.
     """
@@ -89,15 +90,13 @@ def judge_all(
     mended = {name: _mended(split, mending, crowds_are_persons) for name, split in splits.items()}
     _warn_of_no_effect([changed for _, changed in mended.values()])
     judged = {name: _judge(split, mending) for name, (split, _) in mended.items()}
-    if "train" not in judged:
-        return judged
-    for name in [name for name in _MEASURED if name in judged]:
-        train, other = judged["train"], judged[name]
+    for seen, name in [pair for pair in _APART if {*pair} <= judged.keys()]:
+        one, other = judged[seen], judged[name]
         if mending.duplicates == "drop":
-            common = common_images((other.people, train.people), (other.scan, train.scan))
-            judged["train"] = _without_images(train, {*common.by_file, *common.by_outline}, f"images of {name}")
+            common = common_images((other.people, one.people), (other.scan, one.scan))
+            judged[seen] = _without_images(one, {*common.by_file, *common.by_outline}, f"images of {name}")
             continue
-        findings = judge_splits(("train", name), (train.people, other.people), (train.scan, other.scan))
+        findings = judge_splits((seen, name), (one.people, other.people), (one.scan, other.scan))
         settle(other.people.file, findings)
         judged[name] = _with(other, findings)
     return judged

@@ -35,7 +35,7 @@ def go_back(paths: RunPaths, given: Path, checkpoint: Checkpoint, sha256: str) -
         make_folder(aside)
         _keep_later_metrics(paths, aside, checkpoint.epoch)
         # The checkpoints last: while one of them is there, the same command sees that it is not done.
-        for path in (paths.result, paths.per_image, *later):
+        for path in (paths.result, paths.per_image, paths.test_scores, paths.test_per_image, *later):
             for file in (path, summary_path(path)) if path.suffix == ".pth" else (path,):
                 _move(file, aside)
         logger.info("back to %s: %d later checkpoints are in %s", given.name, len(later), aside)

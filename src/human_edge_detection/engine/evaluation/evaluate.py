@@ -41,6 +41,11 @@ def evaluate(
         coco_ap=coco_ap,
         own_boxes=own_boxes,
     )
+    return compute_all(metrics, coco_ap, own_boxes)
+
+
+def compute_all(metrics: SegmentationMetrics, coco_ap: CocoMaskAp | None, own_boxes: OwnBoxes | None) -> Metrics:
+    """The metrics of all that was counted."""
     found = metrics.compute()
     for more in (coco_ap, own_boxes):
         found |= more.compute() if more is not None else {}

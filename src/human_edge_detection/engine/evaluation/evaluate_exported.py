@@ -60,13 +60,16 @@ def read_annotations_for_file(model: OwnModel, split: Split, given: SplitPaths |
     return read_annotations_of(config, model.path, split, given)
 
 
-def evaluate_exported(model: OwnModel, people: AnnotationSet, *, num_workers: int | None) -> Evaluation:
+def evaluate_exported(
+    model: OwnModel, people: AnnotationSet, *, num_workers: int | None, split: Split = "val"
+) -> Evaluation:
     """Measures ``model`` on every image of ``people``, with a progress bar on a terminal.
 
     Args:
         model: ``best_model.onnx``, as any format, or the file beside it that finds the persons itself.
         people: The data.
         num_workers: Processes that load images; no metric depends on it. None: 1.
+        split: What ``people`` are to the model.
 
     Returns:
         What ``evaluate_checkpoint`` returns. Of a file that finds the persons itself the metrics of what it finds; they
@@ -99,6 +102,7 @@ def evaluate_exported(model: OwnModel, people: AnnotationSet, *, num_workers: in
         metrics=metrics | {name: metrics.get(name) for name in COCO_METRICS},
         model=str(model.path),
         model_sha256=file_sha256(model.path),
+        split=split,
     )
 
 

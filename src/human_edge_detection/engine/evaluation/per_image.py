@@ -65,9 +65,13 @@ def count_per_image(
         person_maps=person_maps,
     )
     _compare_with_record(trained, metrics.compute())
-    people = batches.dataset.people
+    return counts_of(metrics, batches.dataset.people, trained.sha256)
+
+
+def counts_of(metrics: SegmentationMetrics, people: AnnotationSet, checkpoint_sha256: str) -> PerImage:
+    """What was counted on each image of ``people``, of the weights with this sha256."""
     return PerImage(
-        checkpoint_sha256=trained.sha256,
+        checkpoint_sha256=checkpoint_sha256,
         data_fingerprint=people.fingerprint,
         images=_images(metrics, people),
         rois=_rois(metrics.roi_scores, people),

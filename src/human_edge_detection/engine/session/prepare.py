@@ -95,10 +95,9 @@ def prepare_training(
     make_deterministic(device, wanted=config.training.deterministic)
     start = _start(config, paths, resume)
     teacher = _load_teacher(config, device)
-    splits = read_splits(
-        config.data, sample_root, seed=config.training.seed, scan_cache=scan_cache(config.data), after_image=alive
-    )
-    unlabelled = read_unlabelled(config.data, splits, alive=alive)
+    data, seed = config.data, config.training.seed
+    splits = read_splits(data, sample_root, seed=seed, scan_cache=scan_cache(data), after_image=alive, with_test=True)
+    unlabelled = read_unlabelled(data, splits, alive=alive)
     splits, held_out = hold_out(config, splits)
     soft_labels = open_soft_labels(config, splits, unlabelled)
     unlabelled = _located(config, unlabelled, teacher, soft_labels, device, alive)

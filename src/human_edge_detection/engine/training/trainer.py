@@ -494,7 +494,7 @@ def _epoch_line(
     progress: TrainingProgress, epochs: int, training: Mapping[str, float], metrics: Metrics, *, is_best: bool
 ) -> str:
     scores = {name: metrics[name] for name in ("miou", "iou_nontarget", "full_image_iou")}
-    shown = [f"{name} {score:.4f}" for name, score in scores.items() if score is not None]
+    shown = [f"val {name} {score:.4f}" for name, score in scores.items() if score is not None]
     best = " (best)" if is_best else ""
     sums = f" (hard {training['hard']:.4f} + soft {training['soft']:.4f})" if "soft" in training else ""
     return f"epoch {progress.epoch}/{epochs}: loss {training['total']:.4f}{sums}, {', '.join(shown)}{best}"

@@ -24,6 +24,8 @@ class SampleDataConfig(Section):
     """Of the drawn images, pixels; training resizes them to ``model.image_size``."""
     seed: int = Field(0, ge=0)
     """Another one draws other images."""
+    test_images: int | None = Field(None, ge=2, le=10_000, json_schema_extra=NO_EFFECT)
+    """Images drawn for a test split, on which nothing is trained or chosen; null: none."""
 
 
 class AugmentationConfig(Section):
@@ -91,6 +93,9 @@ class DataConfig(Section):
     """What may be done with the images and what is made of them, in words, for the card of the exported model."""
     unlabelled: UnlabelledConfig | None = None
     """Images that only the teacher speaks about, beside the labelled ones."""
+    test_ann: str | None = Field(None, json_schema_extra=NO_EFFECT)
+    """Null: those of ``root``, where it has a test split."""
+    test_images: str | None = Field(None, json_schema_extra=NO_EFFECT)
 
     def disagreements(self) -> Iterator[str]:
         """Every rule that concerns more than one field, as ``path: problem``."""
@@ -99,5 +104,9 @@ class DataConfig(Section):
             yield "data: give all of train_ann, val_ann, train_images, val_images, or root"
         if sum([bool(self.root), any(paths), self.sample is not None]) > 1:
             yield "data: give one of root, the four paths, or sample"
+        if bool(self.test_ann) != bool(self.test_images):
+            yield "data: give both test_ann and test_images, or neither"
+        if self.test_ann and self.sample is not None and self.sample.test_images is not None:
+            yield "data: give one test split, test_ann with test_images or sample.test_images"
         if self.augmentation is not None and self.augmentation.scale[0] > self.augmentation.scale[1]:
             yield f"data.augmentation.scale: smallest above largest, got {list(self.augmentation.scale)}"

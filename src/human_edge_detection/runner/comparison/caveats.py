@@ -39,6 +39,35 @@ def notes_on(methods: Sequence[Method], control: Method | None) -> list[Note]:
     return notes
 
 
+def notes_on_split(methods: Sequence[Method], control: Method | None) -> list[Note]:
+    """What the images are that all are scored on, and what scores on them are worth."""
+    runs = [run for method in (*methods, *([control] if control else [])) for run in method.runs.values()]
+    tested = [run.tested for run in runs if run.tested is not None]
+    if not tested:
+        return [
+            Note(
+                "scores are of the validation split, on which the best epochs were chosen: they flatter; --split test "
+                "compares on images that chose nothing"
+            )
+        ]
+    first = tested[0]
+    notes = [
+        Note(f"scores are of the test split: {first.images} images, {first.persons} persons of {first.annotations}")
+    ]
+    for name in ("train", "val"):
+        common = max(scores.also_in.get(name, 0) for scores in tested)
+        if common:
+            text = f"{common} of {first.images} test images are also in {name}: scores on them say little"
+            notes.append(Note(text, deviation=True))
+    unknown = [run.name for run in runs if run.tested is not None and len(run.tested.also_in) < 2]
+    if unknown:
+        notes.append(Note(f"whether test images were trained or validated on is not known of {', '.join(unknown)}"))
+    measured = dict.fromkeys(f"{scores.device} {scores.precision}" for scores in tested)
+    if len(measured) > 1:
+        notes.append(Note(f"test scores were measured in different ways: {', '.join(measured)}", deviation=True))
+    return notes
+
+
 def _notes_on_pair(method: Method, control: Method) -> Iterator[Note]:
     pairs = [(method.runs[seed], control.runs[seed]) for seed in sorted(method.runs.keys() & control.runs.keys())]
     kinds: tuple[tuple[Callable[[CountedRun, CountedRun], Difference], str], ...] = (

@@ -10,9 +10,8 @@ from typing import Any, Final
 import numpy as np
 
 from human_edge_detection.errors import ConfigError
-from human_edge_detection.runner.comparison.control import validation_differences
 from human_edge_detection.runner.comparison.cost import Effort, effort_of
-from human_edge_detection.runner.comparison.runs_by_seed import CountedRun, Method, teacher_of
+from human_edge_detection.runner.comparison.runs_by_seed import CountedRun, Method, Split, teacher_of
 from human_edge_detection.runner.comparison.significance import (
     CONFIDENCE,
     RESAMPLES,
@@ -115,9 +114,13 @@ class Note:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that a report holds; ``gains`` are mIoU of each image, control's and method's, mean over seeds."""
+    """All that a report holds; ``gains`` are mIoU of each image, control's and method's, mean over seeds.
+
+    ``split`` is what all scores are of, but for those of epochs in ``efforts``, which are always of ``val``.
+    """
 
     control: str | None
+    split: Split
     images: int
     resamples: int
     confidence: float
@@ -155,6 +158,7 @@ def compare_methods(
     sides = [*pairs, *([(control, used)] if control else [])]
     return Comparison(
         control=control.name if control else None,
+        split="val" if table.tested is None else "test",
         images=len(table.crowding),
         resamples=resamples,
         confidence=CONFIDENCE,
@@ -171,6 +175,7 @@ class _Table:
     def __init__(self, methods: Sequence[Method], *, resamples: int) -> None:
         runs = [run for method in methods for run in method.runs.values()]
         _check_same_data(runs)
+        self.tested = runs[0].tested
         self.crowding = crowding_of(runs[0].counts)
         self._place = {run.paths.root: number for number, run in enumerate(runs)}
         self._columns = [columns_of(run.counts) for run in runs]
@@ -211,17 +216,20 @@ def _check_other_runs(methods: Sequence[Method], control: Method | None) -> None
 def _check_same_data(runs: Sequence[CountedRun]) -> None:
     first = runs[0]
     for run in runs[1:]:
-        different = validation_differences(first.result, run.result)
+        different = first.scored_on.differences(run.scored_on)
         if different or _data(run.counts) != _data(first.counts):
-            what = ", ".join(different) or "images or persons"
+            kind, what_to_do = "validation", "train both on the same"
+            if first.tested is not None:
+                kind, what_to_do = "test", "give hed evaluate --split test for both with the same data"
+            what = ", ".join(f"{kind} {name}" for name in different) or "images or persons"
             raise ConfigError(
-                f"{first.name} and {run.name} were validated on different data ({what}: fingerprints "
-                f"{_shown(first)} and {_shown(run)}); train both on the same"
+                f"{first.name} and {run.name} were {'validated' if first.tested is None else 'tested'} on different "
+                f"data ({what}: fingerprints {_shown(first)} and {_shown(run)}); {what_to_do}"
             )
 
 
 def _shown(run: CountedRun) -> str:
-    return "+".join(one[:12] for one in (run.result.data_fingerprint, run.result.validation_images) if one)
+    return "+".join(one[:12] for one in run.scored_on if one)
 
 
 def _data(counts: PerImage) -> tuple[object, ...]:

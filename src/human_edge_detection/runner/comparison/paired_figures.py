@@ -50,6 +50,7 @@ def _bars(comparison: Comparison) -> Figure:
     width = 2.0 + 0.5 * len(names) * (1 + 0.4 * len(methods))
     figure, axes = _figure(2 if comparison.control else 1, 1, width=min(width, 20.0))
     _score_bars(axes[0], lines, names, methods, comparison.control)
+    axes[0].set_title(f"score on {comparison.split} (mean; whiskers: smallest and largest seed)")
     if comparison.control:
         _difference_bars(axes[1], lines, names, methods, comparison.control)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
@@ -73,7 +74,6 @@ def _score_bars(
         axes.bar(at, means, width, yerr=reach, capsize=2, label=method, color=_color(method, methods, control))
     _name_metrics(axes, names)
     axes.set_ylim(0, 1)
-    axes.set_title("score (mean; whiskers: smallest and largest seed)")
 
 
 def _difference_bars(
@@ -127,7 +127,9 @@ def _gains(comparison: Comparison) -> Figure:
         axes.set_ylim(0, 1)
         axes.set_aspect("equal")
         above = int((after[counted] > before[counted]).sum())
-        axes.set_title(f"mIoU of each image: {above} of {int(counted.sum())} higher", fontsize="medium")
+        axes.set_title(
+            f"mIoU of each {comparison.split} image: {above} of {int(counted.sum())} higher", fontsize="medium"
+        )
         axes.set_xlabel(str(comparison.control))
         axes.set_ylabel(method)
     for axes in panels[len(comparison.gains) :]:

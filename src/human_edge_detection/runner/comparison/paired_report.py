@@ -15,11 +15,13 @@ from human_edge_detection.console import report_console
 from human_edge_detection.files.write import delete, write_atomically, write_json
 from human_edge_detection.runner.comparison.cost import Effort
 from human_edge_detection.runner.comparison.paired import Comparison, Difference, Line, Spread
+from human_edge_detection.runner.comparison.runs_by_seed import Split
 from human_edge_detection.runner.comparison.slices import ALL
 from human_edge_detection.runner.comparison.table import Row, to_csv
 
 WIDTH: Final = 130
 """Columns when the output is no terminal."""
+SPLIT_IMAGES: Final[dict[Split, str]] = {"val": "validation images", "test": "test images"}
 FIGURES: Final = ("bars.png", "curves.png", "gains.png")
 _SHOWN_OF_SLICES: Final = ("miou", "iou_target")
 _STYLES: Final = {"better": "green", "worse": "red"}
@@ -41,7 +43,7 @@ def write_report(comparison: Comparison, figures: Mapping[str, bytes], folder: P
     """
     files = [folder / name for name in ("comparison.json", "comparison.csv", *figures)]
     write_json(files[0], comparison.to_json())
-    write_atomically(files[1], to_csv([_row(line) for line in comparison.lines]).encode())
+    write_atomically(files[1], to_csv([_row(line, comparison.split) for line in comparison.lines]).encode())
     for name in FIGURES:
         if name in figures:
             write_atomically(folder / name, figures[name])
@@ -70,7 +72,8 @@ def summary_table(comparison: Comparison) -> Table:
         scores[comparison.control] = (first[0].difference.control, first[0].difference.control_teacher_share)
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("method", overflow="fold", min_width=16)
-    titles = (first[0].metric, "of teacher", "seeds", "training s", "images seen", "x control", "in control's time")
+    named = f"{comparison.split} {first[0].metric}"
+    titles = (named, "of teacher", "seeds", "training s", "images seen", "x control", "val in control's time")
     for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
     for effort in comparison.efforts:
@@ -82,7 +85,7 @@ def summary_table(comparison: Comparison) -> Table:
 def score_table(comparison: Comparison, method: str) -> Table:
     """The scores of one method, and its differences to the control: all metrics, then the slices."""
     against = f" against {comparison.control}" if comparison.control else ""
-    title = Text(f"{method}{against}, {comparison.images} images")
+    title = Text(f"{method}{against}, {comparison.images} {SPLIT_IMAGES[comparison.split]}")
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0), show_edge=False, title=title, title_justify="left")
     table.add_column("metric", no_wrap=True)
     paired = ("control", "difference", "95 % interval", "sign p") if comparison.control else ()
@@ -132,8 +135,9 @@ def _p(p: float) -> str:
     return "<.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _row(line: Line) -> Row:
-    row: dict[str, Any] = {"method": line.method, "slice": line.slice, "metric": line.metric, **asdict(line.score)}
+def _row(line: Line, split: Split) -> Row:
+    named = {"method": line.method, "split": split, "slice": line.slice, "metric": line.metric}
+    row: dict[str, Any] = named | asdict(line.score)
     row["teacher_share"] = line.teacher_share
     if line.difference is not None:
         found = asdict(line.difference)

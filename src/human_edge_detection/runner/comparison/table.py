@@ -23,6 +23,7 @@ from human_edge_detection.runner.comparison.control import (
 )
 from human_edge_detection.runs.artifacts import export_problem, latency_of
 from human_edge_detection.runs.lookup.identity import RunContents, read_contents
+from human_edge_detection.runs.model_facts.split_scores import SplitScores, split_scores_of
 from human_edge_detection.runs.paths import (
     COMPARISON_FILE,
     COMPARISON_JSON_FILE,
@@ -58,6 +59,7 @@ class Record:
         result: From result.json; None for a run that has not finished.
         parity: From parity.json; None where the ONNX file is not the one that it is of.
         latency: From latency.json; None where it is not of this ONNX file.
+        tested: From test_scores.json; None where they are not of the best weights.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Record:
     result: RunResult | None = None
     parity: ParityReport | None = None
     latency: LatencyReport | None = None
+    tested: SplitScores | None = None
 
 
 def read_records(output_dir: Path) -> list[Record]:
@@ -80,8 +83,9 @@ def read_records(output_dir: Path) -> list[Record]:
 def comparison_rows(records: Sequence[Record]) -> list[Row]:
     """One row for each record, all with the same columns; None where a run has no such number."""
     metrics = list(dict.fromkeys(name for record in records if record.result for name in record.result.metrics))
+    tested = list(dict.fromkeys(name for record in records if record.tested for name in record.tested.metrics))
     others = _Others.of(records)
-    return [_row(record, others, metrics) for record in records]
+    return [_row(record, others, metrics) | _test_columns(record, tested) for record in records]
 
 
 def write_comparison(
@@ -150,6 +154,7 @@ def read_record(paths: RunPaths, name: str) -> Record:
             result=read_section(RunResult, paths.result),
             parity=None if damage else parity,
             latency=None if damage else latency,
+            tested=split_scores_of(paths),
         )
     except CheckpointError as error:
         return Record(name, paths, "unreadable", str(error))
@@ -224,6 +229,7 @@ def _row(record: Record, others: _Others, metrics: Sequence[str]) -> Row:
         "unet_parameters": reported("unet_parameters"),
         "total_parameters": reported("total_parameters"),
         "compression": _ratio(taught.parameters if taught else None, reported("total_parameters")),
+        "split": None if result is None else "val",
         "best_epoch": reported("best_epoch"),
         "epochs": reported("epochs"),
         "segments": _segments(config),
@@ -247,6 +253,17 @@ def _row(record: Record, others: _Others, metrics: Sequence[str]) -> Row:
     }
     # A metric of a damaged file may be called as a column.
     return {**run, **{name: scores.get(name) for name in metrics if name not in run}, **compared}
+
+
+def _test_columns(record: Record, metrics: Sequence[str]) -> Row:
+    """What the best weights scored on a test split, as ``test_miou``; no column where no run was tested."""
+    if not metrics:
+        return {}
+    tested = record.tested
+    data = None if tested is None else f"{tested.data_fingerprint[:12]}+{tested.images_fingerprint[:12]}"
+    scores = {} if tested is None else tested.metrics
+    columns = {"test_data": data, "test_images": None if tested is None else tested.images}
+    return columns | {f"test_{name}": scores.get(name) for name in metrics}
 
 
 def _teacher(record: Record, others: _Others) -> Taught | None:

@@ -18,7 +18,13 @@ from human_edge_detection.experiments.overrides import Overrides
 from human_edge_detection.experiments.registry import is_shipped, list_configs
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 from human_edge_detection.runner.execution.request import BatchRequest, Unit, named_units, with_seed
-from human_edge_detection.runs.checks import check_data_paths, check_tracker, check_weight_paths, is_finished
+from human_edge_detection.runs.checks import (
+    check_data_paths,
+    check_test_paths,
+    check_tracker,
+    check_weight_paths,
+    is_finished,
+)
 from human_edge_detection.runs.data_source import locate_data
 from human_edge_detection.runs.dependencies import Dependency, dependencies, dependency_config, fill
 from human_edge_detection.runs.lookup.identity import (
@@ -42,6 +48,7 @@ from human_edge_detection.runs.lookup.placement import (
     shown_differences,
 )
 from human_edge_detection.runs.lookup.resume import find_resumed
+from human_edge_detection.runs.model_facts.split_scores import how_to_test
 from human_edge_detection.runs.model_facts.unlabelled import check_own_boxes, epoch_in_words
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import read_section
@@ -138,6 +145,8 @@ def check_plan(runs: Sequence[PlannedRun]) -> None:
         if not run.finished:
             check_tracker(run.config)
         check_data_paths(run.config)
+        if run.kind == "new":
+            check_test_paths(run.config)
         check_weight_paths(run.config, run.output_dir, awaited=[run.output_dir / name for name in run.requires])
         if run.restart:
             _check_restart(run)
@@ -296,6 +305,7 @@ class _Planner:
             kept = {"segments": None}
             config, kind = derive(config, name=config.name, description=config.description, training=kept), "new"
         done = kind == "same" and self.finished(paths)
+        notes.append(how_to_test(paths, config.data) if done else None)
         # A finished run waits for a teacher that this batch trains anew, to see whether it still is its teacher.
         runs = [*(found.run for found in needed.values() if found.run is not None), *awaited]
         requires = [run.name for run in runs if run.named or not done]

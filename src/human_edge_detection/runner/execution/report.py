@@ -20,6 +20,7 @@ from human_edge_detection.wording import duration, printable
 if TYPE_CHECKING:
     from human_edge_detection.runner.report.page import Page
 
+_OF_VAL = "scores are of val, on which the best epochs were chosen; test: mIoU of hed evaluate RUN --split test"
 _STYLES = {"finished": "green", "running": "yellow", "skipped": "yellow", "interrupted": "yellow"}
 
 
@@ -41,6 +42,12 @@ def show_report(rows: Sequence[Row], files: Sequence[Path], output_dir: Path) ->
         for title, column in (("share", "why_no_share"), ("gain", "why_no_gain")):
             if row[column]:
                 console.print(Text(f"{row['run']}: no {title}: {row[column]}", style="yellow"), soft_wrap=True)
+    if any(row["split"] for row in rows):
+        console.print(Text(_OF_VAL), soft_wrap=True)
+    tests = {row["test_data"] for row in rows if row.get("test_data")}
+    if len(tests) > 1:
+        several = f"test: of {len(tests)} test splits; compare runs of equal test_data (in the CSV)"
+        console.print(Text(several, style="yellow"), soft_wrap=True)
     measurements = sorted({row["latency_measured"] for row in rows if row["latency_measured"]})
     if len(measurements) > 1:
         several = f"latency: of {len(measurements)} measurements; compare runs of equal latency_measured (in the CSV)"
@@ -60,7 +67,7 @@ def show_lines(lines: Sequence[str]) -> None:
 
 def comparison_table(rows: Sequence[Row], console: Console) -> Table:
     """The rows' main numbers; a dash where a run has none. What a narrow console has no room for is left out."""
-    titles = list(_NUMBERS)
+    titles = [title for title in _NUMBERS if title != "test" or any(row.get("test_miou") is not None for row in rows)]
     nameless = [row | {"run": ""} for row in rows]  # names are folded, all else takes its width
     for title in sorted(_LEFT_OUT, key=lambda title: any(row.get(_NUMBERS[title][0]) is not None for row in rows)):
         narrowest = Measurement.get(console, console.options.update(width=_ANY_WIDTH), _table(nameless, titles))
@@ -89,6 +96,7 @@ def _shown(row: Row, column: str, form: Callable[[Any], str]) -> str:
 
 _NUMBERS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "mIoU": ("miou", "{:.4f}".format),
+    "test": ("test_miou", "{:.4f}".format),
     "target": ("iou_target", "{:.4f}".format),
     "bound.F1": ("boundary_f1", "{:.4f}".format),
     "params": ("total_parameters", lambda count: f"{count / 1e6:.2f}M"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,10 +12,12 @@ from human_edge_detection.experiments.registry import list_configs
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.experiments.schema.model import ModelConfig
 from human_edge_detection.runner.comparison.control import changed_fields
+from human_edge_detection.runner.comparison.significance import Interval
 from human_edge_detection.runner.model_card.facts import MAIN_METRICS, Facts
 from human_edge_detection.runner.model_card.front_matter import LIBRARY, front_matter
 from human_edge_detection.runner.model_card.limits import limits_of
 from human_edge_detection.runner.model_card.terms import UNKNOWN, image_terms, short, starting_weights, stated_terms
+from human_edge_detection.runs.model_facts.split_scores import SplitScores
 from human_edge_detection.runs.model_facts.usage import detector_outputs_of, inputs_of, outputs_of
 from human_edge_detection.runs.paths import detector_path
 from human_edge_detection.runs.records import LatencyReport, ParityReport
@@ -78,12 +80,16 @@ def _scores(facts: Facts) -> Iterator[str]:
     if not facts.metrics:
         yield "Unknown: it was never validated."
         return
-    rows = []
-    for name, text in MAIN_METRICS.items():
-        if name in facts.metrics:
-            interval = facts.intervals.get(name)
-            rows.append((text, f"{facts.metrics[name]:.3f}", _range(*interval) if interval else "–"))
-    yield from _table(("on the validation split", "score", "95 % interval"), rows)
+    if facts.tested is not None:
+        tested = {name: value for name, value in facts.tested.metrics.items() if value is not None}
+        yield from _score_table("on a test split", tested, facts.test_intervals)
+        yield ""
+        yield (
+            f"Nothing was trained or chosen on these {facts.tested.images:,} images with {facts.tested.persons:,} "
+            f"persons (annotations {short(facts.tested.data_fingerprint)}).{_seen(facts.tested)}"
+        )
+        yield ""
+    yield from _score_table("on the validation split", facts.metrics, facts.intervals)
     yield ""
     epochs = facts.config.training.epochs if facts.result is None else facts.result.epochs
     yield (
@@ -102,6 +108,21 @@ def _scores(facts: Facts) -> Iterator[str]:
             f"Over `{printable(facts.gain.control)}`, the same training without a teacher, it gains {found.mean:+.3f} "
             f"{facts.gain.metric}{between}: {found.verdict}. One seed each."
         )
+
+
+def _score_table(where: str, metrics: Mapping[str, float], intervals: Mapping[str, Interval]) -> Iterator[str]:
+    rows = []
+    for name, text in MAIN_METRICS.items():
+        if name in metrics:
+            interval = intervals.get(name)
+            rows.append((text, f"{metrics[name]:.3f}", _range(*interval) if interval else "–"))
+    return _table((where, "score", "95 % interval"), rows)
+
+
+def _seen(tested: SplitScores) -> str:
+    """Which of the test images the model has seen after all."""
+    common = [f"{count:,} of them are also in {name}" for name, count in tested.also_in.items() if count]
+    return f" But {' and '.join(common)}: these scores say little." if common else ""
 
 
 def _speed(latency: LatencyReport | None) -> Iterator[str]:

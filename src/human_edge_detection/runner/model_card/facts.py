@@ -21,6 +21,7 @@ from human_edge_detection.runner.model_card.gain import Gain, gain_of
 from human_edge_detection.runs.checkpoint_config import head_of_checkpoint
 from human_edge_detection.runs.lookup.identity import RunContents
 from human_edge_detection.runs.model_facts.sources import Sources, sources_in
+from human_edge_detection.runs.model_facts.split_scores import SplitScores, read_split_counts
 from human_edge_detection.runs.paths import run_paths_of_checkpoint
 from human_edge_detection.runs.per_image import MAX_BYTES, PerImage
 from human_edge_detection.runs.provenance import read_provenance
@@ -59,6 +60,8 @@ class Facts:
         provenance: Of the run; empty without one.
         counts: On each validation image, of these very weights.
         gain: Over the same training without a teacher.
+        tested: What these very weights scored on a test split.
+        test_intervals: 95 % over its images.
     """
 
     config: ExperimentConfig
@@ -73,6 +76,8 @@ class Facts:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     counts: PerImage | None = None
     gain: Gain | None = None
+    tested: SplitScores | None = None
+    test_intervals: Mapping[str, Interval] = field(default_factory=dict)
 
     @property
     def is_drawn(self) -> bool:
@@ -102,6 +107,10 @@ def facts_of(checkpoint: Path, controls: Controls | None = None) -> Facts:
     counts = _known(PerImage, run.per_image, max_bytes=MAX_BYTES)
     if counts is not None and counts.checkpoint_sha256 != sha256:
         counts = None
+    tested = _known(SplitScores, run.test_scores)
+    if tested is not None and tested.checkpoint_sha256 != sha256:
+        tested = None
+    test_counts = None if tested is None else read_split_counts(run, tested)
     metrics = own.metrics if result is None else {k: v for k, v in result.metrics.items() if v is not None}
     provenance = read_provenance(run)
     return Facts(
@@ -117,6 +126,8 @@ def facts_of(checkpoint: Path, controls: Controls | None = None) -> Facts:
         provenance=provenance,
         counts=counts,
         gain=None if controls is None or result is None else gain_of(run, controls),
+        tested=tested,
+        test_intervals={} if test_counts is None else _intervals(test_counts),
     )
 
 

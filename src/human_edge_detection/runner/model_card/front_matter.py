@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import yaml
@@ -38,12 +39,21 @@ def front_matter(facts: Facts) -> str:
 
 
 def _results(facts: Facts) -> list[dict[str, Any]]:
+    """Of the test split first, where it was measured: an index shows the first."""
+    measured: list[tuple[str, Mapping[str, float | None], str | None]] = []
+    if facts.tested is not None:
+        measured.append(("test", facts.tested.metrics, facts.tested.data_fingerprint))
+    measured.append(("validation", facts.metrics, facts.data_fingerprint))
+    return [result for one in measured if (result := _result(facts, *one))["metrics"]]
+
+
+def _result(facts: Facts, split: str, scores: Mapping[str, float | None], data: str | None) -> dict[str, Any]:
     metrics = [
-        {"type": kind, "name": name, "value": round(facts.metrics[metric], 4)}
+        {"type": kind, "name": name, "value": round(value, 4)}
         for metric, (kind, name) in _METRICS.items()
-        if metric in facts.metrics
+        if (value := scores.get(metric)) is not None
     ]
-    data = "drawn figures" if facts.is_drawn else f"annotations with {short(facts.data_fingerprint)}"
-    dataset = {"type": "coco-annotations", "name": data, "split": "validation"}
+    name = "drawn figures" if facts.is_drawn else f"annotations with {short(data)}"
+    dataset = {"type": "coco-annotations", "name": name, "split": split}
     task = {"type": "image-segmentation", "name": "Person segmentation"}
-    return [{"task": task, "dataset": dataset, "metrics": metrics}] if metrics else []
+    return {"task": task, "dataset": dataset, "metrics": metrics}

@@ -53,8 +53,8 @@ def _on_data(facts: Facts) -> Iterator[str]:
         return
     train, val = facts.sources.train, facts.sources.val
     yield (
-        f"It learned from {train.images:,} images with {train.persons:,} persons; the scores are of {val.images:,} "
-        f"images with {val.persons:,}."
+        f"It learned from {train.images:,} images with {train.persons:,} persons; the validation scores are of "
+        f"{val.images:,} images with {val.persons:,}."
     )
     if val.images < FEWEST_IMAGES:
         yield f"{val.images} validation images are too few to tell what others would be like; intervals are too narrow."

@@ -135,6 +135,8 @@ _NUMBERS: Final = (
     _Number("target IoU", "IoU of the person that a box is about.", "iou_target", formats.score, 1),
     _Number("boundary F1", "How well borders are met, mean over boxes.", "boundary_f1", formats.score, 1),
     _Number("person IoU", "IoU of all people on the whole image.", "full_image_iou", formats.score, 1),
+    _Number("test mIoU", "mIoU on a test split, on which nothing was chosen.", "test_miou", formats.score, 1),
+    _Number("test person IoU", "Person IoU on a test split.", "test_full_image_iou", formats.score, 1),
     _Number("of its teacher", "mIoU over that of its teacher.", "teacher_miou_share", formats.percent, 1),
     _Number("gain", "mIoU over that of its control, which had no teacher.", "gain_over_control", formats.signed, 1),
     _Number("parameters", "Of the whole network.", "total_parameters", formats.millions, -1),
@@ -168,6 +170,8 @@ def run_columns(runs: Sequence[Run]) -> list[Column]:
 
 
 def _why(row: Mapping[str, Any], number: _Number) -> str | None:
-    """Why there is no such number."""
+    """Why there is no such number; of one of a test split, what it is of."""
+    if number.column.startswith("test_") and row.get("test_data"):
+        return f"of {row['test_images']} images ({row['test_data']})"
     reason = {"teacher_miou_share": "why_no_share", "gain_over_control": "why_no_gain"}.get(number.column)
     return None if reason is None else row[reason]

@@ -57,7 +57,10 @@ class TuningSplit:
     @property
     def folder(self) -> Path:
         """Where the two annotation files are; another one for other data."""
-        fields = json.dumps(self.data.model_dump(mode="json", include=_SOURCE_FIELDS), sort_keys=True)
+        fields = json.dumps(
+            self.data.model_dump(mode="json", include=_SOURCE_FIELDS, exclude={"sample": {"test_images"}}),
+            sort_keys=True,
+        )
         return self.output_dir / "tuning_splits" / hashlib.sha256(fields.encode()).hexdigest()[:8]
 
     def changes(self, source: str) -> tuple[Change, ...]:

@@ -11,7 +11,7 @@ from human_edge_detection.wording import duration, printable
 if TYPE_CHECKING:
     from rich.table import Table
 
-TITLES: Final = ("run", "state", "epoch", "mIoU", "left")
+TITLES: Final = ("run", "state", "epoch", "val mIoU", "left")
 _STYLES: Final = {
     "finished": "green",
     "running": "cyan",
