@@ -4,7 +4,9 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copy2
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -61,6 +63,27 @@ def finder(tiny_config: ExperimentConfig, small_networks: None, tmp_path: Path) 
 
 def epochs_of(paths: RunPaths) -> list[dict[str, float]]:
     return [json.loads(line) for line in paths.metrics.read_text().splitlines()]
+
+
+def test_copies_of_test_images_do_not_teach(
+    mixed: ExperimentConfig, folder: Path, tiny_coco: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = sorted(file.name for file in folder.iterdir() if file.is_file())[0]
+    (tmp_path / "test").mkdir()
+    copy2(folder / name, tmp_path / "test" / name)
+    height, width = cv2.imread(str(folder / name)).shape[:2]
+    image = {"id": 1, "file_name": name, "height": height, "width": width}
+    person = {"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": 64, "bbox": [4, 4, 8, 8]}
+    person["segmentation"] = [[4, 4, 12, 4, 12, 12, 4, 12]]
+    annotations = {"images": [image], "annotations": [person], "categories": [{"id": 1, "name": "person"}]}
+    (tmp_path / "test.json").write_text(json.dumps(annotations))
+    paths = {"test_ann": str(tmp_path / "test.json"), "test_images": str(tmp_path / "test")}
+    section = {"images": str(folder), "boxes": None}
+    data = derive(mixed, name="tested", data={**paths, "unlabelled": section}).data
+    found = read_unlabelled(data, read_splits(data, tmp_path, seed=0))
+    assert found is not None
+    assert len(found.people.images) == OTHERS - 1
+    assert "1 of 5 images are test images, byte for byte" in caplog.text
 
 
 def test_an_epoch_has_them_and_every_figure_of_the_truth_is_of_the_others(

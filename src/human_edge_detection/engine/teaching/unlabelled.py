@@ -18,15 +18,16 @@ from human_edge_detection.data.annotations.annotation_set import AnnotationSet
 from human_edge_detection.data.annotations.scan import Scan, scan_images
 from human_edge_detection.data.loader import validation_batches
 from human_edge_detection.data.unlabelled import Boxes, boxes_in_file, find_unlabelled, with_boxes
-from human_edge_detection.engine.build import Splits, build_validation_set
+from human_edge_detection.engine.build import Splits, build_validation_set, read_split
 from human_edge_detection.engine.loading import Loading
 from human_edge_detection.engine.teaching.teacher import Teacher
-from human_edge_detection.errors import ConfigError, StorageError
+from human_edge_detection.errors import ConfigError, DataError, StorageError
 from human_edge_detection.experiments.schema.data import OWN_BOXES, DataConfig
 from human_edge_detection.files.cache import cache_folder, read_cached
 from human_edge_detection.files.read import file_sha256
 from human_edge_detection.files.write import make_folder, write_json
 from human_edge_detection.metrics.detection import MOST
+from human_edge_detection.runs.model_facts.split_scores import own_test_split
 from human_edge_detection.runs.paths import scan_cache
 
 logger = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ def read_unlabelled(data: DataConfig, splits: Splits, *, alive: Callable[[], Non
         Path(section.images),
         skip_bad=data.on_bad_sample == "skip",
         scan_cache=cache and cache.with_stem(f"{cache.stem}_unlabelled_{_short(section.images)}"),
-        others=_scans(splits, cache),
+        others={**_scans(splits, cache), **_test_scan(data, cache)},
         after_image=alive,
     )
     boxes = "none" if section.boxes is None else f"{section.boxes} {section.min_score!r}"
@@ -219,3 +220,16 @@ def _scans(splits: Splits, cache: Path | None) -> dict[str, Scan]:
 
 def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _test_scan(data: DataConfig, cache: Path | None) -> dict[str, Scan]:
+    """What is known of the images of a test split that can be read: nobody may learn from them."""
+    paths = None if data.sample is not None else own_test_split(data, Path())
+    if paths is None:
+        return {}
+    cache = cache and cache.with_stem(f"{cache.stem}_test")
+    try:
+        return {"test": scan_images(read_split(paths, cache, skip=True), cache=cache)}
+    except DataError as error:
+        logger.warning("the test split cannot be used, so copies of its images are not looked for: %s", error)
+        return {}
