@@ -93,6 +93,7 @@ class Description:
         teacher: Its network.
         compression: How many times smaller the model is than its teacher.
         probe: What some of its training steps take on this machine; None where that was not asked for.
+        epoch: How many images an epoch has, in words, where some have no labels; else None.
     """
 
     config: ExperimentConfig
@@ -101,6 +102,7 @@ class Description:
     teacher: ModelDescription | None = None
     compression: Compression | None = None
     probe: Probe | None = None
+    epoch: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -111,6 +113,7 @@ class Description:
             "teacher": teacher,
             "compression": None if self.compression is None else asdict(self.compression),
             "probe": None if self.probe is None else _with_totals(self.probe),
+            "epoch": self.epoch,
         }
 
 
@@ -134,19 +137,20 @@ def describe(
         print(cost.model.total_parameters, cost.model.gflops.total)
     """
     from human_edge_detection.experiments.named import resolve_given
+    from human_edge_detection.runs.model_facts.unlabelled import epoch_in_words
 
     overrides = overrides_of(changes)
     resolved = resolve_given(config, overrides)
-    teacher = _teacher_of(resolved, overrides)
+    teacher, epoch = _teacher_of(resolved, overrides), epoch_in_words(resolved.data)
     probed = _probe(resolved, teacher) if probe else None
 
     from human_edge_detection.engine.model_cost import compression, describe_model  # slow: mistakes come before
 
     model = describe_model(resolved.model)
     if teacher is None:
-        return Description(resolved, model, probe=probed)
+        return Description(resolved, model, probe=probed, epoch=epoch)
     large = describe_model(teacher.model)
-    return Description(resolved, model, teacher.name, large, compression(model, large), probed)
+    return Description(resolved, model, teacher.name, large, compression(model, large), probed, epoch)
 
 
 def _probe(config: ExperimentConfig, teacher: ExperimentConfig | None) -> Probe:

@@ -21,7 +21,7 @@ from human_edge_detection.errors import CheckpointError, DataError
 from human_edge_detection.experiments.difference import Difference, compare_fields
 from human_edge_detection.experiments.flags import TEACHER_CHECKPOINT
 from human_edge_detection.experiments.schema.base import BY_CONTENT, Section
-from human_edge_detection.experiments.schema.data import DRAWN_VERSION, DataConfig
+from human_edge_detection.experiments.schema.data import DRAWN_VERSION, DataConfig, UnlabelledConfig
 from human_edge_detection.experiments.schema.distillation import DistillationConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.experiments.schema.model import ModelConfig
@@ -30,6 +30,7 @@ from human_edge_detection.files.read import file_sha256
 from human_edge_detection.files.strict_json import read_json
 from human_edge_detection.files.write import write_json
 from human_edge_detection.runs.encoder_weights import encoder_weights_file
+from human_edge_detection.runs.model_facts.unlabelled import contents_of
 from human_edge_detection.runs.paths import SOFT_LABELS_METADATA, RunPaths
 from human_edge_detection.runs.provenance import read_provenance
 from human_edge_detection.runs.records import read_section
@@ -44,7 +45,12 @@ _MAX_SOFT_LABELS_BYTES: Final = 1 << 28
 
 PLACES: Final = frozenset(
     f"{section}.{field}"
-    for section, kind in (("data", DataConfig), ("model", ModelConfig), ("distillation", DistillationConfig))
+    for section, kind in (
+        ("data", DataConfig),
+        ("data.unlabelled", UnlabelledConfig),
+        ("model", ModelConfig),
+        ("distillation", DistillationConfig),
+    )
     for field, declared in kind.model_fields.items()
     if declared.json_schema_extra == BY_CONTENT
 )
@@ -93,6 +99,8 @@ class RunContents(Section):
     """``imagenet``, ``none``, or the sha256 of the file."""
     soft_labels: str | None = None
     """Digest of the key of the stored soft labels."""
+    unlabelled: str | None = None
+    """Names and sizes of the images without labels, and whose boxes are on them; null: there are none."""
     weights: dict[str, tuple[WeightFile, ...]] = Field(default_factory=dict)
     """By the field that names them; of several teachers, all."""
 
@@ -132,7 +140,9 @@ class Identity:
         fields = dict(compare_fields({}, flat(self.fields)))
         if not seeds:
             fields.pop(_SEED, None)
-        contents = self.contents.model_dump(mode="json", exclude={"weights"})
+        # Without images without labels it is the digest that it was before there could be any.
+        left_out = {"weights", *(["unlabelled"] if self.contents.unlabelled is None else [])}
+        contents = self.contents.model_dump(mode="json", exclude=left_out)
         return digest_of([fields, contents, weights_names(self.contents, seeds=seeds)])
 
 
@@ -178,6 +188,7 @@ def find_contents(config: ExperimentConfig, weights: Mapping[str, Sequence[Weigh
         drawn_version=None if data.sample is None else DRAWN_VERSION,
         encoder_weights=_encoder_weights(config),
         soft_labels=_soft_labels(config),
+        unlabelled=contents_of(data),
         weights=named | {field: tuple(files) for field, files in weights.items()},
     )
 
