@@ -1,6 +1,7 @@
 """Images and annotations as training samples, and samples as batches."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -13,8 +14,10 @@ from human_edge_detection.data.annotations.coco import AnnotatedImage, Annotatio
 from human_edge_detection.data.annotations.polygons_and_rle import PlacedMask, decode_inside_box
 from human_edge_detection.data.images.read import read_image, resampling_window
 from human_edge_detection.data.views.augment import draw_view, jitter_boxes, sample_seed
+from human_edge_detection.data.views.pipeline import Pipeline, tight_box
 from human_edge_detection.data.views.view import PeopleInView, view_images
 from human_edge_detection.data.views.warp import scaling
+from human_edge_detection.errors import DataError
 from human_edge_detection.experiments.schema.data import AugmentationConfig
 from human_edge_detection.structures import (
     BACKGROUND,
@@ -93,7 +96,7 @@ class PersonDataset(Dataset[Sample]):
         cache_views: int | None = None,
         soft_labels: SoftLabelSource | None = None,
     ) -> None:
-        """Reads nothing yet.
+        """Reads no image yet.
 
         Args:
             people: Annotations from :func:`~human_edge_detection.data.annotations.coco.read_annotations`.
@@ -105,6 +108,9 @@ class PersonDataset(Dataset[Sample]):
             teacher_size: Height and width at which a teacher wants to see the same views; None for no such teacher.
             cache_views: After so many epochs the same views come again; None for new ones in each epoch.
             soft_labels: A teacher's soft labels to the views, which become part of the samples.
+
+        Raises:
+            ConfigError: The file of ``augmentation.pipeline`` cannot be used.
         """
         self.people = people
         self.image_size = image_size
@@ -115,6 +121,8 @@ class PersonDataset(Dataset[Sample]):
         self.teacher_size = teacher_size
         self.cache_views = cache_views
         self.soft_labels = soft_labels
+        path = None if augmentation is None else augmentation.pipeline
+        self.pipeline = None if path is None else Pipeline(Path(path))
 
     def __len__(self) -> int:
         return len(self.people.images)
@@ -131,6 +139,8 @@ class PersonDataset(Dataset[Sample]):
         rng = np.random.default_rng(sample_seed(self.seed, view, index))
         if self.augmentation is None:
             sample = self._plain_sample(record, rng)
+        elif self.pipeline is not None:
+            sample = self._transformed_sample(record, self.pipeline, self.augmentation, rng)
         else:
             sample = self._augmented_sample(record, self.augmentation, rng)
         if self.soft_labels is None:
@@ -175,6 +185,28 @@ class PersonDataset(Dataset[Sample]):
             view.matrix,
         )
 
+    def _transformed_sample(
+        self, record: AnnotatedImage, pipeline: Pipeline, augmentation: AugmentationConfig, rng: np.random.Generator
+    ) -> Sample:
+        """A view by ``pipeline``, resampled as the image itself would be; the changed masks decide the boxes."""
+        scene = transformed(read_scene(self.people, record), pipeline, rng, subject=record.file_name)
+        size = (scene.ignored.shape[0], scene.ignored.shape[1])
+        boxes = np.array([_placed_box(person) for person in scene.persons], np.float32).reshape(-1, 4)
+        visible = np.flatnonzero(boxes[:, 2] > boxes[:, 0])
+        everyone, chosen = boxes[visible], self._choose(visible, rng)
+        boxes = jitter_boxes(boxes[chosen], augmentation.box_jitter, size, rng)
+        return self._sample(
+            record,
+            [resize(scene.image, wanted) for wanted in self._sizes],
+            boxes,
+            roi_masks(scene, boxes, chosen, self.mask_size),
+            person_mask(scene, self.image_size),
+            chosen,
+            everyone,
+            None,
+            size,
+        )
+
     @property
     def _sizes(self) -> list[tuple[int, int]]:
         return [self.image_size] if self.teacher_size is None else [self.image_size, self.teacher_size]
@@ -193,9 +225,11 @@ class PersonDataset(Dataset[Sample]):
         people: NDArray[np.uint8],
         chosen: NDArray[np.intp],
         everyone: NDArray[np.float32],
-        matrix: NDArray[np.float64],
+        matrix: NDArray[np.float64] | None,
+        size: tuple[int, int] | None = None,
     ) -> Sample:
-        extent = _extent((record.height, record.width))
+        """Boxes are in pixels of a view of ``size`` (height, width); None: of the image file's."""
+        extent = _extent(size or (record.height, record.width))
         return Sample(
             image=_planes(images[0]),
             boxes=(boxes / extent).astype(np.float32),
@@ -232,6 +266,34 @@ def read_scene(people: AnnotationSet, record: AnnotatedImage) -> Scene:
     for crowd in record.crowds:
         decode_inside_box(crowd.segmentation, height, width).add_to(ignored)
     return Scene(image, persons, ignored)
+
+
+def transformed(scene: Scene, pipeline: Pipeline, rng: np.random.Generator, *, subject: str) -> Scene:
+    """``scene`` as ``pipeline`` changes it; where the image does not reach is ignored. Persons may become empty.
+
+    Raises:
+        DataError: The pipeline cannot take this image, which is called ``subject``.
+    """
+    height, width = scene.ignored.shape
+    whole = slice(0, height), slice(0, width)
+    masks = np.stack([*(person.within(*whole) for person in scene.persons), scene.ignored])
+    try:
+        made = pipeline.apply(scene.image, masks, rng)
+    except DataError as error:
+        raise DataError(f"{subject} ({width} x {height}): {error}") from error
+    persons = tuple(_placed(mask) for mask in made.masks[:-1])
+    return Scene(made.image, persons, np.asarray(made.masks[-1] | (1 - made.inside), np.uint8))
+
+
+def _placed(mask: NDArray[np.uint8]) -> PlacedMask:
+    x1, y1, x2, y2 = tight_box(mask)
+    return PlacedMask(mask[y1:y2, x1:x2], y1, x1)
+
+
+def _placed_box(person: PlacedMask) -> tuple[int, int, int, int]:
+    """``x1, y1, x2, y2`` in pixels."""
+    height, width = person.mask.shape
+    return person.left, person.top, person.left + width, person.top + height
 
 
 def _unknown(record: AnnotatedImage) -> NDArray[np.uint8]:

@@ -50,6 +50,7 @@ from human_edge_detection.engine.training.trainer import Parts, Trainer
 from human_edge_detection.engine.training.writers import write_metrics
 from human_edge_detection.errors import CheckpointError, ConfigError
 from human_edge_detection.experiments.difference import compare_fields
+from human_edge_detection.experiments.schema.data import DataConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.runs.lookup.identity import identity_fields
 from human_edge_detection.runs.paths import RunPaths, scan_cache
@@ -84,6 +85,7 @@ def prepare_training(
     device = choose_device(config.training.device)
     keep_freed_memory()
     make_deterministic(device, wanted=config.training.deterministic)
+    _warn_of_unused(config.data)
     start = _start(config, paths, resume)
     teacher = _load_teacher(config, device)
     splits = read_splits(
@@ -116,6 +118,12 @@ def prepare_training(
     if start is None:
         save_checkpoint(paths.untrained, Checkpoint(config, student.state_dict(), 0, {}, origin.data_fingerprint))
     return Trainer(parts, state, paths, on_progress=on_progress)
+
+
+def _warn_of_unused(data: DataConfig) -> None:
+    unused = [] if data.augmentation is None else [f"data.augmentation.{name}" for name in data.augmentation.unused]
+    if unused:
+        logger.warning("%s: no effect beside data.augmentation.pipeline; give the default", ", ".join(unused))
 
 
 def _start(config: ExperimentConfig, paths: RunPaths, resume: Path | None) -> Checkpoint | None:

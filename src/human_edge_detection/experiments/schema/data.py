@@ -41,6 +41,20 @@ class AugmentationConfig(Section):
     blur: Fraction = 0.1
     """Probability of a light Gaussian blur."""
     box_jitter: float = Field(0.1, ge=0.0, le=0.5, description="Largest shift of a box side, fraction of the box.")
+    pipeline: str | None = Field(None, json_schema_extra=BY_CONTENT)
+    """File of an albumentations pipeline (YAML or JSON of ``A.save``), which makes the views in the place of all
+    fields above but ``box_jitter``; see docs/how_to/augment.md. Needs the extra ``albumentations``."""
+
+    @property
+    def unused(self) -> Iterator[str]:
+        """Fields with another value than their default that take part in nothing, given the other fields."""
+        if self.pipeline is not None:
+            fields = type(self).model_fields
+            yield from (name for name in _BUILT_IN if getattr(self, name) != fields[name].default)
+
+
+_BUILT_IN: Final = ("horizontal_flip", "scale", "translate", "rotate", "color", "blur")
+"""Fields of the views that are made without a pipeline."""
 
 
 class DataConfig(Section):

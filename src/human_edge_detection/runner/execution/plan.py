@@ -128,7 +128,8 @@ def plan(request: BatchRequest, *, finished: Finished = is_finished) -> tuple[Pl
 
 
 def check_plan(runs: Sequence[PlannedRun]) -> None:
-    """Refuses a plan that cannot be trained: a path that does not exist, a teacher that would be deleted.
+    """Refuses a plan that cannot be trained: a path that does not exist, views that no pipeline can make, a teacher
+    that would be deleted.
 
     Raises:
         ConfigError: Before anything is written.
@@ -136,10 +137,19 @@ def check_plan(runs: Sequence[PlannedRun]) -> None:
     for run in runs:
         if not run.finished:
             check_tracker(run.config)
+            _check_pipeline(run.config)
         check_data_paths(run.config)
         check_weight_paths(run.config, run.output_dir, awaited=[run.output_dir / name for name in run.requires])
         if run.restart:
             _check_restart(run)
+
+
+def _check_pipeline(config: ExperimentConfig) -> None:
+    augmentation = config.data.augmentation
+    if augmentation is not None and augmentation.pipeline is not None:
+        from human_edge_detection.data.views.pipeline import check_pipeline  # slow: albumentations is tried
+
+        check_pipeline(Path(augmentation.pipeline))
 
 
 def train_command(run: PlannedRun, *, export_onnx: bool = False) -> list[str]:

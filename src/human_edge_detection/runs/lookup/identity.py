@@ -21,7 +21,7 @@ from human_edge_detection.errors import CheckpointError, DataError
 from human_edge_detection.experiments.difference import Difference, compare_fields
 from human_edge_detection.experiments.flags import TEACHER_CHECKPOINT
 from human_edge_detection.experiments.schema.base import BY_CONTENT, Section
-from human_edge_detection.experiments.schema.data import DRAWN_VERSION, DataConfig
+from human_edge_detection.experiments.schema.data import DRAWN_VERSION, AugmentationConfig, DataConfig
 from human_edge_detection.experiments.schema.distillation import DistillationConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.experiments.schema.model import ModelConfig
@@ -44,7 +44,12 @@ _MAX_SOFT_LABELS_BYTES: Final = 1 << 28
 
 PLACES: Final = frozenset(
     f"{section}.{field}"
-    for section, kind in (("data", DataConfig), ("model", ModelConfig), ("distillation", DistillationConfig))
+    for section, kind in (
+        ("data", DataConfig),
+        ("data.augmentation", AugmentationConfig),
+        ("model", ModelConfig),
+        ("distillation", DistillationConfig),
+    )
     for field, declared in kind.model_fields.items()
     if declared.json_schema_extra == BY_CONTENT
 )
@@ -93,6 +98,8 @@ class RunContents(Section):
     """``imagenet``, ``none``, or the sha256 of the file."""
     soft_labels: str | None = None
     """Digest of the key of the stored soft labels."""
+    pipeline: str | None = None
+    """sha256 of the file of ``data.augmentation.pipeline``; null without one."""
     weights: dict[str, tuple[WeightFile, ...]] = Field(default_factory=dict)
     """By the field that names them; of several teachers, all."""
 
@@ -133,6 +140,8 @@ class Identity:
         if not seeds:
             fields.pop(_SEED, None)
         contents = self.contents.model_dump(mode="json", exclude={"weights"})
+        if contents["pipeline"] is None:  # digests of runs that older versions stored know nothing of it
+            del contents["pipeline"]
         return digest_of([fields, contents, weights_names(self.contents, seeds=seeds)])
 
 
@@ -178,6 +187,7 @@ def find_contents(config: ExperimentConfig, weights: Mapping[str, Sequence[Weigh
         drawn_version=None if data.sample is None else DRAWN_VERSION,
         encoder_weights=_encoder_weights(config),
         soft_labels=_soft_labels(config),
+        pipeline=pipeline_sha256(data),
         weights=named | {field: tuple(files) for field, files in weights.items()},
     )
 
@@ -192,6 +202,13 @@ def annotation_files(data: DataConfig) -> tuple[Path, Path]:
         return Path(data.train_ann), Path(data.val_ann)
     train, val = find_splits(Path(data.root or ""))
     return train.annotations, val.annotations
+
+
+def pipeline_sha256(data: DataConfig) -> str | None:
+    """Of the file that makes the views; None without one, "unknown" for one that cannot be read."""
+    if data.augmentation is None or data.augmentation.pipeline is None:
+        return None
+    return file_sha256(Path(data.augmentation.pipeline)) or "unknown"
 
 
 def weight_paths(config: ExperimentConfig) -> dict[str, tuple[Path, ...]]:
