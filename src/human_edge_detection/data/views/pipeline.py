@@ -17,7 +17,7 @@ from human_edge_detection.data.views.pipeline_file import FIELD, NOT_BUILT, buil
 from human_edge_detection.errors import ConfigError, DataError
 from human_edge_detection.files.read import file_sha256
 
-_TRIED_SIZES: Final = ((192, 256), (4096, 4096))
+_TRIED_SIZES: Final = ((192, 256), (2048, 2048))
 """Height and width of images that each transform is tried on; the second for crops that the first is too small for."""
 
 

@@ -95,9 +95,7 @@ def build_pipeline(path: Path) -> tuple[albumentations.Compose, list[tuple[str, 
     if name != "Compose":
         raise ConfigError(f"{FIELD} {path}: expected a Compose, got {name}; {_AGAIN}")
     if unknown := sorted(root.keys() - {_CLASS, "transforms", "p", "is_check_shapes", *_OURS}):
-        raise ConfigError(
-            f"{FIELD} {path}: {', '.join(unknown)}: no argument of the outermost Compose here; leave it out"
-        )
+        raise ConfigError(f"{FIELD} {path}: outermost Compose: no use for {', '.join(unknown)}; leave it out")
     leaves: list[tuple[str, Any]] = []
     transforms = _build_all(module, root, path, "", leaves)
     if not leaves:
