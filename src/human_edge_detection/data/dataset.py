@@ -14,7 +14,8 @@ from human_edge_detection.data.annotations.coco import AnnotatedImage, Annotatio
 from human_edge_detection.data.annotations.polygons_and_rle import PlacedMask, decode_inside_box
 from human_edge_detection.data.images.read import read_image, resampling_window
 from human_edge_detection.data.views.augment import draw_view, jitter_boxes, sample_seed
-from human_edge_detection.data.views.pipeline import Pipeline, tight_box
+from human_edge_detection.data.views.changes import transforms_in_words, view_in_words
+from human_edge_detection.data.views.pipeline import Pipeline, Transformed, tight_box
 from human_edge_detection.data.views.view import PeopleInView, view_images
 from human_edge_detection.data.views.warp import scaling
 from human_edge_detection.errors import DataError
@@ -147,6 +148,23 @@ class PersonDataset(Dataset[Sample]):
             return sample
         return sample._replace(soft_labels=self.soft_labels(view, index, sample))
 
+    def changes(self, key: tuple[int, int]) -> tuple[str, ...]:
+        """What augmentation does to the image of the sample ``key``, in words; the sample is not made.
+
+        Raises:
+            DataError: As for the sample.
+        """
+        epoch, index = key
+        view = epoch if self.cache_views is None else epoch % self.cache_views
+        record = self.people.images[index]
+        rng = np.random.default_rng(sample_seed(self.seed, view, index))
+        if self.augmentation is None:
+            return ()
+        if self.pipeline is None:
+            size = (record.height, record.width)
+            return view_in_words(draw_view(self.augmentation, size, rng), size)
+        return transforms_in_words(_apply(self.pipeline, read_scene(self.people, record), rng, record).applied)
+
     def _plain_sample(self, record: AnnotatedImage, rng: np.random.Generator) -> Sample:
         """The image as it is: what scores are measured on."""
         scene = read_scene(self.people, record)
@@ -189,7 +207,9 @@ class PersonDataset(Dataset[Sample]):
         self, record: AnnotatedImage, pipeline: Pipeline, augmentation: AugmentationConfig, rng: np.random.Generator
     ) -> Sample:
         """A view by ``pipeline``, resampled as the image itself would be; the changed masks decide the boxes."""
-        scene = transformed(read_scene(self.people, record), pipeline, rng, subject=record.file_name)
+        made = _apply(pipeline, read_scene(self.people, record), rng, record)
+        persons = tuple(_placed(mask) for mask in made.masks[:-1])
+        scene = Scene(made.image, persons, np.asarray(made.masks[-1] | (1 - made.inside), np.uint8))
         size = (scene.ignored.shape[0], scene.ignored.shape[1])
         boxes = np.array([_placed_box(person) for person in scene.persons], np.float32).reshape(-1, 4)
         visible = np.flatnonzero(boxes[:, 2] > boxes[:, 0])
@@ -268,21 +288,14 @@ def read_scene(people: AnnotationSet, record: AnnotatedImage) -> Scene:
     return Scene(image, persons, ignored)
 
 
-def transformed(scene: Scene, pipeline: Pipeline, rng: np.random.Generator, *, subject: str) -> Scene:
-    """``scene`` as ``pipeline`` changes it; where the image does not reach is ignored. Persons may become empty.
-
-    Raises:
-        DataError: The pipeline cannot take this image, which is called ``subject``.
-    """
-    height, width = scene.ignored.shape
-    whole = slice(0, height), slice(0, width)
+def _apply(pipeline: Pipeline, scene: Scene, rng: np.random.Generator, record: AnnotatedImage) -> Transformed:
+    """The image with the masks of its persons, who may become empty, and of what is ignored."""
+    whole = slice(0, record.height), slice(0, record.width)
     masks = np.stack([*(person.within(*whole) for person in scene.persons), scene.ignored])
     try:
-        made = pipeline.apply(scene.image, masks, rng)
+        return pipeline.apply(scene.image, masks, rng)
     except DataError as error:
-        raise DataError(f"{subject} ({width} x {height}): {error}") from error
-    persons = tuple(_placed(mask) for mask in made.masks[:-1])
-    return Scene(made.image, persons, np.asarray(made.masks[-1] | (1 - made.inside), np.uint8))
+        raise DataError(f"{record.file_name} ({record.width} x {record.height}): {error}") from error
 
 
 def _placed(mask: NDArray[np.uint8]) -> PlacedMask:

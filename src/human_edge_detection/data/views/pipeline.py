@@ -13,7 +13,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from human_edge_detection.data.views.pipeline_file import FIELD, NOT_BUILT, build_pipeline, compose_of, one_line
+from human_edge_detection.data.views.pipeline_file import (
+    FIELD,
+    NOT_BUILT,
+    arguments_of,
+    build_pipeline,
+    compose_of,
+    one_line,
+)
 from human_edge_detection.errors import ConfigError, DataError
 from human_edge_detection.files.read import file_sha256
 
@@ -51,9 +58,14 @@ class Pipeline:
                 needs more than an image with masks and boxes, or makes something else than that of them.
         """
         self.path = path
-        self._compose, leaves = build_pipeline(path)
-        for place, transform in leaves:
+        self._compose, self._leaves = build_pipeline(path)
+        for place, transform in self._leaves:
             self._try(place, transform)
+
+    @property
+    def transforms(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Name and arguments of each transform, its probability ``p`` among them."""
+        return [(type(transform).__name__, arguments_of(transform)) for _, transform in self._leaves]
 
     def apply(self, image: NDArray[np.uint8], masks: NDArray[np.uint8], rng: np.random.Generator) -> Transformed:
         """Transforms an image with its masks; equal states of ``rng`` give equal results, in any process.

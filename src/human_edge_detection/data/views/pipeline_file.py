@@ -113,6 +113,11 @@ def compose_of(transforms: Sequence[Any], probability: float = 1.0) -> albumenta
         return Compose(list(transforms), bbox_params=boxes, p=probability, save_applied_params=True)
 
 
+def arguments_of(transform: albumentations.BasicTransform) -> dict[str, Any]:
+    """The arguments of a transform, as a file has them."""
+    return {name: value for name, value in transform.to_dict_private().items() if name != _CLASS}
+
+
 def _read(path: Path) -> Mapping[str, Any]:
     """The outermost transform of a file, as plain values."""
     try:
