@@ -39,7 +39,7 @@ def test_views_of_a_pipeline_are_shown_with_the_transforms_that_made_them(tmp_pa
     assert figure.shape[1] == 5 * (PANEL[1] + view_figure.GAP)
     assert written.count("HorizontalFlip") == 4 * 4
     text = " ".join(written)
-    for expected in ("train_00000.jpg, as it is", "epoch 4", "views are drawn by pipeline.json:", "std_range (0.1, 0.2)"):
+    for expected in ("train_00000.jpg, as it is", "epoch 4", "drawn by pipeline.json:", "std_range (0.1, 0.2)"):
         assert expected in text
     # In the first row, the first view is the image as it is, mirrored.
     left, right = (
