@@ -12,7 +12,6 @@ import torch
 import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from pipelines import transform, write_pipeline
 from torch import nn
 
 from human_edge_detection.cli.main import main
@@ -65,7 +64,6 @@ def everything_imported() -> None:
         "runner.execution.report",
     ):
         __import__(f"human_edge_detection.{module}")
-    __import__("albumentations")
 
 
 def nothing(_: Path) -> None:
@@ -130,28 +128,11 @@ PATH_FLAGS = (
     "--pretrained_unet",
 )
 BAD_PATHS = {"empty": "", "nul": "a\0b", "not utf-8": NOT_UTF8, "new line": "a\nb", "300 characters": "a" * 300}
-PIPELINES: tuple[tuple[str, Prepare, str, str], ...] = (
-    ("no pipeline there", nothing, "none.yaml", "data.augmentation.pipeline none.yaml: cannot be read"),
-    ("a pipeline of two lines", nothing, "a\nb", "data.augmentation.pipeline"),
-    ("a pipe for a pipeline", pipe, "pipe", "data.augmentation.pipeline pipe: cannot be read"),
-    ("a pipeline that is none", file("file.yaml"), "file.yaml", "not a pipeline of albumentations"),
-    (
-        "a pipeline that normalises",
-        lambda folder: write_pipeline(folder / "file.json", transform("Normalize")),
-        "file.json",
-        "transforms.0: Normalize: images stay uint8 RGB",
-    ),
-)
 REQUESTS: dict[str, tuple[Prepare, Sequence[str], str]] = {
     **{
         f"{flag} {name}": (nothing, (*TRAIN, flag, value), flag if name != "300 characters" else "")
         for flag in PATH_FLAGS
         for name, value in BAD_PATHS.items()
-    },
-    **{
-        f"{command} with {name}": (prepare, (*argv, "--set", f"data.augmentation.pipeline={value}"), words)
-        for command, argv in {"train": TRAIN, "run": ("run", "--configs", STUDENT)}.items()
-        for name, prepare, value, words in PIPELINES
     },
     "output_dir is a file": (file("file"), (*TRAIN, "--output_dir", "file"), "file is not a folder"),
     "output_dir below a file": (file("file"), (*TRAIN, "--output_dir", "file/a/b"), "file is not a folder"),

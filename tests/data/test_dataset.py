@@ -216,8 +216,14 @@ def test_a_pipeline_and_the_built_in_view_of_the_same_change_agree(sample_root, 
     """The two ways hold each other: one warps masks of all pixels, the other fills outlines."""
     built_in = only(horizontal_flip=0.5, scale=(0.8, 1.25), rotate=15.0)  # Affine rounds shifts to whole pixels
     people = read_annotations(*find_splits(sample_root)[0])
-    options = {"image_size": (96, 128), "mask_size": (28, 20), "max_rois": None, "seed": 3}
-    expected = PersonDataset(people, augmentation=built_in, **options)[key]
+
+    def sample(augmentation):
+        dataset = PersonDataset(
+            people, image_size=(96, 128), mask_size=(28, 20), augmentation=augmentation, max_rois=None, seed=3
+        )
+        return dataset[key]
+
+    expected = sample(built_in)
     record = people.images[key[1]]
     assert expected.matrix is not None
     # From pixels to pixels around the centre: a flip, then a rotation with a scale.
@@ -232,7 +238,7 @@ def test_a_pipeline_and_the_built_in_view_of_the_same_change_agree(sample_root, 
         fill=list(FILL_COLOR),
     )
     pipeline = by_pipeline(*([transform("HorizontalFlip")] if is_flipped else []), affine)
-    made = PersonDataset(people, augmentation=pipeline, **options)[key]
+    made = sample(pipeline)
     assert made.annotation_ids == expected.annotation_ids
     np.testing.assert_allclose(made.boxes * [128, 96, 128, 96], expected.boxes * [128, 96, 128, 96], atol=1.5)
     assert (made.person_mask != expected.person_mask).mean() < 0.01

@@ -62,8 +62,9 @@ def test_a_pipeline_draws_the_same_for_any_number_of_workers(sample_root, tmp_pa
     noisy = [transform("HorizontalFlip", p=0.5), transform("Affine", rotate=[-9, 9]), transform("GaussNoise")]
     augmentation = AugmentationConfig(pipeline=str(write_pipeline(tmp_path / "pipeline.json", *noisy)))
     people = read_annotations(*find_splits(sample_root)[0])
-    options = {"image_size": (64, 64), "mask_size": (16, 12), "max_rois": 3, "seed": 0}
-    dataset = PersonDataset(people, augmentation=augmentation, **options)
+    dataset = PersonDataset(
+        people, image_size=(64, 64), mask_size=(16, 12), augmentation=augmentation, max_rois=3, seed=0
+    )
     whole = _stream(dataset)
     assert len({image.numpy().tobytes() for batch in whole for image in batch.images}) == 16  # two epochs of eight
     _assert_equal(_stream(dataset, num_workers=2), whole)

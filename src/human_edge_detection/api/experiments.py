@@ -185,12 +185,14 @@ def _draw_views(config: ExperimentConfig, file: Path) -> Path:
 
 
 def _with_data(config: ExperimentConfig) -> ExperimentConfig:
-    """``config`` with the data that a run of it would use, which are there."""
+    """``config`` with the data that a run of it would use, which are there, and views that can be made."""
+    from human_edge_detection.runner.execution.plan import check_views
     from human_edge_detection.runs.checks import check_data_paths
     from human_edge_detection.runs.data_source import locate_data
 
     located = locate_data(config, environment=os.environ, folder=Path()).config
     check_data_paths(located)
+    check_views(located)
     return located
 
 

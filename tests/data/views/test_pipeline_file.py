@@ -99,7 +99,7 @@ def test_another_version_and_none_say_how_to_install_the_right_one(tmp_path, mon
     if "version" in found:
         monkeypatch.setattr(pipeline_file, "version", lambda name: found["version"])
     else:
-        monkeypatch.setattr(pipeline_file.importlib.util, "find_spec", lambda name: None)
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=said):
         build_pipeline(file)
 

@@ -7,6 +7,7 @@ from pipelines import transform, write_pipeline
 
 from human_edge_detection.engine.evaluation import view_figure
 from human_edge_detection.engine.evaluation.view_figure import draw_training_views
+from human_edge_detection.engine.evaluation.visualize import GAP
 from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 
@@ -36,16 +37,13 @@ def test_views_of_a_pipeline_are_shown_with_the_transforms_that_made_them(tmp_pa
     file = write_pipeline(tmp_path / "pipeline.json", flip, noise)
     figure = draw_training_views(config(pipeline=str(file), box_jitter=0.0), tmp_path / "drawn")
     assert figure.dtype == np.uint8 and figure.shape[2] == 3
-    assert figure.shape[1] == 5 * (PANEL[1] + view_figure.GAP)
+    assert figure.shape[1] == 5 * (PANEL[1] + GAP)
     assert written.count("HorizontalFlip") == 4 * 4
     text = " ".join(written)
     for expected in ("train_00000.jpg, as it is", "epoch 4", "drawn by pipeline.json:", "std_range (0.1, 0.2)"):
         assert expected in text
     # In the first row, the first view is the image as it is, mirrored.
-    left, right = (
-        figure[: PANEL[0], start : start + PANEL[1]].astype(int)
-        for start in (view_figure.GAP, 2 * view_figure.GAP + PANEL[1])
-    )
+    left, right = (figure[: PANEL[0], start : start + PANEL[1]].astype(int) for start in (GAP, 2 * GAP + PANEL[1]))
     assert cv2.blur(np.abs(left[:, ::-1] - right).astype(np.float32), (9, 9)).mean() < 40
     assert np.abs(left[:, ::-1] - right).mean() < np.abs(left - right).mean()
 
@@ -61,9 +59,9 @@ def test_without_augmentation_nothing_changes(tmp_path: Path, written: list[str]
     figure = draw_training_views(config(), tmp_path / "drawn")
     assert written.count("nothing changed") == 4 * 4
     assert "data.augmentation is null: views are the images as they are" in written
-    start = view_figure.GAP
+    start = GAP
     for number in range(1, 5):
-        other = start + number * (PANEL[1] + view_figure.GAP)
+        other = start + number * (PANEL[1] + GAP)
         np.testing.assert_array_equal(
             figure[: PANEL[0], other : other + PANEL[1]], figure[: PANEL[0], start : start + PANEL[1]]
         )

@@ -84,7 +84,7 @@ def _few(data: DataConfig) -> DataConfig:
 def _row(plain: PersonDataset, views: PersonDataset, index: int) -> Pixels:
     """An image as it is and its views, side by side."""
     name = views.people.images[index].file_name
-    panels = [(f"{name}, as it is", plain[(0, index)], ())]
+    panels: list[tuple[str, Sample, tuple[str, ...]]] = [(f"{name}, as it is", plain[(0, index)], ())]
     for epoch in range(VIEWS):
         sample = views[(epoch, index)]
         changes = [*views.changes((epoch, index)), *_persons_in_words(sample, len(views.people.images[index].persons))]

@@ -137,14 +137,19 @@ def check_plan(runs: Sequence[PlannedRun]) -> None:
     for run in runs:
         if not run.finished:
             check_tracker(run.config)
-            _check_pipeline(run.config)
+            check_views(run.config)
         check_data_paths(run.config)
         check_weight_paths(run.config, run.output_dir, awaited=[run.output_dir / name for name in run.requires])
         if run.restart:
             _check_restart(run)
 
 
-def _check_pipeline(config: ExperimentConfig) -> None:
+def check_views(config: ExperimentConfig) -> None:
+    """Refuses a pipeline of albumentations that cannot make views.
+
+    Raises:
+        ConfigError: Names the file and the transform.
+    """
     augmentation = config.data.augmentation
     if augmentation is not None and augmentation.pipeline is not None:
         from human_edge_detection.data.views.pipeline import check_pipeline  # slow: albumentations is tried
