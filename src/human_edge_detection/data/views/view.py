@@ -31,7 +31,7 @@ _MIN_VISIBLE_PX: Final = 0.5
 """Pixels of the image file; a person of whom less is visible in width or height counts as not visible."""
 MIN_VISIBLE_SHARE: Final = 0.2
 """Of what is visible of a person; one of whom pasted persons leave less counts as not visible."""
-_BOX_CELLS: Final = 128
+_BOX_CELLS: Final = 64
 """Along each side of a person's box, when what is left of it is looked for below persons that are pasted over it."""
 _TOLERANCE: Final = 1e-6
 """Rounding error, in pixels of the image file, of a point on the border of the image."""
