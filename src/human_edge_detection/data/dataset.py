@@ -15,6 +15,7 @@ from human_edge_detection.data.annotations.polygons_and_rle import PlacedMask, d
 from human_edge_detection.data.images.read import read_image, resampling_window
 from human_edge_detection.data.views.augment import draw_view, jitter_boxes, sample_seed
 from human_edge_detection.data.views.changes import transforms_in_words, view_in_words
+from human_edge_detection.data.views.copy_paste import CopyPaste
 from human_edge_detection.data.views.pipeline import Pipeline, Transformed, tight_box
 from human_edge_detection.data.views.view import PeopleInView, view_images
 from human_edge_detection.data.views.warp import scaling
@@ -47,6 +48,7 @@ class Sample(NamedTuple):
         teacher_image: ``(3, TH, TW)``, the same view as ``image`` with more detail; None: nobody wants it.
         matrix: ``(3, 3)``, affine, from pixels of the image file (pixel i covers i to i + 1) to fractions of the view.
         soft_labels: By head, see :data:`SoftLabelSource`; None: none is stored.
+        pasted: ``(IH, IW)`` uint8, 1 where a person that was pasted into the image covers it; None: nobody was.
     """
 
     image: NDArray[np.uint8]
@@ -59,6 +61,7 @@ class Sample(NamedTuple):
     teacher_image: NDArray[np.uint8] | None = None
     matrix: NDArray[np.float64] | None = None
     soft_labels: Mapping[str, NDArray[np.float16]] | None = None
+    pasted: NDArray[np.uint8] | None = None
 
 
 SoftLabelSource = Callable[[int, int, Sample], Mapping[str, NDArray[np.float16]]]
@@ -112,6 +115,7 @@ class PersonDataset(Dataset[Sample]):
 
         Raises:
             ConfigError: The file of ``augmentation.pipeline`` cannot be used.
+            DataError: Persons are to be pasted, and there is none that can be.
         """
         self.people = people
         self.image_size = image_size
@@ -124,6 +128,9 @@ class PersonDataset(Dataset[Sample]):
         self.soft_labels = soft_labels
         path = None if augmentation is None else augmentation.pipeline
         self.pipeline = None if path is None else Pipeline(Path(path))
+        self._copy_paste = None
+        if augmentation is not None and augmentation.copy_paste is not None:
+            self._copy_paste = CopyPaste(people, augmentation.copy_paste, flip=augmentation.horizontal_flip)
 
     def __len__(self) -> int:
         return len(self.people.images)
@@ -137,13 +144,15 @@ class PersonDataset(Dataset[Sample]):
         epoch, index = key
         view = epoch if self.cache_views is None else epoch % self.cache_views
         record = self.people.images[index]
-        rng = np.random.default_rng(sample_seed(self.seed, view, index))
+        seed = sample_seed(self.seed, view, index)
+        rng = np.random.default_rng(seed)
         if self.augmentation is None:
             sample = self._plain_sample(record, rng)
         elif self.pipeline is not None:
             sample = self._transformed_sample(record, self.pipeline, self.augmentation, rng)
         else:
-            sample = self._augmented_sample(record, self.augmentation, rng)
+            # Copy-paste has random numbers of its own, so that it changes no other.
+            sample = self._augmented_sample(index, self.augmentation, rng, np.random.default_rng(seed.spawn(1)[0]))
         if self.soft_labels is None:
             return sample
         return sample._replace(soft_labels=self.soft_labels(view, index, sample))
@@ -176,32 +185,41 @@ class PersonDataset(Dataset[Sample]):
             boxes[chosen],
             roi_masks(scene, fit_boxes(boxes[chosen], scene.ignored.shape), chosen, self.mask_size),
             person_mask(scene, self.image_size),
+            [person.id for person in record.persons],
             chosen,
             boxes,
             scaling(1 / record.width, 1 / record.height),
         )
 
     def _augmented_sample(
-        self, record: AnnotatedImage, augmentation: AugmentationConfig, rng: np.random.Generator
+        self,
+        index: int,
+        augmentation: AugmentationConfig,
+        rng: np.random.Generator,
+        copy_paste_rng: np.random.Generator,
     ) -> Sample:
-        """A random view of the image; boxes are in pixels of a view that is as large as the image."""
+        """A random view of an image; boxes are in pixels of a view that is as large as the image."""
+        record = self.people.images[index]
         size = (record.height, record.width)
         view = draw_view(augmentation, size, rng)
-        shown = PeopleInView(record, view.matrix)
+        pasted = () if self._copy_paste is None else self._copy_paste.draw(index, view.matrix, copy_paste_rng)
+        shown = PeopleInView(record, view.matrix, [person.shape for person in pasted])
         boxes = (shown.boxes * _extent(size)).astype(np.float32)
         visible = np.flatnonzero(boxes[:, 2] > 0)
         everyone, chosen = boxes[visible], self._choose(visible, rng)
         boxes = jitter_boxes(boxes[chosen], augmentation.box_jitter, size, rng)
-        return self._sample(
+        sample = self._sample(
             record,
-            view_images(self.people, record, view, self._sizes),
+            view_images(self.people, record, view, self._sizes, pasted),
             boxes,
             shown.roi_masks(boxes / _extent(size), chosen, self.mask_size),
             shown.person_mask(self.image_size),
+            [annotation.id for annotation in record.persons] + [person.annotation_id for person in pasted],
             chosen,
             everyone,
             view.matrix,
         )
+        return sample._replace(pasted=shown.pasted_mask(self.image_size)) if pasted else sample
 
     def _transformed_sample(
         self, record: AnnotatedImage, pipeline: Pipeline, augmentation: AugmentationConfig, rng: np.random.Generator
@@ -221,6 +239,7 @@ class PersonDataset(Dataset[Sample]):
             boxes,
             roi_masks(scene, boxes, chosen, self.mask_size),
             person_mask(scene, self.image_size),
+            [person.id for person in record.persons],
             chosen,
             everyone,
             None,
@@ -243,6 +262,7 @@ class PersonDataset(Dataset[Sample]):
         boxes: NDArray[np.float32],
         masks: NDArray[np.uint8],
         people: NDArray[np.uint8],
+        ids: Sequence[int],
         chosen: NDArray[np.intp],
         everyone: NDArray[np.float32],
         matrix: NDArray[np.float64] | None,
@@ -256,7 +276,7 @@ class PersonDataset(Dataset[Sample]):
             roi_masks=masks,
             person_mask=people,
             image_id=record.id,
-            annotation_ids=tuple(record.persons[number].id for number in chosen),
+            annotation_ids=tuple(ids[number] for number in chosen.tolist()),
             person_boxes=(everyone / extent).astype(np.float32),
             teacher_image=_planes(images[1]) if len(images) > 1 else None,
             matrix=matrix,

@@ -65,3 +65,9 @@ def test_without_augmentation_nothing_changes(tmp_path: Path, written: list[str]
         np.testing.assert_array_equal(
             figure[: PANEL[0], other : other + PANEL[1]], figure[: PANEL[0], start : start + PANEL[1]]
         )
+
+
+def test_pasted_persons_are_counted_and_where_they_come_from_is_said(tmp_path: Path, written: list[str]) -> None:
+    draw_training_views(config(copy_paste={"probability": 1.0, "max_persons": 3}), tmp_path / "drawn")
+    assert sum(line.startswith("pasted: ") and "of the pixels" in line for line in written) > 8
+    assert "copy-paste: probability 1, up to 3 persons of other images" in " ".join(written)

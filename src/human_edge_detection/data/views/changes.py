@@ -22,7 +22,15 @@ _MOST_NUMBERS: Final = 4
 
 def ranges_in_words(augmentation: AugmentationConfig) -> tuple[str, ...]:
     """What the built-in views are drawn from, a text for each kind of change."""
-    color = augmentation.color
+    color, pasting = augmentation.color, augmentation.copy_paste
+    pasted = (
+        ()
+        if pasting is None
+        else (
+            f"copy-paste: probability {pasting.probability:g}, up to {pasting.max_persons} persons of other images, "
+            f"{pasting.scale[0]:g} to {pasting.scale[1]:g} times as large as those beside them",
+        )
+    )
     return (
         f"flip: probability {augmentation.horizontal_flip:g}",
         f"scale: {augmentation.scale[0]:g} to {augmentation.scale[1]:g}",
@@ -30,6 +38,7 @@ def ranges_in_words(augmentation: AugmentationConfig) -> tuple[str, ...]:
         f"shift: up to {augmentation.translate:.0%} of width and height",
         f"brightness, contrast, saturation: by up to {color:.0%}; hue: by up to {color / HUE_PART * 360:.0f} degrees",
         f"blur: probability {augmentation.blur:g}, sigma {BLUR_SIGMA_PX[0]:g} to {BLUR_SIGMA_PX[1]:g} px",
+        *pasted,
         jitter_in_words(augmentation),
     )
 

@@ -87,7 +87,8 @@ def _row(plain: PersonDataset, views: PersonDataset, index: int) -> Pixels:
     panels: list[tuple[str, Sample, tuple[str, ...]]] = [(f"{name}, as it is", plain[(0, index)], ())]
     for epoch in range(VIEWS):
         sample = views[(epoch, index)]
-        changes = [*views.changes((epoch, index)), *_persons_in_words(sample, len(views.people.images[index].persons))]
+        own = [person.id for person in views.people.images[index].persons]
+        changes = [*views.changes((epoch, index)), *_persons_in_words(sample, own)]
         panels.append((f"epoch {epoch + 1}", sample, tuple(changes) or ("nothing changed",)))
     captions = [list(_wrapped([title, *words], _PANEL_WIDTH)) for title, _, words in panels]
     height = max(map(len, captions)) * _LINE_HEIGHT + 2 * _MARGIN
@@ -99,12 +100,16 @@ def _row(plain: PersonDataset, views: PersonDataset, index: int) -> Pixels:
     return np.concatenate([part for column in columns for part in (gap, column)], axis=1)
 
 
-def _persons_in_words(sample: Sample, annotated: int) -> Iterator[str]:
+def _persons_in_words(sample: Sample, own: Sequence[int]) -> Iterator[str]:
+    """Who is to be seen, beside the persons ``own`` that the annotations of the image have."""
     visible = len(sample.person_boxes)
-    if visible != annotated:
-        yield f"{visible} persons are visible, {annotated} are annotated"
+    if sample.pasted is not None:
+        pasted = sum(number not in own for number in sample.annotation_ids)
+        yield f"pasted: {sample.pasted.mean():.0%} of the pixels, persons with a box: {pasted}"
+    elif visible != len(own):
+        yield f"{visible} persons are visible, {len(own)} are annotated"
     if len(sample.boxes) < visible:
-        yield f"{len(sample.boxes)} of them have a box"
+        yield f"{len(sample.boxes)} of {visible} persons have a box"
 
 
 def _panel(sample: Sample) -> Pixels:
