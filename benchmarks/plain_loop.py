@@ -117,7 +117,7 @@ def plain_step(
     if teacher is not None and distillation is not None:
         with torch.no_grad(), plain_operators():
             taught = teacher(batch.images, batch.rois)
-        prediction = distillation(output, taught, head_targets(batch, output), prediction)
+        prediction = distillation(output, taught, head_targets(batch, output, taught), prediction)
     prediction.total.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(student.parameters(), clip)
     optimizer.step()

@@ -17,6 +17,22 @@ Source = Literal["truth", "teacher"]
 """Who gave the targets of a loss: the labels, or a teacher."""
 
 
+class Labelled(NamedTuple):
+    """Which images and rois of a batch the ground truth speaks of: of the others only a teacher does.
+
+    Attributes:
+        images: ``(b,)`` int64, positions among the B images.
+        rois: ``(n,)`` int64, positions among the N rois.
+    """
+
+    images: Tensor
+    rois: Tensor
+
+    def to(self, device: torch.device) -> "Labelled":
+        """The same positions on ``device``."""
+        return Labelled(self.images.to(device, non_blocking=True), self.rois.to(device, non_blocking=True))
+
+
 class Batch(NamedTuple):
     """B images with N person boxes in all.
 
@@ -32,6 +48,7 @@ class Batch(NamedTuple):
         teacher_images: ``(B, 3, TH, TW)``, the same views at the size of a teacher that wants more detail than
             ``images`` have; None: ``images`` will do.
         soft_labels: The stored logits of a teacher that need not be run, float16; None: run it.
+        labelled: What the ground truth speaks of; all masks of the others are 255. None: of all.
     """
 
     images: Tensor
@@ -43,6 +60,7 @@ class Batch(NamedTuple):
     person_boxes: Tensor | None = None
     teacher_images: Tensor | None = None
     soft_labels: "SegmentationOutput | None" = None
+    labelled: Labelled | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch with its tensors on ``device``, and its images in [0, 1]."""
@@ -54,6 +72,7 @@ class Batch(NamedTuple):
             person_boxes=None if self.person_boxes is None else self.person_boxes.to(device, non_blocking=True),
             teacher_images=None if self.teacher_images is None else _unit(self.teacher_images, device),
             soft_labels=None if self.soft_labels is None else self.soft_labels.to(device),
+            labelled=None if self.labelled is None else self.labelled.to(device),
         )
 
 

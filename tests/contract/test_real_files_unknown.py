@@ -21,8 +21,15 @@ from human_edge_detection.data.annotations.coco import read_annotations
 from human_edge_detection.data.dataset import PersonDataset, collate
 from human_edge_detection.data.views.view import PeopleInView
 from human_edge_detection.data.views.warp import scaling
-from human_edge_detection.engine.teaching.head_targets import head_targets
-from human_edge_detection.experiments.schema.distillation import DkdConfig, KlConfig, TermSettings
+from human_edge_detection.engine.teaching.head_targets import StandIn, head_targets
+from human_edge_detection.experiments.schema.distillation import (
+    BpkdConfig,
+    CwdConfig,
+    DistConfig,
+    DkdConfig,
+    KlConfig,
+    TermSettings,
+)
 from human_edge_detection.experiments.schema.heads import HEADS
 from human_edge_detection.experiments.schema.loss import LossConfig
 from human_edge_detection.files.data_folder import find_split
@@ -178,11 +185,12 @@ def test_no_loss_learns_from_what_is_unknown(tmp_path: Path) -> None:
         assert gradient.abs().sum() > 0, head.name
 
 
-def of_terms(batch: Batch, *terms: TermSettings) -> torch.Tensor:
+def of_terms(batch: Batch, *terms: TermSettings, unknown: float | None = None) -> torch.Tensor:
     """Gradient of the distillation for the full-image logits."""
     student, teacher = random_output(batch, 0), random_output(batch, 1)
     loss = DistillationLoss({"full_image": 1.0}, terms)
-    loss(student, teacher, head_targets(batch, student), LossOutput(), temperature=2.0, alpha=1.0).total.backward()
+    targets = head_targets(batch, student, teacher, StandIn(unknown))
+    loss(student, teacher, targets, LossOutput(), temperature=2.0, alpha=1.0).total.backward()
     gradient = student.aux["full_image_logits"].grad
     assert gradient is not None
     return gradient[:, 0].abs()
@@ -191,10 +199,46 @@ def of_terms(batch: Batch, *terms: TermSettings) -> torch.Tensor:
 def test_of_what_is_unknown_a_student_learns_what_the_teacher_says_and_no_truth(tmp_path: Path) -> None:
     batch = not_exhaustive(tmp_path)
     unknown = batch.person_masks == IGNORE
-    assert (head_targets(batch, random_output(batch, 0))["full_image"].labels[unknown] == IGNORE).all()
+    output = random_output(batch, 0)
+    assert (head_targets(batch, output, output)["full_image"].labels[unknown] == IGNORE).all()
     # DKD asks for the true class; plain KL needs none, and the teacher is the only one who has seen these people.
     assert (of_terms(batch, DkdConfig())[unknown] == 0).all()
     assert (of_terms(batch, KlConfig())[unknown] > 0).all()
+
+
+@pytest.mark.parametrize(
+    "term", [KlConfig(), DkdConfig(), DistConfig(), CwdConfig(), BpkdConfig()], ids=lambda t: t.kind
+)
+def test_where_nobody_knows_every_term_asks_a_teacher_who_is_sure_enough(term: TermSettings, tmp_path: Path) -> None:
+    batch = not_exhaustive(tmp_path)
+    unknown = batch.person_masks == IGNORE
+    logit = random_output(batch, 1).aux["full_image_logits"][:, 0]
+    sure = torch.maximum(logit, -logit).sigmoid() >= 0.7
+    assert (unknown & sure).any() and (unknown & ~sure).any()
+    gradient = of_terms(batch, term, unknown=0.7)
+    assert (gradient[unknown & ~sure] == 0).all()
+    assert (gradient[unknown & sure] > 0).float().mean() > 0.99
+    assert (gradient[~unknown] > 0).float().mean() > 0.99
+    assert (of_terms(batch, term, unknown=1.0)[unknown] == 0).all()
+
+
+def test_the_teacher_fills_what_nobody_knows_and_changes_nothing_else(tmp_path: Path) -> None:
+    batch = not_exhaustive(tmp_path)
+    batch.roi_masks[:, :9] = IGNORE
+    output = random_output(batch, 1)
+    told = head_targets(batch, output, output, StandIn(0.7))
+    known = batch.roi_masks != IGNORE
+    plain = head_targets(batch, output, output)
+    for name, target in told.items():
+        before = plain[name]
+        if name != "detector":
+            at_rois = target.labels.shape == known.shape
+            same = known if at_rois else batch.person_masks != IGNORE
+            assert torch.equal(target.labels[same], before.labels[same]), name
+            assert target.needed is not None and (target.needed == 0.7 * ~same).all(), name
+    persons = output.aux["bg_fg_logits"].argmax(1) == 1
+    asked = told["target_nontarget"].applicable
+    assert asked is not None and torch.equal(asked[~known], persons[~known])
 
 
 def test_the_person_map_is_not_scored_where_nobody_knows(tmp_path: Path) -> None:

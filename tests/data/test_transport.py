@@ -53,7 +53,7 @@ def stream(dataset: PersonDataset, workers: int) -> list[Batch]:
             60,
             64 * MIB,
             Way(4, shared=False),
-            ["need 144 open files, and 60 more can be opened .*: they come through pipes"],
+            ["need 160 open files, and 60 more can be opened .*: they come through pipes"],
         ),
         (
             14,

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from human_edge_detection.data.dataset import collate
+from human_edge_detection.data.dataset import PersonDataset, collate
 from human_edge_detection.data.images.read import read_image
 from human_edge_detection.engine.build import build_model
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
@@ -48,6 +48,7 @@ def second_teacher(trained_teacher: RunPaths, tmp_path: Path) -> Path:
 
 def test_every_term_takes_part_in_a_step(distilled_config: ExperimentConfig, make_trainer: MakeTrainer) -> None:
     trainer = make_trainer(with_terms(distilled_config, *EVERY_TERM))
+    assert isinstance(trainer.parts.training_set, PersonDataset)
     trainer.parts.training_set.augmentation = None
     batch = collate([trainer.parts.training_set[(0, index)] for index in (0, 1)])
     adapter = trainer.state.adapter

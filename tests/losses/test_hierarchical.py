@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from human_edge_detection.experiments.schema.heads import HEADS
+from human_edge_detection.experiments.schema.heads import BY_KEY, HEADS
 from human_edge_detection.experiments.schema.loss import BoundaryLossConfig, LossConfig
 from human_edge_detection.losses.head_losses import foreground_labels, target_labels
 from human_edge_detection.losses.hierarchical import HierarchicalLoss
-from human_edge_detection.structures import IGNORE, Batch, LossOutput, SegmentationOutput
+from human_edge_detection.structures import IGNORE, Batch, Labelled, LossOutput, SegmentationOutput
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -159,3 +159,43 @@ def test_labels_of_the_two_questions() -> None:
     masks = torch.tensor([[[0, 1, 2, IGNORE]]])
     assert foreground_labels(masks).tolist() == [[[0, 1, 1, IGNORE]]]
     assert target_labels(masks).tolist() == [[[IGNORE, 0, 1, IGNORE]]]
+
+
+def with_another_image(batch: Batch, output: SegmentationOutput) -> tuple[Batch, SegmentationOutput]:
+    """An image without labels before those of ``batch``, and two rois of it after theirs."""
+    assert batch.person_boxes is not None
+    nothing = {"rois": 2, "images": 1}
+    aux = {}
+    for key, value in output.aux.items():
+        over = BY_KEY[key].over
+        more = torch.ones_like(value[: nothing[over]])
+        aux[key] = torch.cat([more, value] if over == "images" else [value, more])
+    batch = batch._replace(
+        roi_masks=torch.cat([batch.roi_masks, torch.full_like(batch.roi_masks[:2], IGNORE)]),
+        person_masks=torch.cat([torch.full_like(batch.person_masks[:1], IGNORE), batch.person_masks]),
+        person_boxes=torch.cat([torch.zeros_like(batch.person_boxes[:1]), batch.person_boxes]),
+        labelled=Labelled(torch.tensor([1, 2]), torch.arange(len(batch.rois))),
+    )
+    return batch, SegmentationOutput(torch.cat([output.logits, torch.ones_like(output.logits[:2])]), aux)
+
+
+def test_images_without_labels_change_no_mean() -> None:
+    generator = torch.Generator().manual_seed(3)
+    output, batch = make_output(), make_batch()
+    found = {
+        "centre_logits": torch.randn(2, 1, 4, 4, generator=generator),
+        "person_boxes": torch.rand(2, 4, 4, 4, generator=generator),
+    }
+    output = output._replace(aux={**output.aux, **found})
+    batch = batch._replace(person_boxes=torch.tensor([[[0.2, 0.2, 0.8, 0.9]]]).expand(2, 1, 4))
+    loss = HierarchicalLoss({head.name: 1.0 for head in HEADS}, LossConfig(boundary=BoundaryLossConfig()))
+    more, both = with_another_image(batch, output)
+    alone, beside = loss(output, batch).values, loss(both, more).values
+    assert alone.keys() == beside.keys() and {name.split("/")[0] for name in alone} == {head.name for head in HEADS}
+    for name, value in alone.items():
+        torch.testing.assert_close(beside[name], value, msg=name)
+
+
+def test_of_images_without_labels_alone_the_truth_has_no_term() -> None:
+    batch = make_batch()._replace(labelled=Labelled(torch.arange(0), torch.arange(0)))
+    assert HierarchicalLoss(ALL_HEADS, LossConfig())(make_output(), batch).terms == ()

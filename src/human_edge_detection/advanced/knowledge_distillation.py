@@ -122,28 +122,30 @@ class DistillationLoss:
 
         Returns:
             Terms of ``base``; ``distill/<head>`` for plain KL, ``distill/<kind>/<head>`` for other terms of logits, for
-            each head that both have, and ``distill/<kind>`` for terms of features. With a threshold also
-            ``confident/<head>``: the share of the head's positions that counts.
+            each head that both have, and ``distill/<kind>`` for terms of features. With a threshold, its own or one
+            of ``targets``, also ``confident/<head>``: the share of the head's positions that counts.
         """
         pairs = {head: pair for head in self.heads if (pair := self._pair(head, student, teacher)) is not None}
         if partial:
             said = {head: _said(pair[1]) for head, pair in pairs.items()}
             pairs = {head: (own, taught.nan_to_num(nan=0.0)) for head, (own, taught) in pairs.items()}
             targets = {head.name: targets[head.name].only(mask) for head, mask in said.items()}
-        confident: tuple[LossTerm, ...] = ()
-        if self.confidence_threshold is not None:
-            masks = {head: _confident(pair[1], self.confidence_threshold) for head, pair in pairs.items()}
-            confident = tuple(
-                LossTerm(
-                    f"confident/{head.name}",
-                    mean_over(mask.float(), targets[head.name].applicable),
-                    0.0,
-                    head.over,
-                    "teacher",
-                )
-                for head, mask in masks.items()
+        masks = {head: self._confident(pair[1], targets[head.name]) for head, pair in pairs.items()}
+        confident = tuple(
+            LossTerm(
+                f"confident/{head.name}",
+                mean_over(mask.float(), targets[head.name].applicable),
+                0.0,
+                head.over,
+                "teacher",
             )
-            targets = {head.name: targets[head.name].only(mask) for head, mask in masks.items()}
+            for head, mask in masks.items()
+            if mask is not None
+        )
+        targets = {
+            head.name: targets[head.name] if mask is None else targets[head.name].only(mask)
+            for head, mask in masks.items()
+        }
         hard = (term.scaled(1.0 - alpha) for term in base.terms)
         soft = (term.scaled(alpha) for term in self._terms(pairs, student, teacher, targets, temperature))
         return LossOutput((*hard, *soft), confident)
@@ -167,6 +169,13 @@ class DistillationLoss:
                         value = LOGIT_TERMS[type(term)](term, *pair, targets[head.name], temperature)
                         weight = self.weights[head.name] * term.weight
                         yield LossTerm(prefix + head.name, value, weight, head.over, "teacher")
+
+    def _confident(self, teacher_logits: Tensor, target: HeadTarget) -> Tensor | None:
+        """Boolean ``(N, H, W)``: the likeliest of the classes ``(N, C, H, W)`` is likely enough; None: all count."""
+        least: Tensor | float | None = self.confidence_threshold
+        if target.needed is not None:
+            least = target.needed.clamp(min=least or 0.0)
+        return None if least is None else teacher_logits.float().softmax(dim=1).amax(dim=1) >= least
 
     def _of_features(self, term: TermSettings, student: SegmentationOutput, teacher: SegmentationOutput) -> Tensor:
         features = student.aux[DECODER_FEATURES]
@@ -196,11 +205,6 @@ class DistillationLoss:
 def _said(teacher_logits: Tensor) -> Tensor:
     """Boolean ``(N, H, W)``: the teacher says something about the position."""
     return ~teacher_logits.isnan().any(dim=1)
-
-
-def _confident(teacher_logits: Tensor, threshold: float) -> Tensor:
-    """Boolean ``(N, H, W)``: the likeliest of the classes ``(N, C, H, W)`` is likely enough."""
-    return teacher_logits.float().softmax(dim=1).amax(dim=1) >= threshold
 
 
 class FrozenTeacher:

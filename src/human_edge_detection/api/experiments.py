@@ -95,6 +95,7 @@ class Description:
         teacher: Its network.
         compression: How many times smaller the model is than its teacher.
         probe: What some of its training steps take on this machine; None where that was not asked for.
+        epoch: How many images an epoch has, in words, where some have no labels; else None.
         views: The figure of its training views; None where that was not asked for.
     """
 
@@ -104,6 +105,7 @@ class Description:
     teacher: ModelDescription | None = None
     compression: Compression | None = None
     probe: Probe | None = None
+    epoch: str | None = None
     views: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -115,6 +117,7 @@ class Description:
             "teacher": teacher,
             "compression": None if self.compression is None else asdict(self.compression),
             "probe": None if self.probe is None else _with_totals(self.probe),
+            "epoch": self.epoch,
             "views": None if self.views is None else str(self.views),
         }
 
@@ -146,12 +149,13 @@ def describe(
         print(cost.model.total_parameters, cost.model.gflops.total)
     """
     from human_edge_detection.experiments.named import resolve_given
+    from human_edge_detection.runs.model_facts.unlabelled import epoch_in_words
 
     if views is not None and Path(views).suffix.lower() != ".png":
         raise ConfigError(f"--views {views}: expected a file that ends in .png, such as views.png")
     overrides = overrides_of(changes)
     resolved = resolve_given(config, overrides)
-    teacher = _teacher_of(resolved, overrides)
+    teacher, epoch = _teacher_of(resolved, overrides), epoch_in_words(resolved.data)
     probed = _probe(resolved, teacher) if probe else None
     drawn = None if views is None else _draw_views(resolved, Path(views))
 
@@ -159,9 +163,9 @@ def describe(
 
     model = describe_model(resolved.model)
     if teacher is None:
-        return Description(resolved, model, probe=probed, views=drawn)
+        return Description(resolved, model, probe=probed, epoch=epoch, views=drawn)
     large = describe_model(teacher.model)
-    return Description(resolved, model, teacher.name, large, compression(model, large), probed, drawn)
+    return Description(resolved, model, teacher.name, large, compression(model, large), probed, epoch, drawn)
 
 
 def _probe(config: ExperimentConfig, teacher: ExperimentConfig | None) -> Probe:

@@ -61,6 +61,8 @@ def _show(description: Mapping[str, Any]) -> None:
     console.print(_cost_table(description))
     console.print(f"GFLOPs: {description['gflops_count']}; for one image, and for each roi.", soft_wrap=True)
     console.print(_shape_table(description["model"]))
+    if description["epoch"] is not None:
+        console.print(description["epoch"], soft_wrap=True)
     if description["probe"] is not None:
         console.print(_probe_table(description["probe"]))
     if description["views"] is not None:

@@ -28,6 +28,7 @@ from human_edge_detection.structures import (
     NON_TARGET,
     TARGET,
     Batch,
+    Labelled,
     SegmentationOutput,
 )
 from human_edge_prediction.boxes import fit_boxes
@@ -48,6 +49,7 @@ class Sample(NamedTuple):
         teacher_image: ``(3, TH, TW)``, the same view as ``image`` with more detail; None: nobody wants it.
         matrix: ``(3, 3)``, affine, from pixels of the image file (pixel i covers i to i + 1) to fractions of the view.
         soft_labels: By head, see :data:`SoftLabelSource`; None: none is stored.
+        labelled: The annotations speak of it; else its masks are 255 everywhere and ``person_boxes`` are empty.
         pasted: ``(IH, IW)`` uint8, 1 where a person that was pasted into the image covers it; None: nobody was.
     """
 
@@ -61,6 +63,7 @@ class Sample(NamedTuple):
     teacher_image: NDArray[np.uint8] | None = None
     matrix: NDArray[np.float64] | None = None
     soft_labels: Mapping[str, NDArray[np.float16]] | None = None
+    labelled: bool = True
     pasted: NDArray[np.uint8] | None = None
 
 
@@ -99,6 +102,8 @@ class PersonDataset(Dataset[Sample]):
         teacher_size: tuple[int, int] | None = None,
         cache_views: int | None = None,
         soft_labels: SoftLabelSource | None = None,
+        labelled: bool = True,
+        first_index: int = 0,
     ) -> None:
         """Reads no image yet.
 
@@ -112,6 +117,8 @@ class PersonDataset(Dataset[Sample]):
             teacher_size: Height and width at which a teacher wants to see the same views; None for no such teacher.
             cache_views: After so many epochs the same views come again; None for new ones in each epoch.
             soft_labels: A teacher's soft labels to the views, which become part of the samples.
+            labelled: Whether the annotations are the truth; else they say where to look, and no sample has any truth.
+            first_index: Of the first image, where others come before these.
 
         Raises:
             ConfigError: The file of ``augmentation.pipeline`` cannot be used.
@@ -126,10 +133,12 @@ class PersonDataset(Dataset[Sample]):
         self.teacher_size = teacher_size
         self.cache_views = cache_views
         self.soft_labels = soft_labels
+        self.labelled = labelled
+        self.first_index = first_index
         path = None if augmentation is None else augmentation.pipeline
         self.pipeline = None if path is None else Pipeline(Path(path))
         self._copy_paste = None
-        if augmentation is not None and augmentation.copy_paste is not None:
+        if labelled and augmentation is not None and augmentation.copy_paste is not None:
             self._copy_paste = CopyPaste(people, augmentation.copy_paste, flip=augmentation.horizontal_flip)
 
     def __len__(self) -> int:
@@ -143,7 +152,7 @@ class PersonDataset(Dataset[Sample]):
         """
         epoch, index = key
         view = epoch if self.cache_views is None else epoch % self.cache_views
-        record = self.people.images[index]
+        record = self.people.images[index - self.first_index]
         seed = sample_seed(self.seed, view, index)
         rng = np.random.default_rng(seed)
         if self.augmentation is None:
@@ -152,7 +161,11 @@ class PersonDataset(Dataset[Sample]):
             sample = self._transformed_sample(record, self.pipeline, self.augmentation, rng)
         else:
             # Copy-paste has random numbers of its own, so that it changes no other.
-            sample = self._augmented_sample(index, self.augmentation, rng, np.random.default_rng(seed.spawn(1)[0]))
+            sample = self._augmented_sample(
+                index - self.first_index, self.augmentation, rng, np.random.default_rng(seed.spawn(1)[0])
+            )
+        if not self.labelled:
+            sample = _without_truth(sample)
         if self.soft_labels is None:
             return sample
         return sample._replace(soft_labels=self.soft_labels(view, index, sample))
@@ -165,7 +178,7 @@ class PersonDataset(Dataset[Sample]):
         """
         epoch, index = key
         view = epoch if self.cache_views is None else epoch % self.cache_views
-        record = self.people.images[index]
+        record = self.people.images[index - self.first_index]
         rng = np.random.default_rng(sample_seed(self.seed, view, index))
         if self.augmentation is None:
             return ()
@@ -281,6 +294,15 @@ class PersonDataset(Dataset[Sample]):
             teacher_image=_planes(images[1]) if len(images) > 1 else None,
             matrix=matrix,
         )
+
+
+def _without_truth(sample: Sample) -> Sample:
+    return sample._replace(
+        roi_masks=np.full_like(sample.roi_masks, IGNORE),
+        person_mask=np.full_like(sample.person_mask, IGNORE),
+        person_boxes=sample.person_boxes[:0],
+        labelled=False,
+    )
 
 
 def _extent(size: tuple[int, int]) -> NDArray[np.float64]:
@@ -400,7 +422,16 @@ def collate(samples: Sequence[Sample]) -> Batch:
         person_boxes=torch.from_numpy(_padded([sample.person_boxes for sample in samples])),
         teacher_images=torch.from_numpy(np.stack(teacher_images)) if teacher_images else None,
         soft_labels=_collate_soft_labels([sample.soft_labels for sample in samples]),
+        labelled=_labelled(samples, counts),
     )
+
+
+def _labelled(samples: Sequence[Sample], counts: Sequence[int]) -> Labelled | None:
+    """What of a batch has a truth; ``counts`` are the rois of each sample."""
+    images = np.array([sample.labelled for sample in samples])
+    if images.all():
+        return None
+    return Labelled(*(torch.from_numpy(np.flatnonzero(each)) for each in (images, np.repeat(images, counts))))
 
 
 def _padded(boxes: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from human_edge_detection.data.dataset import PersonDataset, collate
+from human_edge_detection.data.mixed import MixedDataset
 from human_edge_detection.data.transport import Arrived, Way, choose_way, make_ready, warn_once
 from human_edge_detection.errors import DataError, TrainingError
 from human_edge_detection.signals import obey_only_parent
@@ -41,7 +42,7 @@ class BatchLoader:
 
     def __init__(
         self,
-        dataset: PersonDataset,
+        dataset: PersonDataset | MixedDataset,
         batches: Iterable[list[Key]],
         *,
         num_workers: int,
@@ -163,7 +164,7 @@ def _tell(shortage: str, workers: int) -> None:
 class _CollatingDataset(Dataset[Batch]):
     """Makes a whole batch at once. An error is returned, because torch would wrap what a worker raises."""
 
-    def __init__(self, samples: PersonDataset, way: Way) -> None:
+    def __init__(self, samples: PersonDataset | MixedDataset, way: Way) -> None:
         self._samples = samples
         self._way = way
 
@@ -189,13 +190,19 @@ def epoch_order(length: int, seed: int, epoch: int) -> NDArray[np.intp]:
     return np.random.default_rng((seed, epoch, _ORDER_STREAM)).permutation(length)
 
 
+def images_of_epoch(dataset: PersonDataset | MixedDataset, seed: int, epoch: int) -> NDArray[np.intp]:
+    """The indices of one epoch's images, in its order; as many as ``len(dataset)``."""
+    order = epoch_order(len(dataset), seed, epoch)
+    return dataset.indices(epoch)[order] if isinstance(dataset, MixedDataset) else order
+
+
 def batches_per_epoch(length: int, batch_size: int) -> int:
     """Number of batches of one epoch; the last may be smaller."""
     return -(-length // batch_size)
 
 
 def training_batches(
-    dataset: PersonDataset,
+    dataset: PersonDataset | MixedDataset,
     *,
     batch_size: int,
     seed: int,
@@ -221,15 +228,17 @@ def training_batches(
         DataError: An image cannot be read.
     """
     keys = (
-        _epoch_keys(len(dataset), batch_size, seed, epoch, start_batch if epoch == start_epoch else 0)
+        _epoch_keys(dataset, batch_size, seed, epoch, start_batch if epoch == start_epoch else 0)
         for epoch in range(start_epoch, epochs)
     )
     yield from BatchLoader(dataset, chain.from_iterable(keys), num_workers=num_workers, pin=pin)
 
 
-def _epoch_keys(length: int, batch_size: int, seed: int, epoch: int, first: int) -> Iterator[list[Key]]:
-    order = epoch_order(length, seed, epoch)
-    for start in range(first * batch_size, length, batch_size):
+def _epoch_keys(
+    dataset: PersonDataset | MixedDataset, batch_size: int, seed: int, epoch: int, first: int
+) -> Iterator[list[Key]]:
+    order = images_of_epoch(dataset, seed, epoch)
+    for start in range(first * batch_size, len(order), batch_size):
         yield [(epoch, int(index)) for index in order[start : start + batch_size]]
 
 

@@ -22,8 +22,9 @@ logger = logging.getLogger(__name__)
 
 _FILES_OF_A_WORKER: Final = 4
 """Open files that a process has for each of its workers."""
-_FILES_OF_A_BATCH: Final = 14
-"""One for each tensor that is shared: two images, three masks and rois, boxes, seven heads of soft labels."""
+_FILES_OF_A_BATCH: Final = 16
+"""One for each tensor that is shared: two images, three masks and rois, boxes, seven heads of soft labels, and which
+images and rois are labelled."""
 _BATCHES_AHEAD: Final = 2
 """Batches that a worker makes ahead of time."""
 _OTHER_FILES: Final = 16

@@ -30,6 +30,7 @@ from human_edge_detection.data.annotations.scan import Scan, scan_images
 from human_edge_detection.data.dataset import PersonDataset, SoftLabelSource
 from human_edge_detection.data.drawn.data_set import write_drawn_data
 from human_edge_detection.data.judgement.images import judge_images, judge_splits
+from human_edge_detection.data.mixed import MixedDataset, with_unlabelled
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.schema.data import DataConfig, SampleDataConfig
 from human_edge_detection.experiments.schema.distillation import DistillationConfig
@@ -246,12 +247,14 @@ def build_training_set(
     *,
     teacher_size: tuple[int, int] | None = None,
     soft_labels: SoftLabelSource | None = None,
-) -> PersonDataset:
+    unlabelled: AnnotationSet | None = None,
+) -> PersonDataset | MixedDataset:
     """The training images, augmented, at the model's sizes; at ``teacher_size`` too when there is one.
 
-    With ``soft_labels`` each comes with a teacher's logits to it.
+    With ``soft_labels`` each comes with a teacher's logits to it; with ``unlabelled``, those that ``config`` wants of
+    these are mixed in.
     """
-    return PersonDataset(
+    labelled = PersonDataset(
         people,
         image_size=config.model.image_size,
         mask_size=config.model.mask_size,
@@ -262,6 +265,9 @@ def build_training_set(
         cache_views=config.data.cache_views,
         soft_labels=soft_labels,
     )
+    if config.data.unlabelled is None or unlabelled is None:
+        return labelled
+    return with_unlabelled(labelled, unlabelled, ratio=config.data.unlabelled.ratio)
 
 
 def build_validation_set(

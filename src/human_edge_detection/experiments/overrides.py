@@ -79,7 +79,8 @@ class Overrides:
     def for_dependency(self, preset: ExperimentConfig) -> Overrides:
         """What holds for ``preset`` too when a run with these overrides needs it trained first."""
         held = Overrides(tuple(change for change in self.changes if change.is_below(_FOR_DEPENDENCIES)))
-        held = held.without("data.cache_views")  # a teacher has no teacher whose answers could be stored
+        # A teacher has no teacher whose answers could be stored, or who could speak about images without labels.
+        held = held.without("data.cache_views", "data.unlabelled")
         return held if has_pretraining(preset) else held.without(*PRETRAINED_FIELDS)
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from human_edge_detection.errors import ConfigError, TrainingError
 from human_edge_detection.experiments.flags import FLAG_OF_PATH
+from human_edge_detection.experiments.schema.data import OWN_BOXES
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
+from human_edge_detection.files.image_folder import image_files_below
 from human_edge_detection.runs.artifacts import checkpoint_problem
 from human_edge_detection.runs.paths import RunPaths, list_checkpoints
 from human_edge_detection.runs.records import RunResult, RunStatus, read_section
@@ -53,6 +55,12 @@ def check_data_paths(config: ExperimentConfig) -> None:
         _check(f"data.{field}", getattr(config.data, field), kind="folder")
     for field in ("train_ann", "val_ann"):
         _check(f"data.{field}", getattr(config.data, field), kind="file")
+    unlabelled = config.data.unlabelled
+    if unlabelled is not None:
+        _check("data.unlabelled.images", unlabelled.images, kind="folder")
+        if not image_files_below(Path(unlabelled.images)):
+            raise ConfigError(f"data.unlabelled.images: no image file in {unlabelled.images} or below; give a folder")
+        _check("data.unlabelled.boxes", None if unlabelled.boxes == OWN_BOXES else unlabelled.boxes, kind="file")
 
 
 def check_tracker(config: ExperimentConfig) -> None:

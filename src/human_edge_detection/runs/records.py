@@ -132,6 +132,8 @@ class RunResult(Section):
     """Fingerprint of the validation images; None in results of older versions, which did not look."""
     training_images: str | None = None
     """Of the training images."""
+    unlabelled: str | None = None
+    """Of the images without labels that the teacher alone spoke about, and of where the boxes on them came from."""
     early_stopped: bool = False
     skipped_samples: tuple[SkippedSample, ...] = ()
     """Of both splits, where ``data.on_bad_sample`` is ``skip``."""

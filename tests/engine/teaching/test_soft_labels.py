@@ -162,8 +162,8 @@ def test_another_training_is_refused(
 
 
 KEY_FIELDS = [
-    *("format_version", "teacher_sha256", "external", "training_fingerprint", "training_images", "augmentation"),
-    *("image_size", "mask_size", "max_rois_per_image", "seed", "cache_views", "view_version"),
+    *("format_version", "teacher_sha256", "external", "training_fingerprint", "training_images", "unlabelled"),
+    *("augmentation", "image_size", "mask_size", "max_rois_per_image", "seed", "cache_views", "view_version"),
 ]
 
 

@@ -123,17 +123,25 @@ class GivenBoxes:
         Raises:
             BoxError: The file does not know the image, or knows it in another size.
         """
-        known = self._known.get(frame.name)
-        if known is not None and known.size is not None and known.size != frame.size:
-            (height, width), (real_height, real_width) = known.size, frame.size
+        boxes = self.of_image(frame.name, frame.size)
+        if boxes is None:
+            raise BoxError(f"is not in {self._path}; add it there, with [] for nobody")
+        return boxes
+
+    def of_image(self, name: str, size: tuple[int, int]) -> ImageBoxes | None:
+        """The boxes of the image with the name of its source and this (height, width); None: the file knows no such.
+
+        Raises:
+            BoxError: The file knows it in another size.
+        """
+        known = self._known.get(name)
+        if known is not None and known.size is not None and known.size != size:
+            (height, width), (real_height, real_width) = known.size, size
             raise BoxError(
                 f"is {real_width} x {real_height} (width x height), and {width} x {height} in "
                 f"{self._path}; boxes of another size would be wrong: give the image that was annotated"
             )
-        boxes = self._by_name.get(frame.name)
-        if boxes is None:
-            raise BoxError(f"is not in {self._path}; add it there, with [] for nobody")
-        return boxes
+        return self._by_name.get(name)
 
 
 def annotated_boxes(annotations: Annotations, sources: Sequence[Source]) -> GivenBoxes:

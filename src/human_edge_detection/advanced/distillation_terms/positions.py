@@ -19,11 +19,14 @@ class HeadTarget(NamedTuple):
         border_band: Half width in pixels -> ``(N, H, W)`` in {0, 1}, the positions so near a change of label.
         applicable: Boolean ``(N, H, W)``, the positions where the head's question makes sense (target or non-target:
             where there is a person). None: all.
+        needed: ``(N, H, W)`` float, the probability that the teacher's likeliest class must have for a position to
+            count: above 0 where its class stands in for a truth that nobody knows. None: any will do.
     """
 
     labels: Tensor
     border_band: Callable[[int], Tensor]
     applicable: Tensor | None = None
+    needed: Tensor | None = None
 
     @property
     def known(self) -> Tensor:
@@ -33,7 +36,7 @@ class HeadTarget(NamedTuple):
     def only(self, mask: Tensor) -> HeadTarget:
         """The same of fewer positions: those of ``mask``, boolean ``(N, H, W)``. Borders stay where they are."""
         applicable = mask if self.applicable is None else self.applicable & mask
-        return HeadTarget(self.labels.masked_fill(~mask, IGNORE), self.border_band, applicable)
+        return HeadTarget(self.labels.masked_fill(~mask, IGNORE), self.border_band, applicable, self.needed)
 
 
 def full_precision(values: Tensor) -> Tensor:

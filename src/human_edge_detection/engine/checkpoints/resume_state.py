@@ -60,6 +60,7 @@ class _TrainingState(Section):
     teacher_sha256: str | None
     training_fingerprint: str | None
     training_images: str | None = None
+    unlabelled: str | None = None
     adapter: dict[str, Tensor] | None = None
     """Weights that a term of the distillation has learnt for itself."""
 

@@ -64,6 +64,7 @@ def draw_training_views(config: ExperimentConfig, sample_root: Path) -> Pixels:
     people = read_annotations(*paths, skip_bad=config.data.on_bad_sample == "skip")
     people = draw_images(people, config.data.max_train_images, seed=config.training.seed)
     plain, views = build_validation_set(config.model, people), build_training_set(config, people)
+    assert isinstance(views, PersonDataset)  # no images without labels are given
     # Spread over the file, images with persons first: neighbours are often frames of one video.
     with_persons = np.flatnonzero(people.images.person_counts)
     shown = with_persons if len(with_persons) else np.arange(len(people.images))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from human_edge_detection.data.mixed import labelled_part
 from human_edge_detection.engine.evaluation.own_boxes import OwnBoxes
 from human_edge_detection.engine.evaluation.per_image import count_per_image
 from human_edge_detection.engine.evaluation.person_maps import PersonMaps, training_views
@@ -181,7 +182,7 @@ def _write_training_views(trainer: Trainer) -> None:
     """Once a run: its first views are the same whenever it goes on."""
     if trainer.paths.training_views.exists():
         return
-    views = training_views(trainer.parts.training_set)
+    views = training_views(labelled_part(trainer.parts.training_set))
     try:
         write_atomically(trainer.paths.training_views, views.model_dump_json().encode())
     except StorageError as error:
@@ -227,6 +228,7 @@ def _result(trainer: Trainer, own_boxes: OwnBoxes | None, *, early_stopped: bool
         training_fingerprint=parts.origin.training_fingerprint,
         validation_images=parts.origin.validation_images,
         training_images=parts.origin.training_images,
+        unlabelled=parts.origin.unlabelled,
         early_stopped=early_stopped,
         skipped_samples=tuple(SkippedSample(**sample._asdict()) for sample in parts.skipped),
     )

@@ -15,6 +15,7 @@ from human_edge_detection.advanced.knowledge_distillation import DistillationLos
 from human_edge_detection.data.annotations.annotation_set import AnnotationSet
 from human_edge_detection.data.dataset import PersonDataset, collate
 from human_edge_detection.data.loader import validation_batches
+from human_edge_detection.data.mixed import MixedDataset, labelled_part
 from human_edge_detection.engine.build import (
     Splits,
     build_distillation_loss,
@@ -44,6 +45,14 @@ from human_edge_detection.engine.teaching.alpha_holdout import hold_out, measure
 from human_edge_detection.engine.teaching.distiller import Distiller
 from human_edge_detection.engine.teaching.soft_labels import SoftLabels, open_soft_labels, teacher_record
 from human_edge_detection.engine.teaching.teacher import Teacher, check_teacher, load_teachers
+from human_edge_detection.engine.teaching.unlabelled import (
+    Unlabelled,
+    asks_detector,
+    find_boxes,
+    read_unlabelled,
+    warn_of_weak_teacher,
+    with_own_boxes,
+)
 from human_edge_detection.engine.training.overview import write_overview
 from human_edge_detection.engine.training.state import Origin, TrainingState
 from human_edge_detection.engine.training.trainer import Parts, Trainer
@@ -85,27 +94,28 @@ def prepare_training(
     device = choose_device(config.training.device)
     keep_freed_memory()
     make_deterministic(device, wanted=config.training.deterministic)
-    _warn_of_unused(config.data)
     start = _start(config, paths, resume)
     teacher = _load_teacher(config, device)
     splits = read_splits(
         config.data, sample_root, seed=config.training.seed, scan_cache=scan_cache(config.data), after_image=alive
     )
+    unlabelled = read_unlabelled(config.data, splits, alive=alive)
     splits, held_out = hold_out(config, splits)
-    soft_labels = open_soft_labels(config, splits)
+    soft_labels = open_soft_labels(config, splits, unlabelled)
+    unlabelled = _located(config, unlabelled, teacher, soft_labels, device, alive)
     distillation_loss = distillation_loss_of(config, teacher, device)
     # Here, after the teacher has been built: with and without one, a student starts from the same weights.
     seed_everything(config.training.seed)
-    student = _new_student(config, fresh=start is None)
-    student.to(device).to(memory_format=torch.channels_last)
+    student = _new_student(config, fresh=start is None).to(device).to(memory_format=torch.channels_last)
     precision = _precision(config.training.precision, device, start)
     state = new_state(config, student, precision, distillation_loss)
-    origin = origin_of(splits, _teacher_sha256(teacher, soft_labels))
+    origin = origin_of(splits, _teacher_sha256(teacher, soft_labels), unlabelled)
     training_set = build_training_set(
         config,
         splits.train,
         teacher_size=teacher.wanted_size(config.model.image_size) if teacher else None,
         soft_labels=soft_labels,
+        unlabelled=unlabelled.people if unlabelled else None,
     )
     if start is not None:
         _go_on(state, start, origin, config, paths, resume or paths.latest)
@@ -205,7 +215,7 @@ def distillation_loss_of(
     return loss
 
 
-def origin_of(splits: Splits, teacher_sha256: str | None) -> Origin:
+def origin_of(splits: Splits, teacher_sha256: str | None, unlabelled: Unlabelled | None = None) -> Origin:
     """What a run on ``splits`` learns from."""
     return Origin(
         training_fingerprint=splits.train.fingerprint,
@@ -213,7 +223,34 @@ def origin_of(splits: Splits, teacher_sha256: str | None) -> Origin:
         teacher_sha256=teacher_sha256,
         training_images=splits.train.images_fingerprint,
         validation_images=splits.val.images_fingerprint,
+        unlabelled=unlabelled.fingerprint if unlabelled else None,
     )
+
+
+def _located(
+    config: ExperimentConfig,
+    unlabelled: Unlabelled | None,
+    teacher: Teacher | None,
+    soft_labels: SoftLabels | None,
+    device: torch.device,
+    alive: Callable[[], None],
+) -> Unlabelled | None:
+    """``unlabelled`` with the boxes of the teacher's detector, where these are asked for."""
+    if soft_labels is not None:
+        return soft_labels.located(unlabelled)
+    section = config.data.unlabelled
+    if unlabelled is None or section is None or not asks_detector(config.data):
+        return unlabelled
+    assert teacher is not None  # a rule of the schema: a teacher or its soft labels
+    boxes = find_boxes(
+        teacher,
+        unlabelled.people,
+        min_score=section.min_score,
+        device=device,
+        loading=loading_of(config, device),
+        alive=alive,
+    )
+    return with_own_boxes(unlabelled, boxes)
 
 
 def _teacher_sha256(teacher: Teacher | None, soft_labels: SoftLabels | None) -> str | None:
@@ -257,29 +294,52 @@ def _distiller(
     assert source is not None
     measured = record.metrics_on(splits.val)
     assert measured is not None  # of a loaded teacher just now; soft labels without them are refused
-    return Distiller(config.distillation, loss, source, record, measured["miou"], holdout)
+    unlabelled = config.data.unlabelled
+    return Distiller(
+        config.distillation,
+        loss,
+        source,
+        record,
+        measured["miou"],
+        holdout,
+        unlabelled_confidence=unlabelled.confidence if unlabelled else 0.0,
+    )
 
 
 def make_parts(
     config: ExperimentConfig,
     distiller: Distiller | None,
     splits: Splits,
-    training_set: PersonDataset,
+    training_set: PersonDataset | MixedDataset,
     device: torch.device,
     precision: Precision,
     origin: Origin,
 ) -> Parts:
     """What a run of ``config`` trains with, its validation among it."""
+    _warn_of_unused(config.data)
     loading = loading_of(config, device)
     validation_set = build_validation_set(config.model, splits.val)
     logger.info(
         "%s: %d training and %d validation images, %s, %s",
         config.name,
-        len(training_set),
+        len(labelled_part(training_set)),
         len(validation_set),
         device,
         precision,
     )
+    if isinstance(training_set, MixedDataset):
+        labelled, drawn = len(training_set.labelled), training_set.drawn
+        logger.info(
+            "%s: an epoch has %d images: %d labelled, and %d of the %d without labels, with %d persons in all, in %s",
+            config.name,
+            len(training_set),
+            labelled,
+            drawn,
+            len(training_set.unlabelled),
+            training_set.unlabelled.people.images.person_counts.sum(),
+            training_set.unlabelled.people.images_dir,
+        )
+        warn_of_weak_teacher(distiller.teacher_score if distiller else None, drawn, labelled)
     preview_set = build_validation_set(config.model, splits.val, teacher_size=training_set.teacher_size)
     return Parts(
         config=config,
@@ -336,7 +396,7 @@ def _new_student(config: ExperimentConfig, *, fresh: bool) -> RgbPersonSegmenter
     return student
 
 
-def _read_one_sample(training_set: PersonDataset) -> None:
+def _read_one_sample(training_set: PersonDataset | MixedDataset) -> None:
     """So that images which cannot be read stop a run before its folder is made."""
     training_set[(0, 0)]
 

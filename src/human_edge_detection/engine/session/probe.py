@@ -19,6 +19,7 @@ import torch
 
 from human_edge_detection.data.annotations.annotation_set import AnnotationSet
 from human_edge_detection.data.loader import batches_per_epoch, training_batches
+from human_edge_detection.data.mixed import drawn_in_epoch
 from human_edge_detection.engine.build import Splits, build_model, build_training_set, read_splits
 from human_edge_detection.engine.checkpoints.counters import TrainingProgress
 from human_edge_detection.engine.device import choose_device, choose_precision, keep_freed_memory, make_deterministic
@@ -27,10 +28,13 @@ from human_edge_detection.engine.session.prepare import distillation_loss_of, ma
 from human_edge_detection.engine.teaching.distiller import Distiller
 from human_edge_detection.engine.teaching.soft_labels import open_soft_labels, teacher_record
 from human_edge_detection.engine.teaching.teacher import untrained_teachers
+from human_edge_detection.engine.teaching.unlabelled import read_unlabelled
 from human_edge_detection.engine.training.state import TrainingState
 from human_edge_detection.engine.training.trainer import Parts, Trainer
 from human_edge_detection.errors import is_out_of_memory
+from human_edge_detection.experiments.schema.data import DataConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
+from human_edge_detection.files.image_folder import image_files_below
 from human_edge_detection.limits import available_memory, forget_peak_memory, peak_memory, resident_memory
 from human_edge_detection.runs.paths import RunPaths, scan_cache
 from human_edge_detection.runs.provenance import processor_name
@@ -106,7 +110,7 @@ def _parts(request: ProbeRequest, splits: Splits, device: torch.device) -> tuple
         name=request.config.name,
         training={"visualize_images": 0, "batch_size": min(request.batch_sizes)},
     )
-    soft_labels = open_soft_labels(config, splits)
+    soft_labels = open_soft_labels(config, splits, read_unlabelled(config.data, splits))
     mirrored = config.distillation is not None and config.distillation.flip_averaging
     teacher = (
         untrained_teachers(request.teachers, device, mirrored=mirrored)
@@ -145,6 +149,7 @@ def _measure(
     training = parts.config.training
     state.progress = TrainingProgress()
     trainer = Trainer(parts, state, paths)
+    in_epoch = counts[0] + _drawn(parts.config.data, counts[0])
     _forget_peak(parts.device)
     seconds = _time_steps(trainer, steps)
     validating = _time_validation(parts, state, min(steps, _VALIDATION_BATCHES))
@@ -153,7 +158,7 @@ def _measure(
         steps=steps,
         seconds_per_step=statistics.median(seconds),
         seconds_per_validation_batch=validating,
-        steps_per_epoch=-(-batches_per_epoch(counts[0], training.batch_size) // training.accumulation_steps),
+        steps_per_epoch=-(-batches_per_epoch(in_epoch, training.batch_size) // training.accumulation_steps),
         validation_batches=batches_per_epoch(counts[1], parts.loading.validation_batch(parts.config.model.image_size)),
         epochs=training.epochs,
         training_images=counts[0],
@@ -163,6 +168,13 @@ def _measure(
         machine=_machine(parts.device),
         precision=state.precision,
     )
+
+
+def _drawn(data: DataConfig, labelled: int) -> int:
+    """Images without labels of an epoch. None is among the steps that are measured, which take no longer with one."""
+    if data.unlabelled is None:
+        return 0
+    return drawn_in_epoch(labelled, len(image_files_below(Path(data.unlabelled.images))), data.unlabelled.ratio)
 
 
 def _time_steps(trainer: Trainer, steps: int) -> list[float]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from human_edge_detection.data.annotations.annotation_set import AnnotationSet
+from human_edge_detection.data.mixed import MixedDataset
 from human_edge_detection.engine.training.trainer import Parts
 from human_edge_detection.runs.model_facts.sources import Sources, SplitSource, encoder_source, sources_in, split_source
 
@@ -18,10 +19,11 @@ def sources_of(parts: Parts, before: Mapping[str, Any]) -> Sources:
         parts: What it trains with now.
         before: What its provenance.json says: a run that goes on has its encoder from where it had it.
     """
-    known = sources_in(before)
+    known, training_set = sources_in(before), parts.training_set
     return Sources(
-        train=_split(parts.training_set.people),
+        train=_split(training_set.people),
         val=_split(parts.validation.dataset.people),
+        unlabelled=len(training_set.unlabelled) if isinstance(training_set, MixedDataset) else None,
         encoder=known.encoder if known is not None else encoder_source(parts.config.model, os.environ),
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from human_edge_detection.advanced.knowledge_distillation import DistillationLoss
 from human_edge_detection.engine.teaching.alpha_holdout import AlphaHoldout
 from human_edge_detection.engine.teaching.distillation_schedule import Strength, strength_in
-from human_edge_detection.engine.teaching.head_targets import head_targets
+from human_edge_detection.engine.teaching.head_targets import StandIn, head_targets
 from human_edge_detection.engine.teaching.soft_labels import SoftLabels, TeacherRecord
 from human_edge_detection.engine.teaching.teacher import Teacher
 from human_edge_detection.experiments.schema.distillation import DistillationConfig
@@ -26,6 +26,7 @@ class Distiller:
         record: What the result of a run says of the teacher.
         teacher_score: The teacher's mIoU on the validation data of the run; None: nothing was counted.
         holdout: Where alpha follows the student's score.
+        unlabelled_confidence: From which probability on the teacher counts on images without annotations.
     """
 
     config: DistillationConfig
@@ -34,6 +35,7 @@ class Distiller:
     record: TeacherRecord
     teacher_score: float | None
     holdout: AlphaHoldout | None = None
+    unlabelled_confidence: float = 0.0
 
     @property
     def teacher(self) -> Teacher | None:
@@ -76,7 +78,9 @@ class Distiller:
         return self.distillation_loss(
             output,
             soft_labels,
-            head_targets(batch, output),
+            head_targets(
+                batch, output, soft_labels, StandIn(self.config.unknown_confidence, self.unlabelled_confidence)
+            ),
             base,
             temperature=strength.temperature,
             alpha=strength.alpha,

@@ -32,10 +32,12 @@ from human_edge_detection.engine.teaching.soft_label_parts import (
     part_file,
 )
 from human_edge_detection.engine.teaching.soft_labels import (
+    BOXES_FILE,
     SoftLabelKey,
     SoftLabelMetadata,
     SoftLabels,
     TeacherRecord,
+    all_images,
     check_key,
     check_parts,
     check_shapes,
@@ -47,6 +49,14 @@ from human_edge_detection.engine.teaching.soft_labels import (
     teacher_record,
 )
 from human_edge_detection.engine.teaching.teacher import Teacher, check_teacher, load_teachers
+from human_edge_detection.engine.teaching.unlabelled import (
+    Unlabelled,
+    asks_detector,
+    find_boxes,
+    packed,
+    read_unlabelled,
+    with_own_boxes,
+)
 from human_edge_detection.errors import ConfigError, StorageError, TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.experiments.schema.heads import BY_KEY, DISTILLED
@@ -56,6 +66,7 @@ from human_edge_detection.files.write import (
     delete_folder,
     delete_leftovers,
     existing_folder,
+    make_folder,
     write_atomically,
     write_json,
 )
@@ -94,7 +105,7 @@ def write_soft_labels(config: ExperimentConfig, *, sample_root: Path) -> SoftLab
     teacher = load_teachers(paths, device, mirrored=distillation.flip_averaging)
     splits = read_splits(config.data, sample_root, seed=config.training.seed, scan_cache=scan_cache(config.data))
     folder = soft_label_folder(distillation.soft_labels, config.training.seed)
-    writer = _Writer(config, folder, teacher, splits, device)
+    writer = _Writer(config, folder, teacher, splits, read_unlabelled(config.data, splits), device)
     lock = writer.folder.with_name(f".{writer.folder.name}.lock")
     with hold(lock, f"soft labels {writer.folder}", advice="wait for it, or give another --soft_labels folder"):
         return writer.write()
@@ -104,7 +115,13 @@ class _Writer:
     """One folder in the making; the caller holds its lock."""
 
     def __init__(
-        self, config: ExperimentConfig, folder: Path, teacher: Teacher, splits: Splits, device: torch.device
+        self,
+        config: ExperimentConfig,
+        folder: Path,
+        teacher: Teacher,
+        splits: Splits,
+        unlabelled: Unlabelled | None,
+        device: torch.device,
     ) -> None:
         self.config = config
         self.folder = folder
@@ -112,11 +129,12 @@ class _Writer:
         self.splits = splits
         self.device = device
         self.precision = choose_precision(config.training.precision, device)
-        self.images = len(splits.train.images)
+        self.unlabelled = unlabelled
+        self.images = all_images(splits, unlabelled)
         self.loading = loading_of(config, device)
 
     def write(self) -> SoftLabels:
-        key = soft_label_key(self.config, self.splits, self.teacher.fingerprint)
+        key = soft_label_key(self.config, self.splits, self.teacher.fingerprint, unlabelled=self.unlabelled)
         refuse_older(self.folder)
         begun = read_metadata(self.folder)
         if begun is not None:
@@ -124,9 +142,10 @@ class _Writer:
             check_shapes(self.folder, begun, self.config, images=self.images)
             begun = self._measured_here(begun)
             if begun.parts is not None:
-                check_parts(self.folder, begun.parts, hashes=True)
+                check_parts(self.folder, [*begun.parts, *([begun.boxes] if begun.boxes else [])], hashes=True)
                 logger.info("soft labels %s: written earlier, all %d parts verified", self.folder, len(begun.parts))
                 return SoftLabels(self.folder, begun)
+        self._locate(begun)
         heads = stored_heads(self.teacher, self.config, self.device) if begun is None else begun.heads
         everything = list(all_parts(self.images, key.cache_views))
         missing = [part for part in everything if begun is None or not self._is_whole(*part, heads)]
@@ -138,6 +157,23 @@ class _Writer:
             metadata = metadata.model_copy(update={"parts": parts})
             write_json(metadata_path(self.folder), metadata.model_dump(mode="json"))
         return SoftLabels(self.folder, metadata)
+
+    def _locate(self, begun: SoftLabelMetadata | None) -> None:
+        """Finds the boxes on the images without labels, where the teacher's detector is asked: once for a folder."""
+        section = self.config.data.unlabelled
+        if begun is not None:
+            self.unlabelled = SoftLabels(self.folder, begun).located(self.unlabelled)
+        elif self.unlabelled is not None and section is not None and asks_detector(self.config.data):
+            boxes = find_boxes(
+                self.teacher,
+                self.unlabelled.people,
+                min_score=section.min_score,
+                device=self.device,
+                loading=self.loading,
+            )
+            make_folder(self.folder)
+            write_json(self.folder / BOXES_FILE, packed(boxes))
+            self.unlabelled = with_own_boxes(self.unlabelled, boxes)
 
     def _measured_here(self, metadata: SoftLabelMetadata) -> SoftLabelMetadata:
         """With what the teacher scores on these validation data; the soft labels do not depend on them."""
@@ -168,6 +204,7 @@ class _Writer:
             classes={head: BY_KEY[head].classes for head in heads},
             images=self.images,
             annotations=str(self.splits.train.file),
+            boxes=describe_part(self.folder, BOXES_FILE) if asks_detector(self.config.data) else None,
             device=str(self.device),
             precision=self.precision,
         )
@@ -182,7 +219,8 @@ class _Writer:
     def _check_space(self, missing: Sequence[tuple[int, int]], everything: int, heads: Heads) -> None:
         """Before the teacher is run; an upper bound, as augmentation moves a few persons out of their images."""
         views = self.config.data.cache_views or 0
-        of_view = largest_bytes(self.splits.train, self.config.data.max_rois_per_image, heads)
+        sets = [self.splits.train, *([self.unlabelled.people] if self.unlabelled else [])]
+        of_view = sum(largest_bytes(people, self.config.data.max_rois_per_image, heads) for people in sets)
         need = of_view * views * len(missing) // everything
         place = existing_folder(self.folder)
         free = shutil.disk_usage(place).free
@@ -209,7 +247,10 @@ class _Writer:
     def _outputs(self, parts: Sequence[tuple[int, int]], heads: Heads) -> Generator[tuple[int, Predictor]]:
         """Number of rois and the teacher's soft labels, for each image of ``parts`` in their order."""
         dataset = build_training_set(
-            self.config, self.splits.train, teacher_size=self.teacher.wanted_size(self.config.model.image_size)
+            self.config,
+            self.splits.train,
+            teacher_size=self.teacher.wanted_size(self.config.model.image_size),
+            unlabelled=self.unlabelled.people if self.unlabelled else None,
         )
         loader = BatchLoader(dataset, self._keys(parts), num_workers=self.loading.workers, pin=self.loading.pin)
         for batch in loader:

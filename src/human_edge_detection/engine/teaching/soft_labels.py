@@ -33,6 +33,7 @@ from human_edge_detection.engine.teaching.soft_label_parts import (
     unpack,
 )
 from human_edge_detection.engine.teaching.teacher import Teacher, fingerprint_of
+from human_edge_detection.engine.teaching.unlabelled import StoredBoxes, Unlabelled, unpacked, with_own_boxes
 from human_edge_detection.errors import CheckpointError, ConfigError, DataError
 from human_edge_detection.experiments.difference import compare_fields, known_to_differ
 from human_edge_detection.experiments.schema.base import Section, Size
@@ -40,6 +41,7 @@ from human_edge_detection.experiments.schema.data import AugmentationConfig
 from human_edge_detection.experiments.schema.distillation import DistillationConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.experiments.schema.heads import BY_KEY
+from human_edge_detection.files.cache import read_cached
 from human_edge_detection.runs.paths import SOFT_LABELS_METADATA
 from human_edge_detection.runs.records import Count, Scores, read_section
 
@@ -47,6 +49,7 @@ _HASHED_BYTES: Final = 4 << 30
 """Larger caches are only measured when they are opened for training; ``hed soft-labels`` hashes those too."""
 _MAX_METADATA_BYTES: Final = 1 << 28
 """A million parts."""
+BOXES_FILE: Final = "unlabelled_boxes.json"
 _AGAIN: Final = "give hed soft-labels with the flags of this training"
 _OLDER: Final = "soft_labels.json"
 """Metadata of older versions, whose parts were files of a format of their own."""
@@ -63,6 +66,8 @@ class SoftLabelKey(Section):
     training_fingerprint: str
     training_images: str | None = None
     """Fingerprint of the images; None in soft labels of older versions: unknown."""
+    unlabelled: str | None = None
+    """Of the images without labels, which come after the training images, and of where the boxes on them come from."""
     augmentation: AugmentationConfig | None
     """Its ``pipeline`` is no path here, but the sha256 of the file and the version of albumentations."""
     image_size: Size
@@ -106,13 +111,15 @@ class SoftLabelMetadata(Section):
     classes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """What the channels of each head are; of a single one, what its logit is for."""
     images: Count
-    """Number of training images."""
+    """Number of training images, those without labels included."""
     annotations: str
     """File of the training annotations."""
     device: str
     precision: str
     parts: tuple[Part, ...] | None = None
     """View by view; null while they are being written."""
+    boxes: Part | None = None
+    """Where the teacher's detector saw persons on the images without labels; null: it was not asked."""
 
     @model_validator(mode="after")
     def _fields_agree(self) -> Self:
@@ -166,6 +173,20 @@ class SoftLabels:
         except (OSError, ValueError) as error:
             raise DataError(f"soft labels {path}: cannot be read ({error}); {_AGAIN}") from error
 
+    def located(self, unlabelled: Unlabelled | None) -> Unlabelled | None:
+        """``unlabelled`` with the boxes that the teacher's detector found when it was asked, if it was.
+
+        Raises:
+            DataError: Their file is gone or damaged.
+        """
+        if unlabelled is None or self.metadata.boxes is None:
+            return unlabelled
+        stored = read_cached(StoredBoxes, self.folder / BOXES_FILE)
+        if stored is None or len(stored) != len(unlabelled.people.images):
+            file = self.folder / BOXES_FILE
+            raise DataError(f"soft labels {file}: missing or damaged; delete {self.folder} and {_AGAIN}")
+        return with_own_boxes(unlabelled, unpacked(stored))
+
     def _path(self, view: int, index: int) -> Path:
         return self.folder / part_file(view, place_of(index)[0])
 
@@ -188,13 +209,22 @@ def teacher_record(teacher: Teacher, metrics: Metrics, people: AnnotationSet) ->
     )
 
 
+def all_images(splits: Splits, unlabelled: Unlabelled | None) -> int:
+    """Number of images that soft labels are to."""
+    return len(splits.train.images) + (0 if unlabelled is None else len(unlabelled.people.images))
+
+
 def soft_label_folder(given: str, seed: int) -> Path:
     """The folder that ``distillation.soft_labels`` stands for: ``{seed}`` in it is the seed, on which views depend."""
     return Path(given.replace("{seed}", str(seed)))
 
 
 def soft_label_key(
-    config: ExperimentConfig, splits: Splits, teacher_sha256: str | None, external: str | None = None
+    config: ExperimentConfig,
+    splits: Splits,
+    teacher_sha256: str | None,
+    external: str | None = None,
+    unlabelled: Unlabelled | None = None,
 ) -> SoftLabelKey:
     """What the soft labels of these teachers to the views of ``config``, which names a folder for them, depend on."""
     assert config.data.cache_views is not None  # a rule of the schema
@@ -203,6 +233,7 @@ def soft_label_key(
         external=external,
         training_fingerprint=splits.train.fingerprint,
         training_images=splits.train.images_fingerprint,
+        unlabelled=unlabelled.fingerprint if unlabelled else None,
         augmentation=_by_content(config.data.augmentation),
         image_size=config.model.image_size,
         mask_size=config.model.mask_size,
@@ -219,7 +250,9 @@ def _by_content(augmentation: AugmentationConfig | None) -> AugmentationConfig |
     return augmentation.model_copy(update={"pipeline": fingerprint(Path(augmentation.pipeline))})
 
 
-def open_soft_labels(config: ExperimentConfig, splits: Splits) -> SoftLabels | None:
+def open_soft_labels(
+    config: ExperimentConfig, splits: Splits, unlabelled: Unlabelled | None = None
+) -> SoftLabels | None:
     """The soft labels that ``config`` names; None: it names none. No teacher is loaded; its file, if named, is hashed.
 
     Sizes are checked always, checksums where that takes seconds (up to 4 GiB).
@@ -239,8 +272,8 @@ def open_soft_labels(config: ExperimentConfig, splits: Splits) -> SoftLabels | N
         refuse_older(folder)
         raise ConfigError(f"distillation.soft_labels: no soft labels in {folder}; to make them {_AGAIN}")
     sha256 = _fingerprint(distillation) or metadata.key.teacher_sha256
-    check_key(folder, metadata.key, soft_label_key(config, splits, sha256, metadata.key.external))
-    check_shapes(folder, metadata, config, images=len(splits.train.images))
+    check_key(folder, metadata.key, soft_label_key(config, splits, sha256, metadata.key.external, unlabelled))
+    check_shapes(folder, metadata, config, images=all_images(splits, unlabelled))
     if metadata.parts is None:
         raise ConfigError(f"distillation.soft_labels: {folder} is not finished; to go on {_AGAIN}")
     if metadata.teacher.metrics_on(splits.val) is None:
@@ -250,6 +283,8 @@ def open_soft_labels(config: ExperimentConfig, splits: Splits) -> SoftLabels | N
         )
     small = sum(part.bytes for part in metadata.parts) <= _HASHED_BYTES
     check_parts(folder, metadata.parts, hashes=small)
+    if metadata.boxes is not None:
+        check_parts(folder, [metadata.boxes], hashes=True)
     return SoftLabels(folder, metadata)
 
 

@@ -30,6 +30,7 @@ class Origin(NamedTuple):
         teacher_sha256: Of the teacher, or the teachers; None: there is none.
         training_images: Fingerprint of the training images; None: unknown.
         validation_images: Of the validation images.
+        unlabelled: Of the images without labels, and of where the boxes on them come from; None: there are none.
     """
 
     training_fingerprint: str
@@ -37,6 +38,7 @@ class Origin(NamedTuple):
     teacher_sha256: str | None
     training_images: str | None = None
     validation_images: str | None = None
+    unlabelled: str | None = None
 
 
 class TrainingState:
@@ -93,6 +95,8 @@ class TrainingState:
         }
         if self.adapter is not None:
             training["adapter"] = self.adapter.state_dict()
+        if origin.unlabelled is not None:
+            training["unlabelled"] = origin.unlabelled
         return Checkpoint(
             config=config,
             model=self.model.state_dict(),
@@ -152,4 +156,9 @@ def _check_origin(state: Mapping[str, Any], checkpoint: Checkpoint, origin: Orig
         raise CheckpointError(
             f"{source}: the {' and '.join(changed)} images have changed since this run began (their annotations have "
             "not), and a run on two data sets would be neither; restore them, or start anew with --run_name"
+        )
+    if state.get("unlabelled") != origin.unlabelled:
+        raise CheckpointError(
+            f"{source}: the images without labels, or the file of boxes on them, have changed since this run began; "
+            "restore them, or start anew with --run_name"
         )

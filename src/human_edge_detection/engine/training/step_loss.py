@@ -10,7 +10,43 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from human_edge_detection.structures import LossOutput, LossTerm, Source
+from human_edge_detection.experiments.schema.heads import Over
+from human_edge_detection.structures import Batch, LossOutput, LossTerm, Source
+
+
+class Shares(NamedTuple):
+    """Shares of a batch in the images and rois of all batches of a step, of which a loss is a mean.
+
+    Attributes:
+        truth: In those that the ground truth speaks of.
+        teacher: In all.
+    """
+
+    truth: Mapping[Over, float]
+    teacher: Mapping[Over, float]
+
+    def of(self, term: LossTerm) -> float:
+        """The share that the batch's value of ``term`` has in that of the step."""
+        return (self.truth if term.source == "truth" else self.teacher)[term.over]
+
+
+def shares_in(group: Sequence[Batch]) -> list[Shares]:
+    """Of each batch of a step; the batches are on any device, and nothing is read from it."""
+    everything, known = [(len(one.images), len(one.rois)) for one in group], [_labelled_in(one) for one in group]
+    return [
+        Shares(_shares(*mine, known), _shares(*all_, everything)) for mine, all_ in zip(known, everything, strict=True)
+    ]
+
+
+def _labelled_in(batch: Batch) -> tuple[int, int]:
+    if batch.labelled is None:
+        return len(batch.images), len(batch.rois)
+    return len(batch.labelled.images), len(batch.labelled.rois)
+
+
+def _shares(images: int, rois: int, of_step: Sequence[tuple[int, int]]) -> dict[Over, float]:
+    all_images, all_rois = map(sum, zip(*of_step, strict=True))
+    return {"images": images / max(all_images, 1), "rois": rois / max(all_rois, 1)}
 
 
 class NamedLosses(NamedTuple):
@@ -33,12 +69,12 @@ class StepLoss(NamedTuple):
     Attributes:
         loss: Its terms.
         total: Scalar, detached: what is learnt from, the shares included.
-        shares: Of the batch in the rois and in the images of the step.
+        shares: Of the batch in the step.
     """
 
     loss: LossOutput
     total: Tensor
-    shares: Mapping[str, float]
+    shares: Shares
 
     @property
     def numbers(self) -> Tensor:
@@ -55,7 +91,7 @@ class StepLoss(NamedTuple):
         """
         terms = (*self.loss.terms, *self.loss.confident)
         whole, *values = islice(numbers, 1 + len(terms))
-        each = [number * self.shares[term.over] for term, number in zip(terms, values, strict=True)]
+        each = [number * self.shares.of(term) for term, number in zip(terms, values, strict=True)]
         losses = {"total": whole} | {term.name: number for term, number in zip(terms, each, strict=True)}
         sums = {"hard": _part_of("truth", terms, each)}
         if with_soft:

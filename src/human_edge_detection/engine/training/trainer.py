@@ -18,6 +18,7 @@ from human_edge_detection.advanced.encoder_stages import encoder_stages, open_st
 from human_edge_detection.data.annotations.annotation_set import BadImage
 from human_edge_detection.data.dataset import PersonDataset
 from human_edge_detection.data.loader import BatchLoader, batches_per_epoch, training_batches
+from human_edge_detection.data.mixed import MixedDataset
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint
 from human_edge_detection.engine.checkpoints.counters import TrainingProgress
 from human_edge_detection.engine.checkpoints.save_policy import Saver
@@ -35,7 +36,7 @@ from human_edge_detection.engine.training.overview import write_overview
 from human_edge_detection.engine.training.progress_bar import TrainingDisplay, training_display
 from human_edge_detection.engine.training.schedules import learning_rate_factor
 from human_edge_detection.engine.training.state import Origin, TrainingState
-from human_edge_detection.engine.training.step_loss import StepLoss, read_once
+from human_edge_detection.engine.training.step_loss import StepLoss, read_once, shares_in
 from human_edge_detection.engine.training.writers import RunWriters, write_metrics
 from human_edge_detection.errors import DataError, StorageError, TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
@@ -64,7 +65,7 @@ class Parts:
         loading: How batches get there.
         loss: On ground truth.
         distiller: What teaches; None: nobody does.
-        training_set: The training images, augmented.
+        training_set: The training images, augmented, and those without labels, where there are any.
         validation: The validation images.
         preview: The validation images that are drawn after each epoch, on the CPU.
         origin: What the run learns from.
@@ -76,7 +77,7 @@ class Parts:
     loading: Loading
     loss: HierarchicalLoss
     distiller: Distiller | None
-    training_set: PersonDataset
+    training_set: PersonDataset | MixedDataset
     validation: BatchLoader
     preview: Batch | None
     origin: Origin
@@ -225,7 +226,8 @@ class Trainer:
         """One optimizer update from the batches of ``group`` (several with gradient accumulation).
 
         Each batch's terms are weighted by its share of the group's rois (or images), so that several batches give the
-        gradient of one large batch for every term that is a mean over rois or images.
+        gradient of one large batch for every term that is a mean over rois or images; of those that have a truth, for a
+        term of the truth.
         """
         settings = self.settings
         seed_everything(settings.seed, self.progress.step)
@@ -234,15 +236,13 @@ class Trainer:
             self._set_student()
         self.state.optimizer.zero_grad(set_to_none=True)
         strength = self._strength()
-        rois, images = sum(len(batch.rois) for batch in group), sum(len(batch.images) for batch in group)
         # 1. Everything is queued on the device, and nobody waits for a number.
         found: list[StepLoss] = []
-        for batch in group:
+        for batch, shares in zip(group, shares_in(group), strict=True):
             loss = self.batch_loss(batch.to(self.parts.device), strength)
-            shares = {"rois": len(batch.rois) / max(rois, 1), "images": len(batch.images) / images}
-            total = LossOutput(tuple(term.scaled(shares[term.over]) for term in loss.terms)).total
+            total = LossOutput(tuple(term.scaled(shares.of(term)) for term in loss.terms)).total
             found.append(StepLoss(loss, total.detach().to(self.parts.device), shares))
-            if self.progress.batch == 0 and batch is group[0]:
+            if self.progress.batch == 0 and batch is group[0] and shares.truth["images"]:
                 self.progress.gradient_shares = self._gradient_shares(loss)
             if total.requires_grad:
                 self.state.scaler.scale(total).backward()  # type: ignore[no-untyped-call]

@@ -85,6 +85,27 @@ _BUILT_IN: Final = ("horizontal_flip", "scale", "translate", "rotate", "color", 
 """Fields of the views that are made without a pipeline."""
 
 
+OWN_BOXES: Final = "teacher"
+"""For ``data.unlabelled.boxes``: what the teacher's detector finds."""
+
+
+class UnlabelledConfig(Section):
+    """Images without labels, which only the teacher speaks about; some of them are mixed into each epoch."""
+
+    images: str = Field(min_length=1, json_schema_extra=BY_CONTENT)
+    """Folder of image files, those in folders below it included."""
+    boxes: str | None = Field(OWN_BOXES, min_length=1, json_schema_extra=BY_CONTENT)
+    """Where persons are on them: ``teacher``, whose detector is asked once; a file of COCO results or annotations, or
+    ``{"image.jpg": [[x1, y1, x2, y2], ...]}``; null: nowhere, and only heads of the whole image are taught."""
+    ratio: float = Field(0.5, gt=0.0, le=100.0)
+    """Of these images in an epoch for each labelled one, at most all of them; each comes before one comes again."""
+    confidence: float = Field(0.8, ge=0.0, lt=1.0)
+    """Pixels where the teacher is less sure of its likeliest class do not count in terms of logits, as no truth beside
+    it would set it right; 0: all do. Where ``distillation.confidence_threshold`` is larger, that counts."""
+    min_score: Fraction = 0.3
+    """A box with a smaller score is left out; one without a score is used."""
+
+
 class DataConfig(Section):
     """Where the images and their annotations are. Give ``root`` or the four paths."""
 
@@ -110,6 +131,8 @@ class DataConfig(Section):
     """What an image that cannot be used does: stop the run before its first step, or be left out and listed."""
     terms: str | None = Field(None, min_length=1, max_length=1000, json_schema_extra=NO_EFFECT)
     """What may be done with the images and what is made of them, in words, for the card of the exported model."""
+    unlabelled: UnlabelledConfig | None = None
+    """Images that only the teacher speaks about, beside the labelled ones."""
 
     def disagreements(self) -> Iterator[str]:
         """Every rule that concerns more than one field, as ``path: problem``."""

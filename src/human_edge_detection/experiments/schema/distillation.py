@@ -181,6 +181,9 @@ class DistillationConfig(_HeadWeights):
     """What is distilled; terms of logits are weighted by the heads' weights above too."""
     flip_averaging: bool = False
     """Teachers are asked about the mirror image of each view too, and the mean of both probabilities teaches."""
+    unknown_confidence: float | None = Field(None, gt=0.0, le=1.0)
+    """Where annotations leave the truth unknown, the teacher's likeliest class stands in for it, in all terms of
+    logits, from this probability on; 1: nowhere. Null: ``kl`` alone counts these pixels, whatever the probability."""
 
     @property
     def head_weights(self) -> dict[str, float]:
@@ -197,6 +200,11 @@ class DistillationConfig(_HeadWeights):
     def teaches(self, heads: Collection[str]) -> bool:
         """Whether a student that has ``heads`` learns anything from its teacher."""
         return self._largest_alpha > 0.0 and any(self._compares(term, heads) for term in self.terms)
+
+    def teaches_images(self, heads: Collection[str]) -> bool:
+        """Whether a student that has ``heads`` is taught about whole images, without any roi."""
+        of_images = {head.name for head in DISTILLED if head.over == "images"} & self.head_weights.keys() & {*heads}
+        return any(_heads_of(term) == _FEATURES or of_images & {*_heads_of(term)} for term in self.terms)
 
     @property
     def _of_logits(self) -> bool:
@@ -269,8 +277,8 @@ class DistillationConfig(_HeadWeights):
     def _term_disagreements(self, student: Collection[str]) -> Iterator[str]:
         if not self.terms:
             yield "distillation.terms: none; give one or more, such as [{kind: kl}], or turn distillation off with null"
-        elif self.confidence_threshold is not None:
-            yield from self._threshold_disagreements(self.confidence_threshold)
+        else:
+            yield from self._threshold_disagreements()
         seen: set[tuple[str, str]] = set()
         for number, term in enumerate(self.terms):
             path = f"distillation.terms.{number}"
@@ -299,9 +307,14 @@ class DistillationConfig(_HeadWeights):
         if self.flip_averaging:
             yield "a teacher asked once; features have no mean with those of mirror images: flip_averaging false"
 
-    def _threshold_disagreements(self, threshold: float) -> Iterator[str]:
+    def _threshold_disagreements(self) -> Iterator[str]:
         if not self._of_logits:
-            yield "distillation.confidence_threshold: features have no confidence; use null, or add a term of logits"
+            for field in ("confidence_threshold", "unknown_confidence"):
+                if getattr(self, field) is not None:
+                    yield f"distillation.{field}: features have no confidence; use null, or add a term of logits"
+            return
+        threshold = self.confidence_threshold
+        if threshold is None:
             return
         compared = {head for term in self.terms for head in _heads_of(term)} & self.head_weights.keys()
         classes = max((_classes(head) for head in compared), default=2)

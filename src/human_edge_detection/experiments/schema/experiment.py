@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from human_edge_detection.errors import ConfigError, did_you_mean
 from human_edge_detection.experiments.schema.base import Section
-from human_edge_detection.experiments.schema.data import DataConfig
+from human_edge_detection.experiments.schema.data import DataConfig, UnlabelledConfig
 from human_edge_detection.experiments.schema.decoders import DECODER_CONFIGS
 from human_edge_detection.experiments.schema.distillation import TERM_CONFIGS, DistillationConfig
 from human_edge_detection.experiments.schema.heads import HEADS
@@ -69,6 +69,8 @@ def _disagreements(config: ExperimentConfig) -> Iterator[str]:
     yield from config.loss.disagreements()
     yield from _loss_disagreements(config)
     distillation = config.distillation
+    if config.data.unlabelled is not None:
+        yield from _unlabelled_disagreements(config, config.data.unlabelled)
     if distillation is None:
         return
     if config.model.head == "none":
@@ -79,6 +81,21 @@ def _disagreements(config: ExperimentConfig) -> Iterator[str]:
         yield "data.cache_views: soft labels need views that repeat; give a number, such as 8"
     if distillation.teacher_config == config.name:
         yield f"distillation.teacher_config: {config.name!r} cannot be its own teacher"
+
+
+def _unlabelled_disagreements(config: ExperimentConfig, unlabelled: UnlabelledConfig) -> Iterator[str]:
+    """Whether anything is learnt from images without labels."""
+    distillation = config.distillation
+    if distillation is None:
+        yield (
+            "data.unlabelled: without a distillation nobody would teach on these images; give --teacher_checkpoint "
+            "PATH, or use null"
+        )
+    elif unlabelled.boxes is None and not distillation.teaches_images(config.loss_weights):
+        yield (
+            "data.unlabelled.boxes: null leaves the heads of the whole image, and no term teaches one; give boxes, or "
+            "distillation.full_image a weight"
+        )
 
 
 def _loss_disagreements(config: ExperimentConfig) -> Iterator[str]:

@@ -85,6 +85,7 @@ def shared_with_control(config: ExperimentConfig, contents: RunContents) -> dict
     """
     fields = identity_fields(config)
     fields.pop("distillation")
+    fields["data"].pop("unlabelled")  # of which a control learns nothing, as nobody teaches it
     segments = config.training.segments
     fields["training"] |= {"epochs": config.training.epochs, "segments": segments and list(segments)}
     weights = weights_names(contents)

@@ -42,6 +42,7 @@ from human_edge_detection.runs.lookup.placement import (
     shown_differences,
 )
 from human_edge_detection.runs.lookup.resume import find_resumed
+from human_edge_detection.runs.model_facts.unlabelled import check_own_boxes, epoch_in_words
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import read_section
 from human_edge_detection.runs.teacher_claims import check_teacher_claims
@@ -270,10 +271,12 @@ class _Planner:
         """What the user says that the teacher is must be true of it, trained or yet to be trained."""
         found = needed.get(TEACHER_CHECKPOINT)
         if found is None:
-            check_teacher_claims(config, unit.overrides, planned=awaited[0].config if awaited else None)
+            planned = awaited[0].config if awaited else None
         else:
             planned = found.run.config if found.run is not None else None
-            check_teacher_claims(fill(config, {TEACHER_CHECKPOINT: found.path}), unit.overrides, planned=planned)
+            config = fill(config, {TEACHER_CHECKPOINT: found.path})
+        check_teacher_claims(config, unit.overrides, planned=planned)
+        check_own_boxes(config, planned=planned)
 
     def _placements(self, unit: Unit, wanted: Mapping[Seed, Wanted]) -> dict[Seed, Placement]:
         request = self.request
@@ -293,6 +296,7 @@ class _Planner:
         paths = RunPaths(self.request.output_dir / placement.name)
         restart = unit.named and self.request.restart and placement.kind != "new"
         config, kind, notes = placement.config, placement.kind, [said, placement.note]
+        notes.append(epoch_in_words(config.data))
         if unit.named and self.request.restart and not restart:
             nothing = "no run with these settings and epochs is there"
             notes.append(f"restart: nothing to delete for {placement.name}, {nothing}")

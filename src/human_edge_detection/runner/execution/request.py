@@ -139,14 +139,15 @@ def _named(name: str, request: BatchRequest) -> _Named:
 def _scope(one: _Named, overrides: Overrides, named: Sequence[_Named]) -> Overrides:
     """Those changes of ``overrides`` that hold for ``one`` of the ``named`` experiments.
 
-    Distillation changes go to the experiments that distil. Pre-training changes go to those with a pre-trained U-Net,
-    teachers that are trained for the named ones included. When there is none, they go to all named experiments.
+    Distillation changes, and images that only a teacher speaks about, go to the experiments that distil. Pre-training
+    changes go to those with a pre-trained U-Net, teachers that are trained for the named ones included. When there is
+    none, they go to all named experiments.
     """
     shapes = [other.shape for other in named]
     if not has_pretraining(one.shape) and any(map(has_pretraining, [*shapes, *_teachers(named, overrides)])):
         overrides = overrides.without(*PRETRAINED_FIELDS)
     if one.shape.distillation is None and any(shape.distillation for shape in shapes):
-        overrides = overrides.without("distillation")
+        overrides = overrides.without("distillation", "data.unlabelled")
     return overrides
 
 

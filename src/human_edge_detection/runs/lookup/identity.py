@@ -21,7 +21,7 @@ from human_edge_detection.errors import CheckpointError, DataError
 from human_edge_detection.experiments.difference import Difference, compare_fields
 from human_edge_detection.experiments.flags import TEACHER_CHECKPOINT
 from human_edge_detection.experiments.schema.base import BY_CONTENT, Section
-from human_edge_detection.experiments.schema.data import DRAWN_VERSION, AugmentationConfig, DataConfig
+from human_edge_detection.experiments.schema.data import DRAWN_VERSION, AugmentationConfig, DataConfig, UnlabelledConfig
 from human_edge_detection.experiments.schema.distillation import DistillationConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.experiments.schema.model import ModelConfig
@@ -30,6 +30,7 @@ from human_edge_detection.files.read import file_sha256
 from human_edge_detection.files.strict_json import read_json
 from human_edge_detection.files.write import write_json
 from human_edge_detection.runs.encoder_weights import encoder_weights_file
+from human_edge_detection.runs.model_facts.unlabelled import contents_of
 from human_edge_detection.runs.paths import SOFT_LABELS_METADATA, RunPaths
 from human_edge_detection.runs.provenance import read_provenance
 from human_edge_detection.runs.records import read_section
@@ -46,6 +47,7 @@ PLACES: Final = frozenset(
     f"{section}.{field}"
     for section, kind in (
         ("data", DataConfig),
+        ("data.unlabelled", UnlabelledConfig),
         ("data.augmentation", AugmentationConfig),
         ("model", ModelConfig),
         ("distillation", DistillationConfig),
@@ -98,6 +100,8 @@ class RunContents(Section):
     """``imagenet``, ``none``, or the sha256 of the file."""
     soft_labels: str | None = None
     """Digest of the key of the stored soft labels."""
+    unlabelled: str | None = None
+    """Names and sizes of the images without labels, and whose boxes are on them; null: there are none."""
     pipeline: str | None = None
     """sha256 of the file of ``data.augmentation.pipeline``; null without one."""
     weights: dict[str, tuple[WeightFile, ...]] = Field(default_factory=dict)
@@ -139,9 +143,9 @@ class Identity:
         fields = dict(compare_fields({}, flat(self.fields)))
         if not seeds:
             fields.pop(_SEED, None)
-        contents = self.contents.model_dump(mode="json", exclude={"weights"})
-        if contents["pipeline"] is None:  # digests of runs that older versions stored know nothing of it
-            del contents["pipeline"]
+        # Without what older versions did not know it is the digest that it was then.
+        new = [name for name in ("unlabelled", "pipeline") if getattr(self.contents, name) is None]
+        contents = self.contents.model_dump(mode="json", exclude={"weights", *new})
         return digest_of([fields, contents, weights_names(self.contents, seeds=seeds)])
 
 
@@ -187,6 +191,7 @@ def find_contents(config: ExperimentConfig, weights: Mapping[str, Sequence[Weigh
         drawn_version=None if data.sample is None else DRAWN_VERSION,
         encoder_weights=_encoder_weights(config),
         soft_labels=_soft_labels(config),
+        unlabelled=contents_of(data),
         pipeline=pipeline_sha256(data),
         weights=named | {field: tuple(files) for field, files in weights.items()},
     )

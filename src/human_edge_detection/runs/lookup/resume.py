@@ -163,6 +163,7 @@ def _places(config: ExperimentConfig) -> tuple[object, ...]:
         config.model.encoder_weights,
         None if config.distillation is None else config.distillation.soft_labels,
         (data.root, data.train_ann, data.val_ann, data.train_images, data.val_images),
+        None if data.unlabelled is None else (data.unlabelled.images, data.unlabelled.boxes),
     )
 
 

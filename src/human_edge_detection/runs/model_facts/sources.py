@@ -60,6 +60,8 @@ class Sources(Section):
     val: SplitSource
     encoder: EncoderSource | None
     """None where the run starts from the weights of another one."""
+    unlabelled: Count | None = None
+    """Images without labels that the teacher alone spoke about."""
 
 
 def split_source(*, images: int, persons: int, partly_labelled: int, terms: Counter[str]) -> SplitSource:
