@@ -121,3 +121,27 @@ def test_mistakes_are_one_line(
     assert captured.out == ""
     assert captured.err.count("\n") == 1
     assert message in captured.err
+
+
+def test_views_are_drawn_into_a_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = ("--set", "data.sample.image_size=[96, 128]", "--set", "model.image_size=[96, 96]")
+    assert describe(capsys, STUDENT, *small, "--views")["views"] == "views.png"
+    assert [path.name for path in tmp_path.iterdir()] == ["views.png"]
+    assert (tmp_path / "views.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_views_want_a_png_and_data(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for arguments, problem in (
+        (("--views", STUDENT), f"--views {STUDENT}: expected a file that ends in .png"),
+        ((DISTILLED, "--views"), "has no data: give --data_root"),
+        ((STUDENT, "--views", "--set", "data.augmentation.pipeline=none.yaml"), "none.yaml: cannot be read"),
+    ):
+        assert main(["describe", *arguments]) == 2
+        error = capsys.readouterr().err
+        assert problem in error and error.count("error: ") == 1

@@ -3,11 +3,14 @@ import numpy as np
 import pytest
 import torch
 from augmentations import only
+from pipelines import transform, write_pipeline
 
 from human_edge_detection.data.annotations.coco import read_annotations
 from human_edge_detection.data.dataset import PersonDataset, collate
+from human_edge_detection.data.views.augment import FILL_COLOR
 from human_edge_detection.errors import DataError
 from human_edge_detection.experiments.schema.data import AugmentationConfig
+from human_edge_detection.files.data_folder import find_splits
 
 
 @pytest.fixture
@@ -150,3 +153,94 @@ def test_a_teacher_sees_the_same_view_with_more_detail(make_dataset):
     shrunk = torch.nn.functional.interpolate(batch.teacher_images, (15, 20), mode="area")
     torch.testing.assert_close(shrunk, batch.images, atol=0.2, rtol=0.0)
     assert (shrunk - batch.images).abs().mean() < 0.03
+
+
+@pytest.fixture
+def by_pipeline(tmp_path):
+    def augmentation(*transforms, **changes):
+        file = write_pipeline(tmp_path / "pipeline.json", *transforms)
+        return only(pipeline=str(file), **changes)
+
+    return augmentation
+
+
+def test_a_pipeline_that_does_nothing_gives_the_sample_of_validation(make_dataset, by_pipeline):
+    plain, made = make_dataset()[(0, 0)], make_dataset(augmentation=by_pipeline(transform("NoOp")))[(0, 0)]
+    assert made.matrix is None
+    for name in ("image", "boxes", "roi_masks", "person_mask", "person_boxes"):
+        np.testing.assert_array_equal(getattr(made, name), getattr(plain, name))
+    assert made.annotation_ids == plain.annotation_ids
+
+
+def test_a_pipeline_may_move_persons_out_and_what_the_image_does_not_reach_is_ignored(make_dataset, by_pipeline):
+    down = transform("Affine", translate_px={"x": [0, 0], "y": [18, 18]})
+    sample = make_dataset(augmentation=by_pipeline(down))[(0, 0)]
+    assert (sample.person_mask[:18] == 255).all()
+    # Of the first person rows 22 to 31 of 30 are left, of the second rows 26 and on.
+    np.testing.assert_allclose(sample.boxes * [40, 30, 40, 30], [[4, 22, 14, 30], [10, 26, 20, 30]], atol=1e-4)
+    far = transform("Affine", translate_px={"x": [26, 26], "y": [0, 0]})
+    sample = make_dataset(augmentation=by_pipeline(far))[(0, 0)]
+    assert sample.annotation_ids == (1, 2)
+    np.testing.assert_allclose(sample.boxes[0] * 40, [30, 4 * 4 / 3, 40, 14 * 4 / 3], atol=1e-4)
+    gone = transform("Affine", translate_px={"x": [36, 36], "y": [0, 0]})
+    sample = make_dataset(augmentation=by_pipeline(gone))[(0, 0)]
+    assert (sample.annotation_ids, sample.boxes.shape, sample.person_boxes.shape) == ((), (0, 4), (0, 4))
+
+
+def test_a_pipeline_may_change_the_size_of_the_image(make_dataset, by_pipeline):
+    crop = transform("Crop", x_min=4, y_min=4, x_max=24, y_max=14)
+    sample = make_dataset(augmentation=by_pipeline(crop), teacher_size=(60, 80))[(0, 0)]
+    np.testing.assert_allclose(sample.boxes, [[0, 0, 0.5, 1], [0.3, 0.4, 0.8, 1]], atol=1e-6)
+    assert sample.image.shape == (3, 30, 40)
+    assert sample.teacher_image is not None and sample.teacher_image.shape == (3, 60, 80)
+    large = cv2.resize(sample.teacher_image.transpose(1, 2, 0), (40, 30), interpolation=cv2.INTER_AREA)
+    assert np.abs(large.transpose(2, 0, 1).astype(int) - sample.image).mean() < 4
+
+
+def test_boxes_are_jittered_beside_a_pipeline_and_rois_are_chosen(make_dataset, by_pipeline):
+    dataset = make_dataset(augmentation=by_pipeline(transform("NoOp"), box_jitter=0.3), max_rois=1)
+    samples = [dataset[(epoch, 0)] for epoch in range(8)]
+    assert {sample.annotation_ids for sample in samples} == {(1,), (2,)}
+    assert len({sample.boxes.tobytes() for sample in samples}) == 8
+    assert all(len(sample.person_boxes) == 2 for sample in samples)
+
+
+def test_a_pipeline_that_cannot_take_an_image_names_it(make_dataset, by_pipeline):
+    dataset = make_dataset(augmentation=by_pipeline(transform("RandomCrop", height=35, width=35)))
+    with pytest.raises(DataError, match=r"^a\.png \(40 x 30\): data\.augmentation\.pipeline .*Crop size"):
+        dataset[(0, 0)]
+
+
+@pytest.mark.parametrize("key", [(0, 1), (1, 4), (2, 6)])
+def test_a_pipeline_and_the_built_in_view_of_the_same_change_agree(sample_root, by_pipeline, key):
+    """The two ways hold each other: one warps masks of all pixels, the other fills outlines."""
+    built_in = only(horizontal_flip=0.5, scale=(0.8, 1.25), rotate=15.0)  # Affine rounds shifts to whole pixels
+    people = read_annotations(*find_splits(sample_root)[0])
+
+    def sample(augmentation):
+        dataset = PersonDataset(
+            people, image_size=(96, 128), mask_size=(28, 20), augmentation=augmentation, max_rois=None, seed=3
+        )
+        return dataset[key]
+
+    expected = sample(built_in)
+    record = people.images[key[1]]
+    assert expected.matrix is not None
+    # From pixels to pixels around the centre: a flip, then a rotation with a scale.
+    linear = np.diag([record.width, record.height]) @ expected.matrix[:2, :2]
+    is_flipped = np.linalg.det(linear) < 0
+    linear = linear @ np.diag([-1.0 if is_flipped else 1.0, 1.0])
+    scale, angle = np.hypot(*linear[0]), np.degrees(np.arctan2(linear[0, 1], linear[0, 0]))
+    affine = transform(
+        "Affine",
+        scale=[scale, scale],
+        rotate=[angle, angle],
+        fill=list(FILL_COLOR),
+    )
+    pipeline = by_pipeline(*([transform("HorizontalFlip")] if is_flipped else []), affine)
+    made = sample(pipeline)
+    assert made.annotation_ids == expected.annotation_ids
+    np.testing.assert_allclose(made.boxes * [128, 96, 128, 96], expected.boxes * [128, 96, 128, 96], atol=1.5)
+    assert (made.person_mask != expected.person_mask).mean() < 0.01
+    assert (made.roi_masks != expected.roi_masks).mean() < 0.08  # their boxes are up to a pixel apart
+    assert np.abs(made.image.astype(int) - expected.image).mean() < 4

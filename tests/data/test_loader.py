@@ -3,6 +3,7 @@ import multiprocessing
 import numpy as np
 import pytest
 import torch
+from pipelines import transform, write_pipeline
 
 from human_edge_detection.data.annotations.coco import read_annotations
 from human_edge_detection.data.dataset import PersonDataset
@@ -55,6 +56,18 @@ def test_stream_is_the_same_for_any_number_of_workers_and_from_any_start(dataset
     _assert_equal(_stream(dataset, start_batch=2), whole[2:])
     _assert_equal(_stream(dataset, start_epoch=1, start_batch=1, num_workers=2), whole[4:])
     assert _stream(dataset, start_epoch=2) == []
+
+
+def test_a_pipeline_draws_the_same_for_any_number_of_workers(sample_root, tmp_path):
+    noisy = [transform("HorizontalFlip", p=0.5), transform("Affine", rotate=[-9, 9]), transform("GaussNoise")]
+    augmentation = AugmentationConfig(pipeline=str(write_pipeline(tmp_path / "pipeline.json", *noisy)))
+    people = read_annotations(*find_splits(sample_root)[0])
+    dataset = PersonDataset(
+        people, image_size=(64, 64), mask_size=(16, 12), augmentation=augmentation, max_rois=3, seed=0
+    )
+    whole = _stream(dataset)
+    assert len({image.numpy().tobytes() for batch in whole for image in batch.images}) == 16  # two epochs of eight
+    _assert_equal(_stream(dataset, num_workers=2), whole)
 
 
 def test_stream_leaves_the_random_numbers_of_training_alone(dataset):

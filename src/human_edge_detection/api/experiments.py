@@ -6,9 +6,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from human_edge_detection.api.request import overrides_of
+from human_edge_detection.errors import ConfigError
 
 if TYPE_CHECKING:
     from human_edge_detection.engine.model_cost import Compression, ModelDescription
@@ -94,6 +96,7 @@ class Description:
         compression: How many times smaller the model is than its teacher.
         probe: What some of its training steps take on this machine; None where that was not asked for.
         epoch: How many images an epoch has, in words, where some have no labels; else None.
+        views: The figure of its training views; None where that was not asked for.
     """
 
     config: ExperimentConfig
@@ -103,6 +106,7 @@ class Description:
     compression: Compression | None = None
     probe: Probe | None = None
     epoch: str | None = None
+    views: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -114,21 +118,29 @@ class Description:
             "compression": None if self.compression is None else asdict(self.compression),
             "probe": None if self.probe is None else _with_totals(self.probe),
             "epoch": self.epoch,
+            "views": None if self.views is None else str(self.views),
         }
 
 
 def describe(
-    config: Given | None = None, *, changes: Mapping[str, Any] | Overrides | None = None, probe: bool = False
+    config: Given | None = None,
+    *,
+    changes: Mapping[str, Any] | Overrides | None = None,
+    probe: bool = False,
+    views: str | Path | None = None,
 ) -> Description:
-    """What an experiment resolves to and what its networks cost; no weights are kept and nothing is written.
+    """What an experiment resolves to and what its networks cost; no weights are kept, and only ``views`` is written.
 
     Args:
         config: Name of an experiment, path of a config file, or a config; None: that of a file among ``changes``.
         changes: Dotted paths of fields to their values.
         probe: Also train it for a few steps on its data, in a process of its own, to see what that takes here.
+        views: A ``.png`` file to draw training views of some of its images into, with what was done to each.
 
     Raises:
         ConfigError: Anything is unknown, out of range or contradictory, or keeps a probe from training.
+        DataError: The images for ``views`` are missing or bad.
+        StorageError: ``views`` cannot be written.
         CheckpointError: The teacher's checkpoint that it names cannot be read.
         TrainingError: The training does not fit into memory.
 
@@ -139,29 +151,53 @@ def describe(
     from human_edge_detection.experiments.named import resolve_given
     from human_edge_detection.runs.model_facts.unlabelled import epoch_in_words
 
+    if views is not None and Path(views).suffix.lower() != ".png":
+        raise ConfigError(f"--views {views}: expected a file that ends in .png, such as views.png")
     overrides = overrides_of(changes)
     resolved = resolve_given(config, overrides)
     teacher, epoch = _teacher_of(resolved, overrides), epoch_in_words(resolved.data)
     probed = _probe(resolved, teacher) if probe else None
+    drawn = None if views is None else _draw_views(resolved, Path(views))
 
     from human_edge_detection.engine.model_cost import compression, describe_model  # slow: mistakes come before
 
     model = describe_model(resolved.model)
     if teacher is None:
-        return Description(resolved, model, probe=probed, epoch=epoch)
+        return Description(resolved, model, probe=probed, epoch=epoch, views=drawn)
     large = describe_model(teacher.model)
-    return Description(resolved, model, teacher.name, large, compression(model, large), probed, epoch)
+    return Description(resolved, model, teacher.name, large, compression(model, large), probed, epoch, drawn)
 
 
 def _probe(config: ExperimentConfig, teacher: ExperimentConfig | None) -> Probe:
     """What five training steps of ``config`` take here, on the data that a run of it would use."""
     from human_edge_detection.runner.probe import measure_training
+
+    return measure_training(_with_data(config), teacher)
+
+
+def _draw_views(config: ExperimentConfig, file: Path) -> Path:
+    """Training views of some of the images that a run of ``config`` would use, drawn into ``file``."""
+    located = _with_data(config)
+    from human_edge_detection.engine.evaluation.view_figure import draw_training_views  # slow: mistakes come before
+    from human_edge_detection.engine.evaluation.visualize import encode_png
+    from human_edge_detection.files.write import write_atomically
+
+    with TemporaryDirectory() as folder:  # for drawn images
+        figure = draw_training_views(located, Path(folder) / "drawn")
+    write_atomically(file, encode_png(figure))
+    return file
+
+
+def _with_data(config: ExperimentConfig) -> ExperimentConfig:
+    """``config`` with the data that a run of it would use, which are there, and views that can be made."""
+    from human_edge_detection.runner.execution.plan import check_views
     from human_edge_detection.runs.checks import check_data_paths
     from human_edge_detection.runs.data_source import locate_data
 
     located = locate_data(config, environment=os.environ, folder=Path()).config
     check_data_paths(located)
-    return measure_training(located, teacher)
+    check_views(located)
+    return located
 
 
 def _with_totals(probe: Probe) -> dict[str, Any]:

@@ -6,9 +6,10 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from human_edge_detection.cli.arguments.experiment import add_change_arguments, given_overrides
+from human_edge_detection.cli.arguments.experiment import add_change_arguments, given_overrides, path_argument
 from human_edge_detection.files.strict_json import strict_json
 
 if TYPE_CHECKING:
@@ -27,6 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also train five steps on the experiment's data, and show time and memory of a training on this machine",
     )
+    parser.add_argument(
+        "--views",
+        type=path_argument,
+        nargs="?",
+        const=Path("views.png"),
+        metavar="FILE.png",
+        help="also draw training views of some images, and what was done to each (default file: views.png)",
+    )
     parser.add_argument("--json", action="store_true", help="write JSON and nothing else to the standard output")
     add_change_arguments(parser)
 
@@ -35,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     """Describes; returns 0."""
     from human_edge_detection.api.experiments import describe
 
-    described = describe(args.config, changes=given_overrides(args), probe=args.probe)
+    described = describe(args.config, changes=given_overrides(args), probe=args.probe, views=args.views)
     description = {**described.to_json(), "gflops_count": _OPERATIONS}
     if args.json:
         sys.stdout.write(strict_json(description, indent=2) + "\n")
@@ -56,6 +65,8 @@ def _show(description: Mapping[str, Any]) -> None:
         console.print(description["epoch"], soft_wrap=True)
     if description["probe"] is not None:
         console.print(_probe_table(description["probe"]))
+    if description["views"] is not None:
+        console.print(f"training views: {description['views']}", soft_wrap=True)
 
 
 def _config_table(config: Mapping[str, Any]) -> Table:

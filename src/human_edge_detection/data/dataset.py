@@ -1,6 +1,7 @@
 """Images and annotations as training samples, and samples as batches."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -13,8 +14,12 @@ from human_edge_detection.data.annotations.coco import AnnotatedImage, Annotatio
 from human_edge_detection.data.annotations.polygons_and_rle import PlacedMask, decode_inside_box
 from human_edge_detection.data.images.read import read_image, resampling_window
 from human_edge_detection.data.views.augment import draw_view, jitter_boxes, sample_seed
+from human_edge_detection.data.views.changes import transforms_in_words, view_in_words
+from human_edge_detection.data.views.copy_paste import CopyPaste
+from human_edge_detection.data.views.pipeline import Pipeline, Transformed, tight_box
 from human_edge_detection.data.views.view import PeopleInView, view_images
 from human_edge_detection.data.views.warp import scaling
+from human_edge_detection.errors import DataError
 from human_edge_detection.experiments.schema.data import AugmentationConfig
 from human_edge_detection.structures import (
     BACKGROUND,
@@ -45,6 +50,7 @@ class Sample(NamedTuple):
         matrix: ``(3, 3)``, affine, from pixels of the image file (pixel i covers i to i + 1) to fractions of the view.
         soft_labels: By head, see :data:`SoftLabelSource`; None: none is stored.
         labelled: The annotations speak of it; else its masks are 255 everywhere and ``person_boxes`` are empty.
+        pasted: ``(IH, IW)`` uint8, 1 where a person that was pasted into the image covers it; None: nobody was.
     """
 
     image: NDArray[np.uint8]
@@ -58,6 +64,7 @@ class Sample(NamedTuple):
     matrix: NDArray[np.float64] | None = None
     soft_labels: Mapping[str, NDArray[np.float16]] | None = None
     labelled: bool = True
+    pasted: NDArray[np.uint8] | None = None
 
 
 SoftLabelSource = Callable[[int, int, Sample], Mapping[str, NDArray[np.float16]]]
@@ -98,7 +105,7 @@ class PersonDataset(Dataset[Sample]):
         labelled: bool = True,
         first_index: int = 0,
     ) -> None:
-        """Reads nothing yet.
+        """Reads no image yet.
 
         Args:
             people: Annotations from :func:`~human_edge_detection.data.annotations.coco.read_annotations`.
@@ -112,6 +119,10 @@ class PersonDataset(Dataset[Sample]):
             soft_labels: A teacher's soft labels to the views, which become part of the samples.
             labelled: Whether the annotations are the truth; else they say where to look, and no sample has any truth.
             first_index: Of the first image, where others come before these.
+
+        Raises:
+            ConfigError: The file of ``augmentation.pipeline`` cannot be used.
+            DataError: Persons are to be pasted, and there is none that can be.
         """
         self.people = people
         self.image_size = image_size
@@ -124,6 +135,11 @@ class PersonDataset(Dataset[Sample]):
         self.soft_labels = soft_labels
         self.labelled = labelled
         self.first_index = first_index
+        path = None if augmentation is None else augmentation.pipeline
+        self.pipeline = None if path is None else Pipeline(Path(path))
+        self._copy_paste = None
+        if labelled and augmentation is not None and augmentation.copy_paste is not None:
+            self._copy_paste = CopyPaste(people, augmentation.copy_paste, flip=augmentation.horizontal_flip)
 
     def __len__(self) -> int:
         return len(self.people.images)
@@ -137,16 +153,39 @@ class PersonDataset(Dataset[Sample]):
         epoch, index = key
         view = epoch if self.cache_views is None else epoch % self.cache_views
         record = self.people.images[index - self.first_index]
-        rng = np.random.default_rng(sample_seed(self.seed, view, index))
+        seed = sample_seed(self.seed, view, index)
+        rng = np.random.default_rng(seed)
         if self.augmentation is None:
             sample = self._plain_sample(record, rng)
+        elif self.pipeline is not None:
+            sample = self._transformed_sample(record, self.pipeline, self.augmentation, rng)
         else:
-            sample = self._augmented_sample(record, self.augmentation, rng)
+            # Copy-paste has random numbers of its own, so that it changes no other.
+            sample = self._augmented_sample(
+                index - self.first_index, self.augmentation, rng, np.random.default_rng(seed.spawn(1)[0])
+            )
         if not self.labelled:
             sample = _without_truth(sample)
         if self.soft_labels is None:
             return sample
         return sample._replace(soft_labels=self.soft_labels(view, index, sample))
+
+    def changes(self, key: tuple[int, int]) -> tuple[str, ...]:
+        """What augmentation does to the image of the sample ``key``, in words; the sample is not made.
+
+        Raises:
+            DataError: As for the sample.
+        """
+        epoch, index = key
+        view = epoch if self.cache_views is None else epoch % self.cache_views
+        record = self.people.images[index - self.first_index]
+        rng = np.random.default_rng(sample_seed(self.seed, view, index))
+        if self.augmentation is None:
+            return ()
+        if self.pipeline is None:
+            size = (record.height, record.width)
+            return view_in_words(draw_view(self.augmentation, size, rng), size)
+        return transforms_in_words(_apply(self.pipeline, read_scene(self.people, record), rng, record).applied)
 
     def _plain_sample(self, record: AnnotatedImage, rng: np.random.Generator) -> Sample:
         """The image as it is: what scores are measured on."""
@@ -159,31 +198,65 @@ class PersonDataset(Dataset[Sample]):
             boxes[chosen],
             roi_masks(scene, fit_boxes(boxes[chosen], scene.ignored.shape), chosen, self.mask_size),
             person_mask(scene, self.image_size),
+            [person.id for person in record.persons],
             chosen,
             boxes,
             scaling(1 / record.width, 1 / record.height),
         )
 
     def _augmented_sample(
-        self, record: AnnotatedImage, augmentation: AugmentationConfig, rng: np.random.Generator
+        self,
+        index: int,
+        augmentation: AugmentationConfig,
+        rng: np.random.Generator,
+        copy_paste_rng: np.random.Generator,
     ) -> Sample:
-        """A random view of the image; boxes are in pixels of a view that is as large as the image."""
+        """A random view of an image; boxes are in pixels of a view that is as large as the image."""
+        record = self.people.images[index]
         size = (record.height, record.width)
         view = draw_view(augmentation, size, rng)
-        shown = PeopleInView(record, view.matrix)
+        pasted = () if self._copy_paste is None else self._copy_paste.draw(index, view.matrix, copy_paste_rng)
+        shown = PeopleInView(record, view.matrix, [person.shape for person in pasted])
         boxes = (shown.boxes * _extent(size)).astype(np.float32)
         visible = np.flatnonzero(boxes[:, 2] > 0)
         everyone, chosen = boxes[visible], self._choose(visible, rng)
         boxes = jitter_boxes(boxes[chosen], augmentation.box_jitter, size, rng)
-        return self._sample(
+        sample = self._sample(
             record,
-            view_images(self.people, record, view, self._sizes),
+            view_images(self.people, record, view, self._sizes, pasted),
             boxes,
             shown.roi_masks(boxes / _extent(size), chosen, self.mask_size),
             shown.person_mask(self.image_size),
+            [annotation.id for annotation in record.persons] + [person.annotation_id for person in pasted],
             chosen,
             everyone,
             view.matrix,
+        )
+        return sample._replace(pasted=shown.pasted_mask(self.image_size)) if pasted else sample
+
+    def _transformed_sample(
+        self, record: AnnotatedImage, pipeline: Pipeline, augmentation: AugmentationConfig, rng: np.random.Generator
+    ) -> Sample:
+        """A view by ``pipeline``, resampled as the image itself would be; the changed masks decide the boxes."""
+        made = _apply(pipeline, read_scene(self.people, record), rng, record)
+        persons = tuple(_placed(mask) for mask in made.masks[:-1])
+        scene = Scene(made.image, persons, np.asarray(made.masks[-1] | (1 - made.inside), np.uint8))
+        size = (scene.ignored.shape[0], scene.ignored.shape[1])
+        boxes = np.array([_placed_box(person) for person in scene.persons], np.float32).reshape(-1, 4)
+        visible = np.flatnonzero(boxes[:, 2] > boxes[:, 0])
+        everyone, chosen = boxes[visible], self._choose(visible, rng)
+        boxes = jitter_boxes(boxes[chosen], augmentation.box_jitter, size, rng)
+        return self._sample(
+            record,
+            [resize(scene.image, wanted) for wanted in self._sizes],
+            boxes,
+            roi_masks(scene, boxes, chosen, self.mask_size),
+            person_mask(scene, self.image_size),
+            [person.id for person in record.persons],
+            chosen,
+            everyone,
+            None,
+            size,
         )
 
     @property
@@ -202,18 +275,21 @@ class PersonDataset(Dataset[Sample]):
         boxes: NDArray[np.float32],
         masks: NDArray[np.uint8],
         people: NDArray[np.uint8],
+        ids: Sequence[int],
         chosen: NDArray[np.intp],
         everyone: NDArray[np.float32],
-        matrix: NDArray[np.float64],
+        matrix: NDArray[np.float64] | None,
+        size: tuple[int, int] | None = None,
     ) -> Sample:
-        extent = _extent((record.height, record.width))
+        """Boxes are in pixels of a view of ``size`` (height, width); None: of the image file's."""
+        extent = _extent(size or (record.height, record.width))
         return Sample(
             image=_planes(images[0]),
             boxes=(boxes / extent).astype(np.float32),
             roi_masks=masks,
             person_mask=people,
             image_id=record.id,
-            annotation_ids=tuple(record.persons[number].id for number in chosen),
+            annotation_ids=tuple(ids[number] for number in chosen.tolist()),
             person_boxes=(everyone / extent).astype(np.float32),
             teacher_image=_planes(images[1]) if len(images) > 1 else None,
             matrix=matrix,
@@ -252,6 +328,27 @@ def read_scene(people: AnnotationSet, record: AnnotatedImage) -> Scene:
     for crowd in record.crowds:
         decode_inside_box(crowd.segmentation, height, width).add_to(ignored)
     return Scene(image, persons, ignored)
+
+
+def _apply(pipeline: Pipeline, scene: Scene, rng: np.random.Generator, record: AnnotatedImage) -> Transformed:
+    """The image with the masks of its persons, who may become empty, and of what is ignored."""
+    whole = slice(0, record.height), slice(0, record.width)
+    masks = np.stack([*(person.within(*whole) for person in scene.persons), scene.ignored])
+    try:
+        return pipeline.apply(scene.image, masks, rng)
+    except DataError as error:
+        raise DataError(f"{record.file_name} ({record.width} x {record.height}): {error}") from error
+
+
+def _placed(mask: NDArray[np.uint8]) -> PlacedMask:
+    x1, y1, x2, y2 = tight_box(mask)
+    return PlacedMask(mask[y1:y2, x1:x2], y1, x1)
+
+
+def _placed_box(person: PlacedMask) -> tuple[int, int, int, int]:
+    """``x1, y1, x2, y2`` in pixels."""
+    height, width = person.mask.shape
+    return person.left, person.top, person.left + width, person.top + height
 
 
 def _unknown(record: AnnotatedImage) -> NDArray[np.uint8]:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pipelines import transform, write_pipeline
 
 from human_edge_detection.engine.checkpoints.checkpoint import read_checkpoint, save_checkpoint
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
@@ -34,3 +35,14 @@ def test_a_run_of_a_gpu_goes_on_where_its_precision_does_not_exist(
     assert train(derive(config, name="moved", training={"epochs": 2}), paths).epochs == 2
     assert "this run was trained in fp16 until now, which is not for cpu: it goes on in fp32" in caplog.text
     assert json.loads(paths.provenance.read_text())["precision"] == "fp32"
+
+
+def test_built_in_views_beside_a_pipeline_are_warned_about(
+    tiny_config: ExperimentConfig, train: Train, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = write_pipeline(tmp_path / "pipeline.json", transform("HorizontalFlip", p=0.5))
+    views = {"pipeline": str(file), "rotate": 20.0, "blur": 0.0, "box_jitter": 0.2}
+    config = derive(tiny_config, name="views", data={"augmentation": views}, training={"epochs": 1})
+    assert train(config, RunPaths(tmp_path / "run")).metrics["miou"] is not None
+    unused = "data.augmentation.rotate, data.augmentation.blur: no effect beside data.augmentation.pipeline"
+    assert unused in caplog.text

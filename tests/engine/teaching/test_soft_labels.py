@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from pipelines import transform, write_pipeline
 from soft_label_runs import (
     IMAGES,
     batches_of,
@@ -175,6 +176,17 @@ def test_every_field_of_the_key_refuses(cached: ExperimentConfig, tmp_path: Path
         write_json(metadata_path(stored.folder), changed)
         with pytest.raises(ConfigError, match=f"soft labels in .* are of another training: {field} is "):
             trainer_of(cached, tmp_path)
+
+
+def test_a_pipeline_is_in_the_key_by_its_content(cached: ExperimentConfig, tmp_path: Path) -> None:
+    file = write_pipeline(tmp_path / "pipeline.json", transform("HorizontalFlip", p=0.5))
+    moved = write_pipeline(tmp_path / "moved.json", transform("HorizontalFlip", p=0.5))
+    by_pipeline = derive(cached, name="other", data={"augmentation": {"pipeline": str(file)}})
+    write(by_pipeline, tmp_path)
+    trainer_of(derive(by_pipeline, name="moved", data={"augmentation": {"pipeline": str(moved)}}), tmp_path)
+    write_pipeline(file, transform("HorizontalFlip", p=0.6))
+    with pytest.raises(ConfigError, match=r"of another training: augmentation\.pipeline is '[0-9a-f]{64}, albument"):
+        trainer_of(by_pipeline, tmp_path)
 
 
 def test_answers_of_another_format_are_refused(cached: ExperimentConfig, tmp_path: Path) -> None:

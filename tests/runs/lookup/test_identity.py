@@ -8,11 +8,20 @@ from typing import Any
 
 import pytest
 
+from human_edge_detection.experiments.difference import compare_fields
 from human_edge_detection.experiments.overrides import apply, collect
 from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.write import write_json
-from human_edge_detection.runs.lookup.identity import Identity, find_contents, identity_of, read_identity, weight_file
+from human_edge_detection.runs.lookup.identity import (
+    Identity,
+    digest_of,
+    find_contents,
+    flat,
+    identity_of,
+    read_identity,
+    weight_file,
+)
 from human_edge_detection.runs.lookup.reservation import reserve
 from human_edge_detection.runs.paths import RunPaths
 
@@ -61,6 +70,24 @@ def test_a_test_split_is_no_part_of_it() -> None:
 def test_all_others_are(change: str) -> None:
     assert list(identity().differences(identity(STUDENT, change)))
     assert identity().digest() != identity(STUDENT, change).digest()
+
+
+def test_a_pipeline_is_its_content_whatever_the_path(tmp_path: Path) -> None:
+    for name, content in (("one", "a"), ("same", "a"), ("other", "b")):
+        (tmp_path / name).write_text(content)
+    one, same, other = (
+        identity(STUDENT, f"data.augmentation.pipeline={tmp_path / name}") for name in ("one", "same", "other")
+    )
+    assert one.is_same(same) and one.digest() == same.digest()
+    assert list(one.differences(other)) == list(one.differences(identity())) == ["pipeline"]
+    assert len({made.digest() for made in (one, other, identity())}) == 3
+
+
+def test_a_run_without_a_pipeline_has_the_digest_that_older_versions_stored() -> None:
+    made = identity()
+    older = made.contents.model_dump(mode="json", exclude={"weights", "pipeline", "unlabelled"})
+    fields = dict(compare_fields({}, flat(made.fields)))
+    assert made.digest() == digest_of([fields, older, {}])
 
 
 def test_the_seed_is_no_part_of_a_groups_identity() -> None:

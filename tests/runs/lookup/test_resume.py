@@ -13,6 +13,7 @@ from human_edge_detection.experiments.overrides import apply, collect
 from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.write import write_json
+from human_edge_detection.runs.lookup.identity import find_contents, write_contents
 from human_edge_detection.runs.lookup.resume import ResumedRun, ResumeRecord, find_resumed
 from human_edge_detection.runs.paths import RunPaths, summary_path
 
@@ -121,6 +122,18 @@ def test_what_differs_is_refused(
     run = write_run(tmp_path / "run", get_config(STUDENT))
     with pytest.raises(ConfigError, match=problem):
         resumed(run.root, name, flags)
+
+
+def test_a_pipeline_that_has_changed_since_is_refused(tmp_path: Path, write_run: WriteRun) -> None:
+    file = tmp_path / "pipeline.yaml"
+    file.write_text("one")
+    config = apply(get_config(STUDENT), collect(sets=[f"data.augmentation.pipeline={file}"]))
+    run = write_run(tmp_path / "run", config)
+    write_contents(run, find_contents(config))
+    assert resumed(run.root).kind == "same"
+    file.write_text("other")
+    with pytest.raises(ConfigError, match=r"--resume .*: pipeline is "):
+        resumed(run.root)
 
 
 def test_a_run_that_stopped_early_does_not_grow(tmp_path: Path, write_run: WriteRun) -> None:

@@ -14,8 +14,10 @@ VIEW_VERSION = 3
 """Raise it when equal seeds give other views, so that soft labels stored for the older views are refused."""
 FILL_COLOR = (124, 116, 104)
 """RGB of pixels outside the image: the mean of ImageNet, so that they are near zero after normalisation."""
-_BLUR_SIGMA_PX = (0.3, 1.2)
+BLUR_SIGMA_PX = (0.3, 1.2)
 """Smallest and largest standard deviation of the Gaussian blur, pixels of the image file."""
+HUE_PART = 5
+"""The hue rotates by at most the strength of colours over this, as a fraction of the whole circle."""
 _TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
 """From RGB to YIQ (NTSC): luma Y and a plane of chroma, I and Q, in which hue is an angle and saturation a length."""
 _FROM_YIQ = np.linalg.inv(_TO_YIQ)
@@ -105,14 +107,14 @@ def draw_view(augmentation: AugmentationConfig, size: tuple[int, int], rng: np.r
     matrix[:2, 2] = (0.5 + shift_x, 0.5 + shift_y) - linear @ (width / 2, height / 2)
     # 4. Colours and blur.
     color = _draw_color(augmentation.color, rng)
-    is_blurred, sigma = rng.random() < augmentation.blur, rng.uniform(*_BLUR_SIGMA_PX)
+    is_blurred, sigma = rng.random() < augmentation.blur, rng.uniform(*BLUR_SIGMA_PX)
     return View(matrix, color if augmentation.color else None, sigma if is_blurred else 0.0)
 
 
 def _draw_color(strength: float, rng: np.random.Generator) -> ColorChange:
     """Factors within ``strength`` of 1 and a rotation of the hue by at most a fifth of ``strength``."""
     brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, 3).tolist()
-    return ColorChange(brightness, contrast, saturation, hue=rng.uniform(-strength / 5, strength / 5))
+    return ColorChange(brightness, contrast, saturation, hue=rng.uniform(-strength / HUE_PART, strength / HUE_PART))
 
 
 def jitter_boxes(

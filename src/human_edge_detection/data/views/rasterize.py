@@ -20,6 +20,8 @@ from human_edge_detection.data.annotations.polygons_and_rle import compress
 from human_edge_detection.data.annotations.rle_to_polygons import trace
 from human_edge_detection.data.views.warp import Matrix, transform
 
+_SUPERSAMPLING: Final = 2
+"""Fine pixels along each side of a mask pixel."""
 FULL: Final = 255
 """Value of a pixel that a shape covers completely."""
 _HALF: Final = 128
@@ -139,6 +141,34 @@ class ShapeSet:
             cv2.pointPolygonTest(points[where].astype(np.float32), corner.tolist(), measureDist=False) > 0
             for where in chain.from_iterable(self._parts[number])
         )
+
+
+class Grid:
+    """The supersampled pixels of a box, on which shapes are rasterised."""
+
+    def __init__(self, shapes: ShapeSet, points: Outline, box: Sequence[float], size: tuple[int, int]) -> None:
+        """Maps points from fractions of the view to fine pixels of the box.
+
+        Args:
+            shapes: The shapes.
+            points: Their points in fractions of the view.
+            box: ``x1, y1, x2, y2`` in fractions of the view.
+            size: (height, width) of the mask, in mask pixels.
+        """
+        x1, y1, x2, y2 = box
+        self._size = size
+        self._fine = (size[0] * _SUPERSAMPLING, size[1] * _SUPERSAMPLING)
+        scale = np.array([self._fine[1] / (x2 - x1), self._fine[0] / (y2 - y1)])
+        self._points = for_painting((points - (x1, y1)) * scale)
+        self._shapes = shapes
+
+    def paint(self, numbers: Iterable[int]) -> NDArray[np.uint8]:
+        """How much of each fine pixel any of these shapes covers, 0 to :data:`FULL`."""
+        return self._shapes.paint(numbers, self._points, self._fine)
+
+    def mean(self, plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The mean over the fine pixels of each mask pixel."""
+        return np.asarray(cv2.resize(plane, self._size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def for_painting(points: Outline) -> NDArray[np.int32]:

@@ -2,7 +2,8 @@
 
 The exact path in ``dataset.py``, which validation takes, averages masks as large as the image file. Here polygons are
 mapped and rasterised on a grid of twice the wanted resolution and area-averaged (2 x 2 supersampling). Both paths give
-a pixel its label by the same rules.
+a pixel its label by the same rules. Persons can be pasted into the image, each on top of all that is there: what one
+covers of another person is not that person's any more.
 """
 
 from __future__ import annotations
@@ -20,15 +21,18 @@ from human_edge_detection.data.annotations.columns import AnnotatedImage
 from human_edge_detection.data.annotations.polygons_and_rle import box_polygon
 from human_edge_detection.data.images.read import read_shrunk
 from human_edge_detection.data.views.augment import FILL_COLOR, View
-from human_edge_detection.data.views.rasterize import FULL, Outline, Shape, ShapeSet, for_painting, shape_of
+from human_edge_detection.data.views.paste import PastedPerson, paste
+from human_edge_detection.data.views.rasterize import FULL, Grid, Outline, Shape, ShapeSet, shape_of
 from human_edge_detection.data.views.warp import MIN_SOURCE_PX, Matrix, inverse, scaling, strides, warp
 from human_edge_detection.structures import IGNORE, NON_TARGET, TARGET
 
 _FILL_BGR: Final = FILL_COLOR[::-1]
-_SUPERSAMPLING: Final = 2
-"""Fine pixels along each side of a mask pixel."""
 _MIN_VISIBLE_PX: Final = 0.5
 """Pixels of the image file; a person of whom less is visible in width or height counts as not visible."""
+MIN_VISIBLE_SHARE: Final = 0.2
+"""Of what is visible of a person; one of whom pasted persons leave less counts as not visible."""
+_BOX_CELLS: Final = 64
+"""Along each side of a person's box, when what is left of it is looked for below persons that are pasted over it."""
 _TOLERANCE: Final = 1e-6
 """Rounding error, in pixels of the image file, of a point on the border of the image."""
 _UNIT_SQUARE: Final = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float64)
@@ -38,7 +42,11 @@ _WHOLE_VIEW: Final = (0.0, 0.0, 1.0, 1.0)
 
 
 def view_images(
-    people: AnnotationSet, record: AnnotatedImage, view: View, sizes: Sequence[tuple[int, int]]
+    people: AnnotationSet,
+    record: AnnotatedImage,
+    view: View,
+    sizes: Sequence[tuple[int, int]],
+    pasted: Sequence[PastedPerson] = (),
 ) -> list[NDArray[np.uint8]]:
     """The same view of an image at each of ``sizes``.
 
@@ -47,6 +55,7 @@ def view_images(
         record: The image.
         view: What is shown, and how colours change.
         sizes: (height, width) of each output.
+        pasted: Persons pasted into the image, each on top of those before.
 
     Returns:
         For each size ``(height, width, 3)`` uint8 RGB.
@@ -60,11 +69,15 @@ def view_images(
     # 2. Decode at a reduced size when the largest output still has enough pixels to average.
     most = min(min(strides(matrix)) for matrix in matrices) / MIN_SOURCE_PX
     image, factor = read_shrunk(people.images_dir / record.file_name, full_size, most)
-    # 3. Warp, then change the colours of the output, which has fewer pixels than the image file.
-    return [
-        _to_rgb_augmented(warp(image, matrix @ scaling(factor, factor), size, _FILL_BGR), view, full_size)
+    # 3. Warp, and paste at the size of each output.
+    outputs = [
+        warp(image, matrix @ scaling(factor, factor), size, _FILL_BGR)
         for matrix, size in zip(matrices, sizes, strict=True)
     ]
+    for person in pasted:
+        paste(person, people.images_dir, outputs, matrices, _frame(record))
+    # 4. Change the colours of the outputs, which have fewer pixels than the image file.
+    return [_to_rgb_augmented(output, view, full_size) for output in outputs]
 
 
 def _to_rgb_augmented(image: NDArray[np.uint8], view: View, full_size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -81,21 +94,26 @@ def _to_rgb_augmented(image: NDArray[np.uint8], view: View, full_size: tuple[int
 class PeopleInView:
     """The persons and ignored regions of an image in a view. Boxes are ``x1, y1, x2, y2`` in fractions of the view."""
 
-    def __init__(self, record: AnnotatedImage, matrix: Matrix) -> None:
+    def __init__(self, record: AnnotatedImage, matrix: Matrix, pasted: Sequence[Shape] = ()) -> None:
         """Maps the outlines of all annotations to the view.
 
         Args:
             record: The image with its annotations.
             matrix: ``(3, 3)``, from pixels of the image file to fractions of the view.
+            pasted: Outlines, in pixels of the image file, of further persons, numbered after those of the image. Each
+                is on top of all persons before it.
         """
-        height, width = record.height, record.width
-        annotations = (*record.persons, *record.crowds)
+        persons, crowds = (
+            [shape_of(annotation, record.height, record.width) for annotation in annotations]
+            for annotations in (record.persons, record.crowds)
+        )
         # Shapes are numbered: persons, crowd regions, all that is known, and last the frame of the image.
-        shapes = [shape_of(annotation, height, width) for annotation in annotations]
-        frame = _UNIT_SQUARE * (width, height)
+        shapes = [*persons, *pasted, *crowds]
+        frame = _frame(record)
         self._extent = frame[2].tolist()
         self._shapes = ShapeSet([*shapes, _known(record), [[frame]]])
-        self._persons = len(record.persons)
+        self._first_pasted = len(persons)
+        self._persons = len(persons) + len(pasted)
         self._crowds = range(self._persons, len(shapes))
         self._known = None if record.exhaustive else len(shapes)
         self._frame = len(shapes) + 1
@@ -108,7 +126,24 @@ class PeopleInView:
 
     @cached_property
     def boxes(self) -> NDArray[np.float64]:
-        """``(P, 4)`` bounding boxes of the visible part of each person; zeros for a person who is not visible."""
+        """``(P, 4)`` bounding boxes of the visible part of each person; zeros for a person who is not visible.
+
+        Pasted persons hide what is below them. Not visible is also of whom they leave less than
+        :data:`MIN_VISIBLE_SHARE`; pixels that are left are still a person's, in the masks of others.
+        """
+        if self._first_pasted == self._persons:
+            return self._unhidden_boxes
+        boxes = self._unhidden_boxes.copy()
+        overlaps = self._overlaps(boxes)
+        for number in range(self._persons):
+            hiding = self._on_top_of(number, np.flatnonzero(overlaps[number]))
+            if len(hiding):
+                boxes[number] = self._visible_box(number, hiding)
+        return boxes
+
+    @cached_property
+    def _unhidden_boxes(self) -> NDArray[np.float64]:
+        """:attr:`boxes` as if each person were on top of all others."""
         window = self._window()
         if window is None or not self._persons:
             return np.zeros((self._persons, 4))
@@ -135,12 +170,13 @@ class PeopleInView:
         overlaps[range(len(boxes)), targets] = False
         for mask, box, target, others in zip(masks, boxes.tolist(), targets.tolist(), overlaps, strict=True):
             # 2. Coverage of the fine pixels by the target, by any person, and by the image.
-            grid = _Grid(self._shapes, self._points, box, size)
+            grid = Grid(self._shapes, self._points, box, size)
             image = self._image_coverage(grid, box)
-            target_fine = self._person_coverage(grid, [target], image)
-            person_fine = target_fine
+            person_fine = target_fine = self._person_coverage(grid, [target], image)
             if others.any():
-                person_fine = np.maximum(target_fine, self._person_coverage(grid, np.flatnonzero(others), image))
+                numbers = np.flatnonzero(others)
+                person_fine = np.maximum(target_fine, self._person_coverage(grid, numbers, image))
+                target_fine = self._not_hidden(grid, target_fine, self._on_top_of(target, numbers))
             # 3. Area-average to mask pixels.
             person_mean, target_mean = grid.mean(person_fine), grid.mean(target_fine)
             # 4. A pixel that persons cover by more than half is the target's if it covers at least half of that part.
@@ -158,21 +194,55 @@ class PeopleInView:
 
         :func:`~human_edge_detection.data.dataset.person_mask` within a tolerance in its tests.
         """
-        grid = _Grid(self._shapes, self._points, _WHOLE_VIEW, size)
+        grid = Grid(self._shapes, self._points, _WHOLE_VIEW, size)
         image = self._image_coverage(grid, _WHOLE_VIEW)
-        person_fine = self._person_coverage(grid, np.flatnonzero(self.boxes[:, 2]), image)
+        person_fine = self._person_coverage(grid, np.flatnonzero(self._unhidden_boxes[:, 2]), image)
         is_person = grid.mean(person_fine) > FULL // 2
         mask = _label(is_person, 1)
         is_ignored = self._is_ignored(grid, person_fine, image)
         return mask if is_ignored is None else mask + _label(is_ignored & ~is_person, IGNORE)
 
+    def pasted_mask(self, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """``(height, width)`` uint8, 1 where a pasted person covers the view, else 0."""
+        grid = Grid(self._shapes, self._points, _WHOLE_VIEW, size)
+        pasted = range(self._first_pasted, self._persons)
+        coverage = self._person_coverage(grid, pasted, self._image_coverage(grid, _WHOLE_VIEW))
+        return _label(grid.mean(coverage) > FULL // 2, 1)
+
+    def _visible_box(self, number: int, hiding: NDArray[np.intp]) -> NDArray[np.float64]:
+        """The bounding box of what persons on top leave of a visible person; zeros for too little."""
+        x1, y1, x2, y2 = whole = self._unhidden_boxes[number]
+        grid = Grid(self._shapes, self._points, whole.tolist(), (_BOX_CELLS, _BOX_CELLS))
+        before = self._person_coverage(grid, [number], self._image_coverage(grid, whole.tolist()))
+        after = self._not_hidden(grid, before, hiding)
+        if after.sum(dtype=np.int64) < MIN_VISIBLE_SHARE * before.sum(dtype=np.int64):
+            return np.zeros(4)
+        # Sides move by as much as their first and last pixels do, so one that nobody hides stays exactly where it is.
+        (left, right), (top, bottom) = (
+            np.subtract(_ends(after, axis), _ends(before, axis)) / before.shape[1 - axis] for axis in (0, 1)
+        )
+        width, height = x2 - x1, y2 - y1
+        box = whole + np.array([left * width, top * height, right * width, bottom * height])
+        is_visible = ((box[2:] - box[:2]) * self._extent >= _MIN_VISIBLE_PX).all()
+        return box if is_visible else np.zeros(4)
+
+    def _on_top_of(self, number: int, others: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Those of ``others`` that hide a person where they overlap: the persons pasted after it."""
+        return others[others >= max(self._first_pasted, number + 1)]
+
+    def _not_hidden(self, grid: Grid, coverage: NDArray[np.uint8], hiding: NDArray[np.intp]) -> NDArray[np.uint8]:
+        """What persons on top leave of a person's coverage of each fine pixel."""
+        if not len(hiding):
+            return coverage
+        return np.minimum(coverage, FULL - grid.paint(hiding))
+
     def _overlaps(self, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
         """``(n, P)``: whether the box of each of the P persons overlaps each of ``boxes``."""
-        starts = np.maximum(self.boxes[:, :2], boxes[:, None, :2])
-        ends = np.minimum(self.boxes[:, 2:], boxes[:, None, 2:])
+        starts = np.maximum(self._unhidden_boxes[:, :2], boxes[:, None, :2])
+        ends = np.minimum(self._unhidden_boxes[:, 2:], boxes[:, None, 2:])
         return np.asarray((starts < ends).all(axis=2))
 
-    def _image_coverage(self, grid: _Grid, box: Sequence[float]) -> NDArray[np.uint8] | None:
+    def _image_coverage(self, grid: Grid, box: Sequence[float]) -> NDArray[np.uint8] | None:
         """How much of each fine pixel the image covers, 0 to :data:`FULL`; None when the box lies inside the image."""
         x1, y1, x2, y2 = box
         width, height = self._extent
@@ -185,7 +255,7 @@ class PeopleInView:
         return None
 
     def _person_coverage(
-        self, grid: _Grid, numbers: Iterable[int], image: NDArray[np.uint8] | None
+        self, grid: Grid, numbers: Iterable[int], image: NDArray[np.uint8] | None
     ) -> NDArray[np.uint8]:
         """How much of each fine pixel these persons cover, 0 to :data:`FULL`; nothing outside of the image."""
         coverage = grid.paint(numbers)
@@ -194,7 +264,7 @@ class PeopleInView:
         return coverage
 
     def _is_ignored(
-        self, grid: _Grid, person_fine: NDArray[np.uint8], image: NDArray[np.uint8] | None
+        self, grid: Grid, person_fine: NDArray[np.uint8], image: NDArray[np.uint8] | None
     ) -> NDArray[np.bool_] | None:
         """Which mask pixels lie mostly where nobody knows what is there and not on a person; None: none.
 
@@ -228,37 +298,20 @@ class PeopleInView:
         return corners if cv2.contourArea(np.asarray(window), oriented=True) > 0 else corners[::-1]
 
 
+def _frame(record: AnnotatedImage) -> Outline:
+    """``(4, 2)`` corners of the image in its pixels, clockwise on a screen."""
+    return _UNIT_SQUARE * (record.width, record.height)
+
+
+def _ends(plane: NDArray[np.uint8], axis: int) -> tuple[int, int]:
+    """The first column (``axis`` 0) or row (1) of a plane that has a pixel of at least half coverage, and the last."""
+    positions = np.flatnonzero((plane > FULL // 2).any(axis=axis))
+    return (int(positions[0]), int(positions[-1])) if len(positions) else (0, 0)
+
+
 def _known(record: AnnotatedImage) -> Shape:
     """The boxes beyond which there may be persons that are not annotated, in pixels; empty where all is known."""
     return [[np.array(box_polygon(box), np.float64).reshape(-1, 2)] for box in record.known_boxes or ()]
-
-
-class _Grid:
-    """The supersampled pixels of a box, on which shapes are rasterised."""
-
-    def __init__(self, shapes: ShapeSet, points: Outline, box: Sequence[float], size: tuple[int, int]) -> None:
-        """Maps points from fractions of the view to fine pixels of the box.
-
-        Args:
-            shapes: The shapes.
-            points: Their points in fractions of the view.
-            box: ``x1, y1, x2, y2`` in fractions of the view.
-            size: (height, width) of the mask, in mask pixels.
-        """
-        x1, y1, x2, y2 = box
-        self._size = size
-        self._fine = (size[0] * _SUPERSAMPLING, size[1] * _SUPERSAMPLING)
-        scale = np.array([self._fine[1] / (x2 - x1), self._fine[0] / (y2 - y1)])
-        self._points = for_painting((points - (x1, y1)) * scale)
-        self._shapes = shapes
-
-    def paint(self, numbers: Iterable[int]) -> NDArray[np.uint8]:
-        """How much of each fine pixel any of these shapes covers, 0 to :data:`FULL`."""
-        return self._shapes.paint(numbers, self._points, self._fine)
-
-    def mean(self, plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The mean over the fine pixels of each mask pixel."""
-        return np.asarray(cv2.resize(plane, self._size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _label(where: NDArray[np.bool_], label: int) -> NDArray[np.uint8]:

@@ -148,17 +148,17 @@ def _people_row(image: Pixels, batch: Batch, models: Sequence[_Model], index: in
     """Plain image, all people, each model's probability of a person, the student's errors."""
     size = image.shape[:2]
     truth = batch.person_masks[index].to(torch.uint8).cpu().numpy()
-    true_map = _resize(truth, size, cv2.INTER_NEAREST)
+    true_map = resize(truth, size, cv2.INTER_NEAREST)
     row = [_Panel("image", image), _Panel("all people", _draw_persons(image, [true_map]))]
     errors = []
     for name, output, with_errors in models:
         probability = output.aux[_FULL_IMAGE][index, 0].float().sigmoid().cpu().numpy()
-        enlarged = _resize(probability, size, cv2.INTER_LINEAR)
+        enlarged = resize(probability, size, cv2.INTER_LINEAR)
         row.append(_Panel(f"{name}, person probability", _draw_probability(image, enlarged)))
         if with_errors:
             # Compared before they are enlarged: interpolation would draw errors along every border.
             codes = _error_codes((probability > 0.5).astype(np.uint8), truth)
-            drawn = _draw_errors(image, _resize(codes, size, cv2.INTER_NEAREST))
+            drawn = _draw_errors(image, resize(codes, size, cv2.INTER_NEAREST))
             errors.append(_Panel(f"{name} error, all people", drawn))
     return row + errors
 
@@ -168,7 +168,7 @@ def _readable(image: Tensor) -> Pixels:
     pixels = (image.detach().float().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
     height, width = pixels.shape[:2]
     panel_width = min(max(width, PANEL_WIDTHS[0]), PANEL_WIDTHS[1])
-    return _resize(np.ascontiguousarray(pixels), (round(height * panel_width / width), panel_width), cv2.INTER_CUBIC)
+    return resize(np.ascontiguousarray(pixels), (round(height * panel_width / width), panel_width), cv2.INTER_CUBIC)
 
 
 def _paste_all(classes: Tensor, boxes: NDArray[np.float32], image: Pixels) -> list[Pixels]:
@@ -208,7 +208,7 @@ def _draw_persons(image: Pixels, maps: Sequence[Pixels]) -> Pixels:
     for number in sorted(range(len(maps)), key=lambda number: -int((maps[number] == TARGET).sum())):
         person = maps[number] == TARGET
         colour = PERSONS[number % len(PERSONS)]
-        _tint(canvas, person, colour, 0.6)
+        tint(canvas, person, colour, 0.6)
         outlines, _ = cv2.findContours(person.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(canvas, outlines, -1, colour, 2)
     return canvas
@@ -217,7 +217,7 @@ def _draw_persons(image: Pixels, maps: Sequence[Pixels]) -> Pixels:
 def _draw_errors(image: Pixels, codes: Pixels) -> Pixels:
     canvas = _faded(image)
     for code, colour in enumerate(ERRORS, start=1):
-        _tint(canvas, codes == code, colour, 0.4 if colour == CORRECT else 0.9)
+        tint(canvas, codes == code, colour, 0.4 if colour == CORRECT else 0.9)
     return canvas
 
 
@@ -237,7 +237,8 @@ def _faded(image: Pixels) -> Pixels:
     return (grey * 0.65 + 25).astype(np.uint8)
 
 
-def _tint(canvas: Pixels, where: Mask, colour: Colour, strength: float) -> None:
+def tint(canvas: Pixels, where: Mask, colour: Colour, strength: float) -> None:
+    """Mixes ``strength`` of ``colour`` into some pixels, in place."""
     canvas[where] = (canvas[where] * (1 - strength) + np.array(colour) * strength).astype(np.uint8)
 
 
@@ -246,7 +247,8 @@ def _stripes(size: tuple[int, ...]) -> Mask:
     return (rows + columns) % 8 < 3
 
 
-def _resize(values: NDArray[Value], size: tuple[int, ...], interpolation: int) -> NDArray[Value]:
+def resize(values: NDArray[Value], size: tuple[int, ...], interpolation: int) -> NDArray[Value]:
+    """``values`` at ``size`` (height, width), by one of OpenCV's interpolations."""
     return cv2.resize(values, (size[1], size[0]), interpolation=interpolation).astype(values.dtype, copy=False)
 
 
@@ -259,7 +261,7 @@ def _assemble(rows: Sequence[Sequence[_Panel]]) -> Pixels:
         top = row * (TITLE_HEIGHT + height + GAP) + TITLE_HEIGHT
         for column, panel in enumerate(panels):
             left = GAP + column * (width + GAP)
-            _write(page, panel.title, left, top - 8)
+            write_text(page, panel.title, left, top - 8)
             page[top : top + height, left : left + width] = panel.pixels
     return np.concatenate([page, _legend(page_width)])
 
@@ -274,10 +276,11 @@ def _legend(width: int) -> Pixels:
             lines.append(np.full((LEGEND_HEIGHT, width, 3), PAPER, np.uint8))
             left = GAP
         cv2.rectangle(lines[-1], (left, 7), (left + 15, 20), colour, cv2.FILLED)
-        _write(lines[-1], label, left + 22, 18)
+        write_text(lines[-1], label, left + 22, 18)
         left += 22 + length + 22
     return np.concatenate(lines)
 
 
-def _write(canvas: Pixels, text: str, left: int, baseline: int) -> None:
-    cv2.putText(canvas, text, (left, baseline), FONT, FONT_SCALE, INK, 1, cv2.LINE_AA)
+def write_text(canvas: Pixels, text: str, left: int, baseline: int, scale: float = FONT_SCALE) -> None:
+    """Writes a line of ASCII text, in place."""
+    cv2.putText(canvas, text, (left, baseline), FONT, scale, INK, 1, cv2.LINE_AA)

@@ -59,6 +59,7 @@ from human_edge_detection.engine.training.trainer import Parts, Trainer
 from human_edge_detection.engine.training.writers import write_metrics
 from human_edge_detection.errors import CheckpointError, ConfigError
 from human_edge_detection.experiments.difference import compare_fields
+from human_edge_detection.experiments.schema.data import DataConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.runs.lookup.identity import identity_fields
 from human_edge_detection.runs.paths import RunPaths, scan_cache
@@ -126,6 +127,12 @@ def prepare_training(
     if start is None:
         save_checkpoint(paths.untrained, Checkpoint(config, student.state_dict(), 0, {}, origin.data_fingerprint))
     return Trainer(parts, state, paths, on_progress=on_progress)
+
+
+def _warn_of_unused(data: DataConfig) -> None:
+    unused = [] if data.augmentation is None else [f"data.augmentation.{name}" for name in data.augmentation.unused]
+    if unused:
+        logger.warning("%s: no effect beside data.augmentation.pipeline; give the default", ", ".join(unused))
 
 
 def _start(config: ExperimentConfig, paths: RunPaths, resume: Path | None) -> Checkpoint | None:
@@ -308,6 +315,7 @@ def make_parts(
     origin: Origin,
 ) -> Parts:
     """What a run of ``config`` trains with, its validation among it."""
+    _warn_of_unused(config.data)
     loading = loading_of(config, device)
     validation_set = build_validation_set(config.model, splits.val)
     logger.info(

@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 from human_edge_detection.data.annotations.coco import AnnotationSet
 from human_edge_detection.data.dataset import Sample
 from human_edge_detection.data.views.augment import VIEW_VERSION
+from human_edge_detection.data.views.pipeline_file import fingerprint
 from human_edge_detection.engine.build import Splits
 from human_edge_detection.engine.evaluation.evaluate import Metrics
 from human_edge_detection.engine.teaching.soft_label_parts import (
@@ -68,6 +69,7 @@ class SoftLabelKey(Section):
     unlabelled: str | None = None
     """Of the images without labels, which come after the training images, and of where the boxes on them come from."""
     augmentation: AugmentationConfig | None
+    """Its ``pipeline`` is no path here, but the sha256 of the file and the version of albumentations."""
     image_size: Size
     mask_size: Size
     max_rois_per_image: int
@@ -232,7 +234,7 @@ def soft_label_key(
         training_fingerprint=splits.train.fingerprint,
         training_images=splits.train.images_fingerprint,
         unlabelled=unlabelled.fingerprint if unlabelled else None,
-        augmentation=config.data.augmentation,
+        augmentation=_by_content(config.data.augmentation),
         image_size=config.model.image_size,
         mask_size=config.model.mask_size,
         max_rois_per_image=config.data.max_rois_per_image,
@@ -240,6 +242,12 @@ def soft_label_key(
         cache_views=config.data.cache_views,
         view_version=VIEW_VERSION,
     )
+
+
+def _by_content(augmentation: AugmentationConfig | None) -> AugmentationConfig | None:
+    if augmentation is None or augmentation.pipeline is None:
+        return augmentation
+    return augmentation.model_copy(update={"pipeline": fingerprint(Path(augmentation.pipeline))})
 
 
 def open_soft_labels(

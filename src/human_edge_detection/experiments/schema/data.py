@@ -28,6 +28,21 @@ class SampleDataConfig(Section):
     """Images drawn for a test split, on which nothing is trained or chosen; null: none."""
 
 
+class CopyPasteConfig(Section):
+    """Persons of other training images are pasted beside or partly over the persons of an image, about as large.
+
+    So each of the two is a non-target in the roi of the other. Ghiasi et al., arXiv:2012.07177.
+    """
+
+    probability: Fraction = 0.5
+    """Of an image into which somebody is pasted."""
+    max_persons: int = Field(2, ge=1, le=10)
+    """Most persons that are pasted into an image; their number is drawn from 1 on."""
+    scale: tuple[Annotated[float, Field(gt=0.1, le=4.0)], Annotated[float, Field(gt=0.1, le=4.0)]] = (0.6, 1.4)
+    """Smallest and largest size of a pasted person, relative to the person beside which it is pasted; in an image
+    without persons, to its size in its own image."""
+
+
 class AugmentationConfig(Section):
     """Random changes of a training image; a function of (seed, epoch, sample index) and nothing else."""
 
@@ -43,6 +58,33 @@ class AugmentationConfig(Section):
     blur: Fraction = 0.1
     """Probability of a light Gaussian blur."""
     box_jitter: float = Field(0.1, ge=0.0, le=0.5, description="Largest shift of a box side, fraction of the box.")
+    copy_paste: CopyPasteConfig | None = None
+    """Paste persons of other training images; null: nobody."""
+    pipeline: str | None = Field(None, json_schema_extra=BY_CONTENT)
+    """File of an albumentations pipeline (YAML or JSON of ``A.save``), which makes the views in the place of all
+    fields above but ``box_jitter``; see docs/how_to/augment.md. Needs the extra ``albumentations``."""
+
+    def disagreements(self) -> Iterator[str]:
+        """Every rule that concerns more than one field, as ``path: problem``."""
+        ranges = {"scale": self.scale}
+        if self.copy_paste is not None:
+            ranges["copy_paste.scale"] = self.copy_paste.scale
+        for name, (smallest, largest) in ranges.items():
+            if smallest > largest:
+                yield f"data.augmentation.{name}: smallest above largest, got {[smallest, largest]}"
+        if self.copy_paste is not None and self.pipeline is not None:
+            yield "data.augmentation.copy_paste: is for built-in views, which pipeline replaces; give one of them"
+
+    @property
+    def unused(self) -> Iterator[str]:
+        """Fields with another value than their default that take part in nothing, given the other fields."""
+        if self.pipeline is not None:
+            fields = type(self).model_fields
+            yield from (name for name in _BUILT_IN if getattr(self, name) != fields[name].default)
+
+
+_BUILT_IN: Final = ("horizontal_flip", "scale", "translate", "rotate", "color", "blur")
+"""Fields of the views that are made without a pipeline."""
 
 
 OWN_BOXES: Final = "teacher"
@@ -108,5 +150,5 @@ class DataConfig(Section):
             yield "data: give both test_ann and test_images, or neither"
         if self.test_ann and self.sample is not None and self.sample.test_images is not None:
             yield "data: give one test split, test_ann with test_images or sample.test_images"
-        if self.augmentation is not None and self.augmentation.scale[0] > self.augmentation.scale[1]:
-            yield f"data.augmentation.scale: smallest above largest, got {list(self.augmentation.scale)}"
+        if self.augmentation is not None:
+            yield from self.augmentation.disagreements()

@@ -90,6 +90,7 @@ def shared_with_control(config: ExperimentConfig, contents: RunContents) -> dict
     fields["training"] |= {"epochs": config.training.epochs, "segments": segments and list(segments)}
     weights = weights_names(contents)
     weights.pop(TEACHER_CHECKPOINT, None)
+    fields["pipeline"] = contents.pipeline
     fields["starts_from"] = weights | {"model.encoder_weights": contents.encoder_weights}
     return fields
 

@@ -136,7 +136,8 @@ def plan(request: BatchRequest, *, finished: Finished = is_finished) -> tuple[Pl
 
 
 def check_plan(runs: Sequence[PlannedRun]) -> None:
-    """Refuses a plan that cannot be trained: a path that does not exist, a teacher that would be deleted.
+    """Refuses a plan that cannot be trained: a path that does not exist, views that no pipeline can make, a teacher
+    that would be deleted.
 
     Raises:
         ConfigError: Before anything is written.
@@ -144,12 +145,26 @@ def check_plan(runs: Sequence[PlannedRun]) -> None:
     for run in runs:
         if not run.finished:
             check_tracker(run.config)
+            check_views(run.config)
         check_data_paths(run.config)
         if run.kind == "new":
             check_test_paths(run.config)
         check_weight_paths(run.config, run.output_dir, awaited=[run.output_dir / name for name in run.requires])
         if run.restart:
             _check_restart(run)
+
+
+def check_views(config: ExperimentConfig) -> None:
+    """Refuses a pipeline of albumentations that cannot make views.
+
+    Raises:
+        ConfigError: Names the file and the transform.
+    """
+    augmentation = config.data.augmentation
+    if augmentation is not None and augmentation.pipeline is not None:
+        from human_edge_detection.data.views.pipeline import check_pipeline  # slow: albumentations is tried
+
+        check_pipeline(Path(augmentation.pipeline))
 
 
 def train_command(run: PlannedRun, *, export_onnx: bool = False) -> list[str]:

@@ -21,7 +21,7 @@ from human_edge_detection.errors import CheckpointError, DataError
 from human_edge_detection.experiments.difference import Difference, compare_fields
 from human_edge_detection.experiments.flags import TEACHER_CHECKPOINT
 from human_edge_detection.experiments.schema.base import BY_CONTENT, Section
-from human_edge_detection.experiments.schema.data import DRAWN_VERSION, DataConfig, UnlabelledConfig
+from human_edge_detection.experiments.schema.data import DRAWN_VERSION, AugmentationConfig, DataConfig, UnlabelledConfig
 from human_edge_detection.experiments.schema.distillation import DistillationConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.experiments.schema.model import ModelConfig
@@ -48,6 +48,7 @@ PLACES: Final = frozenset(
     for section, kind in (
         ("data", DataConfig),
         ("data.unlabelled", UnlabelledConfig),
+        ("data.augmentation", AugmentationConfig),
         ("model", ModelConfig),
         ("distillation", DistillationConfig),
     )
@@ -101,6 +102,8 @@ class RunContents(Section):
     """Digest of the key of the stored soft labels."""
     unlabelled: str | None = None
     """Names and sizes of the images without labels, and whose boxes are on them; null: there are none."""
+    pipeline: str | None = None
+    """sha256 of the file of ``data.augmentation.pipeline``; null without one."""
     weights: dict[str, tuple[WeightFile, ...]] = Field(default_factory=dict)
     """By the field that names them; of several teachers, all."""
 
@@ -140,9 +143,9 @@ class Identity:
         fields = dict(compare_fields({}, flat(self.fields)))
         if not seeds:
             fields.pop(_SEED, None)
-        # Without images without labels it is the digest that it was before there could be any.
-        left_out = {"weights", *(["unlabelled"] if self.contents.unlabelled is None else [])}
-        contents = self.contents.model_dump(mode="json", exclude=left_out)
+        # Without what older versions did not know it is the digest that it was then.
+        new = [name for name in ("unlabelled", "pipeline") if getattr(self.contents, name) is None]
+        contents = self.contents.model_dump(mode="json", exclude={"weights", *new})
         return digest_of([fields, contents, weights_names(self.contents, seeds=seeds)])
 
 
@@ -189,6 +192,7 @@ def find_contents(config: ExperimentConfig, weights: Mapping[str, Sequence[Weigh
         encoder_weights=_encoder_weights(config),
         soft_labels=_soft_labels(config),
         unlabelled=contents_of(data),
+        pipeline=pipeline_sha256(data),
         weights=named | {field: tuple(files) for field, files in weights.items()},
     )
 
@@ -203,6 +207,13 @@ def annotation_files(data: DataConfig) -> tuple[Path, Path]:
         return Path(data.train_ann), Path(data.val_ann)
     train, val = find_splits(Path(data.root or ""))
     return train.annotations, val.annotations
+
+
+def pipeline_sha256(data: DataConfig) -> str | None:
+    """Of the file that makes the views; None without one, "unknown" for one that cannot be read."""
+    if data.augmentation is None or data.augmentation.pipeline is None:
+        return None
+    return file_sha256(Path(data.augmentation.pipeline)) or "unknown"
 
 
 def weight_paths(config: ExperimentConfig) -> dict[str, tuple[Path, ...]]:

@@ -21,6 +21,7 @@ from human_edge_detection.runs.lookup.identity import (
     find_contents,
     identity_fields,
     identity_of,
+    pipeline_sha256,
     read_contents,
     weight_paths,
 )
@@ -126,7 +127,7 @@ def _with_training(config: ExperimentConfig, epochs: int, segments: tuple[int, .
 
 def _check_same(given: Path, stored: ExperimentConfig, config: ExperimentConfig, contents: RunContents) -> None:
     """Refuses values, and files of other content, that are not the run's own."""
-    here = contents
+    here = contents.model_copy(update={"pipeline": pipeline_sha256(config.data)})
     if _places(stored) != _places(config):
         here = find_contents(config)
     changed = identity_of(stored, contents).differences(identity_of(config, here))
