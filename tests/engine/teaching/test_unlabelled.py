@@ -71,8 +71,9 @@ def test_copies_of_test_images_do_not_teach(
     name = sorted(file.name for file in folder.iterdir() if file.is_file())[0]
     (tmp_path / "test").mkdir()
     copy2(folder / name, tmp_path / "test" / name)
-    height, width = cv2.imread(str(folder / name)).shape[:2]
-    image = {"id": 1, "file_name": name, "height": height, "width": width}
+    pixels = cv2.imread(str(folder / name))
+    assert pixels is not None
+    image = {"id": 1, "file_name": name, "height": pixels.shape[0], "width": pixels.shape[1]}
     person = {"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": 64, "bbox": [4, 4, 8, 8]}
     person["segmentation"] = [[4, 4, 12, 4, 12, 12, 4, 12]]
     annotations = {"images": [image], "annotations": [person], "categories": [{"id": 1, "name": "person"}]}

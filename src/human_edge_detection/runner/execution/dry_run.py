@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from human_edge_detection.experiments.difference import difference
+from human_edge_detection.experiments.flags import FLAG_OF_PATH
+from human_edge_detection.experiments.registry import is_shipped
 from human_edge_detection.runner.execution.heartbeat import last_status
-from human_edge_detection.runner.execution.plan import PlannedRun, shown_command
+from human_edge_detection.runner.execution.plan import PlannedRun
 
 _KINDS: Final = {"new": "new", "same": "continued, if it has begun", "grows": "grown"}
 
@@ -45,3 +47,22 @@ def describe_plan(plan: Sequence[PlannedRun]) -> list[str]:
             lines.append(f"   as it is declared: {run.preset.name}")
         lines.append(f"   {shlex.join(shown_command(run))}")
     return lines
+
+
+def shown_command(run: PlannedRun) -> list[str]:
+    """What a user would type to train ``run`` alone: its preset and every difference from it.
+
+    What only a Python program knows by name can be continued by its folder, once that is there.
+    """
+    if run.resume is not None or not is_shipped(run.preset):
+        place = str(run.resume or run.paths.root)
+        return ["hed", "train", "--resume", place, "--epochs", str(run.config.training.epochs)]
+    command = ["hed", "train", "--config", run.preset.name]
+    command += [] if run.file is None else ["--config_file", str(run.file)]
+    command += ["--output_dir", str(run.output_dir), "--run_name", run.name]
+    for path, (_, value) in difference(run.config, run.preset).items():
+        if path != "training.segments":
+            command += ["--set", f"{path}={json.dumps(value, ensure_ascii=False)}"]
+    for path, checkpoint in run.checkpoints.items():
+        command += [FLAG_OF_PATH[path], str(checkpoint)]
+    return command

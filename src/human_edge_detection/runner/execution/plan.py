@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from human_edge_detection.errors import ConfigError
-from human_edge_detection.experiments.difference import difference
-from human_edge_detection.experiments.flags import FLAG_OF_PATH, TEACHER_CHECKPOINT
+from human_edge_detection.experiments.flags import TEACHER_CHECKPOINT
 from human_edge_detection.experiments.overrides import Overrides
-from human_edge_detection.experiments.registry import is_shipped, list_configs
+from human_edge_detection.experiments.registry import list_configs
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 from human_edge_detection.runner.execution.request import BatchRequest, Unit, named_units, with_seed
 from human_edge_detection.runs.checks import (
@@ -176,25 +175,6 @@ def train_command(run: PlannedRun, *, export_onnx: bool = False) -> list[str]:
     """
     command = [sys.executable, "-m", "human_edge_detection", "train", "--output_dir", str(run.output_dir)]
     return [*command, "--resume", str(run.resume or run.paths.root), *(["--export_onnx"] if export_onnx else [])]
-
-
-def shown_command(run: PlannedRun) -> list[str]:
-    """What a user would type to train ``run`` alone: its preset and every difference from it.
-
-    What only a Python program knows by name can be continued by its folder, once that is there.
-    """
-    if run.resume is not None or not is_shipped(run.preset):
-        place = str(run.resume or run.paths.root)
-        return ["hed", "train", "--resume", place, "--epochs", str(run.config.training.epochs)]
-    command = ["hed", "train", "--config", run.preset.name]
-    command += [] if run.file is None else ["--config_file", str(run.file)]
-    command += ["--output_dir", str(run.output_dir), "--run_name", run.name]
-    for path, (_, value) in difference(run.config, run.preset).items():
-        if path != "training.segments":
-            command += ["--set", f"{path}={json.dumps(value, ensure_ascii=False)}"]
-    for path, checkpoint in run.checkpoints.items():
-        command += [FLAG_OF_PATH[path], str(checkpoint)]
-    return command
 
 
 class _Found(NamedTuple):
