@@ -70,6 +70,22 @@ def test_a_pipeline_draws_the_same_for_any_number_of_workers(sample_root, tmp_pa
     _assert_equal(_stream(dataset, num_workers=2), whole)
 
 
+def test_pasted_persons_are_drawn_beside_all_else(sample_root):
+    people = read_annotations(*find_splits(sample_root)[0])
+
+    def stream(*, num_workers=0, **changes):
+        augmentation = AugmentationConfig(**changes)
+        dataset = PersonDataset(
+            people, image_size=(64, 64), mask_size=(16, 12), augmentation=augmentation, max_rois=3, seed=0
+        )
+        return _stream(dataset, num_workers=num_workers)
+
+    plain, pasted = stream(), stream(copy_paste={"probability": 1.0})
+    _assert_equal(stream(copy_paste={"probability": 0.0}), plain)
+    assert all(not torch.equal(one.images, other.images) for one, other in zip(plain, pasted, strict=True))
+    _assert_equal(stream(num_workers=2, copy_paste={"probability": 1.0}), pasted)
+
+
 def test_stream_leaves_the_random_numbers_of_training_alone(dataset):
     torch.manual_seed(0)
     _stream(dataset)

@@ -14,9 +14,10 @@ from human_edge_detection.data.annotations.polygons_and_rle import PlacedMask, d
 from human_edge_detection.data.dataset import Scene, person_mask, read_scene, roi_masks
 from human_edge_detection.data.drawn.data_set import write_drawn_data
 from human_edge_detection.data.views.augment import FILL_COLOR, View, draw_view
+from human_edge_detection.data.views.copy_paste import CopyPaste
 from human_edge_detection.data.views.view import PeopleInView, view_images
 from human_edge_detection.data.views.warp import scaling, translation, warp
-from human_edge_detection.experiments.schema.data import AugmentationConfig
+from human_edge_detection.experiments.schema.data import AugmentationConfig, CopyPasteConfig
 from human_edge_detection.files.data_folder import find_splits
 from human_edge_prediction.boxes import fit_boxes
 from human_edge_prediction.resampling import resize
@@ -179,6 +180,117 @@ def test_a_pixel_half_of_a_person_and_half_beyond_the_image_is_the_persons(write
     assert {*np.unique(mask).tolist()} == {1, 255} and (mask == 1).sum() > 900
     np.testing.assert_array_equal(roi == 255, mask == 255)
     assert (roi > 0).all()
+
+
+# --- persons pasted into an image -------------------------------------------------------------------------------------
+
+PIXELS = scaling(1 / 40, 1 / 30)
+WHOLE_VIEW = np.array([[0.0, 0.0, 1.0, 1.0]])
+
+
+def rectangle(x1, y1, x2, y2):
+    return [[np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]], np.float64)]]
+
+
+def seen_by(shown, number):
+    return shown.roi_masks(WHOLE_VIEW, np.array([number]), (30, 40))[0]
+
+
+def test_a_pasted_person_is_on_top_of_all_that_is_there(small):
+    """The persons cover 4 to 14 and 10, 8 to 20, 18, the crowd the columns 12 to 23; 9, 4 to 19, 14 is pasted."""
+    record = small.images[0]
+    plain, shown = PeopleInView(record, PIXELS), PeopleInView(record, PIXELS, [rectangle(9, 4, 19, 14)])
+    anyone = np.zeros((30, 40), np.uint8)
+    anyone[:, 12:24] = 255
+    anyone[4:14, 4:19] = anyone[8:18, 10:20] = 1
+    np.testing.assert_array_equal(shown.person_mask((30, 40)), anyone)
+    owned = {0: np.s_[4:14, 4:9], 2: np.s_[4:14, 9:19]}
+    for number, where in owned.items():
+        expected = np.where(anyone == 1, 2, anyone)
+        expected[where] = 1
+        np.testing.assert_array_equal(seen_by(shown, number), expected)
+    below = np.where(anyone == 1, 2, anyone)
+    below[8:18, 10:20] = 1
+    below[4:14, 9:19] = 2
+    np.testing.assert_array_equal(seen_by(shown, 1), below)
+    pixels = shown.boxes * [40, 30, 40, 30]
+    np.testing.assert_allclose(pixels, [[4, 4, 9, 14], [10, 8, 20, 18], [9, 4, 19, 14]], atol=0.1)
+    np.testing.assert_array_equal(shown.boxes[1], plain.boxes[1])  # no side of it is hidden
+    pasted = np.zeros((30, 40), np.uint8)
+    pasted[owned[2]] = 1
+    np.testing.assert_array_equal(shown.pasted_mask((30, 40)), pasted)
+
+
+def test_of_two_pasted_persons_the_later_one_is_on_top(small):
+    shown = PeopleInView(small.images[1], PIXELS, [rectangle(4, 4, 14, 14), rectangle(10, 2, 20, 12)])
+    np.testing.assert_allclose(shown.boxes * [40, 30, 40, 30], [[4, 4, 14, 14], [10, 2, 20, 12]], atol=0.1)
+    later = np.zeros((30, 40), np.uint8)
+    later[4:14, 4:14] = 2
+    later[2:12, 10:20] = 1
+    np.testing.assert_array_equal(seen_by(shown, 1), later)
+    earlier = np.where(later == 2, 1, 2 * later)
+    np.testing.assert_array_equal(seen_by(shown, 0), earlier)
+
+
+@pytest.mark.parametrize(("covered", "box"), [(7.5, [4, 11.5, 14, 14]), (8.5, [0, 0, 0, 0])])
+def test_a_person_of_whom_too_little_is_left_is_dropped(small, covered, box):
+    """A fifth of its rows must be left. What is left of a dropped one is still a person, for all others."""
+    shown = PeopleInView(small.images[0], PIXELS, [rectangle(4, 4, 14, 4 + covered)])
+    np.testing.assert_allclose(shown.boxes[0] * [40, 30, 40, 30], box, atol=0.1)
+    assert (shown.person_mask((30, 40))[13, 4:10] == 1).all()
+    assert (seen_by(shown, 2)[13, 4:10] == 2).all()
+
+
+def test_a_pasted_person_is_known_where_an_image_is_not_exhaustive_and_what_is_beside_it_is_not(write_coco):
+    def edit(data):
+        not_exhaustive(data)
+        data["annotations"] = data["annotations"][:1]
+
+    record = read_annotations(*write_coco(edit)).images[0]
+    diamond = [[np.array([[30, 10], [36, 16], [30, 22], [24, 16]], np.float64)]]
+    shown = PeopleInView(record, PIXELS, [diamond])
+    mask = shown.person_mask((30, 40))
+    assert mask[16, 30] == 1 and mask[11, 25] == 255
+    assert {*np.unique(mask[10:22, 24:36]).tolist()} == {1, 255}
+    assert not PeopleInView(record, PIXELS).pasted_mask((30, 40)).any()
+
+
+def test_pasted_persons_are_as_at_full_size(drawn):
+    """Against masks of the whole image, from which those of persons pasted later are taken away."""
+    augmentation = AugmentationConfig()
+    copy_paste = CopyPaste(drawn, CopyPasteConfig(probability=1.0, max_persons=3), flip=0.5)
+    roi_ious, person_ious, pasted_masks, distances, hidden = [], [], [], [], 0
+    for index, record in enumerate(drawn.images[:6]):
+        size = (record.height, record.width)
+        view = draw_view(augmentation, size, np.random.default_rng((1, index)))
+        pasted = copy_paste.draw(index, view.matrix, np.random.default_rng(index))
+        scene = read_scene(drawn, record)
+        whole = slice(0, size[0]), slice(0, size[1])
+        persons = [person.within(*whole) for person in scene.persons]
+        for person in pasted:
+            fine = np.zeros((8 * size[0], 8 * size[1]), np.uint8)
+            for part in person.shape:
+                cv2.fillPoly(fine, [np.rint(8 * outline - 0.5).astype(np.int32) for outline in part], 255)
+            mask = (cv2.resize(fine, size[::-1], interpolation=cv2.INTER_AREA) > 127).astype(np.uint8)
+            persons = [*(below * (1 - mask) for below in persons), mask]
+        scene = plain_view(scene._replace(persons=tuple(PlacedMask(mask, 0, 0) for mask in persons)), view)
+        shown = PeopleInView(record, view.matrix, [person.shape for person in pasted])
+        expected, got = mask_boxes([person.mask for person in scene.persons]), shown.boxes * extent(record)
+        numbers = np.flatnonzero((got[:, 2] > 0) & (expected[:, 2] > 0))
+        hidden += len(got) - len(numbers)
+        distances += np.abs(expected - got)[numbers].max(axis=1).tolist()
+        boxes = fit_boxes(expected[numbers], size)
+        exact, ours = roi_masks(scene, boxes, numbers, MASK), shown.roi_masks(boxes / extent(record), numbers, MASK)
+        roi_ious += [iou(a == label, b == label) for a, b in zip(exact, ours, strict=True) for label in (1, 2)]
+        one, other = person_mask(scene, IMAGE), shown.person_mask(IMAGE)
+        person_ious.append(iou(one == 1, other == 1))
+        anywhere = scene._replace(persons=scene.persons[len(record.persons) :])
+        pasted_masks.append((person_mask(anywhere, IMAGE) == 1, shown.pasted_mask(IMAGE) == 1))
+    assert len(roi_ious) > 30 and hidden < len(roi_ious) / 8
+    assert np.mean(roi_ious) > 0.94 and np.quantile(roi_ious, 0.1) > 0.88
+    # Some are small: one IoU of all pixels.
+    assert np.mean(person_ious) > 0.965 and iou(*map(np.concatenate, zip(*pasted_masks, strict=True))) > 0.965
+    assert np.mean(distances) < 1.2
 
 
 def not_exhaustive(data):

@@ -140,6 +140,7 @@ def test_views_come_again_in_another_order(online: ExperimentConfig, tmp_path: P
 CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"data": {"augmentation": {"rotate": 11.0}}}, "augmentation.rotate is 10.0 there, 11.0 here"),
     ({"data": {"augmentation": None}}, "augmentation is"),
+    ({"data": {"augmentation": {"copy_paste": {}}}}, "augmentation.copy_paste is None there"),
     ({"data": {"max_rois_per_image": 2}}, "max_rois_per_image is 3 there, 2 here"),
     ({"data": {"cache_views": 3}}, "cache_views is 2 there, 3 here"),
     ({"model": {"image_size": [64, 96]}}, "image_size is [64, 64] there, [64, 96] here"),

@@ -22,8 +22,8 @@ from human_edge_detection.data.views.warp import Matrix, inverse, scaling, trans
 from human_edge_detection.errors import DataError
 from human_edge_detection.experiments.schema.data import CopyPasteConfig
 
-_MIN_DONOR_SIDE_PX: Final = 32.0
-"""Side of the square that is as large as the box of the smallest person that is pasted anywhere."""
+_MIN_DONOR_SIDE_PX: Final = 24.0
+"""Shorter side of a person's box; smaller ones have too little detail, and are often a part of a person."""
 _BOX_CORNERS: Final = 4
 """Corners of an outline that is no more than a box, whose pixels are not all the person's."""
 _MAX_ENLARGEMENT: Final = 2.0
@@ -53,9 +53,11 @@ class CopyPaste:
         self._config = config
         self._owners, self._numbers = _donors(people.images)
         if not len(self._owners):
+            persons = people.images.person_counts.sum()
             raise DataError(
-                f"{people.file}: data.augmentation.copy_paste has nobody to paste: no person has an outline and a box "
-                f"of {_MIN_DONOR_SIDE_PX:.0f} x {_MIN_DONOR_SIDE_PX:.0f} pixels or more; leave copy_paste out"
+                f"{people.file}: data.augmentation.copy_paste has nobody to paste: of {persons} persons none has an "
+                f"outline and is at least {_MIN_DONOR_SIDE_PX:.0f} pixels wide and high; set "
+                "data.augmentation.copy_paste=null"
             )
 
     def draw(self, index: int, view: Matrix, rng: np.random.Generator) -> tuple[PastedPerson, ...]:
@@ -126,7 +128,7 @@ def _donors(images: AnnotatedImages) -> tuple[NDArray[np.int64], NDArray[np.int6
     sides = columns.boxes[annotations, 2:] - columns.boxes[annotations, :2]
     corners = np.diff(columns.polygon_offsets[columns.polygons[annotations]])[:, 0]
     is_outline = (corners > _BOX_CORNERS) | (corners == 0)
-    chosen = is_outline & (sides.prod(axis=1) >= _MIN_DONOR_SIDE_PX**2)
+    chosen = is_outline & (sides.min(axis=1) >= _MIN_DONOR_SIDE_PX)
     return owners[chosen], numbers[chosen]
 
 

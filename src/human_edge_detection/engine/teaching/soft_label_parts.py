@@ -25,6 +25,7 @@ from safetensors.numpy import save
 
 from human_edge_detection.data.annotations.annotation_set import AnnotationSet
 from human_edge_detection.experiments.schema.base import Section
+from human_edge_detection.experiments.schema.data import DataConfig
 from human_edge_detection.experiments.schema.heads import BY_KEY
 from human_edge_detection.runs.records import Count
 
@@ -130,9 +131,11 @@ def describe_part(folder: Path, file: str) -> Part:
     return Part(file=file, bytes=path.stat().st_size, sha256=file_sha256(path))
 
 
-def largest_bytes(people: AnnotationSet, max_rois: int, heads: Heads) -> int:
-    """What one view of ``people`` takes at most; less where augmentation moves somebody out of the image."""
-    persons = int(np.minimum(people.images.person_counts, max_rois).sum())
+def largest_bytes(people: AnnotationSet, data: DataConfig, heads: Heads) -> int:
+    """What one view of ``people`` takes at most; less where somebody is moved out of the image, or nobody is pasted."""
+    copy_paste = None if data.augmentation is None else data.augmentation.copy_paste
+    most = people.images.person_counts + (0 if copy_paste is None else copy_paste.max_persons)
+    persons = int(np.minimum(most, data.max_rois_per_image).sum())
     images = len(people.images)
     rows = sum((images if is_of_image(head) else persons) * prod(shape) for head, shape in heads.items())
     return 2 * rows + 8 * images + _HEADER_BYTES * parts_of_view(images)

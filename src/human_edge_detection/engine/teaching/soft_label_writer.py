@@ -220,7 +220,7 @@ class _Writer:
         """Before the teacher is run; an upper bound, as augmentation moves a few persons out of their images."""
         views = self.config.data.cache_views or 0
         sets = [self.splits.train, *([self.unlabelled.people] if self.unlabelled else [])]
-        of_view = sum(largest_bytes(people, self.config.data.max_rois_per_image, heads) for people in sets)
+        of_view = sum(largest_bytes(people, self.config.data, heads) for people in sets)
         need = of_view * views * len(missing) // everything
         place = existing_folder(self.folder)
         free = shutil.disk_usage(place).free

@@ -1,4 +1,4 @@
-"""Training on views by a pipeline of albumentations, from the command line."""
+"""Training on views that are made in other ways than the built-in one, from the command line."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,8 +32,6 @@ SMALL = [
     "data.sample.train_images=6",
     "--set",
     "data.sample.val_images=2",
-    "--set",
-    "data.augmentation.pipeline=pipeline.json",
 ]
 
 
@@ -42,10 +40,11 @@ def weights(run: Path) -> Mapping[str, torch.Tensor]:
 
 
 @pytest.mark.slow
-def test_workers_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("way", ["pipeline=pipeline.json", "copy_paste={}"])
+def test_workers_make_no_difference(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_pipeline(Path("pipeline.json"), transform("HorizontalFlip", p=0.5), transform("Affine", rotate=[-20, 20]))
-    command = ["train", "--config", "quickstart_student_b0", *SMALL]
+    command = ["train", "--config", "quickstart_student_b0", *SMALL, "--set", f"data.augmentation.{way}"]
     assert main([*command, "--output_dir", "alone", "--num_workers", "0"]) == 0
     assert main([*command, "--output_dir", "helped", "--num_workers", "2"]) == 0
     alone, helped = weights(Path("alone/quickstart_student_b0")), weights(Path("helped/quickstart_student_b0"))
