@@ -85,6 +85,9 @@ HEAVY = {
     "human_edge_prediction",
 }
 
+LIGHT = {f"human_edge_prediction.{name}" for name in ("description_reader", "errors", "suffixes")}
+"""Of the package for prediction: words about models, which import nothing heavy."""
+
 WITHOUT_MIRROR = ("contract", "documents", "integration", "golden", "stress", "benchmarks", "examples", "support")
 SEVERAL_MODULES = {
     "advanced/distillation_terms/test_term_values.py": "every term against numbers worked out by hand",
@@ -216,7 +219,7 @@ def chain_to_heavy(module: str) -> list[str]:
     seen, ways = {module}, [[module]]
     for way in ways:
         imported = at_import(way[-1])
-        if heavy := sorted(name for name in imported if name.split(".")[0] in HEAVY):
+        if heavy := sorted(name for name in imported - LIGHT if name.split(".")[0] in HEAVY):
             return [*way, heavy[0]]
         new = own(imported) - seen
         seen |= new

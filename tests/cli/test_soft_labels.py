@@ -24,7 +24,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[ExperimentConfig, Path]
     """What was asked of the engine, which soft labels that all was done."""
     calls = []
 
-    def write(config: ExperimentConfig, *, sample_root: Path) -> SoftLabels:
+    def write(config: ExperimentConfig, *, sample_root: Path, source: Path | None) -> SoftLabels:
+        assert source is None
         calls.append((config, sample_root))
         assert config.distillation is not None
         return SoftLabels(Path(str(config.distillation.soft_labels)), METADATA)
@@ -124,4 +125,7 @@ def test_a_teacher_is_found_whatever_the_views(tmp_path: Path, capsys: pytest.Ca
 def test_without_any_teacher(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--soft_labels", "labels", "--cache_views", "2", "--output_dir", str(tmp_path)]
     assert main(["soft-labels", "--config", "quickstart_student_b0", *flags]) == 2
-    assert capsys.readouterr().err == "error: quickstart_student_b0: no teacher; give --teacher_checkpoint PATH\n"
+    assert (
+        capsys.readouterr().err
+        == "error: quickstart_student_b0: no teacher; give --teacher_checkpoint PATH, or answers --from PATH\n"
+    )

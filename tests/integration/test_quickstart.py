@@ -126,3 +126,22 @@ def test_the_same_command_in_a_fresh_folder_gives_the_same_numbers(finished: Pat
     (first,) = finished.glob(f"experiments/{STUDENT}/metrics.jsonl")
     (second,) = (tmp_path / "fresh").glob(f"experiments/{STUDENT}/metrics.jsonl")
     assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.slow
+def test_an_exported_model_teaches_to_a_comparison(finished: Path) -> None:
+    """The export of the teacher in the place of its checkpoint, asked in ONNX Runtime about the true boxes."""
+    assert run_batch(finished, TEACHER, "--export_onnx").returncode == 0
+    onnx = Path("experiments", TEACHER, "checkpoints", "best_model.onnx")
+    taught = ("--teacher_checkpoint", str(onnx), "--run_name", "taught_by_onnx")
+    done = run_batch(finished, STUDENT, *taught)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with (finished / "experiment_comparison.csv").open(encoding="utf-8", newline="") as file:
+        row = next(row for row in csv.DictReader(file) if row["run"] == "taught_by_onnx")
+    assert (row["status"], row["teacher"]) == ("finished", "best_model.onnx")
+    result = json.loads((finished / "experiments" / "taught_by_onnx" / "result.json").read_text())
+    own = json.loads((finished / "experiments" / TEACHER / "result.json").read_text())
+    assert result["teacher_kind"] == "exported"
+    assert result["teacher_full_image_iou"] == pytest.approx(own["metrics"]["full_image_iou"], abs=0.02)
+    assert result["teacher_miou"] == pytest.approx(own["metrics"]["miou"], abs=0.05)
+    assert float(row["teacher_miou_share"]) == pytest.approx(float(row["miou"]) / result["teacher_miou"])

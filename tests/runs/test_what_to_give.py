@@ -37,7 +37,7 @@ def test_of_several_seeds_all_are_named(run: RunPaths) -> None:
 
 
 def test_exports_and_records_are_named_with_the_checkpoint_beside_them(run: RunPaths, tmp_path: Path) -> None:
-    assert instead_of(run.onnx) == (f"an exported model, which cannot be trained or taught with; give {run.best}")
+    assert instead_of(run.onnx) == (f"an exported model, which can teach and cannot be trained; give {run.best}")
     assert instead_of(run.parity) == f"a record and no weights; give {run.best}"
     (tmp_path / "b.onnx").touch()
     assert str(instead_of(tmp_path / "b.onnx")).endswith("give the best_model.pth that it was made from")

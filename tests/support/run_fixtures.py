@@ -132,6 +132,7 @@ def make_trainer(tmp_path: Path) -> MakeTrainer:
     from human_edge_detection.engine.teaching.distiller import Distiller
     from human_edge_detection.engine.teaching.soft_labels import teacher_record
     from human_edge_detection.engine.teaching.teacher import load_teachers
+    from human_edge_detection.engine.teaching.teachers import Teachers
     from human_edge_detection.engine.training.state import Origin, TrainingState
     from human_edge_detection.engine.training.trainer import Parts, Trainer
 
@@ -150,7 +151,7 @@ def make_trainer(tmp_path: Path) -> MakeTrainer:
         distiller = None
         if section and loss and teacher:
             record = teacher_record(teacher, {"miou": None}, people.val)
-            distiller = Distiller(section, loss, teacher, record, teacher_score=None)
+            distiller = Distiller(section, loss, Teachers(teacher, None), record, teacher_score=None)
         parts = Parts(
             config=config,
             device=device,

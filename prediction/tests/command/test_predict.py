@@ -272,7 +272,7 @@ def test_fields_describe_a_model_of_others(
 ) -> None:
     constant_model({"people": np.array([[[[0, 0, 3]], [[0, 0, 15]]]], np.float32).reshape(1, 2, 3)})
     assert predict("images") == 2
-    assert "describe it in model.adapter.json beside it, or (hed predict) with" in capsys.readouterr().err
+    assert "describe it in model.adapter.json beside it, or with kind=" in capsys.readouterr().err
     described = ["--adapter", "kind=person_map", "--adapter", "output.values=classes"]
     assert predict("images", *described, "--adapter", "output.person_class=15") == 0
     assert "2 images, 2 persons" in capsys.readouterr().out

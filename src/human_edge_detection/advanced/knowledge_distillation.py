@@ -298,7 +298,7 @@ class AveragedTeachers:
             raise ValueError(f"{len(self.teachers)} teachers have no features in common; expected one teacher")
         predictions = [teacher(images, rois, mask_size=mask_size, image_size=image_size) for teacher in self.teachers]
         aux = {
-            name: _mean_output(BY_KEY[name], [prediction.aux[name] for prediction in predictions])
+            name: mean_logits(BY_KEY[name], [prediction.aux[name] for prediction in predictions])
             for name in predictions[0].aux
             if all(name in prediction.aux for prediction in predictions)
         }
@@ -313,7 +313,11 @@ def _size_of(key: str, image_size: tuple[int, int], mask_size: tuple[int, int]) 
     return head.size_in(image_size) if head.over == "images" else mask_size
 
 
-def _mean_output(head: Head, outputs: Sequence[Tensor]) -> Tensor:
+def mean_logits(head: Head, outputs: Sequence[Tensor]) -> Tensor:
+    """What several models say with one ``head``, ``(N, C, ...)`` each: the logits of their mean probability.
+
+    Of a head whose output is a value, the mean of the values.
+    """
     if head.regression:
         return torch.stack(list(outputs)).mean(dim=0)
     if head.channels > 1:

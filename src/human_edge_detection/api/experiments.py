@@ -207,15 +207,15 @@ def _with_totals(probe: Probe) -> dict[str, Any]:
 
 
 def _teacher_of(config: ExperimentConfig, overrides: Overrides) -> ExperimentConfig | None:
-    """The teacher that a run of ``config`` would have: its checkpoint's, or the experiment that trains it."""
+    """The network that would teach a run of ``config``: its checkpoint's, or the experiment that trains it."""
     if config.distillation is None:
         return None
-    if config.distillation.teacher_checkpoint is not None:
+    if config.distillation.own_teacher_paths:
         from human_edge_detection.engine.checkpoints.checkpoint import read_checkpoint
 
-        return read_checkpoint(Path(config.distillation.teacher_checkpoint))[0].config
+        return read_checkpoint(config.distillation.own_teacher_paths[0])[0].config
     from human_edge_detection.experiments.flags import TEACHER_CHECKPOINT
     from human_edge_detection.runs.dependencies import dependencies, dependency_config
 
     needed = (one for one in dependencies(config) if one.field == TEACHER_CHECKPOINT)
-    return next((dependency_config(one, overrides)[0] for one in needed), None)  # None: there are soft labels alone
+    return next((dependency_config(one, overrides)[0] for one in needed), None)  # None: no network that we know

@@ -274,11 +274,16 @@ def soft_labels(
     changes: Mapping[str, Any] | Overrides | None = None,
     output_dir: str | Path = OUTPUT_DIR,
     run_name: str | None = None,
+    source: str | Path | None = None,
 ) -> SoftLabels:
     """Stores a teacher's soft labels to every view that a training will see; such trainings then need no teacher.
 
     Called again it goes on where it was ended, and verifies what is finished. The arguments are those of the training
     that will use them (:func:`train`), with the folder and the number of views among ``changes``.
+
+    A teacher of another framework need not be here: ``source`` is what it said of the images, a file of COCO results
+    or a folder of maps. It teaches alone where the experiment has no teacher (``distillation.teacher_config`` null), or
+    as one with it.
 
     Raises:
         ConfigError: No folder, no teacher, no number of views, or the folder holds soft labels of something else.
@@ -299,7 +304,8 @@ def soft_labels(
     from human_edge_detection.engine.teaching.soft_label_writer import write_soft_labels  # slow: mistakes come before
 
     full = run.full_config
-    return write_soft_labels(full, sample_root=sample_data_dir(run.output_dir, full.data))
+    given = None if source is None else Path(source)
+    return write_soft_labels(full, sample_root=sample_data_dir(run.output_dir, full.data), source=given)
 
 
 @explained()

@@ -343,9 +343,16 @@ def build_training_set(
 
 
 def build_validation_set(
-    config: ModelConfig, people: AnnotationSet, *, teacher_size: tuple[int, int] | None = None
+    config: ModelConfig,
+    people: AnnotationSet,
+    *,
+    teacher_size: tuple[int, int] | None = None,
+    soft_labels: SoftLabelSource | None = None,
 ) -> PersonDataset:
-    """The images as they are, every person of them, at the model's sizes; at ``teacher_size`` too if given."""
+    """The images as they are, every person of them, at the model's sizes; at ``teacher_size`` too if given.
+
+    With ``soft_labels`` each comes with a teacher's logits to it.
+    """
     return PersonDataset(
         people,
         image_size=config.image_size,
@@ -354,4 +361,5 @@ def build_validation_set(
         max_rois=None,
         seed=0,
         teacher_size=teacher_size,
+        soft_labels=soft_labels,
     )

@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from human_edge_detection.errors import CheckpointError, ConfigError
-from human_edge_prediction import AdapterError, ModelFileError, PredictionError, open_model
+from human_edge_detection.errors import ConfigError
+from human_edge_detection.runs.model_facts.external_teacher import own_errors as own_errors
+from human_edge_prediction import AdapterError, open_model
 from human_edge_prediction.models.own import OURS, OwnModel
-
-
-@contextmanager
-def own_errors() -> Iterator[None]:
-    """Turns errors of the package for prediction into those of this one.
-
-    Raises:
-        CheckpointError: A model file is missing or damaged.
-        ConfigError: An adapter is wrong, or a package is missing.
-    """
-    try:
-        yield
-    except ModelFileError as error:
-        raise CheckpointError(str(error)) from error
-    except PredictionError as error:
-        raise ConfigError(str(error)) from error
 
 
 def open_exported(path: Path, *, threads: int | None = None) -> OwnModel:

@@ -87,7 +87,7 @@ DISTILLATION_FLAGS: Final = (
         "--teacher_checkpoint",
         "distillation.teacher_checkpoint",
         str,
-        "checkpoint of the teacher; turns distillation on for any experiment",
+        "checkpoint of the teacher, or a model file (.onnx, .tflite, .xml); turns distillation on for any experiment",
     ),
     Flag(
         "--soft_labels",

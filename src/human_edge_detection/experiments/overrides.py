@@ -21,7 +21,7 @@ from human_edge_detection.experiments.config_file import line_of_field, read_con
 from human_edge_detection.experiments.flags import FLAGS
 from human_edge_detection.experiments.older_words import OLDER_WORDS, check_older_words, select_terms, translate
 from human_edge_detection.experiments.registry import expand, get_config
-from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config, field_names
+from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config, field_names, is_mapping
 from human_edge_detection.files.plain_yaml import parse_value, problem_of
 
 _FOUR_PATHS = ("data.train_ann", "data.val_ann", "data.train_images", "data.val_images")
@@ -282,6 +282,8 @@ def _check_path(change: Change, *, older_words: bool) -> None:
         return
     parts = tuple(change.path.split("."))
     for depth, part in enumerate(parts):
+        if depth and is_mapping(ExperimentConfig, parts[:depth]):
+            return
         known = [name for name in field_names(ExperimentConfig, parts[:depth]) if depth or name not in _FIXED]
         if part not in known:
             above = ".".join(parts[:depth])

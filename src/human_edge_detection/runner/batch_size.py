@@ -178,7 +178,7 @@ def _request(run: PlannedRun, runs: Sequence[PlannedRun]) -> ProbeRequest:
 
 
 def _teachers(config: ExperimentConfig, runs: Sequence[PlannedRun]) -> Iterator[ExperimentConfig]:
-    for path in () if config.distillation is None else config.distillation.teacher_paths:
+    for path in () if config.distillation is None else config.distillation.own_teacher_paths:
         yield config_in_checkpoint(path) if path.is_file() else _planned_at(path, runs)
 
 

@@ -38,7 +38,7 @@ def measure_training(config: ExperimentConfig, teacher: ExperimentConfig | None)
         KeyboardInterrupt: This process was asked to end meanwhile.
     """
     section, size = config.distillation, config.training.batch_size
-    others = () if section is None else section.teacher_paths[1:]
+    others = () if section is None else section.own_teacher_paths[1:]
     teachers = () if teacher is None else (teacher, *map(config_in_checkpoint, others))
     found = probe(ProbeRequest(config=config, teachers=teachers, batch_sizes=(size,), steps=_STEPS))
     if not found:

@@ -12,6 +12,7 @@ from human_edge_detection.errors import ConfigError, TrainingError
 from human_edge_detection.experiments.flags import FLAG_OF_PATH
 from human_edge_detection.experiments.schema.data import OWN_BOXES
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
+from human_edge_detection.experiments.schema.external import is_external
 from human_edge_detection.files.image_folder import image_files_below
 from human_edge_detection.runs.artifacts import checkpoint_problem
 from human_edge_detection.runs.paths import RunPaths, list_checkpoints
@@ -19,6 +20,7 @@ from human_edge_detection.runs.records import RunResult, RunStatus, read_section
 from human_edge_detection.runs.what_to_give import instead_of
 
 _LISTED = 8
+_TEACHERS = ("distillation.teacher_checkpoint", "distillation.more_teacher_checkpoints")
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,119}(/seed_\d+)?")
 
 
@@ -103,8 +105,8 @@ def check_weight_paths(config: ExperimentConfig, output_dir: Path, *, awaited: S
     """
     distillation = config.distillation
     weights = {
-        "distillation.teacher_checkpoint": () if distillation is None else (distillation.teacher_checkpoint,),
-        "distillation.more_teacher_checkpoints": () if distillation is None else distillation.more_teacher_checkpoints,
+        _TEACHERS[0]: () if distillation is None else (distillation.teacher_checkpoint,),
+        _TEACHERS[1]: () if distillation is None else distillation.more_teacher_checkpoints,
         "model.pretrained_unet": (config.model.pretrained_unet,),
         "model.init_from": (config.model.init_from,),
     }
@@ -148,7 +150,8 @@ def _check(field: str, value: str | None, *, kind: str, output_dir: Path | None 
     if value is None:
         return
     path = Path(value)
-    instead = instead_of(path) if output_dir is not None else None
+    teaches = field in _TEACHERS and is_external(path)
+    instead = instead_of(path) if output_dir is not None and not teaches else None
     if instead is None and {"file": path.is_file(), "folder": path.is_dir()}.get(kind, path.exists()):
         return
     flag = FLAG_OF_PATH.get(field)

@@ -139,6 +139,11 @@ class RunResult(Section):
     early_stopped: bool = False
     skipped_samples: tuple[SkippedSample, ...] = ()
     """Of both splits, where ``data.on_bad_sample`` is ``skip``."""
+    teacher_kind: str | None = None
+    """Of an external teacher: of a model file ``person_map``, ``instances``, ``prompted`` or ``exported`` (our own), of
+    answers in files ``results`` or ``maps``."""
+    teacher_full_image_iou: Fraction | None = None
+    """IoU of the teacher's person map on the validation data; None in results of older versions."""
 
 
 class ParityTolerances(Section):

@@ -29,7 +29,8 @@ def check_teacher_claims(
         planned: The experiment that trains the teacher first; its checkpoint need not exist yet.
 
     Raises:
-        ConfigError: They contradict the teacher, or there is only what it said, its soft labels.
+        ConfigError: They contradict the teacher, or there is no network of this tool: soft labels alone, or
+            a model file.
         CheckpointError: The teacher's checkpoint cannot be read.
     """
     claims = [
@@ -40,10 +41,12 @@ def check_teacher_claims(
     if planned is not None:
         teachers = {f"the teacher {planned.name}": planned}
     else:
-        teachers = {f"the teacher {path}": config_in_checkpoint(path) for path in config.distillation.teacher_paths}
+        paths = config.distillation.own_teacher_paths
+        teachers = {f"the teacher {path}": config_in_checkpoint(path) for path in paths}
     for claim in claims:
         if not teachers:
-            raise ConfigError(f"{claim.source}: {claim.path}: soft labels are no network to compare with; leave it out")
+            what = "soft labels are" if config.distillation.external_teacher is None else "a model file is"
+            raise ConfigError(f"{claim.source}: {claim.path}: {what} no network to compare with; leave it out")
         for name, teacher in teachers.items():
             is_encoder = claim.path == TEACHER_ENCODER
             known = (teacher.model.encoder,) if is_encoder else (*_ARCHITECTURES[teacher.model.head], teacher.name)

@@ -9,9 +9,9 @@ from human_edge_detection.runs.paths import RunPaths
 
 _LISTED: Final = 3
 _OTHER_FORMATS: Final = {
-    ".onnx": "an exported model, which cannot be trained or taught with",
-    ".tflite": "an exported model, which cannot be trained or taught with",
-    ".xml": "an exported model, which cannot be trained or taught with",
+    ".onnx": "an exported model, which can teach and cannot be trained",
+    ".tflite": "an exported model, which can teach and cannot be trained",
+    ".xml": "an exported model, which can teach and cannot be trained",
     ".json": "a record and no weights",
     ".jsonl": "a record and no weights",
     ".yaml": "a config and no weights",

@@ -163,7 +163,8 @@ def test_another_training_is_refused(
 
 
 KEY_FIELDS = [
-    *("format_version", "teacher_sha256", "external", "training_fingerprint", "training_images", "unlabelled"),
+    *("format_version", "teacher_sha256", "external", "adapter", "training_fingerprint", "training_images"),
+    "unlabelled",
     *("augmentation", "image_size", "mask_size", "max_rois_per_image", "seed", "cache_views", "view_version"),
 ]
 
@@ -171,7 +172,7 @@ KEY_FIELDS = [
 def test_every_field_of_the_key_refuses(cached: ExperimentConfig, tmp_path: Path) -> None:
     stored = write(cached, tmp_path)
     assert list(stored.metadata.model_dump()["key"]) == KEY_FIELDS
-    for field in (field for field in KEY_FIELDS[1:] if field != "external"):  # which no training names
+    for field in (field for field in KEY_FIELDS[1:] if field not in ("external", "adapter")):  # which no training names
         changed = stored.metadata.model_dump(mode="json")
         changed["key"][field] = _another(changed["key"][field])
         write_json(metadata_path(stored.folder), changed)

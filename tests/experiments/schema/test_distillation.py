@@ -152,11 +152,66 @@ def test_a_term_of_heads_that_the_student_lacks_would_do_nothing() -> None:
         set_terms("[{kind: kl, heads: [bg_fg, target_nontarget]}]", "model.head=plain")
 
 
+def test_answers_about_images_have_views_that_are_affine() -> None:
+    with pytest.raises(ConfigError, match=r"data\.augmentation\.pipeline: its views are no affine maps .*model\.onnx"):
+        set_terms("[{kind: kl}]", "distillation.teacher_checkpoint=model.onnx", "data.augmentation.pipeline=a.yaml")
+
+
 def test_features_have_one_teacher() -> None:
     with pytest.raises(ConfigError, match=r"distillation.terms.1: 'feat' needs one teacher"):
         set_terms("[{kind: kl}, {kind: feat}]", "distillation.more_teacher_checkpoints=[a.pth]")
     with pytest.raises(ConfigError, match="features have no mean with those of mirror images"):
         set_terms("[{kind: kl}, {kind: feat}]", "distillation.flip_averaging=true")
+
+
+PERSON_MAP = ("external.kind=person_map", "external.output.values=logits")
+
+
+@pytest.mark.parametrize(
+    ("sets", "words"),
+    [
+        (("external.kind=person_map",), r"distillation\.external\.output: values is missing"),
+        (
+            (*PERSON_MAP, "external.output.person_clas=1"),
+            r"external\.output: unknown field .*did you mean 'person_class'",
+        ),
+        (("external.kind=map",), r"distillation\.external\.kind: expected one of 'person_map'"),
+        (("external=3",), r"distillation\.external: input should be an object, got 3"),
+        ((*PERSON_MAP, "terms=[{kind: feat}]"), r"terms\.0: 'feat' needs .* which a\.onnx lacks"),
+        ((*PERSON_MAP, "adaptive_alpha={}"), r"distillation\.adaptive_alpha: follows .* a\.onnx is a model file"),
+        ((*PERSON_MAP, "more_teacher_checkpoints=[b.tflite]"), r"checkpoints: one model file teaches"),
+    ],
+)
+def test_a_model_file_that_cannot_teach_is_refused_with_the_path_of_the_field(
+    sets: tuple[str, ...], words: str
+) -> None:
+    changes = [f"distillation.{one}" for one in ("teacher_checkpoint=a.onnx", *sets)]
+    with pytest.raises(ConfigError, match=words) as raised:
+        resolve(PRESET, collect(sets=changes))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_model_file_is_described_field_by_field_or_at_once() -> None:
+    described = {"kind": "person_map", "output": {"values": "logits"}}
+    once = "external={kind: person_map, output: {values: logits}}"
+    for sets in (PERSON_MAP, (once,)):
+        section = resolve(
+            PRESET, collect(sets=[f"distillation.{one}" for one in ("teacher_checkpoint=a.onnx", *sets)])
+        )[0].distillation
+        assert section is not None
+        assert section.external == described
+        assert not list(section.unused)
+    without = set_terms("[{kind: kl}]", f"distillation.{once}").distillation
+    assert without is not None
+    assert list(without.unused) == ["external"]
+
+
+def test_checkpoints_come_before_a_model_file() -> None:
+    fields = {"teacher_checkpoint": "a.onnx", "more_teacher_checkpoints": ["b.pth", "c.pth"]}
+    section = build_config({"name": "one", "data": {"sample": {}}, "distillation": fields}).distillation
+    assert section is not None
+    assert [str(path) for path in section.teacher_paths] == ["b.pth", "c.pth", "a.onnx"]
+    assert str(section.external_teacher) == "a.onnx"
 
 
 @pytest.mark.parametrize("change", ["teacher_checkpoint=imagenet", "more_teacher_checkpoints=[imagenet]"])

@@ -88,7 +88,8 @@ def _question(path: Path, runtime: Runtime) -> str:
     missing = [f"kind={'|'.join(get_args(Kind))}", *free, "output.values=..."]
     return (
         f"{path} was not exported by {OURS} and does not say what it is; describe it in {path.stem}.adapter.json "
-        f"beside it, or (hed predict) with {' '.join(f'--adapter {one}' for one in missing)} ({has})"
+        f"beside it, or with {' '.join(missing)} (hed predict: --adapter kind=..., of a teacher: --set "
+        f"distillation.external.kind=...) ({has})"
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import cv2
 import numpy as np
@@ -19,6 +19,8 @@ MIN_SOURCE_PX: Final = 3.0
 
 Matrix = NDArray[np.float64]
 """``(3, 3)``, affine; points are columns ``(x, y, 1)``."""
+Value = TypeVar("Value", np.uint8, np.float32)
+"""Of a pixel: of an image or a label, or a probability."""
 
 
 def scaling(x: float, y: float) -> Matrix:
@@ -53,7 +55,7 @@ def strides(matrix: Matrix) -> tuple[float, float]:
     return 1 / math.hypot(a, c), 1 / math.hypot(b, d)
 
 
-def warp(image: NDArray[np.uint8], matrix: Matrix, size: tuple[int, int], fill: Sequence[int]) -> NDArray[np.uint8]:
+def warp(image: NDArray[Value], matrix: Matrix, size: tuple[int, int], fill: Sequence[float]) -> NDArray[Value]:
     """Warps ``image`` by an affine ``matrix``: averaged where it shrinks, interpolated where it grows.
 
     Separable filtering before bilinear interpolation: the box filter acts along the axes of the source, not of the
@@ -61,36 +63,35 @@ def warp(image: NDArray[np.uint8], matrix: Matrix, size: tuple[int, int], fill: 
     how much. Where the image grows, the half pixel inside its border blends into ``fill``.
 
     Args:
-        image: ``(H, W)`` or ``(H, W, C)`` uint8.
+        image: ``(H, W)`` or ``(H, W, C)`` uint8 or float32.
         matrix: From pixels of ``image`` to pixels of the output.
         size: (height, width) of the output.
         fill: Value of output pixels outside the image, C numbers.
 
     Returns:
-        ``(height, width)`` or ``(height, width, C)`` uint8.
+        ``(height, width)`` or ``(height, width, C)``, of the type of ``image``.
     """
+    kind = image.dtype
     # 1. Crop to what the output shows. 2. Reduce by whole numbers while enough detail is left.
     part, matrix = _reduce(*_crop_to_visible(image, matrix, size))
     if not part.size:
-        return np.full((*size, *image.shape[2:]), fill[0] if image.ndim == 2 else fill, np.uint8)
+        return np.full((*size, *image.shape[2:]), fill[0] if image.ndim == 2 else fill, kind)
     # 3. Low-pass: a box filter in x and y over the pixels that one output pixel spans, against aliasing.
     x, y = map(_box_filter, strides(matrix))
     if len(x) > 1 or len(y) > 1:
-        part = np.asarray(cv2.sepFilter2D(part, -1, x, y, borderType=cv2.BORDER_REPLICATE), np.uint8)
+        part = np.asarray(cv2.sepFilter2D(part, -1, x, y, borderType=cv2.BORDER_REPLICATE), kind)
     # 4. Coordinates for OpenCV, which has the centre of the first pixel at 0 instead of 0.5.
     centred = translation(-0.5, -0.5) @ matrix @ translation(0.5, 0.5)
     # 5. A fourth channel for colour images: OpenCV warps four channels in half the time that it takes for three.
     is_color = part.ndim == 3 and part.shape[2] == 3
     if is_color:
-        part = np.asarray(cv2.cvtColor(part, cv2.COLOR_BGR2BGRA), np.uint8)
+        part = np.asarray(cv2.cvtColor(part, cv2.COLOR_BGR2BGRA), kind)
     # 6. Inverse mapping with bilinear interpolation; OpenCV inverts the matrix itself.
     warped = cv2.warpAffine(part, centred[:2], size[::-1], flags=cv2.INTER_LINEAR, borderValue=tuple(fill))
-    return np.asarray(cv2.cvtColor(warped, cv2.COLOR_BGRA2BGR) if is_color else warped, np.uint8)
+    return np.asarray(cv2.cvtColor(warped, cv2.COLOR_BGRA2BGR) if is_color else warped, kind)
 
 
-def _crop_to_visible(
-    image: NDArray[np.uint8], matrix: Matrix, size: tuple[int, int]
-) -> tuple[NDArray[np.uint8], Matrix]:
+def _crop_to_visible(image: NDArray[Value], matrix: Matrix, size: tuple[int, int]) -> tuple[NDArray[Value], Matrix]:
     """The crop of ``image`` that the output is computed from, and the matrix from this crop to the output."""
     inverted = inverse(matrix)[:2].tolist()
     spans = []
@@ -106,7 +107,7 @@ def _crop_to_visible(
     return image[y1:y2, x1:x2], matrix @ translation(x1, y1)
 
 
-def _reduce(image: NDArray[np.uint8], matrix: Matrix) -> tuple[NDArray[np.uint8], Matrix]:
+def _reduce(image: NDArray[Value], matrix: Matrix) -> tuple[NDArray[Value], Matrix]:
     """Averages whole blocks of pixels, which is quick, and leaves :data:`MIN_SOURCE_PX` pixels for each output pixel.
 
     Returns:
@@ -117,7 +118,7 @@ def _reduce(image: NDArray[np.uint8], matrix: Matrix) -> tuple[NDArray[np.uint8]
     if x == y == 1 or not height or not width:
         return image, matrix
     reduced = cv2.resize(image[: height * y, : width * x], (width, height), interpolation=cv2.INTER_AREA)
-    return np.asarray(reduced, np.uint8), matrix @ scaling(x, y)
+    return np.asarray(reduced, image.dtype), matrix @ scaling(x, y)
 
 
 def _box_filter(stride: float) -> NDArray[Any]:

@@ -196,6 +196,7 @@ def _result(trainer: Trainer, own_boxes: OwnBoxes | None, *, early_stopped: bool
     metrics = {name.removeprefix("val/"): value for name, value in best.items() if name.startswith("val/")}
     metrics |= own_boxes.compute() if own_boxes is not None else {}
     teacher = parts.distiller.record if parts.distiller else None
+    teacher_scores = (teacher.metrics_on(parts.validation.dataset.people) if teacher else None) or {}
     last = progress.history[-1]
     return RunResult(
         experiment=config.name,
@@ -208,6 +209,8 @@ def _result(trainer: Trainer, own_boxes: OwnBoxes | None, *, early_stopped: bool
         teacher_encoder=teacher.encoder if teacher else None,
         teacher_miou=parts.distiller.teacher_score if parts.distiller else None,
         teacher_parameters=teacher.parameters if teacher else None,
+        teacher_kind=teacher.kind if teacher else None,
+        teacher_full_image_iou=teacher_scores.get("full_image_iou"),
         temperature=distillation.temperature if distillation else None,
         alpha=distillation.alpha if distillation else None,
         last_temperature=last["temperature"] if distillation else None,

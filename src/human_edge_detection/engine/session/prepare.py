@@ -43,8 +43,10 @@ from human_edge_detection.engine.loading import loading_of
 from human_edge_detection.engine.precision import Precision
 from human_edge_detection.engine.teaching.alpha_holdout import hold_out, measure_holdout
 from human_edge_detection.engine.teaching.distiller import Distiller
-from human_edge_detection.engine.teaching.soft_labels import SoftLabels, open_soft_labels, teacher_record
-from human_edge_detection.engine.teaching.teacher import Teacher, check_teacher, load_teachers
+from human_edge_detection.engine.teaching.external.teacher import ask_external_teacher
+from human_edge_detection.engine.teaching.soft_labels import SoftLabels, open_soft_labels
+from human_edge_detection.engine.teaching.teacher import Teacher, load_teachers
+from human_edge_detection.engine.teaching.teachers import Teachers
 from human_edge_detection.engine.teaching.unlabelled import (
     Unlabelled,
     asks_detector,
@@ -85,8 +87,7 @@ def prepare_training(
         resume: Checkpoint to continue from; None: the newest good one of the folder, if there is any.
         sample_root: Where the embedded sample data are, or will be made.
         on_progress: Called after each step and each validation batch.
-        alive: Called now and then while all this takes long: after each image that is checked, and each batch that a
-            teacher is measured on.
+        alive: Called now and then while all this takes long, after each image or batch.
 
     Raises:
         HumanEdgeDetectionError: As its subclasses say.
@@ -101,6 +102,7 @@ def prepare_training(
     unlabelled = read_unlabelled(data, splits, alive=alive)
     splits, held_out = hold_out(config, splits)
     soft_labels = open_soft_labels(config, splits, unlabelled)
+    teachers = None if soft_labels is not None else _teachers(config, teacher, splits, alive)
     unlabelled = _located(config, unlabelled, teacher, soft_labels, device, alive)
     distillation_loss = distillation_loss_of(config, teacher, device)
     # Here, after the teacher has been built: with and without one, a student starts from the same weights.
@@ -108,19 +110,19 @@ def prepare_training(
     student = _new_student(config, fresh=start is None).to(device).to(memory_format=torch.channels_last)
     precision = _precision(config.training.precision, device, start)
     state = new_state(config, student, precision, distillation_loss)
-    origin = origin_of(splits, _teacher_sha256(teacher, soft_labels), unlabelled)
+    origin = origin_of(splits, _teacher_sha256(teachers, soft_labels), unlabelled)
     training_set = build_training_set(
         config,
         splits.train,
-        teacher_size=teacher.wanted_size(config.model.image_size) if teacher else None,
-        soft_labels=soft_labels,
+        teacher_size=teachers.wanted_size(config.model.image_size) if teachers else None,
+        soft_labels=teachers.soft_labels if teachers else soft_labels,
         unlabelled=unlabelled.people if unlabelled else None,
     )
     if start is not None:
         _go_on(state, start, origin, config, paths, resume or paths.latest)
     else:
         _read_one_sample(training_set)
-    distiller = _distiller(config, distillation_loss, teacher, soft_labels, splits, held_out, device, precision, alive)
+    distiller = _distiller(config, distillation_loss, teachers, soft_labels, splits, held_out, device, precision, alive)
     parts = make_parts(config, distiller, splits, training_set, device, precision, origin)
     write_metrics(paths.metrics, state.progress.history)
     write_overview(paths, state.progress.history)
@@ -226,6 +228,14 @@ def origin_of(splits: Splits, teacher_sha256: str | None, unlabelled: Unlabelled
     )
 
 
+def _teachers(
+    config: ExperimentConfig, own: Teacher | None, splits: Splits, alive: Callable[[], None]
+) -> Teachers | None:
+    """All who teach where nothing is stored; None: nobody."""
+    external = ask_external_teacher(config, splits, alive=alive)
+    return None if own is None and external is None else Teachers(own, external)
+
+
 def _located(
     config: ExperimentConfig,
     unlabelled: Unlabelled | None,
@@ -252,17 +262,17 @@ def _located(
     return with_own_boxes(unlabelled, boxes)
 
 
-def _teacher_sha256(teacher: Teacher | None, soft_labels: SoftLabels | None) -> str | None:
+def _teacher_sha256(teachers: Teachers | None, soft_labels: SoftLabels | None) -> str | None:
     """Tells the teacher, or the teachers, from any other, whether the soft labels are stored or not."""
     if soft_labels is not None:
         return soft_labels.metadata.key.source
-    return teacher.fingerprint if teacher else None
+    return teachers.fingerprint if teachers else None
 
 
 def _distiller(
     config: ExperimentConfig,
     loss: DistillationLoss | None,
-    teacher: Teacher | None,
+    teachers: Teachers | None,
     soft_labels: SoftLabels | None,
     splits: Splits,
     held_out: AnnotationSet | None,
@@ -276,20 +286,19 @@ def _distiller(
     if soft_labels is not None:
         record, holdout = soft_labels.metadata.teacher, None
     else:
-        assert teacher is not None  # a rule of the schema: a teacher or its soft labels
-        holdout = None
-        if held_out is not None:
-            holdout = measure_holdout(config, teacher, held_out, device=device, precision=precision, after_batch=alive)
-        metrics = check_teacher(
-            teacher,
+        assert teachers is not None  # a rule of the schema: a teacher or its soft labels
+        holdout, own = None, teachers.own
+        if held_out is not None and own is not None:
+            holdout = measure_holdout(config, own, held_out, device=device, precision=precision, after_batch=alive)
+        record = teachers.measure(
             splits.val,
+            config.model,
             device=device,
             precision=precision,
             loading=loading_of(config, device),
             after_batch=alive,
         )
-        record = teacher_record(teacher, metrics, splits.val)
-    source = soft_labels or teacher
+    source = soft_labels or teachers
     assert source is not None
     measured = record.metrics_on(splits.val)
     assert measured is not None  # of a loaded teacher just now; soft labels without them are refused
@@ -376,9 +385,10 @@ def _load_teacher(config: ExperimentConfig, device: torch.device) -> Teacher | N
     distillation = config.distillation
     if distillation is None or distillation.soft_labels is not None:
         return None
-    if distillation.teacher_checkpoint is None:
+    if not distillation.teacher_paths:
         raise CheckpointError(f"{config.name}: no teacher; give --teacher_checkpoint PATH")
-    return load_teachers(distillation.teacher_paths, device, mirrored=distillation.flip_averaging)
+    own = distillation.own_teacher_paths
+    return load_teachers(own, device, mirrored=distillation.flip_averaging) if own else None
 
 
 def _new_student(config: ExperimentConfig, *, fresh: bool) -> RgbPersonSegmenter:

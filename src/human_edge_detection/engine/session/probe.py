@@ -28,6 +28,7 @@ from human_edge_detection.engine.session.prepare import distillation_loss_of, ma
 from human_edge_detection.engine.teaching.distiller import Distiller
 from human_edge_detection.engine.teaching.soft_labels import open_soft_labels, teacher_record
 from human_edge_detection.engine.teaching.teacher import untrained_teachers
+from human_edge_detection.engine.teaching.teachers import Teachers
 from human_edge_detection.engine.teaching.unlabelled import read_unlabelled
 from human_edge_detection.engine.training.state import TrainingState
 from human_edge_detection.engine.training.trainer import Parts, Trainer
@@ -132,7 +133,8 @@ def _parts(request: ProbeRequest, splits: Splits, device: torch.device) -> tuple
         if soft_labels is not None:
             distiller = Distiller(config.distillation, loss, soft_labels, soft_labels.metadata.teacher, None)
         elif teacher is not None:
-            distiller = Distiller(config.distillation, loss, teacher, teacher_record(teacher, {}, splits.val), None)
+            record = teacher_record(teacher, {}, splits.val)
+            distiller = Distiller(config.distillation, loss, Teachers(teacher, None), record, None)
     parts = make_parts(config, distiller, splits, training_set, device, precision, origin_of(splits, None))
     return parts, new_state(config, student, precision, loss)
 

@@ -11,6 +11,7 @@ from human_edge_detection.engine.teaching.distillation_schedule import Strength,
 from human_edge_detection.engine.teaching.head_targets import StandIn, head_targets
 from human_edge_detection.engine.teaching.soft_labels import SoftLabels, TeacherRecord
 from human_edge_detection.engine.teaching.teacher import Teacher
+from human_edge_detection.engine.teaching.teachers import Teachers
 from human_edge_detection.experiments.schema.distillation import DistillationConfig
 from human_edge_detection.structures import Batch, LossOutput, SegmentationOutput
 
@@ -22,7 +23,7 @@ class Distiller:
     Attributes:
         config: The section of the experiment.
         distillation_loss: Compares student and teacher; its adapter, if any, learns with the student.
-        source: The teacher, asked for each batch; or its soft labels, which come with the batch.
+        source: The teachers, asked for each batch; or their soft labels, which come with the batch.
         record: What the result of a run says of the teacher.
         teacher_score: The teacher's mIoU on the validation data of the run; None: nothing was counted.
         holdout: Where alpha follows the student's score.
@@ -31,7 +32,7 @@ class Distiller:
 
     config: DistillationConfig
     distillation_loss: DistillationLoss
-    source: Teacher | SoftLabels
+    source: Teachers | SoftLabels
     record: TeacherRecord
     teacher_score: float | None
     holdout: AlphaHoldout | None = None
@@ -39,8 +40,15 @@ class Distiller:
 
     @property
     def teacher(self) -> Teacher | None:
-        """The loaded teacher; None where its soft labels are stored."""
-        return self.source if isinstance(self.source, Teacher) else None
+        """The loaded network that teaches; None where its soft labels are stored, or a model file teaches alone."""
+        return self.source.own if isinstance(self.source, Teachers) else None
+
+    @property
+    def _is_partial(self) -> bool:
+        """Whether there may be positions and heads of which nothing is said."""
+        if isinstance(self.source, SoftLabels):
+            return self.source.metadata.key.external is not None
+        return self.source.external is not None
 
     @property
     def needs_features(self) -> bool:
@@ -53,10 +61,9 @@ class Distiller:
 
     def ask(self, batch: Batch) -> SegmentationOutput | None:
         """What the student is to learn from ``batch``; None when nothing is stored for it and nobody can be asked."""
-        if batch.soft_labels is not None or self.teacher is None:
+        if isinstance(self.source, SoftLabels):
             return batch.soft_labels
-        mask_size = (batch.roi_masks.shape[-2], batch.roi_masks.shape[-1])
-        return self.teacher.predict_batch(batch, mask_size=mask_size, features=self.needs_features)
+        return self.source.ask(batch, features=self.needs_features)
 
     def loss(
         self,
@@ -84,5 +91,5 @@ class Distiller:
             base,
             temperature=strength.temperature,
             alpha=strength.alpha,
-            partial=isinstance(self.source, SoftLabels) and self.source.metadata.key.external is not None,
+            partial=self._is_partial,
         )

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import logging
 import shutil
-import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import torch
@@ -19,6 +17,9 @@ from human_edge_detection.data.loader import BatchLoader, Key
 from human_edge_detection.engine.build import Splits, build_training_set, read_splits
 from human_edge_detection.engine.device import autocast, choose_device, choose_precision, make_deterministic
 from human_edge_detection.engine.loading import loading_of
+from human_edge_detection.engine.progress_lines import ProgressLines
+from human_edge_detection.engine.teaching.external.coverage import record_answers
+from human_edge_detection.engine.teaching.external.teacher import answers_as_teacher, ask_external_teacher
 from human_edge_detection.engine.teaching.soft_label_parts import (
     Heads,
     Predictor,
@@ -46,9 +47,9 @@ from human_edge_detection.engine.teaching.soft_labels import (
     refuse_older,
     soft_label_folder,
     soft_label_key,
-    teacher_record,
 )
-from human_edge_detection.engine.teaching.teacher import Teacher, check_teacher, load_teachers
+from human_edge_detection.engine.teaching.teacher import Teacher, load_teachers
+from human_edge_detection.engine.teaching.teachers import Teachers
 from human_edge_detection.engine.teaching.unlabelled import (
     Unlabelled,
     asks_detector,
@@ -76,10 +77,8 @@ from human_edge_detection.wording import gib
 
 logger = logging.getLogger(__name__)
 
-_SECONDS_BETWEEN_LINES: Final = 10.0
 
-
-def write_soft_labels(config: ExperimentConfig, *, sample_root: Path) -> SoftLabels:
+def write_soft_labels(config: ExperimentConfig, *, sample_root: Path, source: Path | None = None) -> SoftLabels:
     """Stores the teacher's soft labels to all views of ``config``; goes on where an earlier call was ended.
 
     What is there already is not computed again, but read: a finished cache is verified whole.
@@ -87,6 +86,7 @@ def write_soft_labels(config: ExperimentConfig, *, sample_root: Path) -> SoftLab
     Args:
         config: The training that will use them; its teacher resolved to a path.
         sample_root: Where the embedded sample data are, or will be made.
+        source: Answers of another teacher, a file or folder: alone, or as one with the teacher of ``config``.
 
     Raises:
         ConfigError: No folder, no teacher, no number of views, or the folder holds soft labels of something else.
@@ -97,15 +97,32 @@ def write_soft_labels(config: ExperimentConfig, *, sample_root: Path) -> SoftLab
     distillation = config.distillation
     if distillation is None or distillation.soft_labels is None:
         raise ConfigError("distillation.soft_labels: nowhere to store the soft labels; give --soft_labels DIR")
-    paths = distillation.teacher_paths
-    if not paths:
-        raise ConfigError(f"{config.name}: no teacher; give --teacher_checkpoint PATH")
+    if not distillation.teacher_paths and source is None:
+        raise ConfigError(f"{config.name}: no teacher; give --teacher_checkpoint PATH, or answers --from PATH")
+    if source is not None and distillation.external_teacher is not None:
+        raise ConfigError(
+            f"--from {source}: {distillation.external_teacher} is a model file that teaches too; give one of them"
+        )
+    augmentation = config.data.augmentation
+    if source is not None and augmentation is not None and augmentation.pipeline is not None:
+        raise ConfigError(
+            f"--from {source}: views of data.augmentation.pipeline are no affine maps of the images, so answers cannot "
+            "be moved along; give --set data.augmentation.pipeline=null"
+        )
+    if source is not None and config.data.unlabelled is not None and not distillation.own_teacher_paths:
+        raise ConfigError(
+            f"--from {source}: says nothing of the images of data.unlabelled, and nobody else teaches; give "
+            "--teacher_checkpoint too, or leave data.unlabelled out"
+        )
     device = choose_device(config.training.device)
     make_deterministic(device, wanted=config.training.deterministic)
-    teacher = load_teachers(paths, device, mirrored=distillation.flip_averaging)
+    paths = distillation.own_teacher_paths
+    own = load_teachers(paths, device, mirrored=distillation.flip_averaging) if paths else None
     splits = read_splits(config.data, sample_root, seed=config.training.seed, scan_cache=scan_cache(config.data))
     folder = soft_label_folder(distillation.soft_labels, config.training.seed)
-    writer = _Writer(config, folder, teacher, splits, read_unlabelled(config.data, splits), device)
+    external = ask_external_teacher(config, splits) if source is None else answers_as_teacher(source, splits)
+    teachers = Teachers(own, external)
+    writer = _Writer(config, folder, teachers, splits, read_unlabelled(config.data, splits), device)
     lock = writer.folder.with_name(f".{writer.folder.name}.lock")
     with hold(lock, f"soft labels {writer.folder}", advice="wait for it, or give another --soft_labels folder"):
         return writer.write()
@@ -118,14 +135,14 @@ class _Writer:
         self,
         config: ExperimentConfig,
         folder: Path,
-        teacher: Teacher,
+        teachers: Teachers,
         splits: Splits,
         unlabelled: Unlabelled | None,
         device: torch.device,
     ) -> None:
         self.config = config
         self.folder = folder
-        self.teacher = teacher
+        self.teachers = teachers
         self.splits = splits
         self.device = device
         self.precision = choose_precision(config.training.precision, device)
@@ -134,7 +151,7 @@ class _Writer:
         self.loading = loading_of(config, device)
 
     def write(self) -> SoftLabels:
-        key = soft_label_key(self.config, self.splits, self.teacher.fingerprint, unlabelled=self.unlabelled)
+        key = self._key()
         refuse_older(self.folder)
         begun = read_metadata(self.folder)
         if begun is not None:
@@ -146,7 +163,7 @@ class _Writer:
                 logger.info("soft labels %s: written earlier, all %d parts verified", self.folder, len(begun.parts))
                 return SoftLabels(self.folder, begun)
         self._locate(begun)
-        heads = stored_heads(self.teacher, self.config, self.device) if begun is None else begun.heads
+        heads = self._heads() if begun is None else begun.heads
         everything = list(all_parts(self.images, key.cache_views))
         missing = [part for part in everything if begun is None or not self._is_whole(*part, heads)]
         self._check_space(missing, len(everything), heads)
@@ -158,14 +175,36 @@ class _Writer:
             write_json(metadata_path(self.folder), metadata.model_dump(mode="json"))
         return SoftLabels(self.folder, metadata)
 
+    def _key(self) -> SoftLabelKey:
+        own, external = self.teachers
+        return soft_label_key(
+            self.config,
+            self.splits,
+            None if own is None else own.fingerprint,
+            external=None if external is None else external.sha256,
+            adapter=None if external is None else external.adapter,
+            unlabelled=self.unlabelled,
+        )
+
+    def _heads(self) -> Heads:
+        """What is stored of any of the teachers."""
+        own, external = self.teachers
+        heads = {} if own is None else stored_heads(own, self.config, self.device)
+        if external is not None:
+            dataset = build_training_set(self.config, self.splits.train, soft_labels=external.train)
+            said = dataset[(0, 0)].soft_labels or {}
+            heads |= {head: (values.shape[1], values.shape[2], values.shape[3]) for head, values in said.items()}
+        return heads
+
     def _locate(self, begun: SoftLabelMetadata | None) -> None:
         """Finds the boxes on the images without labels, where the teacher's detector is asked: once for a folder."""
         section = self.config.data.unlabelled
         if begun is not None:
             self.unlabelled = SoftLabels(self.folder, begun).located(self.unlabelled)
         elif self.unlabelled is not None and section is not None and asks_detector(self.config.data):
+            assert self.teachers.own is not None  # a rule of the schema: it has the detector
             boxes = find_boxes(
-                self.teacher,
+                self.teachers.own,
                 self.unlabelled.people,
                 min_score=section.min_score,
                 device=self.device,
@@ -186,17 +225,18 @@ class _Writer:
         return metadata
 
     def _teacher_record(self) -> TeacherRecord:
-        metrics = check_teacher(
-            self.teacher,
+        return self.teachers.measure(
             self.splits.val,
+            self.config.model,
             device=self.device,
             precision=self.precision,
             loading=self.loading,
         )
-        return teacher_record(self.teacher, metrics, self.splits.val)
 
     def _begin(self, key: SoftLabelKey, heads: Heads) -> SoftLabelMetadata:
         """Says what the parts that follow are soft labels of, so that no other command adds to them."""
+        external = self.teachers.external
+        known = None if external is None else record_answers(external.train.answers, self.splits.train)
         metadata = SoftLabelMetadata(
             key=key,
             teacher=self._teacher_record(),
@@ -207,6 +247,7 @@ class _Writer:
             boxes=describe_part(self.folder, BOXES_FILE) if asks_detector(self.config.data) else None,
             device=str(self.device),
             precision=self.precision,
+            external=known,
         )
         for view in self.folder.glob("view_*"):  # of a cache whose metadata are gone: soft labels of nobody knows what
             delete_folder(view)
@@ -235,26 +276,28 @@ class _Writer:
     def _write_parts(self, missing: Sequence[tuple[int, int]], everything: int, heads: Heads) -> None:
         for view in {view for view, _ in missing}:
             delete_leftovers((self.folder / part_file(view, 0)).parent)
-        progress = _Progress(everything, everything - len(missing))
+        progress = ProgressLines("soft labels: part", everything, everything - len(missing))
         with closing(self._outputs(missing, heads)) as outputs:
             for view, number in missing:
                 count = len(images_of(number, self.images))
                 persons, of_images = zip(*islice(outputs, count), strict=True)
                 content = pack(persons, of_images, heads)
                 write_atomically(self.folder / part_file(view, number), content)
-                progress.part_done()
+                progress.one_done()
 
     def _outputs(self, parts: Sequence[tuple[int, int]], heads: Heads) -> Generator[tuple[int, Predictor]]:
         """Number of rois and the teacher's soft labels, for each image of ``parts`` in their order."""
         dataset = build_training_set(
             self.config,
             self.splits.train,
-            teacher_size=self.teacher.wanted_size(self.config.model.image_size),
+            teacher_size=self.teachers.wanted_size(self.config.model.image_size),
+            soft_labels=self.teachers.soft_labels,
             unlabelled=self.unlabelled.people if self.unlabelled else None,
         )
+        partial = self.teachers.external is not None
         loader = BatchLoader(dataset, self._keys(parts), num_workers=self.loading.workers, pin=self.loading.pin)
         for batch in loader:
-            yield from split_output(self._ask(batch.to(self.device)), batch, heads)
+            yield from split_output(self._ask(batch.to(self.device)), batch, heads, partial=partial)
 
     def _keys(self, parts: Sequence[tuple[int, int]]) -> list[list[Key]]:
         """Batches within a part: what a part holds, to the last bit, does not depend on which others were there."""
@@ -267,24 +310,9 @@ class _Writer:
 
     def _ask(self, batch: Batch) -> SegmentationOutput:
         with autocast(self.device, self.precision):
-            return self.teacher.predict_batch(batch, mask_size=self.config.model.mask_size)
-
-
-class _Progress:
-    """A line in the log now and then."""
-
-    def __init__(self, parts: int, done: int) -> None:
-        self._parts, self._done, self._first = parts, done, done
-        self._started = self._last = time.monotonic()
-
-    def part_done(self) -> None:
-        """One more part is on the disk."""
-        self._done += 1
-        now = time.monotonic()
-        if self._done == self._parts or now - self._last > _SECONDS_BETWEEN_LINES:
-            self._last = now
-            left = (now - self._started) / (self._done - self._first) * (self._parts - self._done)
-            logger.info("soft labels: part %d of %d, %.0f s left", self._done, self._parts, left)
+            said = self.teachers.ask(batch)
+        assert said is not None  # an external teacher's comes with the batch
+        return said
 
 
 def stored_heads(teacher: Teacher, config: ExperimentConfig, device: torch.device) -> Heads:
@@ -300,8 +328,10 @@ def stored_heads(teacher: Teacher, config: ExperimentConfig, device: torch.devic
     }
 
 
-def split_output(output: SegmentationOutput, batch: Batch, heads: Heads) -> Iterator[tuple[int, Predictor]]:
-    """Number of rois and the soft labels, in half precision, of each image of ``batch``.
+def split_output(
+    output: SegmentationOutput, batch: Batch, heads: Heads, *, partial: bool = False
+) -> Iterator[tuple[int, Predictor]]:
+    """Number of rois and the soft labels, in half precision, of each image of ``batch``; ``partial``: or NaN.
 
     Raises:
         TrainingError: A logit is not finite, or too large for half precision.
@@ -313,7 +343,7 @@ def split_output(output: SegmentationOutput, batch: Batch, heads: Heads) -> Iter
         head: _half(outputs[head]) if head in outputs and len(outputs[head]) else np.empty((0, *shape), np.float16)
         for head, shape in heads.items()
     }
-    if not all(np.isfinite(values).all() for values in stored.values()):
+    if not all((np.isfinite(values) | (partial & np.isnan(values))).all() for values in stored.values()):
         raise TrainingError(
             "the teacher's logits are not finite, or beyond 65504; its weights are damaged, give another"
         )

@@ -20,6 +20,8 @@ from human_edge_detection.data.views.augment import VIEW_VERSION
 from human_edge_detection.data.views.pipeline_file import fingerprint
 from human_edge_detection.engine.build import Splits
 from human_edge_detection.engine.evaluation.evaluate import Metrics
+from human_edge_detection.engine.teaching.external.ask import adapter_digest
+from human_edge_detection.engine.teaching.external.coverage import ExternalRecord
 from human_edge_detection.engine.teaching.soft_label_parts import (
     Heads,
     Part,
@@ -62,7 +64,9 @@ class SoftLabelKey(Section):
     teacher_sha256: str | None
     """Of the checkpoint's file; of several teachers, joined by ``+``; None: no checkpoint teaches."""
     external: str | None = None
-    """Tells what an external teacher says from anything else; None: there is none."""
+    """sha256 of the external teacher's file, or of its answers; None: there is none."""
+    adapter: str | None = None
+    """Digest of what is said of the external teacher's file."""
     training_fingerprint: str
     training_images: str | None = None
     """Fingerprint of the images; None in soft labels of older versions: unknown."""
@@ -90,11 +94,14 @@ class TeacherRecord(Section):
     checkpoint: str
     sha256: str
     experiment: str
-    encoder: str
-    parameters: Count
+    encoder: str | None
+    """None, as the next: of a teacher that is not ours."""
+    parameters: Count | None
     metrics: dict[str, Scores]
     """By the key of the validation data that they were measured on, ``AnnotationSet.score_key``; of older versions by
     their annotations alone."""
+    kind: str | None = None
+    """Of an external teacher, which teaches alone; None: a checkpoint of this tool."""
 
     def metrics_on(self, people: AnnotationSet) -> Scores | None:
         """Those measured on these validation data, mIoU among them; None when there are none."""
@@ -116,6 +123,8 @@ class SoftLabelMetadata(Section):
     """File of the training annotations."""
     device: str
     precision: str
+    external: ExternalRecord | None = None
+    """Of the answers of an external teacher, if there is one."""
     parts: tuple[Part, ...] | None = None
     """View by view; null while they are being written."""
     boxes: Part | None = None
@@ -224,6 +233,7 @@ def soft_label_key(
     splits: Splits,
     teacher_sha256: str | None,
     external: str | None = None,
+    adapter: str | None = None,
     unlabelled: Unlabelled | None = None,
 ) -> SoftLabelKey:
     """What the soft labels of these teachers to the views of ``config``, which names a folder for them, depend on."""
@@ -231,6 +241,7 @@ def soft_label_key(
     return SoftLabelKey(
         teacher_sha256=teacher_sha256,
         external=external,
+        adapter=adapter,
         training_fingerprint=splits.train.fingerprint,
         training_images=splits.train.images_fingerprint,
         unlabelled=unlabelled.fingerprint if unlabelled else None,
@@ -272,7 +283,12 @@ def open_soft_labels(
         refuse_older(folder)
         raise ConfigError(f"distillation.soft_labels: no soft labels in {folder}; to make them {_AGAIN}")
     sha256 = _fingerprint(distillation) or metadata.key.teacher_sha256
-    check_key(folder, metadata.key, soft_label_key(config, splits, sha256, metadata.key.external, unlabelled))
+    external, adapter = metadata.key.external, metadata.key.adapter
+    if distillation.external_teacher is not None:
+        external = _sha256(distillation.external_teacher)
+        adapter = adapter_digest(distillation.external_teacher, distillation.external)
+    wanted = soft_label_key(config, splits, sha256, external=external, adapter=adapter, unlabelled=unlabelled)
+    check_key(folder, metadata.key, wanted)
     check_shapes(folder, metadata, config, images=all_images(splits, unlabelled))
     if metadata.parts is None:
         raise ConfigError(f"distillation.soft_labels: {folder} is not finished; to go on {_AGAIN}")
@@ -369,9 +385,12 @@ def read_metadata(folder: Path) -> SoftLabelMetadata | None:
 
 def _fingerprint(config: DistillationConfig) -> str | None:
     """As :attr:`~human_edge_detection.engine.teaching.teacher.Teacher.fingerprint`, of teachers that are not loaded."""
-    if not config.teacher_paths:
-        return None
+    paths = config.own_teacher_paths
+    return fingerprint_of(list(map(_sha256, paths)), mirrored=config.flip_averaging) if paths else None
+
+
+def _sha256(teacher: Path) -> str:
     try:
-        return fingerprint_of(list(map(file_sha256, config.teacher_paths)), mirrored=config.flip_averaging)
+        return file_sha256(teacher)
     except OSError as error:
         raise CheckpointError(f"teacher checkpoint {error.filename}: {error.strerror}; give another one") from error

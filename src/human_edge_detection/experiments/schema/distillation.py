@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, get_args
 
-from pydantic import Field, create_model
+from pydantic import Field, JsonValue, create_model
 
 from human_edge_detection.experiments.schema.base import BY_CONTENT, Fraction, Section, Weight
+from human_edge_detection.experiments.schema.external import description_problem, is_external
 from human_edge_detection.experiments.schema.heads import BY_NAME, DISTILLED
 
 _FEATURES: Final = ("features",)
@@ -184,6 +185,10 @@ class DistillationConfig(_HeadWeights):
     unknown_confidence: float | None = Field(None, gt=0.0, le=1.0)
     """Where annotations leave the truth unknown, the teacher's likeliest class stands in for it, in all terms of
     logits, from this probability on; 1: nowhere. Null: ``kl`` alone counts these pixels, whatever the probability."""
+    external: dict[str, JsonValue] | None = None
+    """What a teacher that is a model file (.onnx, .tflite, .xml) takes and gives: ``kind``, ``input``, ``output`` and
+    ``prompt``, in the words of ``hed predict --adapter``; null: as ``<model>.adapter.json`` beside it says, or it
+    itself."""
 
     @property
     def head_weights(self) -> dict[str, float]:
@@ -193,9 +198,19 @@ class DistillationConfig(_HeadWeights):
 
     @property
     def teacher_paths(self) -> list[Path]:
-        """Checkpoints of all teachers that are named."""
+        """All teachers that are named: checkpoints, then a model file."""
         first = () if self.teacher_checkpoint is None else (self.teacher_checkpoint,)
-        return [Path(path) for path in (*first, *self.more_teacher_checkpoints)]
+        return sorted((Path(path) for path in (*first, *self.more_teacher_checkpoints)), key=is_external)
+
+    @property
+    def own_teacher_paths(self) -> list[Path]:
+        """Those of them that are checkpoints of this tool."""
+        return [path for path in self.teacher_paths if not is_external(path)]
+
+    @property
+    def external_teacher(self) -> Path | None:
+        """The one of them that is a model file, which is asked once an image and never in training."""
+        return next(filter(is_external, self.teacher_paths), None)
 
     def teaches(self, heads: Collection[str]) -> bool:
         """Whether a student that has ``heads`` learns anything from its teacher."""
@@ -237,6 +252,10 @@ class DistillationConfig(_HeadWeights):
             without.add("temperature")
         if self.adaptive_alpha is not None:
             without.add("alpha")
+        if self.external_teacher is None:
+            without.add("external")
+        elif not self.own_teacher_paths:
+            without.add("flip_averaging")
         fields = type(self).model_fields
         yield from (f for f in fields if f in without and getattr(self, f) != fields[f].default)
 
@@ -260,8 +279,24 @@ class DistillationConfig(_HeadWeights):
                 )
         if self.soft_labels is not None and self.adaptive_alpha is not None:
             yield "distillation.adaptive_alpha: runs the teacher itself, which distillation.soft_labels saves; give one"
+        yield from self._external_disagreements()
         yield from self._schedule_disagreements()
         yield from self._term_disagreements(student)
+
+    def _external_disagreements(self) -> Iterator[str]:
+        problem = None if self.external is None else description_problem(self.external)
+        if problem is not None:
+            yield f"distillation.external{problem}"
+        external = self.external_teacher
+        if external is None:
+            return
+        if sum(map(is_external, self.teacher_paths)) > 1:
+            yield "distillation.more_teacher_checkpoints: one model file teaches at a time, beside checkpoints"
+        if self.adaptive_alpha is not None:
+            yield (
+                "distillation.adaptive_alpha: follows the share of the teacher's mIoU that the student has, and "
+                f"{external} is a model file, which is not asked about it; use null, or an alpha_schedule"
+            )
 
     def _schedule_disagreements(self) -> Iterator[str]:
         if self.temperature_schedule is not None and self.terms and not self._of_logits:
@@ -300,8 +335,9 @@ class DistillationConfig(_HeadWeights):
 
     def _feature_disagreements(self) -> Iterator[str]:
         """What a term of features needs and does not get."""
-        if self.soft_labels is not None:
-            yield "the teacher's features, which distillation.soft_labels lacks"
+        lacking = "distillation.soft_labels" if self.soft_labels is not None else self.external_teacher
+        if lacking is not None:
+            yield f"the teacher's features, which {lacking} lacks"
         if self.more_teacher_checkpoints:
             yield "one teacher; the features of several have no mean"
         if self.flip_averaging:

@@ -79,6 +79,15 @@ def _disagreements(config: ExperimentConfig) -> Iterator[str]:
     yield from distillation.disagreements(config.loss_weights)
     if distillation.soft_labels is not None and config.data.cache_views is None:
         yield "data.cache_views: soft labels need views that repeat; give a number, such as 8"
+    external = distillation.external_teacher
+    augmentation = config.data.augmentation
+    if external is not None and augmentation is not None and augmentation.pipeline is not None:
+        yield (
+            f"data.augmentation.pipeline: its views are no affine maps of the images, and what {external} says of "
+            "these cannot be moved along; use null"
+        )
+    if external is not None and config.data.unlabelled is not None:
+        yield f"data.unlabelled: {external} is a model file and is asked about images with labels alone; use null"
     if distillation.teacher_config == config.name:
         yield f"distillation.teacher_config: {config.name!r} cannot be its own teacher"
 
@@ -154,11 +163,26 @@ def merge(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 
 def field_names(section: type[BaseModel], path: tuple[str, ...] = ()) -> list[str]:
     """The fields of the section that ``path`` leads to, of any kind; an empty list when it leads nowhere."""
+    return list(dict.fromkeys(name for section in _sections_at(section, path) for name in section.model_fields))
+
+
+def is_mapping(section: type[BaseModel], path: tuple[str, ...]) -> bool:
+    """Whether ``path`` leads to a field that holds names which the schema does not know, with values."""
+    above = _sections_at(section, path[:-1])
+    return any(_is_mapping(one.model_fields[path[-1]].annotation) for one in above if path[-1] in one.model_fields)
+
+
+def _sections_at(section: type[BaseModel], path: tuple[str, ...]) -> list[type[BaseModel]]:
+    """The sections, of any kind, that ``path`` leads to."""
     sections = [section]
     for part in path:
         fields = [section.model_fields[part] for section in sections if part in section.model_fields]
         sections = [below for field in fields for below in _section_types(field.annotation)]
-    return list(dict.fromkeys(name for section in sections for name in section.model_fields))
+    return sections
+
+
+def _is_mapping(annotation: Any) -> bool:
+    return get_origin(annotation) is dict or any(map(_is_mapping, getattr(annotation, "__args__", ())))
 
 
 def _section_types(annotation: Any) -> Iterator[type[BaseModel]]:

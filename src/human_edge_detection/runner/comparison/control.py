@@ -158,6 +158,8 @@ def _why_not_its_own(config: ExperimentConfig, result: RunResult, own: RunResult
     checkpoint, sha256 = Path(result.teacher_checkpoint), result.teacher_sha256
     if config.distillation.more_teacher_checkpoints or "+" in (sha256 or ""):
         return "several teachers taught as one"
+    if result.teacher_kind is not None:
+        return f"its teacher is an external one ({result.teacher_kind})"
     if own is None:
         return "the run of its teacher is not there any more, or has not finished"
     best = run_paths_of_checkpoint(checkpoint).best

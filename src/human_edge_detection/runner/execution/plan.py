@@ -47,6 +47,7 @@ from human_edge_detection.runs.lookup.placement import (
     shown_differences,
 )
 from human_edge_detection.runs.lookup.resume import find_resumed
+from human_edge_detection.runs.model_facts.external_teacher import check_external_teacher, with_description
 from human_edge_detection.runs.model_facts.split_scores import how_to_test
 from human_edge_detection.runs.model_facts.unlabelled import check_own_boxes, epoch_in_words
 from human_edge_detection.runs.paths import RunPaths
@@ -151,6 +152,8 @@ def check_plan(runs: Sequence[PlannedRun]) -> None:
         check_weight_paths(run.config, run.output_dir, awaited=[run.output_dir / name for name in run.requires])
         if run.restart:
             _check_restart(run)
+        if not run.finished:
+            check_external_teacher(run.config)
 
 
 def check_views(config: ExperimentConfig) -> None:
@@ -239,12 +242,12 @@ class _Planner:
             said[key] = located.said
             if located.config.data.root is not None:
                 check_data_paths(located.config)
+            config = with_description(located.config)
             needed[key] = {
-                dependency.field: self._find(dependency, unit, located.config, trail)
-                for dependency in dependencies(located.config)
+                dependency.field: self._find(dependency, unit, config, trail) for dependency in dependencies(config)
             }
-            weights, awaited[key] = self._weights(located.config, needed[key], trail)
-            wanted[key] = Wanted(located.config, find_contents(located.config, weights))
+            weights, awaited[key] = self._weights(config, needed[key], trail)
+            wanted[key] = Wanted(config, find_contents(config, weights))
         placements = self._placements(unit, wanted)
         for key, one in wanted.items():
             self._check_claims(unit, one.config, needed[key], awaited[key])

@@ -68,6 +68,11 @@ def _what(facts: Facts) -> Iterator[str]:
 
 def _teacher(facts: Facts) -> str:
     result = facts.result
+    if result is not None and result.teacher_kind is not None:
+        name = printable(result.teacher_experiment or UNKNOWN)
+        return (
+            f"`{name}`, an external teacher of kind `{printable(result.teacher_kind)}` ({short(result.teacher_sha256)})"
+        )
     if result is None or result.teacher_encoder is None:
         return "a teacher of which nothing is known here"
     size = "" if result.teacher_parameters is None else f", {result.teacher_parameters / 1e6:.1f} million parameters"
