@@ -160,10 +160,11 @@ def test_a_finished_run_gets_another_epoch(run: str) -> None:
 
 
 @pytest.mark.usefixtures("folder")
-def test_its_soft_labels_are_all_there_and_whole(capfd: pytest.CaptureFixture[str]) -> None:
+def test_its_soft_labels_are_refused_by_name_and_stay(capfd: pytest.CaptureFixture[str]) -> None:
+    """They were files of a format of their own; runs that they have taught stay finished."""
     times = {path: path.stat().st_mtime_ns for path in Path("answers_0").rglob("*")}
-    assert main(COMMANDS["soft labels"]) == 0
-    assert "soft labels: answers_0 (2 views of 8 " in capfd.readouterr().out
+    assert main(COMMANDS["soft labels"]) == 2
+    assert "soft labels in answers_0 are of an older version (soft_labels.json)" in capfd.readouterr().err
     assert {path: path.stat().st_mtime_ns for path in Path("answers_0").rglob("*")} == times
 
 

@@ -100,7 +100,7 @@ def output_of(**changes: Any) -> dict[str, Any]:
     [
         (
             None,
-            r"--adapter kind=person_map\|instances.* --adapter output.values=... \(inputs images \(1, 3",
+            r"with kind=person_map\|instances.* output.values=... \(hed predict: .*\(inputs images \(1, 3",
         ),
         (input_of(size=[4, 7]), r"its input is images \(1, 3, 4, 6\) float32, and the adapter says \[1, 3, 4, 7\]"),
         (input_of(layout="NHWC"), "change size, layout or dtype"),
@@ -123,7 +123,7 @@ def test_a_free_size_takes_the_size_of_the_adapter(constant_model: MakeModel) ->
     model = open_model(path, adapter=input_of(size=[32, 64]))
     assert model.input.size == (32, 64)
     assert model.person_map(IMAGE).shape == IMAGE.shape[:2]
-    with pytest.raises(AdapterError, match=r"--adapter input\.size="):
+    with pytest.raises(AdapterError, match=r"with kind=.* input\.size=\[HEIGHT,WIDTH\]"):
         open_model(path)
     with pytest.raises(AdapterError, match="adapter input: size is missing"):
         open_model(path, adapter={"kind": "person_map", "output": {"values": "probabilities"}})

@@ -21,6 +21,8 @@ PAIRED_FOLDER = "experiment_comparison"
 """Reports of ``hed compare RUN...``, beside the folder of all runs."""
 SOFT_LABELS_METADATA = "soft_labels_metadata.json"
 """In a folder of soft labels: what they are to."""
+OLDER_SOFT_LABELS_METADATA = "soft_labels.json"
+"""Of versions whose soft labels were files of a format of their own."""
 BATCH_LOCK = ".batch_lock"
 """In the folder of all runs, held by the process that runs a batch; a name that no run's lock can have: those end in
 .lock."""

@@ -388,7 +388,7 @@ def _load_teacher(config: ExperimentConfig, device: torch.device) -> Teacher | N
     if not distillation.teacher_paths:
         raise CheckpointError(f"{config.name}: no teacher; give --teacher_checkpoint PATH")
     own = distillation.own_teacher_paths
-    return load_teachers(own, device, mirrored=distillation.flip_averaging) if own else None
+    return load_teachers(own, device, mirrored=bool(distillation.flip_averaging)) if own else None
 
 
 def _new_student(config: ExperimentConfig, *, fresh: bool) -> RgbPersonSegmenter:

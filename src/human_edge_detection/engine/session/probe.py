@@ -112,7 +112,7 @@ def _parts(request: ProbeRequest, splits: Splits, device: torch.device) -> tuple
         training={"visualize_images": 0, "batch_size": min(request.batch_sizes)},
     )
     soft_labels = open_soft_labels(config, splits, read_unlabelled(config.data, splits))
-    mirrored = config.distillation is not None and config.distillation.flip_averaging
+    mirrored = config.distillation is not None and bool(config.distillation.flip_averaging)
     teacher = (
         untrained_teachers(request.teachers, device, mirrored=mirrored)
         if request.teachers and soft_labels is None

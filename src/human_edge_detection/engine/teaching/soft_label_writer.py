@@ -117,7 +117,7 @@ def write_soft_labels(config: ExperimentConfig, *, sample_root: Path, source: Pa
     device = choose_device(config.training.device)
     make_deterministic(device, wanted=config.training.deterministic)
     paths = distillation.own_teacher_paths
-    own = load_teachers(paths, device, mirrored=distillation.flip_averaging) if paths else None
+    own = load_teachers(paths, device, mirrored=bool(distillation.flip_averaging)) if paths else None
     splits = read_splits(config.data, sample_root, seed=config.training.seed, scan_cache=scan_cache(config.data))
     folder = soft_label_folder(distillation.soft_labels, config.training.seed)
     external = ask_external_teacher(config, splits) if source is None else answers_as_teacher(source, splits)

@@ -44,7 +44,7 @@ from human_edge_detection.experiments.schema.distillation import DistillationCon
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.experiments.schema.heads import BY_KEY
 from human_edge_detection.files.cache import read_cached
-from human_edge_detection.runs.paths import SOFT_LABELS_METADATA
+from human_edge_detection.runs.paths import OLDER_SOFT_LABELS_METADATA, SOFT_LABELS_METADATA
 from human_edge_detection.runs.records import Count, Scores, read_section
 
 _HASHED_BYTES: Final = 4 << 30
@@ -53,8 +53,6 @@ _MAX_METADATA_BYTES: Final = 1 << 28
 """A million parts."""
 BOXES_FILE: Final = "unlabelled_boxes.json"
 _AGAIN: Final = "give hed soft-labels with the flags of this training"
-_OLDER: Final = "soft_labels.json"
-"""Metadata of older versions, whose parts were files of a format of their own."""
 
 
 class SoftLabelKey(Section):
@@ -366,10 +364,10 @@ def refuse_older(folder: Path) -> None:
     Raises:
         ConfigError: Such are in ``folder``.
     """
-    if (folder / _OLDER).exists() and not metadata_path(folder).exists():
+    if (folder / OLDER_SOFT_LABELS_METADATA).exists() and not metadata_path(folder).exists():
         raise ConfigError(
-            f"soft labels in {folder} are of an older version ({_OLDER}) and cannot be read: delete {folder} and "
-            f"{_AGAIN}"
+            f"soft labels in {folder} are of an older version ({OLDER_SOFT_LABELS_METADATA}) and cannot be read: delete "
+            f"{folder} and {_AGAIN}"
         )
 
 
@@ -386,7 +384,7 @@ def read_metadata(folder: Path) -> SoftLabelMetadata | None:
 def _fingerprint(config: DistillationConfig) -> str | None:
     """As :attr:`~human_edge_detection.engine.teaching.teacher.Teacher.fingerprint`, of teachers that are not loaded."""
     paths = config.own_teacher_paths
-    return fingerprint_of(list(map(_sha256, paths)), mirrored=config.flip_averaging) if paths else None
+    return fingerprint_of(list(map(_sha256, paths)), mirrored=bool(config.flip_averaging)) if paths else None
 
 
 def _sha256(teacher: Path) -> str:

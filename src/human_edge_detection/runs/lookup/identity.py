@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -31,7 +32,7 @@ from human_edge_detection.files.strict_json import read_json
 from human_edge_detection.files.write import write_json
 from human_edge_detection.runs.encoder_weights import encoder_weights_file
 from human_edge_detection.runs.model_facts.unlabelled import contents_of
-from human_edge_detection.runs.paths import SOFT_LABELS_METADATA, RunPaths
+from human_edge_detection.runs.paths import OLDER_SOFT_LABELS_METADATA, SOFT_LABELS_METADATA, RunPaths
 from human_edge_detection.runs.provenance import read_provenance
 from human_edge_detection.runs.records import read_section
 
@@ -320,15 +321,15 @@ def _encoder_weights(config: ExperimentConfig) -> str:
 
 
 def _soft_labels(config: ExperimentConfig) -> str | None:
-    """Digest of the key in ``soft_labels.json``, which says of what the soft labels are."""
+    """Digest of the key beside the soft labels, which says of what they are; older ones are not read, and known."""
     distillation = config.distillation
     if distillation is None or distillation.soft_labels is None:
         return None
     folder = distillation.soft_labels.replace("{seed}", str(config.training.seed))
-    try:
-        return digest_of(read_json(_PLAIN, Path(folder, SOFT_LABELS_METADATA), max_bytes=_MAX_SOFT_LABELS_BYTES)["key"])
-    except (OSError, ValueError, KeyError):
-        return "unknown"
+    for file in (Path(folder, SOFT_LABELS_METADATA), Path(folder, OLDER_SOFT_LABELS_METADATA)):
+        with suppress(OSError, ValueError, KeyError):
+            return digest_of(read_json(_PLAIN, file, max_bytes=_MAX_SOFT_LABELS_BYTES)["key"])
+    return "unknown"
 
 
 def _unmarked(section: Section, fields: Mapping[str, Any]) -> dict[str, Any]:
