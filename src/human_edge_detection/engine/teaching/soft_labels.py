@@ -366,8 +366,8 @@ def refuse_older(folder: Path) -> None:
     """
     if (folder / OLDER_SOFT_LABELS_METADATA).exists() and not metadata_path(folder).exists():
         raise ConfigError(
-            f"soft labels in {folder} are of an older version ({OLDER_SOFT_LABELS_METADATA}) and cannot be read: delete "
-            f"{folder} and {_AGAIN}"
+            f"soft labels in {folder} are of an older version ({OLDER_SOFT_LABELS_METADATA}) and cannot be read: "
+            f"delete {folder} and {_AGAIN}"
         )
 
 
