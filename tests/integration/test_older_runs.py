@@ -152,11 +152,19 @@ def test_the_unfinished_run_goes_on_to_its_end(capfd: pytest.CaptureFixture[str]
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("run", [BY_SOFT_LABELS, BY_TEACHER])
-def test_a_finished_run_gets_another_epoch(run: str) -> None:
-    before = epochs_of(run)
-    assert main(["train", "--resume", str(RUNS / run), "--epochs", str(len(before) + 1)]) == 0
-    assert_continued(run, before, len(before) + 1)
+def test_a_finished_run_gets_another_epoch() -> None:
+    before = epochs_of(BY_TEACHER)
+    assert main(["train", "--resume", str(RUNS / BY_TEACHER), "--epochs", str(len(before) + 1)]) == 0
+    assert_continued(BY_TEACHER, before, len(before) + 1)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("folder")
+def test_one_that_older_soft_labels_taught_says_what_to_do_and_stays(capfd: pytest.CaptureFixture[str]) -> None:
+    before = epochs_of(BY_SOFT_LABELS)
+    assert main(["train", "--resume", str(RUNS / BY_SOFT_LABELS), "--epochs", str(len(before) + 1)]) == 2
+    assert "soft labels in answers_0 are of an older version" in capfd.readouterr().err
+    assert epochs_of(BY_SOFT_LABELS) == before
 
 
 @pytest.mark.usefixtures("folder")
