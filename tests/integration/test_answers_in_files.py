@@ -9,7 +9,9 @@ import pytest
 from external_answers import training_people, true_results, write_maps, write_results
 
 from human_edge_detection.cli.main import main
+from human_edge_detection.data.annotations.coco import read_annotations
 from human_edge_detection.data.drawn.data_set import write_drawn_data
+from human_edge_detection.files.data_folder import find_splits
 
 STUDENT = shlex.split(
     "--data_root data --encoder_weights none --batch_size 2 --epochs 1 --num_workers 0 --precision fp32 --device cpu "
@@ -30,8 +32,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def soft_labels(source: str, folder: str) -> int:
-    return main(["soft-labels", "--config", NAME, "--from", source, "--soft_labels", folder, *STUDENT])
+def soft_labels(source: str, folder: str, *more: str) -> int:
+    return main(["soft-labels", "--config", NAME, "--from", source, "--soft_labels", folder, *STUDENT, *more])
 
 
 @pytest.mark.slow
@@ -51,6 +53,35 @@ def test_results_teach_a_student_and_are_compared(here: Path, capsys: pytest.Cap
     assert (row["teacher"], row["teacher_miou_share"]) == ("results.json", "")
     assert soft_labels("maps", "labels") == 2
     assert "soft labels in labels are of another training: external is " in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_maps_teach_a_student_alone_and_beside_a_teacher_of_ours(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Maps of all persons of both splits: what they score on val is known, and is that of the truth."""
+    for split in find_splits(Path("data"))[:2]:
+        for persons in (False, True):
+            write_maps(Path("maps"), read_annotations(*split), persons=persons)
+    assert soft_labels("maps", "labels") == 0
+    assert "16 of 16 persons matched (mean IoU 1.000)" in capsys.readouterr().out
+    assert main(["run", "--configs", NAME, "--soft_labels", "labels", *STUDENT]) == 0
+    (file,) = Path("experiments").glob("*/result.json")
+    alone = json.loads(file.read_text())
+    assert (alone["teacher_experiment"], alone["teacher_kind"]) == ("maps", "maps")
+    assert alone["teacher_miou"] > 0.9
+    assert alone["teacher_full_image_iou"] > 0.9
+    beside = ("--teacher_checkpoint", str(file.parent / "checkpoints" / "best_model.pth"))
+    assert soft_labels("maps", "both", *beside) == 0
+    assert main(["run", "--configs", NAME, "--soft_labels", "both", *STUDENT, *beside]) == 0
+    (both,) = (json.loads(other.read_text()) for other in Path("experiments").glob("*/result.json") if other != file)
+    assert both["teacher_kind"] is None
+    assert both["teacher_sha256"].split("+")[1] == alone["teacher_sha256"]
+    assert main(["compare"]) == 0
+    with Path("experiment_comparison.csv").open(newline="") as table:
+        shares = {row["teacher"]: float(row["teacher_miou_share"]) for row in csv.DictReader(table)}
+    assert shares["maps"] == pytest.approx(alone["metrics"]["miou"] / alone["teacher_miou"], abs=1e-3)
+    assert shares[NAME] == pytest.approx(both["metrics"]["miou"] / both["teacher_miou"], abs=1e-3)
 
 
 @pytest.mark.usefixtures("small_networks", "here")

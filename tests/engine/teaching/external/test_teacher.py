@@ -1,4 +1,4 @@
-"""A model file in a run: it teaches without being run in training, alone or with a teacher of our own."""
+"""A teacher that is not ours: a model file is not run in training; answers in files are measured where no doubt is."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,11 +6,18 @@ from typing import Any
 
 import pytest
 import torch
+from external_answers import Results, true_results, write_maps, write_results
 from foreign_teachers import PERSON_MAP, bright_persons
 from soft_label_runs import batches_of, trainer_of, write
 
+from human_edge_detection.data.annotations.annotation_set import AnnotationSet
+from human_edge_detection.data.annotations.coco import read_annotations
+from human_edge_detection.data.drawn.data_set import write_drawn_data
+from human_edge_detection.engine.build import Splits
 from human_edge_detection.engine.teaching.external import ask as ask_module
+from human_edge_detection.engine.teaching.external.teacher import answers_as_teacher
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
+from human_edge_detection.files.data_folder import find_splits
 from human_edge_detection.files.read import file_sha256
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import RunResult
@@ -91,3 +98,59 @@ def test_beside_a_teacher_of_our_own_the_mean_of_both_teaches(
     assert torch.equal(found[~heard], own.aux["full_image_logits"][~heard])
     assert heard.any()
     assert not heard.all()
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Splits:
+    """Drawn images, of which those of both splits have the ids 1, 2, ..., and names of their own."""
+    root = tmp_path_factory.mktemp("drawn")
+    write_drawn_data(root, train_images=2, val_images=2, image_size=(96, 96))
+    return splits_in(root)
+
+
+def splits_in(root: Path) -> Splits:
+    train, val, *_ = find_splits(root)
+    return Splits(read_annotations(*train), read_annotations(*val))
+
+
+def by_name(people: AnnotationSet) -> Results:
+    names = dict(zip(people.images.ids.tolist(), people.images.file_names, strict=True))
+    return [{**entry, "image_id": names[entry["image_id"]]} for entry in true_results(people)]
+
+
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_answers_by_name_to_both_splits_are_measured(drawn: Splits, is_folder: bool, tmp_path: Path) -> None:
+    if is_folder:
+        source = write_maps(tmp_path, drawn.train)
+        write_maps(source, drawn.val)
+    else:
+        source = write_results(tmp_path / "r.json", by_name(drawn.train) + by_name(drawn.val))
+    teacher = answers_as_teacher(source, drawn)
+    assert teacher.val is not None
+    assert teacher.val.people is drawn.val
+    assert all(teacher.val.answers.of(index) is not None for index in range(len(drawn.val.images)))
+
+
+def test_answers_that_may_be_to_other_images_are_not_measured(
+    drawn: Splits, tiny_coco: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    foreign = {**true_results(drawn.train)[0], "image_id": 999}
+    mixed = [*true_results(drawn.train), *by_name(drawn.val)]
+    gaps = [entry for entry in by_name(drawn.val) if entry["image_id"] == drawn.val.images.file_names[0]]
+    namesakes = splits_in(tiny_coco)
+    shared = write_maps(tmp_path / "shared", namesakes.train)
+    (shared / "999999.png").write_bytes(next(shared.iterdir()).read_bytes())
+    for name, source, splits, reason in (
+        ("train", true_results(drawn.train), drawn, "it has answers to training images alone"),
+        ("ids", [*true_results(drawn.train), foreign], drawn, "training and validation images share ids"),
+        ("mixed", mixed, drawn, "training and validation images share ids"),
+        ("gaps", [*by_name(drawn.train), *gaps], drawn, "1 of 2 images have no answer"),
+        ("none", [*by_name(drawn.train), foreign], drawn, "results of 3 other images"),
+        ("names", shared, namesakes, "training and validation images share names"),
+    ):
+        caplog.clear()
+        path = source if isinstance(source, Path) else write_results(tmp_path / f"{name}.json", source)
+        assert answers_as_teacher(path, splits).val is None
+        assert f"is not measured on {splits.val.file}: " in caplog.text
+        assert reason in caplog.text

@@ -73,6 +73,10 @@ class Answers(Protocol):
         """Whether it speaks of single persons at all."""
 
     @property
+    def by_id(self) -> bool:
+        """Whether it calls any image by its id, which an image of another annotation set may have too, not by name."""
+
+    @property
     def others(self) -> int:
         """How many entries or maps of the source are of no image of the annotation set."""
 

@@ -70,6 +70,11 @@ class MapAnswers:
         """Whether there is a map of a single person."""
         return any(number is not None for maps in self.files.values() for number in maps)
 
+    @property
+    def by_id(self) -> bool:
+        """Never: maps are named after images."""
+        return False
+
     def of(self, index: int) -> ImageAnswers | None:
         """The answers to image ``index``; None: it has no map.
 

@@ -69,6 +69,7 @@ class ResultAnswers:
         offsets: ``(m + 1,)`` int64, into ``counts``.
         counts: Compressed RLE of all persons, one after the other.
         others: Entries that are of no image of the annotation set.
+        by_id: Whether any image is called by its id.
     """
 
     source: Path
@@ -80,6 +81,7 @@ class ResultAnswers:
     offsets: NDArray[np.int64]
     counts: bytes
     others: int
+    by_id: bool
 
     @property
     def kind(self) -> str:
@@ -130,7 +132,8 @@ def read_results(file: Path, people: AnnotationSet) -> ResultAnswers:
     columns = _columns(persons, len(people.images))
     sha256 = hashlib.sha256(f"results {_VERSION}\n".encode() + content).hexdigest()
     others = sum(entry["image_id"] not in index_of for entry in entries)
-    return ResultAnswers(file, sha256, people.images.sizes, answered, *columns, others)
+    by_id = isinstance(data, list) and not all(isinstance(key, str) for key in index_of)
+    return ResultAnswers(file, sha256, people.images.sizes, answered, *columns, others, by_id)
 
 
 ImageKey = int | str

@@ -75,7 +75,7 @@ def answers_as_teacher(source: Path, splits: Splits) -> ExternalTeacher:
     """The teacher whose answers lie at ``source``, which need not be here.
 
     It can be measured where the source has answers to all validation images, and no other images could be meant: ids
-    and names of images are often the same in both splits.
+    of images are often the same in both splits, and names may be.
 
     Raises:
         DataError: As :func:`~human_edge_detection.engine.teaching.external.read_answers.read_answers`.
@@ -98,8 +98,10 @@ def _answers_to_val(train: Answers, splits: Splits) -> Answers | str:
     """The answers to all validation images in the source of ``train``, or why there are none."""
     if not train.others:
         return "it has answers to training images alone"
-    if {*_ids(splits.train)} & {*_ids(splits.val)} or {*_stems(splits.train)} & {*_stems(splits.val)}:
-        return "training and validation images share ids or names, so its answers may be to either"
+    if train.by_id and {*_ids(splits.train)} & {*_ids(splits.val)}:
+        return "training and validation images share ids, so its answers may be to either; give file names as image_id"
+    if {*_stems(splits.train)} & {*_stems(splits.val)}:
+        return "training and validation images share names, so its answers may be to either"
     try:
         val = read_answers(train.source, splits.val)
     except DataError as error:
