@@ -1,16 +1,23 @@
+import pickle
+
 import cv2
 import numpy as np
 import pytest
 import torch
 from augmentations import only
 from pipelines import transform, write_pipeline
+from plain_people import octagon, person, write_people
 
 from human_edge_detection.data.annotations.coco import read_annotations
 from human_edge_detection.data.dataset import PersonDataset, collate
 from human_edge_detection.data.views.augment import FILL_COLOR
 from human_edge_detection.errors import DataError
-from human_edge_detection.experiments.schema.data import AugmentationConfig
+from human_edge_detection.experiments.schema.data import AugmentationConfig, CopyPasteConfig
 from human_edge_detection.files.data_folder import find_splits
+
+
+def equal(one, other):
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 @pytest.fixture
@@ -244,3 +251,80 @@ def test_a_pipeline_and_the_built_in_view_of_the_same_change_agree(sample_root, 
     assert (made.person_mask != expected.person_mask).mean() < 0.01
     assert (made.roi_masks != expected.roi_masks).mean() < 0.08  # their boxes are up to a pixel apart
     assert np.abs(made.image.astype(int) - expected.image).mean() < 4
+
+
+@pytest.fixture
+def make_pasted(tmp_path):
+    """A dataset of three images of a colour with a person each: ids 3, 4, 5 on images 1, 2, 3."""
+
+    def make(copy_paste, augmentation=only, **changes):
+        entries = [person(number, number, octagon(50, 20, 50 + 10 * number, 100)) for number in (3, 4, 5)]
+        for number, entry in enumerate(entries, 1):
+            entry["image_id"] = number
+        people = write_people(tmp_path, entries, [(200, 0, 0), (0, 200, 0), (0, 0, 200)])
+        options = {"image_size": (60, 80), "mask_size": (24, 16), "max_rois": None, "seed": 3}
+        return PersonDataset(people, augmentation=augmentation(copy_paste=copy_paste), **options | changes)
+
+    return make
+
+
+KEYS = [(epoch, index) for epoch in range(6) for index in range(3)]
+
+
+def test_copy_paste_changes_no_other_random_number(make_pasted):
+    """Neither view nor colours: only what is pasted, and about it."""
+
+    def views(**changes):
+        return only(horizontal_flip=0.5, scale=(0.8, 1.25), translate=0.1, rotate=10.0, box_jitter=0.1, **changes)
+
+    plain, pasted = make_pasted(None, views), make_pasted(CopyPasteConfig(), views)
+    seen = 0
+    for key in KEYS:
+        one, other = plain[key], pasted[key]
+        np.testing.assert_array_equal(one.matrix, other.matrix)
+        if other.pasted is None:
+            assert equal(one, other)
+            continue
+        seen += 1
+        rest = cv2.dilate(other.pasted, np.ones((3, 3), np.uint8)) == 0
+        np.testing.assert_array_equal(one.image[:, rest], other.image[:, rest])
+        np.testing.assert_array_equal(one.person_mask[rest], other.person_mask[rest])
+        assert (other.person_mask[other.pasted == 1] == 1).all()
+    assert 4 < seen < 14
+
+
+def test_a_sample_with_pasted_persons_depends_on_its_key_only(make_pasted):
+    dataset = make_pasted(CopyPasteConfig(), AugmentationConfig, cache_views=2)
+    elsewhere = pickle.loads(pickle.dumps(dataset))
+    forwards, backwards = [dataset[key] for key in KEYS], [elsewhere[key] for key in reversed(KEYS)][::-1]
+    assert all(map(equal, forwards, backwards))
+    first, second, third = forwards[:3], forwards[3:6], forwards[6:9]
+    assert all(map(equal, first, third)) and not any(map(equal, first, second))
+
+
+def test_pasted_persons_are_persons_as_all_others(make_pasted):
+    """Boxes, rois, masks and ids; the image shows them in the colour of their own."""
+    dataset = make_pasted(CopyPasteConfig(probability=1.0, max_persons=1), teacher_size=(120, 160))
+    others = 0
+    for key in KEYS:
+        sample = dataset[key]
+        own = sample.image_id + 2
+        assert sample.teacher_image is not None and sample.pasted is not None
+        assert sample.annotation_ids[-1] in {3, 4, 5} - {own}
+        assert len(sample.boxes) == len(sample.roi_masks) == len(sample.person_boxes) == len(sample.annotation_ids)
+        donor = sample.annotation_ids[-1] - 3
+        for image in (sample.image, sample.teacher_image):
+            shown = image[donor] > 100
+            mask = cv2.resize(sample.pasted, shown.shape[::-1], interpolation=cv2.INTER_NEAREST) == 1
+            assert (shown & mask).sum() / (shown | mask).sum() > 0.9
+        others += (sample.roi_masks == 2).any()
+    assert others > len(KEYS) / 2  # each of the two is in the other's roi, if their outlines reach that far
+
+
+def test_most_rois_count_pasted_persons_too(make_pasted):
+    dataset = make_pasted(CopyPasteConfig(probability=1.0, max_persons=4), max_rois=2)
+    samples = [dataset[key] for key in KEYS]
+    assert max(len(sample.person_boxes) for sample in samples) > 2
+    assert max(len(sample.boxes) for sample in samples) == 2
+    own = [sample.image_id + 2 in sample.annotation_ids for sample in samples]
+    assert any(own) and not all(own)  # drawn among all

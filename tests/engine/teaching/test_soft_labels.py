@@ -14,6 +14,7 @@ import torch
 from pipelines import transform, write_pipeline
 from soft_label_runs import (
     IMAGES,
+    VIEWS,
     batches_of,
     forbid_teachers,
     interrupted_after,
@@ -25,7 +26,7 @@ from soft_label_runs import (
 from human_edge_detection.engine.build import read_splits
 from human_edge_detection.engine.teaching import soft_label_writer as writer_module
 from human_edge_detection.engine.teaching import soft_labels as store_module
-from human_edge_detection.engine.teaching.soft_label_parts import part_file
+from human_edge_detection.engine.teaching.soft_label_parts import largest_bytes, part_file
 from human_edge_detection.engine.teaching.soft_labels import metadata_path, read_metadata
 from human_edge_detection.engine.training.trainer import Trainer
 from human_edge_detection.errors import CheckpointError, ConfigError, DataError
@@ -111,6 +112,23 @@ def test_a_resumed_run_ends_in_the_same_bits(
     train(cached, RunPaths(tmp_path / "stopped"))
     straight, stopped = (RunPaths(tmp_path / name).metrics.read_text() for name in ("straight", "stopped"))
     assert stopped == straight
+
+
+def test_a_teacher_sees_pasted_persons_too(cached: ExperimentConfig, tmp_path: Path) -> None:
+    """As many soft labels as rois, whoever is pasted; and not more bytes than were said to be needed."""
+    pasting = {"copy_paste": {"probability": 1.0, "max_persons": 3}}
+    config = derive(cached, name="pasted", data={"augmentation": pasting, "max_rois_per_image": 5})
+    stored = write(config, tmp_path)
+    trainer = trainer_of(config, tmp_path)
+    people, heads = trainer.parts.training_set.people, stored.metadata.heads
+    rois = 0
+    for batch in batches_of(trainer):
+        assert batch.soft_labels is not None
+        assert len(batch.soft_labels.logits) == len(batch.rois)
+        rois += len(batch.rois)
+    assert rois > 3 * people.images.person_counts.sum()  # of three epochs
+    size = sum(path.stat().st_size for path in stored.folder.rglob("*.safetensors"))
+    assert size <= VIEWS * largest_bytes(people, config.data, heads)
 
 
 def test_a_folder_may_be_one_for_each_seed(

@@ -37,6 +37,7 @@ NOTHING = {"main": 0.0, "bg_fg": 0.0, "target_nontarget": 0.0, "full_image": 0.0
         ("data", {"data": {"root": "a", "test_ann": "t.json"}}),
         ("data", {"data": {"sample": {"test_images": 4}, "test_ann": "t.json", "test_images": "t"}}),
         ("data.augmentation.scale", {"data": {"augmentation": {"scale": [1.5, 1.0]}}}),
+        ("data.augmentation.copy_paste.scale", {"data": {"augmentation": {"copy_paste": {"scale": [1.5, 1.0]}}}}),
         ("distillation", {"distillation": {}}),
         ("distillation.teacher_config", {"distillation": {"teacher_config": "one"}}),
         ("training.batch_size", {"training": {"batch_size": 0}}),
