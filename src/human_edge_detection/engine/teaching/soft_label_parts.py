@@ -12,7 +12,6 @@ them::
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from pathlib import Path
@@ -27,10 +26,13 @@ from human_edge_detection.data.annotations.annotation_set import AnnotationSet
 from human_edge_detection.experiments.schema.base import Section
 from human_edge_detection.experiments.schema.data import DataConfig
 from human_edge_detection.experiments.schema.heads import BY_KEY
+from human_edge_detection.files.read import hash_regular_file
 from human_edge_detection.runs.records import Count
 
 PART: Final = 32
 """Images in a part: few enough to gather one in memory, 200 MB with ten persons on each."""
+MOST_BYTES: Final = 8 << 30
+"""Of a part, or of a teacher's checkpoint: larger ones are not read."""
 _PERSONS: Final = "persons"
 _HEADER_BYTES: Final = 1024
 """Of a part, about; names and shapes of its tensors."""
@@ -128,7 +130,7 @@ def is_whole(path: Path, images: int, heads: Heads) -> bool:
 def describe_part(folder: Path, file: str) -> Part:
     """The entry of a part that lies in ``folder``."""
     path = folder / file
-    return Part(file=file, bytes=path.stat().st_size, sha256=file_sha256(path))
+    return Part(file=file, bytes=path.stat().st_size, sha256=hash_regular_file(path, max_bytes=MOST_BYTES))
 
 
 def largest_bytes(people: AnnotationSet, data: DataConfig, heads: Heads) -> int:
@@ -139,9 +141,3 @@ def largest_bytes(people: AnnotationSet, data: DataConfig, heads: Heads) -> int:
     images = len(people.images)
     rows = sum((images if is_of_image(head) else persons) * prod(shape) for head, shape in heads.items())
     return 2 * rows + 8 * images + _HEADER_BYTES * parts_of_view(images)
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -23,11 +23,11 @@ from human_edge_detection.engine.evaluation.evaluate import Metrics
 from human_edge_detection.engine.teaching.external.ask import adapter_digest
 from human_edge_detection.engine.teaching.external.coverage import ExternalRecord
 from human_edge_detection.engine.teaching.soft_label_parts import (
+    MOST_BYTES,
     Heads,
     Part,
     Predictor,
     all_parts,
-    file_sha256,
     is_of_image,
     part_file,
     parts_of_view,
@@ -44,6 +44,7 @@ from human_edge_detection.experiments.schema.distillation import DistillationCon
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.experiments.schema.heads import BY_KEY
 from human_edge_detection.files.cache import read_cached
+from human_edge_detection.files.read import hash_regular_file
 from human_edge_detection.runs.paths import OLDER_SOFT_LABELS_METADATA, SOFT_LABELS_METADATA
 from human_edge_detection.runs.records import Count, Scores, read_section
 
@@ -351,7 +352,9 @@ def check_parts(folder: Path, parts: Sequence[Part], *, hashes: bool) -> None:
     for part in parts:
         path = folder / part.file
         whole = (
-            path.is_file() and path.stat().st_size == part.bytes and not (hashes and file_sha256(path) != part.sha256)
+            path.is_file()
+            and path.stat().st_size == part.bytes
+            and not (hashes and hash_regular_file(path, max_bytes=MOST_BYTES) != part.sha256)
         )
         if not whole:
             problem = "missing" if not path.is_file() else "damaged (size or checksum differs)"
@@ -389,6 +392,6 @@ def _fingerprint(config: DistillationConfig) -> str | None:
 
 def _sha256(teacher: Path) -> str:
     try:
-        return file_sha256(teacher)
+        return hash_regular_file(teacher, max_bytes=MOST_BYTES)
     except OSError as error:
         raise CheckpointError(f"teacher checkpoint {error.filename}: {error.strerror}; give another one") from error
