@@ -109,6 +109,18 @@ def test_data_are_their_annotations_whatever_the_path(
     assert list(changed) == ["train_annotations"]
 
 
+@pytest.mark.parametrize("file", ["soft_labels_metadata.json", "soft_labels.json"])
+def test_soft_labels_are_their_key_those_of_older_versions_too(file: str, tmp_path: Path) -> None:
+    """So a run that older ones have taught stays the run that it is."""
+    (tmp_path / "labels").mkdir()
+    named = config(
+        "quickstart_distilled_b0_from_b3", f"distillation.soft_labels={tmp_path / 'labels'}", "data.cache_views=2"
+    )
+    assert find_contents(named).soft_labels == "unknown"
+    write_json(tmp_path / "labels" / file, {"key": {"seed": 3}, "heads": {}})
+    assert find_contents(named).soft_labels == digest_of({"seed": 3})
+
+
 def test_weights_are_their_content_whatever_the_path(tmp_path: Path) -> None:
     one, same, other = (tmp_path / name for name in ("one.pth", "same.pth", "other.pth"))
     for path, text in ((one, "weights"), (same, "weights"), (other, "others")):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from augmentations import only
@@ -199,11 +200,18 @@ def test_nothing_is_said_of_persons_that_were_pasted_over_the_image(people: Anno
         labels = source(0, index, sample)
         assert np.isnan(labels["full_image_logits"][0, 0][sample.pasted > 0]).all()
         own = {person.id for person in people.images[index].persons}
+        height, width = sample.pasted.shape
         for row, number in enumerate(sample.annotation_ids):
             assert (number in own) or np.isnan(labels["logits"][row]).all()
-            seen += number in own
+            # Where the middle of a mask pixel lies well inside of a pasted person.
+            x1, y1, x2, y2 = sample.boxes[row]
+            columns = ((x1 + (x2 - x1) * (np.arange(24) + 0.5) / 24) * width).astype(int)
+            rows = ((y1 + (y2 - y1) * (np.arange(32) + 0.5) / 32) * height).astype(int)
+            inside = cv2.erode(sample.pasted, np.ones((3, 3), np.uint8))[np.ix_(rows, columns)] > 0
+            assert np.isnan(labels["bg_fg_logits"][row][:, inside]).all()
+            seen += int(inside.sum()) if number in own else 0
         assert np.isfinite(labels["full_image_logits"]).any()
-    assert seen
+    assert seen > 100
 
 
 def test_a_view_that_is_no_affine_map_is_refused(people: AnnotationSet) -> None:
