@@ -66,6 +66,10 @@ class TrainingError(HumanEdgeDetectionError):
     """Training cannot go on (a loss that is not finite, a teacher worse than its record)."""
 
 
+class FollowingError(TrainingError):
+    """One of the processes that train a run together has to end; the first one reports why."""
+
+
 class StorageError(HumanEdgeDetectionError):
     """A file cannot be written: the disk is full, over quota, read-only or failing."""
 

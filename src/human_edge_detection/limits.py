@@ -6,7 +6,9 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
+
+from human_edge_detection.errors import ConfigError
 
 try:
     import resource
@@ -141,6 +143,43 @@ def usable_cores() -> float:
     """Cores that this process can keep busy; a container's limit may be a fraction."""
     limit = cpu_limit(own_groups(CGROUP_ROOT, OWN_GROUPS))
     return allowed_cores() if limit is None else min(limit, allowed_cores())
+
+
+class Place(NamedTuple):
+    """Where a process stands among those that train one run.
+
+    Attributes:
+        number: From 0; the first one alone writes.
+        total: How many there are.
+        local_number: The same on this machine.
+        local_total: How many there are on this machine.
+        launcher: Process id of what started it and its fellows on this machine, which a batch knows the run by.
+    """
+
+    number: int
+    total: int
+    local_number: int
+    local_total: int
+    launcher: int
+
+
+def place_among_many() -> Place | None:
+    """By the variables that torchrun sets (``RANK``, ``WORLD_SIZE``, ...); None: this process trains alone.
+
+    Raises:
+        ConfigError: They are not numbers that fit together.
+    """
+    if not {"RANK", "WORLD_SIZE", "MASTER_ADDR"} <= os.environ.keys():
+        return None
+    texts = [os.environ["RANK"], os.environ["WORLD_SIZE"]]
+    texts += [os.environ.get("LOCAL_RANK", texts[0]), os.environ.get("LOCAL_WORLD_SIZE", texts[1])]
+    if not all(text.isdigit() for text in texts) or int(texts[0]) >= int(texts[1]):
+        raise ConfigError(
+            f"RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE are {', '.join(texts)} in the environment: expected "
+            "numbers as torchrun sets them; unset them to train in one process"
+        )
+    number, total, local_number, local_total = map(int, texts)
+    return Place(number, total, local_number, local_total, os.getppid()) if total > 1 else None
 
 
 def allowed_cores() -> int:

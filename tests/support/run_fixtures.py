@@ -133,8 +133,9 @@ def make_trainer(tmp_path: Path) -> MakeTrainer:
     from human_edge_detection.engine.teaching.soft_labels import teacher_record
     from human_edge_detection.engine.teaching.teacher import load_teachers
     from human_edge_detection.engine.teaching.teachers import Teachers
+    from human_edge_detection.engine.training.parts import Parts
     from human_edge_detection.engine.training.state import Origin, TrainingState
-    from human_edge_detection.engine.training.trainer import Parts, Trainer
+    from human_edge_detection.engine.training.trainer import Trainer
 
     def make(config: ExperimentConfig) -> Trainer:
         device = torch.device("cpu")

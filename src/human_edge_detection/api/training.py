@@ -43,6 +43,9 @@ def train(
 ) -> RunResult:
     """Trains one run in this process, or goes on where the same call stopped; a finished run is returned at once.
 
+    In each of several processes that torchrun has started, they train it together: ``training.batch_size`` is that of
+    all of them, the first one alone writes, and all return the same.
+
     The same settings and data find the same folder below ``output_dir``, whatever their paths are called; others get
     one of their own. What the run needs (a teacher) must be trained; :func:`run_experiments` trains it first. Ctrl-C
     and a scheduler's signal save the state and raise ``KeyboardInterrupt``. Call it below ``if __name__ ==
@@ -69,9 +72,39 @@ def train(
         result = hed.train("quickstart_student_b0", changes={"training.epochs": 2})
         print(result.metrics["miou"], result.best_checkpoint)
     """
+    from human_edge_detection.limits import place_among_many
     from human_edge_detection.runs.checks import check_platform
 
     check_platform()
+    place = place_among_many()
+    if place is None:
+        return _train_here(config, changes, output_dir, run_name, resume, export_onnx=export_onnx)
+    if place.number:
+        from human_edge_detection.engine.session.execute import execute_following
+        from human_edge_detection.runs.paths import RunPaths
+
+        paths = RunPaths(execute_following())
+        return _with_place(_result_of(paths), paths)
+    folder: Path | None = None
+    try:
+        result = _train_here(config, changes, output_dir, run_name, resume, export_onnx=export_onnx)
+        folder = Path(result.best_checkpoint).parents[1]
+        return result
+    finally:
+        from human_edge_detection.engine.session.together import dismiss_others
+
+        dismiss_others(folder)
+
+
+def _train_here(
+    config: Given | None,
+    changes: Mapping[str, Any] | Overrides | None,
+    output_dir: str | Path,
+    run_name: str | None,
+    resume: str | Path | None,
+    *,
+    export_onnx: bool,
+) -> RunResult:
     from human_edge_detection.files.held import held
     from human_edge_detection.runner.execution.dry_run import describe_additions
     from human_edge_detection.runner.execution.one_run import take_run
@@ -106,10 +139,14 @@ def _with_place(result: RunResult, paths: RunPaths) -> RunResult:
 
 
 def _finished_earlier(run: PlannedRun) -> RunResult:
+    logger.info("finished earlier: %s", run.paths.root)
+    return _result_of(run.paths)
+
+
+def _result_of(paths: RunPaths) -> RunResult:
     from human_edge_detection.runs.records import RunResult, read_section
 
-    logger.info("finished earlier: %s", run.paths.root)
-    result = read_section(RunResult, run.paths.result)
+    result = read_section(RunResult, paths.result)
     assert result is not None  # it has finished
     return result
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 
 from human_edge_detection.cli.arguments.experiment import add_run_arguments, one_run, show_configs
+from human_edge_detection.errors import FollowingError
+from human_edge_detection.limits import place_among_many
+from human_edge_detection.log import setup_logging
+from human_edge_detection.signals import exit_code
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +30,9 @@ def run(args: argparse.Namespace) -> int:
     """Trains; returns 0 when the run is finished, now or earlier."""
     if args.list_configs:
         return show_configs()
+    place = place_among_many()
+    if place is not None and place.number:
+        return _follow()
     from human_edge_detection.api.training import train
 
     resume = None if args.resume == "auto" else args.resume
@@ -33,4 +41,18 @@ def run(args: argparse.Namespace) -> int:
     score = "" if miou is None else f", val mIoU {miou:.4f}"
     folder = Path(result.best_checkpoint).parents[1]
     sys.stdout.write(f"finished: {folder} (best epoch {result.best_epoch}{score})\n")
+    return 0
+
+
+def _follow() -> int:
+    """In a process that is not the first of its run: takes part, and leaves it to that one to say anything."""
+    setup_logging(level=logging.ERROR)
+    from human_edge_detection.engine.session.execute import execute_following
+
+    try:
+        execute_following()
+    except FollowingError:
+        return 1
+    except KeyboardInterrupt as interrupt:
+        return exit_code(interrupt)
     return 0

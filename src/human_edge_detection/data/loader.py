@@ -1,10 +1,12 @@
 """Streams of batches. What comes is a function of (seed, position), whatever the number of workers."""
 
+from __future__ import annotations
+
 import signal
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sized
-from contextlib import contextmanager
-from itertools import chain
+from contextlib import closing, contextmanager
+from itertools import tee
 from typing import Any, Final
 
 import cv2
@@ -65,6 +67,15 @@ class BatchLoader:
         self._pin = pin
         self._keeps_workers = keep_workers
         self._kept: tuple[Way, DataLoader[Batch | Arrived | DataError]] | None = None
+
+    def part_of(self, number: int, count: int) -> BatchLoader:
+        """Every ``count``-th whole batch from number ``number`` on: the share of one of ``count`` processes."""
+        if count == 1:
+            return self
+        mine = list(self._batches)[number::count]
+        return BatchLoader(
+            self.dataset, mine, num_workers=self._num_workers, pin=self._pin, keep_workers=self._keeps_workers
+        )
 
     def __len__(self) -> int:
         assert isinstance(self._batches, Sized)
@@ -227,11 +238,53 @@ def training_batches(
     Raises:
         DataError: An image cannot be read.
     """
-    keys = (
-        _epoch_keys(dataset, batch_size, seed, epoch, start_batch if epoch == start_epoch else 0)
-        for epoch in range(start_epoch, epochs)
-    )
-    yield from BatchLoader(dataset, chain.from_iterable(keys), num_workers=num_workers, pin=pin)
+    keys = _keys(dataset, batch_size, seed, start_epoch, start_batch, epochs)
+    yield from BatchLoader(dataset, keys, num_workers=num_workers, pin=pin)
+
+
+def training_parts(
+    dataset: PersonDataset | MixedDataset,
+    part: tuple[int, int],
+    *,
+    batch_size: int,
+    seed: int,
+    start_epoch: int,
+    start_batch: int,
+    epochs: int,
+    num_workers: int,
+    pin: bool = False,
+) -> Generator[Batch | None]:
+    """The part of each batch of :func:`training_batches` that one of several processes trains with.
+
+    None where a batch has too few images for all.
+
+    Args:
+        dataset: The samples.
+        part: ``(number, count)``: this process, from 0, and how many there are. Each takes every ``count``-th image.
+        batch_size: Images in a whole batch.
+        seed: Seed of the order.
+        start_epoch: Epoch to start in, from 0.
+        start_batch: Batch of that epoch to start at, from 0.
+        epochs: Number of epochs in all, those before ``start_epoch`` included.
+        num_workers: Processes that make batches for this one.
+        pin: As for :class:`BatchLoader`.
+
+    Raises:
+        DataError: An image cannot be read.
+    """
+    number, count = part
+    whole = _keys(dataset, batch_size, seed, start_epoch, start_batch, epochs)
+    mine, sizes = tee(keys[number::count] for keys in whole)
+    with closing(iter(BatchLoader(dataset, filter(None, mine), num_workers=num_workers, pin=pin))) as made:
+        for keys in sizes:
+            yield next(made) if keys else None
+
+
+def _keys(
+    dataset: PersonDataset | MixedDataset, batch_size: int, seed: int, start_epoch: int, start_batch: int, epochs: int
+) -> Iterator[list[Key]]:
+    for epoch in range(start_epoch, epochs):
+        yield from _epoch_keys(dataset, batch_size, seed, epoch, start_batch if epoch == start_epoch else 0)
 
 
 def _epoch_keys(

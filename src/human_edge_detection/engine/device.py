@@ -17,6 +17,7 @@ from human_edge_detection.engine.precision import Precision, precision_of_cpu, p
 from human_edge_detection.errors import BusyError, ConfigError, StorageError
 from human_edge_detection.files.cache import cache_folder
 from human_edge_detection.files.lock import hold
+from human_edge_detection.limits import place_among_many
 
 _KEPT: Final = contextlib.ExitStack()
 """Locks that this process gives back when it ends."""
@@ -29,12 +30,13 @@ def choose_device(wanted: str) -> torch.device:
     """The device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; a GPU becomes the current one of this process.
 
     On a machine with several GPUs ``auto`` and ``cuda`` take the first that no process of this tool has taken, and this
-    process keeps it to its end: two batches side by side train on two GPUs. When all are taken, it is the first.
+    process keeps it to its end: two batches side by side train on two GPUs. When all are taken, it is the first. Of
+    the processes that train one run together, each takes the GPU with its number.
 
     The current one, as what names no GPU takes memory of that: the thread that fills page-locked memory.
 
     Raises:
-        ConfigError: CUDA asked for and absent, or fewer GPUs than the number says.
+        ConfigError: CUDA asked for and absent, or fewer GPUs than the number says, or than processes train together.
     """
     if wanted == "cpu":
         return torch.device("cpu")
@@ -43,7 +45,15 @@ def choose_device(wanted: str) -> torch.device:
             return torch.device("cpu")
         raise ConfigError(f"--device {wanted}: PyTorch sees no CUDA device here; use --device cpu or auto")
     count = torch.cuda.device_count()
-    if wanted in ("auto", "cuda"):
+    place = place_among_many()
+    if place is not None and wanted in ("auto", "cuda"):
+        if place.local_total > count:
+            raise ConfigError(
+                f"{place.local_total} processes of one run on this machine, and PyTorch sees {count} CUDA devices: one "
+                "process a device; start fewer, or --device cpu"
+            )
+        device = torch.device("cuda", place.local_number)
+    elif wanted in ("auto", "cuda"):
         device = torch.device("cuda", 0 if count == 1 else _own_gpu(count))
     else:
         device = torch.device(wanted)

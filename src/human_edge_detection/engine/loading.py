@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import torch
 
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
-from human_edge_detection.limits import usable_cores
+from human_edge_detection.limits import place_among_many, usable_cores
 
 _MOST_WORKERS: Final = 12
 """More take memory and open files; whether so many keep up with a GPU is for ``benchmarks/gpu_check.py`` to say."""
@@ -44,11 +44,13 @@ def loading_for(device: torch.device, workers: int | None, *, batch_size: int = 
     Args:
         device: Where they go.
         workers: Processes that the user wants; None: one for a CPU, whose cores have the training to do; for a GPU one
-            less than there are cores, and 12 at most.
+            less than there are cores, and 12 at most; processes that train one run together share the cores.
         batch_size: Images in a batch of the training.
     """
     if workers is None:
-        workers = 1 if device.type == "cpu" else max(1, min(int(usable_cores()) - 1, _MOST_WORKERS))
+        place = place_among_many()
+        cores = usable_cores() / (place.local_total if place is not None else 1)
+        workers = 1 if device.type == "cpu" else max(1, min(int(cores) - 1, _MOST_WORKERS))
     return Loading(workers, device.type == "cuda", batch_size, _VALIDATION_IMAGES.get(device.type, 4))
 
 

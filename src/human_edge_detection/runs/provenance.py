@@ -20,7 +20,7 @@ from human_edge_detection.runs.paths import RunPaths
 
 _PLAIN: Final[TypeAdapter[dict[str, JsonValue]]] = TypeAdapter(dict[str, JsonValue])
 _STARTS, _EARLIER, _WRITTEN = "starts", "earlier", "written"
-_EXACT: Final = ("versions", "git", "processor", "accelerator", "threads")
+_EXACT: Final = ("versions", "git", "processor", "accelerator", "threads", "processes")
 """What must stay for a run that goes on to end in the same bits."""
 _CPU_INFO: Final = Path("/proc/cpuinfo")
 _SHOWN: Final = 12

@@ -18,7 +18,8 @@ from human_edge_detection.engine.checkpoints.checkpoint import read_checkpoint
 from human_edge_detection.engine.checkpoints.counters import TrainingProgress
 from human_edge_detection.engine.evaluation.evaluate import evaluate
 from human_edge_detection.engine.teaching.distillation_schedule import Strength
-from human_edge_detection.engine.training.trainer import Trainer, _epoch_line, _shown
+from human_edge_detection.engine.training.epoch_line import epoch_line, shown_losses
+from human_edge_detection.engine.training.trainer import Trainer
 from human_edge_detection.errors import TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 from human_edge_detection.runs.paths import RunPaths
@@ -187,7 +188,7 @@ def test_the_progress_bar_shows_hard_and_soft_where_somebody_teaches(
     for config in (distilled_config, tiny_config):
         trainer = make_trainer(config)
         values = trainer.train_step([synthetic_batch((1,))])
-        shown.append(_shown(values))
+        shown.append(shown_losses(values))
         assert shown[-1]["loss"] == values["total"]
     assert [list(losses) for losses in shown] == [["loss", "hard", "soft"], ["loss"]]
 
@@ -206,9 +207,9 @@ def test_a_value_of_the_distillation_that_nothing_uses_is_said_once(
 
 def test_the_line_of_an_epoch_shows_what_the_loss_is_the_sum_of() -> None:
     progress, metrics = TrainingProgress(epoch=2), {"miou": 0.5, "iou_nontarget": None, "full_image_iou": None}
-    taught = _epoch_line(progress, 9, {"total": 1.0, "hard": 0.75, "soft": 0.25}, metrics, is_best=True)
+    taught = epoch_line(progress, 9, {"total": 1.0, "hard": 0.75, "soft": 0.25}, metrics, is_best=True)
     assert taught == "epoch 2/9: loss 1.0000 (hard 0.7500 + soft 0.2500), val miou 0.5000 (best)"
-    alone = _epoch_line(progress, 9, {"total": 1.0, "hard": 1.0}, metrics, is_best=False)
+    alone = epoch_line(progress, 9, {"total": 1.0, "hard": 1.0}, metrics, is_best=False)
     assert alone == "epoch 2/9: loss 1.0000, val miou 0.5000"
 
 
@@ -438,6 +439,7 @@ def test_a_signal_ends_the_waiting_for_data_and_the_state_is_saved(
     trainer = make_trainer(tiny_config)
     if phase == "training":
         first = next(trainer._stream())
+        assert first is not None
         monkeypatch.setattr(trainer, "_stream", lambda: for_ever(first))
     else:
         validation = list(trainer.parts.validation)[:1]

@@ -32,8 +32,14 @@ class Saver:
     which :func:`mend_best` can make the best weights, then these, and only then old states are deleted.
     """
 
-    def __init__(self, paths: RunPaths, *, keep_last: int, keep_every: int, minutes: float) -> None:
-        """Keeps the newest ``keep_last`` epochs and each ``keep_every``-th; at most ``minutes`` between two saves."""
+    def __init__(
+        self, paths: RunPaths, *, keep_last: int, keep_every: int, minutes: float, writes: bool = True
+    ) -> None:
+        """Keeps the newest ``keep_last`` epochs and each ``keep_every``-th; at most ``minutes`` between two saves.
+
+        Where another process of the run saves it, this one does not (``writes`` is false).
+        """
+        self._writes = writes
         self._paths = paths
         self._keep_last = keep_last
         self._keep_every = keep_every
@@ -45,7 +51,7 @@ class Saver:
     @property
     def due(self) -> bool:
         """Whether the last save, tried or done, is long enough ago."""
-        return time.monotonic() - self._saved_at >= self._seconds
+        return self._writes and time.monotonic() - self._saved_at >= self._seconds
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Saves a state in the middle of an epoch.
@@ -53,7 +59,8 @@ class Saver:
         Raises:
             TrainingError: This save and those before it failed.
         """
-        self._try(checkpoint, epoch_done=False)
+        if self._writes:
+            self._try(checkpoint, epoch_done=False)
 
     def save_epoch(self, checkpoint: Checkpoint, *, is_best: bool) -> None:
         """Saves the state after an epoch, and its weights as the best ones when they are.
@@ -61,6 +68,8 @@ class Saver:
         Raises:
             TrainingError: This save and those before it failed.
         """
+        if not self._writes:
+            return
         if is_best:
             self._unsaved_best = checkpoint.weights_only()
         self._try(checkpoint, epoch_done=True)

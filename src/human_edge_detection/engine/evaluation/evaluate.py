@@ -17,6 +17,7 @@ from human_edge_detection.structures import Batch, SegmentationOutput
 
 Predictor = Callable[[Tensor, Tensor], SegmentationOutput]
 Metrics = dict[str, float | None]
+Together = Callable[[Callable[[], SegmentationMetrics]], SegmentationMetrics]
 
 
 def evaluate(
@@ -29,17 +30,32 @@ def evaluate(
     after_batch: Callable[[], None] = lambda: None,
     coco_ap: CocoMaskAp | None = None,
     own_boxes: OwnBoxes | None = None,
+    together: Together = lambda measured: measured(),
 ) -> Metrics:
-    """Metrics of ``predict`` over all ``batches``: of :func:`measure`, ``coco_ap`` and ``own_boxes``, where given."""
-    metrics = measure(
-        predict,
-        batches,
-        device=device,
-        precision=precision,
-        mask_size=mask_size,
-        after_batch=after_batch,
-        coco_ap=coco_ap,
-        own_boxes=own_boxes,
+    """Metrics of ``predict`` over all ``batches``: of :func:`measure`, ``coco_ap`` and ``own_boxes``, where given.
+
+    Args:
+        predict: As for :func:`measure`, and so are the others.
+        batches: The data set, in order.
+        device: Where the model is.
+        precision: Arithmetic of the forward passes.
+        mask_size: (height, width) of the masks.
+        after_batch: Called after each batch.
+        coco_ap: Also collects COCO mask AP.
+        own_boxes: Also collects what a model with a detector finds itself.
+        together: Given what measures the ``batches`` of this process, returns the counts of all processes.
+    """
+    metrics = together(
+        lambda: measure(
+            predict,
+            batches,
+            device=device,
+            precision=precision,
+            mask_size=mask_size,
+            after_batch=after_batch,
+            coco_ap=coco_ap,
+            own_boxes=own_boxes,
+        )
     )
     return compute_all(metrics, coco_ap, own_boxes)
 

@@ -15,11 +15,19 @@ from human_edge_detection.data.mixed import labelled_part
 from human_edge_detection.engine.evaluation.own_boxes import OwnBoxes
 from human_edge_detection.engine.evaluation.per_image import count_per_image
 from human_edge_detection.engine.evaluation.person_maps import PersonMaps, training_views
-from human_edge_detection.engine.session.prepare import prepare_training
+from human_edge_detection.engine.ranks import Ranks
+from human_edge_detection.engine.session.prepare import prepare_following, prepare_training
 from human_edge_detection.engine.session.sources import sources_of
 from human_edge_detection.engine.session.status import StatusFile, now
+from human_edge_detection.engine.session.together import Call, follow
 from human_edge_detection.engine.training.trainer import Trainer
-from human_edge_detection.errors import FolderMovedError, HumanEdgeDetectionError, StorageError, explanation
+from human_edge_detection.errors import (
+    FolderMovedError,
+    FollowingError,
+    HumanEdgeDetectionError,
+    StorageError,
+    explanation,
+)
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.write import write_atomically, write_json
 from human_edge_detection.log import log_to_file, stop_logging_to
@@ -108,6 +116,28 @@ def execute_run(
     return result
 
 
+def execute_following() -> Path:
+    """In a process that is not the first of its run: trains what that one calls for.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        FollowingError: The run ended with an error, which the first process reports.
+        HumanEdgeDetectionError: This process cannot take part.
+        KeyboardInterrupt: The processes of the run were asked to end.
+    """
+    return follow(_follow)
+
+
+def _follow(call: Call, ranks: Ranks) -> None:
+    trainer = prepare_following(call, ranks)
+    try:
+        trainer.fit()
+    except HumanEdgeDetectionError as error:
+        raise FollowingError(f"process {ranks.number} of {ranks.count}: {error}") from error
+
+
 def _warn_of_nobody(result: RunResult) -> None:
     """Says so where the best model takes no pixel for a person: every later figure of it says nothing."""
     found = [result.metrics.get(name) for name in ("iou_target", "full_image_iou")]
@@ -138,6 +168,7 @@ def _write_declaration(
         # On a GPU "fp32" leaves convolutions to TF32, unless somebody has forbidden it.
         "tf32_convolutions": torch.backends.cudnn.allow_tf32 if device.type == "cuda" else None,
         "threads": torch.get_num_threads(),
+        "processes": trainer.ranks.count,
         "teacher_sha256": trainer.parts.origin.teacher_sha256,
         SOURCES: sources_of(trainer.parts, before).model_dump(mode="json"),
     }

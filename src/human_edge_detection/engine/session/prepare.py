@@ -41,6 +41,8 @@ from human_edge_detection.engine.device import (
 )
 from human_edge_detection.engine.loading import loading_of
 from human_edge_detection.engine.precision import Precision
+from human_edge_detection.engine.ranks import Ranks
+from human_edge_detection.engine.session.together import Call, call_others
 from human_edge_detection.engine.teaching.alpha_holdout import hold_out, measure_holdout
 from human_edge_detection.engine.teaching.distiller import Distiller
 from human_edge_detection.engine.teaching.external.teacher import ask_external_teacher
@@ -56,10 +58,11 @@ from human_edge_detection.engine.teaching.unlabelled import (
     with_own_boxes,
 )
 from human_edge_detection.engine.training.overview import write_overview
+from human_edge_detection.engine.training.parts import Parts
 from human_edge_detection.engine.training.state import Origin, TrainingState
-from human_edge_detection.engine.training.trainer import Parts, Trainer
+from human_edge_detection.engine.training.trainer import Trainer
 from human_edge_detection.engine.training.writers import write_metrics
-from human_edge_detection.errors import CheckpointError, ConfigError
+from human_edge_detection.errors import CheckpointError, ConfigError, DataError
 from human_edge_detection.experiments.difference import compare_fields
 from human_edge_detection.experiments.schema.data import DataConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
@@ -81,6 +84,9 @@ def prepare_training(
 ) -> Trainer:
     """Builds and checks everything; writes nothing into the run folder but the untrained weights of a new run.
 
+    Where several processes train the run, this is the first one, and calls the others when all else is done: they find
+    whatever has been measured, asked and drawn here.
+
     Args:
         config: The experiment; its dependencies (teacher, pre-trained U-Net) resolved to paths.
         paths: The run folder; it need not exist.
@@ -92,10 +98,77 @@ def prepare_training(
     Raises:
         HumanEdgeDetectionError: As its subclasses say.
     """
+    device = _device_of(config)
+    start = _start(config, paths, resume)
+    precision = _precision(config.training.precision, device, start)
+    parts, state = _parts_and_state(config, device, precision, sample_root, alive, fresh=start is None)
+    if start is not None:
+        _go_on(state, start, parts.origin, config, paths, resume or paths.latest)
+    else:
+        _read_one_sample(parts.training_set)
+    write_metrics(paths.metrics, state.progress.history)
+    write_overview(paths, state.progress.history)
+    if start is None:
+        weights = state.student.state_dict()
+        save_checkpoint(paths.untrained, Checkpoint(config, weights, 0, {}, parts.origin.data_fingerprint))
+    call = Call(kind="train", config=config.model_dump(mode="json"), root=paths.root, sample_root=sample_root)
+    ranks = call_others(call.model_copy(update={"precision": precision}))
+    _share(state, ranks, parts)
+    return Trainer(parts, state, paths, ranks=ranks, on_progress=on_progress)
+
+
+def prepare_following(call: Call, ranks: Ranks) -> Trainer:
+    """The same in a process that the first one has called: nothing is written, and the state is that one's.
+
+    Raises:
+        HumanEdgeDetectionError: As its subclasses say.
+    """
+    assert call.root is not None
+    assert call.sample_root is not None
+    config = ExperimentConfig.model_validate(call.config)
+    device = _device_of(config)
+    precision = choose_precision(str(call.precision), device)
+    parts, state = _parts_and_state(config, device, precision, call.sample_root, lambda: None, fresh=True)
+    _share(state, ranks, parts)
+    return Trainer(parts, state, RunPaths(call.root), ranks=ranks)
+
+
+def _share(state: TrainingState, ranks: Ranks, parts: Parts) -> None:
+    """Gives each process the state of the first one, so that all begin with the same."""
+    if ranks.count == 1:
+        return
+    checkpoint = state.to_checkpoint(parts.config, parts.origin, {}) if ranks.is_first else None
+    mine = (checkpoint.model, checkpoint.training, parts.origin) if checkpoint is not None else None
+    shared = ranks.broadcast(mine)
+    assert shared is not None
+    model, training, origin = shared
+    assert training is not None  # to_checkpoint packs all
+    if origin != parts.origin:
+        raise DataError(
+            f"process {ranks.number} of {ranks.count} finds other data, or another teacher, than the first one under "
+            "the same paths; the folders must be the same on all machines"
+        )
+    if not ranks.is_first:
+        state.copy_from(model, training)
+
+
+def _device_of(config: ExperimentConfig) -> torch.device:
     device = choose_device(config.training.device)
     keep_freed_memory()
     make_deterministic(device, wanted=config.training.deterministic)
-    start = _start(config, paths, resume)
+    return device
+
+
+def _parts_and_state(
+    config: ExperimentConfig,
+    device: torch.device,
+    precision: Precision,
+    sample_root: Path,
+    alive: Callable[[], None],
+    *,
+    fresh: bool,
+) -> tuple[Parts, TrainingState]:
+    """What a run trains with, and its state before the first step; one that goes on is not ``fresh``."""
     teacher = _load_teacher(config, device)
     data, seed = config.data, config.training.seed
     splits = read_splits(data, sample_root, seed=seed, scan_cache=scan_cache(data), after_image=alive, with_test=True)
@@ -107,8 +180,7 @@ def prepare_training(
     distillation_loss = distillation_loss_of(config, teacher, device)
     # Here, after the teacher has been built: with and without one, a student starts from the same weights.
     seed_everything(config.training.seed)
-    student = _new_student(config, fresh=start is None).to(device).to(memory_format=torch.channels_last)
-    precision = _precision(config.training.precision, device, start)
+    student = _new_student(config, fresh=fresh).to(device).to(memory_format=torch.channels_last)
     state = new_state(config, student, precision, distillation_loss)
     origin = origin_of(splits, _teacher_sha256(teachers, soft_labels), unlabelled)
     training_set = build_training_set(
@@ -118,17 +190,8 @@ def prepare_training(
         soft_labels=teachers.soft_labels if teachers else soft_labels,
         unlabelled=unlabelled.people if unlabelled else None,
     )
-    if start is not None:
-        _go_on(state, start, origin, config, paths, resume or paths.latest)
-    else:
-        _read_one_sample(training_set)
     distiller = _distiller(config, distillation_loss, teachers, soft_labels, splits, held_out, device, precision, alive)
-    parts = make_parts(config, distiller, splits, training_set, device, precision, origin)
-    write_metrics(paths.metrics, state.progress.history)
-    write_overview(paths, state.progress.history)
-    if start is None:
-        save_checkpoint(paths.untrained, Checkpoint(config, student.state_dict(), 0, {}, origin.data_fingerprint))
-    return Trainer(parts, state, paths, on_progress=on_progress)
+    return make_parts(config, distiller, splits, training_set, device, precision, origin), state
 
 
 def _warn_of_unused(data: DataConfig) -> None:

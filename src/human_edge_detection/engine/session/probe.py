@@ -30,8 +30,9 @@ from human_edge_detection.engine.teaching.soft_labels import open_soft_labels, t
 from human_edge_detection.engine.teaching.teacher import untrained_teachers
 from human_edge_detection.engine.teaching.teachers import Teachers
 from human_edge_detection.engine.teaching.unlabelled import read_unlabelled
+from human_edge_detection.engine.training.parts import Parts
 from human_edge_detection.engine.training.state import TrainingState
-from human_edge_detection.engine.training.trainer import Parts, Trainer
+from human_edge_detection.engine.training.trainer import Trainer
 from human_edge_detection.errors import is_out_of_memory
 from human_edge_detection.experiments.schema.data import DataConfig
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive

@@ -8,7 +8,7 @@ from typing import Any
 
 from human_edge_detection.data.annotations.annotation_set import AnnotationSet
 from human_edge_detection.data.mixed import MixedDataset
-from human_edge_detection.engine.training.trainer import Parts
+from human_edge_detection.engine.training.parts import Parts
 from human_edge_detection.runs.model_facts.sources import Sources, SplitSource, encoder_source, sources_in, split_source
 
 

@@ -13,6 +13,7 @@ from human_edge_detection.engine.checkpoints.counters import TrainingProgress
 from human_edge_detection.engine.session.pace import Pace
 from human_edge_detection.errors import CheckpointError, HumanEdgeDetectionError, StorageError
 from human_edge_detection.files.write import write_json
+from human_edge_detection.limits import place_among_many
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import RunStatus, State, read_section
 
@@ -35,6 +36,9 @@ class StatusFile:
         self._step = 0
         self._steps: int | None = None
         self._pace = Pace()
+        place = place_among_many()
+        # A batch knows a run by the process that it has started.
+        self._pid = os.getpid() if place is None else place.launcher
         try:
             before = read_section(RunStatus, paths.status)
         except CheckpointError:  # damaged; the first write replaces it
@@ -90,7 +94,7 @@ class StatusFile:
             steps=self._steps,
             seconds_per_step=self._pace.seconds_per_step,
             error=error,
-            pid=os.getpid(),
+            pid=self._pid,
             host=socket.gethostname(),
             started=self._started,
             updated=now(),

@@ -48,8 +48,15 @@ class TrainingDisplay:
 
 
 @contextmanager
-def training_display(name: str, *, total_steps: int, done: int) -> Iterator[TrainingDisplay]:
-    """A live display on the terminal; where stderr is no terminal, a log line a minute."""
+def training_display(name: str, *, total_steps: int, done: int, shown: bool = True) -> Iterator[TrainingDisplay]:
+    """A live display on the terminal; where stderr is no terminal, a log line a minute.
+
+    Args:
+        name: Of what is trained.
+        total_steps: Optimizer updates in all.
+        done: Those that are done.
+        shown: Another process of the same run shows it (false).
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
@@ -59,5 +66,5 @@ def training_display(name: str, *, total_steps: int, done: int) -> Iterator[Trai
         TimeRemainingColumn(),
         TextColumn("{task.fields[losses]}"),
     )
-    with Progress(*columns, console=terminal(), transient=True, disable=not shows_progress()) as bars:
+    with Progress(*columns, console=terminal(), transient=True, disable=not (shown and shows_progress())) as bars:
         yield TrainingDisplay(bars, name, total_steps, done)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from human_edge_detection.advanced.hierarchical_segmentation_rgb import RgbPersonSegmenter
 from human_edge_detection.advanced.weights.state_dict import load_strictly
@@ -81,6 +81,12 @@ class TrainingState:
         groups = self.optimizer.param_groups
         return [parameter for group in groups for parameter in group["params"] if parameter.grad is not None]
 
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """Every parameter that may learn in the epoch under way, the adapter's included, in the optimizer's order."""
+        groups = self.optimizer.param_groups
+        return [parameter for group in groups for parameter in group["params"] if parameter.requires_grad]
+
     def to_checkpoint(self, config: ExperimentConfig, origin: Origin, metrics: Metrics) -> Checkpoint:
         """The state as it is now."""
         training: dict[str, Any] = {
@@ -129,6 +135,23 @@ class TrainingState:
         if self.ema is not None:
             load_strictly(self.student, state["student"], source=f"{source}: not the weights of {name}")
         _check_origin(state, checkpoint, origin, source=source)
+        self._take_numbers(state)
+
+    def copy_from(self, model: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """Takes over the state of another process of the same run, which :meth:`to_checkpoint` has packed.
+
+        Args:
+            model: Its weights.
+            state: All else, as the ``training`` of a checkpoint.
+        """
+        self.model.load_state_dict(model)
+        if self.adapter is not None:
+            self.adapter.load_state_dict(state["adapter"])
+        if self.ema is not None:
+            self.student.load_state_dict(state["student"])
+        self._take_numbers(state)
+
+    def _take_numbers(self, state: Mapping[str, Any]) -> None:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.progress = TrainingProgress.from_state(state["progress"])

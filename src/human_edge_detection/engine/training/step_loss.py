@@ -30,23 +30,43 @@ class Shares(NamedTuple):
         return (self.truth if term.source == "truth" else self.teacher)[term.over]
 
 
-def shares_in(group: Sequence[Batch]) -> list[Shares]:
-    """Of each batch of a step; the batches are on any device, and nothing is read from it."""
-    everything, known = [(len(one.images), len(one.rois)) for one in group], [_labelled_in(one) for one in group]
-    return [
-        Shares(_shares(*mine, known), _shares(*all_, everything)) for mine, all_ in zip(known, everything, strict=True)
-    ]
+class ImagesAndRois(NamedTuple):
+    """How many images and rois."""
+
+    images: int
+    rois: int
 
 
-def _labelled_in(batch: Batch) -> tuple[int, int]:
+class Counts(NamedTuple):
+    """What one batch of a step holds.
+
+    Attributes:
+        known: What the ground truth speaks of.
+        everything: All.
+    """
+
+    known: ImagesAndRois
+    everything: ImagesAndRois
+
+
+def counts_in(batch: Batch) -> Counts:
+    """Of a batch on any device; nothing is read from it."""
+    everything = ImagesAndRois(len(batch.images), len(batch.rois))
     if batch.labelled is None:
-        return len(batch.images), len(batch.rois)
-    return len(batch.labelled.images), len(batch.labelled.rois)
+        return Counts(everything, everything)
+    return Counts(ImagesAndRois(len(batch.labelled.images), len(batch.labelled.rois)), everything)
 
 
-def _shares(images: int, rois: int, of_step: Sequence[tuple[int, int]]) -> dict[Over, float]:
-    all_images, all_rois = map(sum, zip(*of_step, strict=True))
-    return {"images": images / max(all_images, 1), "rois": rois / max(all_rois, 1)}
+def shares_in(step: Sequence[Sequence[Counts]]) -> list[list[Shares]]:
+    """Of each batch of a step, for each process the shares of its batches in those of all."""
+    everyone = [counts for mine in step for counts in mine]
+    known, everything = [one.known for one in everyone], [one.everything for one in everyone]
+    return [[Shares(_shares(one.known, known), _shares(one.everything, everything)) for one in mine] for mine in step]
+
+
+def _shares(mine: ImagesAndRois, of_step: Sequence[ImagesAndRois]) -> dict[Over, float]:
+    images, rois = sum(one.images for one in of_step), sum(one.rois for one in of_step)
+    return {"images": mine.images / max(images, 1), "rois": mine.rois / max(rois, 1)}
 
 
 class NamedLosses(NamedTuple):
@@ -56,11 +76,15 @@ class NamedLosses(NamedTuple):
         losses: The total, each term and each confident share, by name.
         sums: What the terms of the truth (``hard``) and of a teacher (``soft``) add to the total.
         not_finite: Who gave the targets of the terms that are not finite; None: all is finite.
+        taught: Names of the terms that a teacher gave.
+        confident: Names of the confident shares.
     """
 
     losses: dict[str, float]
     sums: dict[str, float]
     not_finite: frozenset[Source] | None
+    taught: frozenset[str]
+    confident: frozenset[str]
 
 
 class StepLoss(NamedTuple):
@@ -98,7 +122,9 @@ class StepLoss(NamedTuple):
             sums["soft"] = _part_of("teacher", terms, each)
         sources = {term.source for term, number in zip(terms, each, strict=True) if not math.isfinite(number)}
         is_finite = all(map(math.isfinite, losses.values()))
-        return NamedLosses(losses, sums, None if is_finite else frozenset(sources))
+        taught = frozenset(term.name for term in self.loss.terms if term.source == "teacher")
+        confident = frozenset(term.name for term in self.loss.confident)
+        return NamedLosses(losses, sums, None if is_finite else frozenset(sources), taught, confident)
 
 
 def read_once(numbers: Tensor) -> list[float]:

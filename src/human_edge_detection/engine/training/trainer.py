@@ -7,7 +7,6 @@ import logging
 import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
@@ -15,32 +14,29 @@ import torch
 from torch import Tensor, nn
 
 from human_edge_detection.advanced.encoder_stages import encoder_stages, open_stages
-from human_edge_detection.data.annotations.annotation_set import BadImage
-from human_edge_detection.data.dataset import PersonDataset
-from human_edge_detection.data.loader import BatchLoader, batches_per_epoch, training_batches
-from human_edge_detection.data.mixed import MixedDataset
+from human_edge_detection.data.loader import BatchLoader, batches_per_epoch, training_parts
 from human_edge_detection.engine.checkpoints.checkpoint import Checkpoint
 from human_edge_detection.engine.checkpoints.counters import TrainingProgress
 from human_edge_detection.engine.checkpoints.save_policy import Saver
 from human_edge_detection.engine.device import autocast, seed_everything
 from human_edge_detection.engine.evaluation.evaluate import Metrics, evaluate, predictor
 from human_edge_detection.engine.evaluation.visualize import draw_comparison, encode_png, write_figures
-from human_edge_detection.engine.loading import Loading
+from human_edge_detection.engine.ranks import ALONE, Ranks
 from human_edge_detection.engine.teaching.distillation_schedule import TEACHER_TUNING_SCORE, TUNING_SCORE, Strength
-from human_edge_detection.engine.teaching.distiller import Distiller
 from human_edge_detection.engine.tracker import open_tracker
 from human_edge_detection.engine.training.distillation_warnings import distillation_warnings
+from human_edge_detection.engine.training.epoch_line import epoch_line, shown_losses
+from human_edge_detection.engine.training.gradient_shares import GRADIENT_SHARE, gradient_shares
 from human_edge_detection.engine.training.interruption import Interruption
 from human_edge_detection.engine.training.not_finite import not_finite_advice
 from human_edge_detection.engine.training.overview import write_overview
+from human_edge_detection.engine.training.parts import Parts
 from human_edge_detection.engine.training.progress_bar import TrainingDisplay, training_display
 from human_edge_detection.engine.training.schedules import learning_rate_factor
-from human_edge_detection.engine.training.state import Origin, TrainingState
-from human_edge_detection.engine.training.step_loss import StepLoss, read_once, shares_in
-from human_edge_detection.engine.training.writers import RunWriters, write_metrics
+from human_edge_detection.engine.training.state import TrainingState
+from human_edge_detection.engine.training.step_loss import Counts, StepLoss, counts_in, read_once, shares_in
+from human_edge_detection.engine.training.writers import RunWriters, SilentWriters, write_metrics
 from human_edge_detection.errors import DataError, StorageError, TrainingError
-from human_edge_detection.experiments.schema.experiment import ExperimentConfig
-from human_edge_detection.losses.hierarchical import HierarchicalLoss
 from human_edge_detection.runs.lookup.identity import flat, identity_fields
 from human_edge_detection.runs.paths import RunPaths, run_name_of
 from human_edge_detection.runs.records import EpochRecord
@@ -48,40 +44,10 @@ from human_edge_detection.structures import Batch, LossOutput, SegmentationOutpu
 
 logger = logging.getLogger(__name__)
 
-_GRADIENT_SHARE: Final = "gradient_share/"
 _MAX_OVERFLOWS: Final = 100
 """The loss scale is halved each time, so after 40 it cannot be the scale that overflows."""
 _DRAWN_EPOCHS: Final = 20
 """Epochs of a run that are drawn, evenly spread: a figure is a megabyte, and a run may have hundreds of epochs."""
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a run trains with and does not change, made by :mod:`human_edge_detection.engine.session.prepare`.
-
-    Attributes:
-        config: The experiment, resolved.
-        device: Where it trains.
-        loading: How batches get there.
-        loss: On ground truth.
-        distiller: What teaches; None: nobody does.
-        training_set: The training images, augmented, and those without labels, where there are any.
-        validation: The validation images.
-        preview: The validation images that are drawn after each epoch, on the CPU.
-        origin: What the run learns from.
-        skipped: Images of both splits that were left out.
-    """
-
-    config: ExperimentConfig
-    device: torch.device
-    loading: Loading
-    loss: HierarchicalLoss
-    distiller: Distiller | None
-    training_set: PersonDataset | MixedDataset
-    validation: BatchLoader
-    preview: Batch | None
-    origin: Origin
-    skipped: tuple[BadImage, ...] = ()
 
 
 class Trainer:
@@ -91,6 +57,7 @@ class Trainer:
         parts: What it trains with.
         state: Where it goes on from.
         paths: The run folder.
+        ranks: The processes that train this run; this one's parts of all batches are made, and the first one writes.
         on_progress: Called after each step, each validation batch, each epoch and what is drawn of it.
     """
 
@@ -100,9 +67,11 @@ class Trainer:
         state: TrainingState,
         paths: RunPaths,
         *,
+        ranks: Ranks = ALONE,
         on_progress: Callable[[TrainingProgress], None] = lambda progress: None,
     ) -> None:
         self.parts = parts
+        self.ranks = ranks
         self.state = state
         self.paths = paths
         self.settings = parts.config.training
@@ -114,6 +83,7 @@ class Trainer:
             keep_last=self.settings.keep_last,
             keep_every=self.settings.keep_every,
             minutes=self.settings.checkpoint_minutes,
+            writes=ranks.is_first,
         )
         self._on_progress = on_progress
         self._overflows = 0
@@ -121,6 +91,9 @@ class Trainer:
         self._warned: set[str] = set()
         self._frozen: Sequence[nn.Module] = ()
         """Parts of the student that do not learn in the epoch under way, statistics of their normalisation included."""
+        self._validation = parts.validation.part_of(ranks.number, ranks.count)
+        holdout = parts.distiller.holdout if parts.distiller is not None else None
+        self._holdout = holdout.batches.part_of(ranks.number, ranks.count) if holdout is not None else None
         self._student_is_set = False
         """Whether the student is in the mode to learn in; the validation leaves it in another one."""
         self._taught: set[str] = set()
@@ -140,25 +113,34 @@ class Trainer:
             StorageError: The disk does not take the last state of the run.
         """
         done = self.progress.step
-        tracker = open_tracker(self.parts.config, name=run_name_of(self.paths), log_dir=self.paths.logs)
         with (
             self.interruption,
-            RunWriters(self.paths.logs, first_step=done + 1, resumed=done > 0, tracker=tracker) as writers,
-            training_display(self.parts.config.name, total_steps=self.total_steps, done=done) as display,
+            self._open_writers(done) as writers,
+            training_display(
+                self.parts.config.name, total_steps=self.total_steps, done=done, shown=self.ranks.is_first
+            ) as display,
             contextlib.closing(self._stream()) as stream,
         ):
             while self.progress.epoch < self.settings.epochs and not self._out_of_patience():
                 self._train_epoch(stream, writers, display)
                 self._finish_epoch(writers, display)
-            self.saver.finish(self.checkpoint({}))
-            write_metrics(self.paths.metrics, self.progress.history)
-            write_overview(self.paths, self.progress.history)
-            self._write_hyperparameters(writers)
+            if self.ranks.is_first:
+                self.saver.finish(self.checkpoint({}))
+                write_metrics(self.paths.metrics, self.progress.history)
+                write_overview(self.paths, self.progress.history)
+                self._write_hyperparameters(writers)
         return self.progress.epoch < self.settings.epochs
 
-    def _stream(self) -> Generator[Batch]:
-        return training_batches(
+    def _open_writers(self, done: int) -> RunWriters:
+        if not self.ranks.is_first:
+            return SilentWriters()
+        tracker = open_tracker(self.parts.config, name=run_name_of(self.paths), log_dir=self.paths.logs)
+        return RunWriters(self.paths.logs, first_step=done + 1, resumed=done > 0, tracker=tracker)
+
+    def _stream(self) -> Generator[Batch | None]:
+        return training_parts(
             self.parts.training_set,
+            (self.ranks.number, self.ranks.count),
             batch_size=self.settings.batch_size,
             seed=self.settings.seed,
             start_epoch=self.progress.epoch,
@@ -168,23 +150,30 @@ class Trainer:
             pin=self.parts.loading.pin,
         )
 
-    def _train_epoch(self, stream: Iterator[Batch], writers: RunWriters, display: TrainingDisplay) -> None:
+    def _train_epoch(self, stream: Iterator[Batch | None], writers: RunWriters, display: TrainingDisplay) -> None:
         self._freeze()
         while self.progress.batch < self.batches:
             started = time.perf_counter()
             group = self._next_group(stream)
-            values = self.train_step(group)
+            values = self.train_step([batch for batch in group if batch is not None])
             self.progress.seconds += time.perf_counter() - started
-            self.progress.images += sum(len(batch.images) for batch in group)
+            self.progress.images += self._images_in(len(group))
             self.progress.batch += len(group)
             self.progress.add(values)
-            display.step(self.progress.epoch + 1, self.settings.epochs, _shown(values))
+            display.step(self.progress.epoch + 1, self.settings.epochs, shown_losses(values))
             if self.progress.step % self.settings.log_every_steps == 0:
                 writers.scalars(self.progress.step, {f"step/{name}": value for name, value in values.items()})
             self._on_progress(self.progress)
-            if self.interruption.requested or self.saver.due:
+            # Whoever is asked to end while others are not is heard at the next batch (:meth:`_next_group`).
+            if (self.ranks.count == 1 and self.interruption.requested) or self.saver.due:
                 self.saver.save(self.checkpoint({}))
-            self.interruption.check()
+            if self.ranks.count == 1:
+                self.interruption.check()
+
+    def _images_in(self, batches: int) -> int:
+        """Images of the next ``batches`` batches, of all processes; the last batch of an epoch may be smaller."""
+        size, length = self.settings.batch_size, len(self.parts.training_set)
+        return min(length, (self.progress.batch + batches) * size) - self.progress.batch * size
 
     def _freeze(self) -> None:
         """Decides which parts of the student learn in the epoch under way."""
@@ -213,11 +202,16 @@ class Trainer:
         distiller = self.parts.distiller
         return None if distiller is None else distiller.strength(self.progress.history, epochs=self.settings.epochs)
 
-    def _next_group(self, stream: Iterator[Batch]) -> list[Batch]:
-        """The batches of the next update."""
-        try:
+    def _next_group(self, stream: Iterator[Batch | None]) -> list[Batch | None]:
+        """The batches of the next update: this process's parts of them, None where it has none."""
+        count = min(self.settings.accumulation_steps, self.batches - self.progress.batch)
+
+        def take() -> list[Batch | None]:
             with self.interruption.at_once():
-                return list(islice(stream, min(self.settings.accumulation_steps, self.batches - self.progress.batch)))
+                return list(islice(stream, count))
+
+        try:
+            return self.ranks.agreed(take)
         except (KeyboardInterrupt, DataError, TrainingError):
             self.saver.save(self.checkpoint({}))
             raise
@@ -227,26 +221,31 @@ class Trainer:
 
         Each batch's terms are weighted by its share of the group's rois (or images), so that several batches give the
         gradient of one large batch for every term that is a mean over rois or images; of those that have a truth, for a
-        term of the truth.
+        term of the truth. So do the batches of several processes; each gives its own ``group``, or an empty one.
         """
-        settings = self.settings
-        seed_everything(settings.seed, self.progress.step)
+        settings, ranks = self.settings, self.ranks
+        # Not the same dropout everywhere; the first process draws as one alone does.
+        seed_everything(settings.seed, self.progress.step, *([ranks.number] if ranks.number else []))
         factor = self._set_learning_rate()
         if not self._student_is_set:
             self._set_student()
         self.state.optimizer.zero_grad(set_to_none=True)
         strength = self._strength()
         # 1. Everything is queued on the device, and nobody waits for a number.
+        counts = ranks.gather([counts_in(batch) for batch in group])
         found: list[StepLoss] = []
-        for batch, shares in zip(group, shares_in(group), strict=True):
+        for batch, shares in zip(group, shares_in(counts)[ranks.number], strict=True):
             loss = self.batch_loss(batch.to(self.parts.device), strength)
             total = LossOutput(tuple(term.scaled(shares.of(term)) for term in loss.terms)).total
             found.append(StepLoss(loss, total.detach().to(self.parts.device), shares))
-            if self.progress.batch == 0 and batch is group[0] and shares.truth["images"]:
-                self.progress.gradient_shares = self._gradient_shares(loss)
+            if self.progress.batch == 0 and batch is group[0]:
+                self._measure_shares(found[0], counts)
             if total.requires_grad:
                 self.state.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
-        losses = torch.cat([one.numbers for one in found])
+        if self.progress.batch == 0 and not group:
+            self._measure_shares(None, counts)
+        ranks.sum_gradients(self.state.parameters)
+        losses = torch.cat([one.numbers for one in found] or [torch.zeros(0, device=self.parts.device)])
         norm = self._update(losses)
         # 2. All numbers come in one transfer, which waits for the step.
         *numbers, length = read_once(torch.cat([losses, norm.to(losses).reshape(1)]))
@@ -255,6 +254,15 @@ class Trainer:
         self.progress.step += 1
         length = length if math.isfinite(length) else 0.0
         return values | {"gradient_norm": length, "learning_rate": settings.learning_rate * factor}
+
+    def _measure_shares(self, first: StepLoss | None, counts: Sequence[Sequence[Counts]]) -> None:
+        """Of the first batch of an epoch, where the truth speaks of it; of several processes, of all their parts."""
+        heads = [mine[:1] for mine in counts]
+        if any(one.known.images for mine in heads for one in mine):
+            shares = [*shares_in(heads)[self.ranks.number]]
+            mine = first._replace(shares=shares[0]) if first is not None else None
+            weight = self.state.student.unet.last_shared_weight()
+            self.progress.gradient_shares = gradient_shares(mine, weight, self.ranks)
 
     def batch_loss(self, batch: Batch, strength: Strength | None) -> LossOutput:
         """The loss of one batch, distillation included where ``strength`` is given."""
@@ -282,23 +290,27 @@ class Trainer:
         return factor
 
     def _values(self, found: Sequence[StepLoss], numbers: Iterable[float]) -> dict[str, float]:
-        """The losses of a step by name, summed over its batches; ``numbers`` of ``found`` come one after the other.
+        """The losses of a step by name, summed over its batches, those of the other processes too.
+
+        Args:
+            found: The losses of this process's batches.
+            numbers: Theirs, one after the other.
 
         Raises:
             TrainingError: One of them is not finite.
         """
         values: dict[str, float] = {}
         coming = iter(numbers)
-        for one in found:
-            named = one.named(coming, with_soft=self.parts.distiller is not None)
+        mine = [one.named(coming, with_soft=self.parts.distiller is not None) for one in found]
+        for named in (one for rank in self.ranks.gather(mine) for one in rank):
             if named.not_finite is not None:
                 shown = ", ".join(f"{name} {number:.4g}" for name, number in named.losses.items())
                 raise TrainingError(
                     f"loss is not finite in epoch {self.progress.epoch + 1}, step {self.progress.step + 1} ({shown}); "
                     f"{self._advice(named.not_finite)}; the last checkpoint is kept"
                 )
-            self._taught |= {term.name for term in one.loss.terms if term.source == "teacher"}
-            self._confident |= {term.name for term in one.loss.confident}
+            self._taught |= named.taught
+            self._confident |= named.confident
             for name, number in (named.losses | named.sums).items():
                 values[name] = values.get(name, 0.0) + number
         return values
@@ -313,24 +325,6 @@ class Trainer:
             temperature=None if strength is None else strength.temperature,
             updates=self.progress.step,
         )
-
-    def _gradient_shares(self, loss: LossOutput) -> dict[str, float]:
-        """Share of each term in the gradient of the last layer that all heads use (as in GradNorm, arXiv:1711.02257).
-
-        Measured on the first batch of an epoch, as it costs one more backward pass through the heads for each term.
-        """
-        weight = self.state.student.unet.last_shared_weight()
-        if not weight.requires_grad:
-            return {}
-        norms = []
-        for term in loss.terms:
-            (gradient,) = torch.autograd.grad(term.weighted, weight, retain_graph=True, allow_unused=True)
-            norms.append(weight.new_zeros(()) if gradient is None else gradient.norm())
-        if not norms:
-            return {}
-        numbers = torch.stack(norms).tolist()
-        total = sum(numbers) or 1.0
-        return {f"{_GRADIENT_SHARE}{term.name}": norm / total for term, norm in zip(loss.terms, numbers, strict=True)}
 
     def _update(self, losses: Tensor) -> Tensor:
         """Queues one update of the weights, which changes none of them when a loss or gradient is not finite.
@@ -349,8 +343,8 @@ class Trainer:
             norm = torch.nn.utils.clip_grad_norm_(parameters, self.settings.gradient_clip or math.inf)
             if not scaler.is_enabled():
                 # The fused update looks at this flag on the device, as it does for a scaler.
-                flag = ~(losses.isfinite().all() & norm.isfinite())
-                optimizer.found_inf = flag.to(torch.float32)  # type: ignore[attr-defined]
+                flag = self.ranks.any_of((~(losses.isfinite().all() & norm.isfinite())).to(torch.float32))
+                optimizer.found_inf = flag  # type: ignore[attr-defined]
             scaler.step(optimizer)
             scaler.update()
         if self.state.ema is not None:
@@ -377,9 +371,12 @@ class Trainer:
         progress, config = self.progress, self.parts.config
         training = progress.means() | progress.gradient_shares
         holdout = self.parts.distiller.holdout if self.parts.distiller is not None else None
+        # Each process has statistics of BatchNorm of its own images; those of the first are the model's.
+        for model in {id(one): one for one in (self.state.student, self.state.model)}.values():
+            self.ranks.share_buffers(model)
         try:
-            metrics = self._validate(display, self.parts.validation)
-            tuning = self._validate(display, holdout.batches) if holdout is not None else None
+            metrics = self._validate(display, self._validation)
+            tuning = self._validate(display, self._holdout) if self._holdout is not None else None
         except (KeyboardInterrupt, DataError, TrainingError):
             self.saver.save(self.checkpoint({}))
             raise
@@ -390,11 +387,19 @@ class Trainer:
         strength = self._strength()
         if strength is not None:
             record |= strength._asdict()
-            self._warn(training, strength.alpha, metrics["miou"])
+            if self.ranks.is_first:
+                self._warn(training, strength.alpha, metrics["miou"])
         if tuning is not None and holdout is not None:
             record |= {TUNING_SCORE: tuning["miou"], TEACHER_TUNING_SCORE: holdout.teacher_score}
         is_best = progress.finish_epoch(record, score if score is not None else float("-inf"))
         self.saver.save_epoch(self.checkpoint(metrics), is_best=is_best)
+        if self.ranks.is_first:
+            self._write_epoch(record, writers)
+            logger.info(epoch_line(progress, self.settings.epochs, training, metrics, is_best=is_best))
+
+    def _write_epoch(self, record: EpochRecord, writers: RunWriters) -> None:
+        """What a person looks at after an epoch; when it cannot be written, the training goes on."""
+        progress = self.progress
         self._on_progress(progress)
         writers.epoch(record, progress.step)
         try:
@@ -404,7 +409,6 @@ class Trainer:
         except StorageError as error:
             logger.warning("%s; training goes on", error)
         self._on_progress(progress)
-        logger.info(_epoch_line(progress, self.settings.epochs, training, metrics, is_best=is_best))
 
     def _warn(self, training: Mapping[str, float], alpha: float, score: float | None) -> None:
         if self.parts.distiller is None or self.progress.step == self._first_step:
@@ -414,7 +418,7 @@ class Trainer:
             unused=self.parts.distiller.config.unused,
             soft_terms=[training[name] for name in self._taught if name in training],
             confident_shares=[training[name] for name in self._confident if name in training],
-            gradient_share=sum(shares.get(_GRADIENT_SHARE + name, 0.0) for name in self._taught) if shares else None,
+            gradient_share=sum(shares.get(GRADIENT_SHARE + name, 0.0) for name in self._taught) if shares else None,
             alpha=alpha,
             student_score=score,
             teacher_score=self.parts.distiller.teacher_score,
@@ -440,6 +444,7 @@ class Trainer:
                 precision=self.state.precision,
                 mask_size=parts.config.model.mask_size,
                 after_batch=after_batch,
+                together=self.ranks.merged,
             )
 
     def _arriving(self, data: BatchLoader) -> Iterator[Batch]:
@@ -483,18 +488,3 @@ class Trainer:
     def _out_of_patience(self) -> bool:
         rule = self.settings.early_stopping
         return rule is not None and self.progress.epochs_without_gain(rule.min_delta) >= rule.patience
-
-
-def _shown(values: Mapping[str, float]) -> dict[str, float]:
-    """The losses that fit beside a progress bar: the total and, where somebody teaches, the parts that add up to it."""
-    return {"loss": values["total"]} | ({name: values[name] for name in ("hard", "soft")} if "soft" in values else {})
-
-
-def _epoch_line(
-    progress: TrainingProgress, epochs: int, training: Mapping[str, float], metrics: Metrics, *, is_best: bool
-) -> str:
-    scores = {name: metrics[name] for name in ("miou", "iou_nontarget", "full_image_iou")}
-    shown = [f"val {name} {score:.4f}" for name, score in scores.items() if score is not None]
-    best = " (best)" if is_best else ""
-    sums = f" (hard {training['hard']:.4f} + soft {training['soft']:.4f})" if "soft" in training else ""
-    return f"epoch {progress.epoch}/{epochs}: loss {training['total']:.4f}{sums}, {', '.join(shown)}{best}"

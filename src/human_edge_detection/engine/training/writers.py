@@ -140,6 +140,18 @@ class RunWriters:
         self.close()
 
 
+class SilentWriters(RunWriters):
+    """For a process of a run whose first process writes."""
+
+    def __init__(self) -> None:
+        """Writes nothing."""
+        self._tracker = None
+        self._board = None
+
+    def _send(self, action: Callable[[SummaryWriter], None], *, purge_step: int | None = None) -> None:
+        pass
+
+
 def write_metrics(metrics_file: Path, history: Iterable[Mapping[str, object]]) -> None:
     """Replaces metrics.jsonl by the records of ``history``, one line an epoch; a value that is not finite is null.
 
