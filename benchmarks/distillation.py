@@ -60,8 +60,14 @@ ARMS: Final = {
     "distilled": [],
     "alpha_05": ["distillation.alpha=0.5"],
     "unknown_09": ["distillation.unknown_confidence=0.9"],
+    "second_teacher": [],
 }
 """Of the distilled student: run -> changes."""
+
+SECOND: Final = (
+    "distillation.external={kind: person_map, input: {scale: 1.0}, output: {values: classes, person_class: 15}}"
+)
+"""What ``--second_teacher`` takes and gives; a DeepLab of Pascal VOC's classes in 8-bit integers."""
 
 
 class Proof:
@@ -102,12 +108,15 @@ class Proof:
         self._hed("run", "report", CONTROL, STUDENT_SETS, [*data, "--run_name", "control", *seeds])
         trained = self.out / "teacher" / "runs" / "teacher_b3" / "checkpoints" / "best_model.pth"
         taught = [*data, "--teacher_checkpoint", str(self.args.teacher_checkpoint or trained)]
-        taught += ["--soft_labels", str(self.out / "report" / "soft_labels_{seed}")]
-        for seed in self.args.seeds:
-            self._hed("soft-labels", "report", DISTILLED, STUDENT_SETS, [*taught, "--seed", str(seed)])
         for run in self.args.arms:
-            sets = [*STUDENT_SETS, *ARMS[run]]
-            self._hed("run", "report", DISTILLED, sets, [*taught, "--run_name", run, *seeds])
+            sets, stored = [*STUDENT_SETS, *ARMS[run]], "soft_labels_{seed}"
+            if run == "second_teacher":
+                sets += [f"distillation.more_teacher_checkpoints=[{self.args.second_teacher}]", SECOND]
+                stored = "soft_labels_of_two_{seed}"
+            flags = [*taught, "--soft_labels", str(self.out / "report" / stored)]
+            for seed in self.args.seeds:
+                self._hed("soft-labels", "report", DISTILLED, sets, [*flags, "--seed", str(seed)])
+            self._hed("run", "report", DISTILLED, sets, [*flags, "--run_name", run, *seeds])
         self._compare("report", self.args.arms)
 
     def _compare(self, stage: str, runs: list[str]) -> None:
@@ -145,6 +154,7 @@ def main() -> None:
     parser.add_argument("--init_from", type=Path, help="an earlier teacher, for --stage teacher")
     parser.add_argument("--teacher_epochs", type=int, default=24)
     parser.add_argument("--teacher_checkpoint", type=Path, help="for --stage report; default: that of --stage teacher")
+    parser.add_argument("--second_teacher", type=Path, help="a model file that speaks of any person, for its arm")
     parser.add_argument(
         "--arms", nargs="+", choices=ARMS, default=["distilled"], help="distilled students to report on"
     )

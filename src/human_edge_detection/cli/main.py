@@ -13,7 +13,7 @@ from human_edge_detection import __version__
 from human_edge_detection.cli.arguments.experiment import Parser
 from human_edge_detection.errors import HumanEdgeDetectionError, did_you_mean, explained
 from human_edge_detection.log import setup_logging
-from human_edge_detection.runner import LATENCY, PROBE, STANDBY
+from human_edge_detection.runner import LATENCY, PROBE, STANDBY, TOGETHER
 from human_edge_detection.signals import GO_ON, exit_code, heed_signals
 from human_edge_detection.streams import keep_streams
 from human_edge_detection.wording import printable
@@ -66,6 +66,10 @@ def main(argv: Sequence[str] | None = None, *, program: str | None = None) -> in
         argv = stand_by(argv[1:])
         if argv is None:
             return 0
+    if argv[:1] == [TOGETHER]:
+        from human_edge_detection.cli.children.together import train_together
+
+        return train_together(argv[1:])
     if argv[:1] == [LATENCY]:
         from human_edge_detection.cli.children.latency import measure
 

@@ -111,7 +111,7 @@ def prepare_training(
     if start is None:
         weights = state.student.state_dict()
         save_checkpoint(paths.untrained, Checkpoint(config, weights, 0, {}, parts.origin.data_fingerprint))
-    call = Call(kind="train", config=config.model_dump(mode="json"), root=paths.root, sample_root=sample_root)
+    call = Call(kind="train", config=config.model_dump_json(), root=paths.root, sample_root=sample_root)
     ranks = call_others(call.model_copy(update={"precision": precision}))
     _share(state, ranks, parts)
     return Trainer(parts, state, paths, ranks=ranks, on_progress=on_progress)
@@ -125,7 +125,7 @@ def prepare_following(call: Call, ranks: Ranks) -> Trainer:
     """
     assert call.root is not None
     assert call.sample_root is not None
-    config = ExperimentConfig.model_validate(call.config)
+    config = call.experiment
     device = _device_of(config)
     precision = choose_precision(str(call.precision), device)
     parts, state = _parts_and_state(config, device, precision, call.sample_root, lambda: None, fresh=True)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import torch
 import torch.distributed as dist
@@ -38,6 +38,8 @@ _SILENCE_LIMIT: Final = timedelta(minutes=10)
 """A process that says nothing for so long is lost; the longest silence is that of the first one while it saves."""
 _POLL_SECONDS: Final = 0.1
 _LOOK_SECONDS: Final = 1.0
+_HEARING_SECONDS: Final = 5.0
+"""For the others to hear that all is done."""
 _FEW_IMAGES: Final = 4
 """Of so few images or more, BatchNorm has statistics worth the name."""
 
@@ -48,16 +50,21 @@ class Call(BaseModel):
     Attributes:
         kind: Train; or end, as the first one has done all there is to do.
         root: The run folder; None: the first one ends with an error.
-        config: The experiment, resolved.
+        config: The experiment, resolved, as JSON.
         sample_root: Where the embedded sample data are.
         precision: The arithmetic of the steps.
     """
 
     kind: Literal["train", "end"]
     root: Path | None
-    config: dict[str, Any] | None = None
+    config: str = ""
     sample_root: Path | None = None
     precision: str | None = None
+
+    @property
+    def experiment(self) -> ExperimentConfig:
+        """What is trained."""
+        return ExperimentConfig.model_validate_json(self.config)
 
 
 @dataclass
@@ -71,6 +78,11 @@ class _Calls:
     @property
     def key(self) -> str:
         return f"human_edge_detection/call/{self.made}"
+
+    @property
+    def heard(self) -> str:
+        """Where those who have heard the last call are counted."""
+        return f"human_edge_detection/heard/{self.made}"
 
 
 @cache
@@ -111,6 +123,7 @@ def dismiss_others(root: Path | None) -> None:
     if calls is not None:
         _disband()
         _tell(calls, Call(kind="end", root=root))
+        _wait_for_hearers(calls)
 
 
 def follow(train: Callable[[Call, Ranks], None]) -> Path:
@@ -132,6 +145,7 @@ def follow(train: Callable[[Call, Ranks], None]) -> Path:
     while True:
         call = _heard(calls)
         if call.kind == "end":
+            calls.store.add(calls.heard, 1)
             if call.root is None:
                 raise FollowingError("the first process of this run ended with an error, which it reports")
             return call.root
@@ -155,6 +169,15 @@ def _heard(calls: _Calls) -> Call:
     return Call.model_validate_json(text)
 
 
+def _wait_for_hearers(calls: _Calls) -> None:
+    """The store goes with this process, unless torchrun has it; those who were lost will hear nothing."""
+    until = time.monotonic() + _HEARING_SECONDS
+    while os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True" and time.monotonic() < until:
+        if calls.store.add(calls.heard, 0) >= calls.place.total - 1:
+            return
+        time.sleep(_POLL_SECONDS)
+
+
 def _gathered(calls: _Calls) -> Ranks:
     """All processes of the run, once each is there."""
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
@@ -174,8 +197,7 @@ def _disband() -> None:
 
 
 def _warn_of_few_images(call: Call, count: int) -> None:
-    assert call.config is not None
-    size = ExperimentConfig.model_validate(call.config).training.batch_size
+    size = call.experiment.training.batch_size
     if size < count * _FEW_IMAGES:
         logger.warning(
             "--batch_size %d is that of all %d processes: each has %s images a step, and BatchNorm learns its "
