@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,9 @@ from typing import TYPE_CHECKING
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.overrides import touched
 from human_edge_detection.files.held import held
+from human_edge_detection.limits import place_among_many
+from human_edge_detection.runner.backends.local import LocalBackend
+from human_edge_detection.runner.backends.standby import Standby
 from human_edge_detection.runner.batch_size import with_batch_size
 from human_edge_detection.runner.comparison.table import Row, write_comparison
 from human_edge_detection.runner.execution.dry_run import describe_additions, describe_plan
@@ -27,10 +31,10 @@ from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.execution.retry import DEFAULT_OPTIONS, Options
 from human_edge_detection.runner.execution.sample_data import make_sample_data
 from human_edge_detection.runner.execution.staleness import check_teachers
-from human_edge_detection.runner.execution.supervise import supervise
+from human_edge_detection.runner.execution.supervise import BatchEnd, Hooks, supervise
 from human_edge_detection.runner.latency import measure_latency, timed_together
 from human_edge_detection.runner.model_card.write import write_cards
-from human_edge_detection.runner.standby import Standby
+from human_edge_detection.runner.sharing.sharing import Shared
 from human_edge_detection.runner.sweep.sweep import Entry, Sweep, SweepRequest, read_sweep
 from human_edge_detection.runner.sweep.sweep_report import SweepReport, report_grid, report_search
 from human_edge_detection.runner.watching.batch_view import BatchView
@@ -123,10 +127,10 @@ def preview_experiments(
     request, planned = _checked(request, options, sweep)
     if planned is None or planned.split is None:
         runs = plan(request if planned is None else planned.competing)
-        return [*_describe_sweep(planned), *describe_additions(runs), *describe_plan(runs)]
+        return [*_describe_sweep(planned), *_describe_runs(runs, options)]
     with planned.split.written_elsewhere() as split:
         runs = plan(replace(planned, split=split).competing)
-        lines = [*_describe_sweep(planned), *describe_additions(runs), *describe_plan(runs)]
+        lines = [*_describe_sweep(planned), *_describe_runs(runs, options)]
     there, here = (str(one.output_dir.parent) for one in (split, planned.split))
     return [line.replace(there, here) for line in lines]
 
@@ -138,6 +142,11 @@ def _checked(request: BatchRequest, options: Options, sweep: SweepRequest | None
     """
     check_run_name(request.run_name)
     _check_options(request, options)
+    if options.jobs > 1 and sweep is not None and sweep.trials is not None:
+        raise ConfigError(
+            f"--jobs {options.jobs}: the trials of a search follow from those before; for two at once give the same "
+            "command a second time, with --join"
+        )
 
     def checked(request: BatchRequest) -> tuple[PlannedRun, ...]:
         planned = None if sweep is None else read_sweep(sweep, request, options)
@@ -156,10 +165,27 @@ def _check_options(request: BatchRequest, options: Options) -> None:
         raise ConfigError("--restart trains anew and --skip_training trains nothing; give one")
     if request.restart and options.join:
         raise ConfigError("--restart would delete what the batch has trained that --join works beside; give one")
+    if options.jobs < 1:
+        raise ConfigError(f"--jobs {options.jobs}: expected 1 or more")
+    _check_processes(options)
     if options.retries < 0:
         raise ConfigError(f"--retries {options.retries}: expected 0 or more")
     if not 0.0 <= options.hang_minutes < math.inf:
         raise ConfigError(f"--hang_minutes {options.hang_minutes:g}: expected minutes, or 0 for never")
+
+
+def _check_processes(options: Options) -> None:
+    if options.procs_per_run < 1:
+        raise ConfigError(f"--procs_per_run {options.procs_per_run}: expected 1 or more")
+    if options.gpus_per_run < 0:
+        raise ConfigError(f"--gpus_per_run {options.gpus_per_run}: expected 1 or more, or 0 for what is there")
+    if options.procs_per_run > 1 and options.gpus_per_run:
+        raise ConfigError("--procs_per_run and --gpus_per_run both say how many processes train a run; give one")
+    if place_among_many() is not None:
+        raise ConfigError(
+            "hed run was started in several processes (torchrun, srun), and each would be a batch; start it once, with "
+            "--procs_per_run K or --gpus_per_run K"
+        )
 
 
 def _checked_plan(request: BatchRequest, options: Options) -> tuple[PlannedRun, ...]:
@@ -167,9 +193,21 @@ def _checked_plan(request: BatchRequest, options: Options) -> tuple[PlannedRun, 
     if not request.as_it_is:
         check_plan(runs)
     check_teachers(runs)
+    _shared(runs, options)
     if not options.skip_training:
         check_free_space(runs, request.output_dir, export_onnx=options.export_onnx)
     return runs
+
+
+def _describe_runs(runs: Sequence[PlannedRun], options: Options) -> list[str]:
+    shared = _shared(runs, options)
+    lines = [] if shared is None else shared.describe()
+    return [*describe_additions(runs), *lines, *describe_plan(runs, jobs=options.jobs)]
+
+
+def _shared(runs: Sequence[PlannedRun], options: Options) -> Shared | None:
+    """What each run has of the machine; None: each, one after the other, has all of it."""
+    return Shared(runs, options) if options.jobs > 1 or options.processes > 1 or options.gpus_per_run else None
 
 
 def _describe_sweep(sweep: Sweep | None) -> list[str]:
@@ -182,12 +220,7 @@ def _describe_sweep(sweep: Sweep | None) -> list[str]:
 def _train(
     runs: Sequence[PlannedRun], request: BatchRequest, options: Options, sweep: Sweep | None, report: Report
 ) -> BatchResult:
-    with BatchView(runs) as view, Standby(exports=options.export_onnx, output=view.children) as standby:
-        if not options.skip_training:
-            if any(run.config.data.sample is not None and not run.finished for run in runs):
-                standby.prepare()  # the first child imports while the images are drawn
-            make_sample_data(runs, request.output_dir)
-        outcomes, interrupt = supervise(runs, options, start=standby.launch, ahead=standby.prepare, watcher=view)
+    outcomes, interrupt = _trained(runs, request.output_dir, options)
     if options.export_onnx and interrupt is None:
         exported = timed_together(runs)
         interrupt = measure_latency(exported) or write_cards(exported)
@@ -207,6 +240,24 @@ def _train(
     return result
 
 
+def _trained(runs: Sequence[PlannedRun], output_dir: Path, options: Options) -> BatchEnd:
+    """How each run ended; several at once, when that is asked for, have their shares, and no child stands by."""
+    shared = _shared(runs, options)
+    for line in shared.describe() if shared is not None else ():
+        logger.info("%s", line)
+    with (
+        BatchView(runs) as view,
+        Standby(exports=options.export_onnx, output=view.children) as standby,
+        closing(LocalBackend(output=view.children, standby=standby, named=shared is not None)) as backend,
+    ):
+        ahead = standby.prepare if shared is None else None
+        if not options.skip_training:
+            if ahead is not None and any(run.config.data.sample is not None and not run.finished for run in runs):
+                ahead()  # the first child imports while the images are drawn
+            make_sample_data(runs, output_dir)
+        return supervise(runs, options, backend, sharing=shared, hooks=Hooks(watcher=view, ahead=ahead))
+
+
 def _page(output_dir: Path) -> Page | None:
     """All runs as one HTML page; whatever is wrong with it is a warning, as the runs are there without it."""
     from human_edge_detection.runner.report.page import write_page  # its templates take longer than all else here
@@ -223,7 +274,8 @@ def _search(sweep: Sweep, options: Options, report: Report) -> BatchResult:
     from human_edge_detection.runner.sweep.search import pruned_runs, search  # Optuna is an extra
 
     output_dir = sweep.request.output_dir
-    entries, problem, interrupt = search(sweep, options)
+    with closing(LocalBackend()) as backend:
+        entries, problem, interrupt = search(sweep, options, backend)
     pruned = dict.fromkeys(pruned_runs(entries, output_dir), ("pruned", None))
     rows, files = write_comparison(output_dir, extra=pruned)
     good = problem is None and any(entry.score is not None for entry in entries)
