@@ -300,11 +300,11 @@ def soft_labels(
     from human_edge_detection.runner.execution.one_run import find_run
     from human_edge_detection.runs.paths import sample_data_dir
 
-    run = find_run(_with_batch_size(request_for_one(config, changes, output_dir, run_name)))
+    given = None if source is None else Path(source)
+    run = find_run(_with_batch_size(request_for_one(config, changes, output_dir, run_name)), answers=given)
     from human_edge_detection.engine.teaching.soft_label_writer import write_soft_labels  # slow: mistakes come before
 
     full = run.full_config
-    given = None if source is None else Path(source)
     return write_soft_labels(full, sample_root=sample_data_dir(run.output_dir, full.data), source=given)
 
 
