@@ -320,6 +320,14 @@ def load_soft_labels(
 
     The arguments are those of :func:`soft_labels`, which stored them; other views, data or sizes are refused by name.
 
+    Returns:
+        View after view, and in each image after image. An item has ``image`` (3, height, width), uint8 RGB; ``boxes``
+        (n, 4), x1, y1, x2, y2 as fractions of the image; the truth as ``roi_masks`` (n, h, w), 0 background, 1 this
+        person, 2 other people, 255 unknown, and ``person_mask`` (height, width); and ``soft_labels``, float16 logits
+        by head, (n, classes, h, w) or, of the whole image, (1, 1, height, width), NaN where the teacher says nothing.
+        ``metadata.classes`` of the dataset names the channels. ``human_edge_detection.data.dataset.collate`` makes a
+        batch of items: it is the ``collate_fn`` of a ``DataLoader``.
+
     Raises:
         ConfigError: No folder is named, it has no finished soft labels, or they are to something else.
         DataError: Data or soft labels are missing or damaged.
