@@ -245,7 +245,9 @@ class _Writer:
     def _begin(self, key: SoftLabelKey, heads: Heads) -> SoftLabelMetadata:
         """Says what the parts that follow are soft labels of, so that no other command adds to them."""
         external = self.teachers.external
-        known = None if external is None else record_answers(external.train.answers, self.splits.train)
+        known = None
+        if external is not None:
+            known = record_answers(external.train.answers, self.splits.train, source=external.path)
         metadata = SoftLabelMetadata(
             key=key,
             teacher=self._teacher_record(),
