@@ -194,8 +194,8 @@ def read_boxes(path: Path, annotations: Annotations | None, sources: Sequence[So
     persons = [entry for entry in content if _category(entry, category) == category]
     if any(_is_name(entry) for entry in content):
         named = _by_image(persons, path, scored=True, id_of=str)
-        names = {str(entry.get("image_id")) for entry in content if isinstance(entry, dict)}
-        keys = _keys_of(sources, sorted(names), path)
+        mentioned = {str(entry.get("image_id")) for entry in content if isinstance(entry, dict)}
+        keys = _keys_of(sources, sorted(mentioned), path)
         return GivenBoxes(path, {one.name: named.get(keys.get(one.name, ""), NOBODY) for one in sources}, known)
     ids = {name: one.id for name, one in known.items()} if known else _numbers(sources)
     found = _by_image(persons, path, scored=True, id_of=int)
