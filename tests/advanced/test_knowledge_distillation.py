@@ -137,6 +137,16 @@ def test_heads_of_one_model_only_are_skipped_and_logged_once(caplog: pytest.LogC
     assert all("the teacher has none" in message for message in messages)
 
 
+def test_heads_of_which_a_partial_teacher_says_nothing_are_nobodys_fault(caplog: pytest.LogCaptureFixture) -> None:
+    loss = DistillationLoss(ALL_HEADS)
+    with caplog.at_level(logging.WARNING):
+        said = loss(
+            prediction(1), prediction(2, heads=()), truth(), base_loss(), temperature=4.0, alpha=1.0, partial=True
+        )
+    assert taught(said) == ["distill/main", "distill/full_image"]
+    assert not caplog.messages
+
+
 def with_detector(output: SegmentationOutput) -> SegmentationOutput:
     maps = {"centre_logits": torch.linspace(-6.0, 2.0, 8).view(2, 1, 2, 2), "person_boxes": torch.rand(2, 4, 2, 2)}
     return SegmentationOutput(output.logits, {**output.aux, **maps})

@@ -120,6 +120,9 @@ def test_a_test_split_is_held_against_what_the_model_has_seen(
     assert "test: nothing was trained or chosen on test" in shown.out
     val = ("--test_ann", str(tiny_coco / "annotations/instances_val.json"), "--test_images", f"{tiny_coco}/images/val")
     assert evaluate(checkpoint, tmp_path, "--split", "test", *val)["also_in"] == {"train": 0, "val": 4}
-    assert "4 of 4 images of test are also in val, byte for byte" in capsys.readouterr().err
+    shown = capsys.readouterr()
+    assert "4 of 4 images of test are also in val, byte for byte" in shown.err
+    assert "test: some images are also in other splits (4 in val): these scores say little about new ones" in shown.out
+    assert "nothing was trained" not in shown.out
     assert evaluate(checkpoint, tmp_path)["split"] == "val"
     assert "the best epoch was chosen on val" in capsys.readouterr().out

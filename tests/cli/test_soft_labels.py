@@ -86,6 +86,10 @@ def test_the_flags_of_a_training(
             ["--soft_labels", "labels", "--cache_views", "4"],
             "needs the teacher quickstart_teacher_b3, and no finished run of it is at ",
         ),
+        (
+            ["--soft_labels", "labels", "--cache_views", "4", "--from", "results.json"],
+            "; or let results.json teach alone: --set distillation.teacher_config=null; ",
+        ),
         (["--teacher_checkpoint", "gone.pth"], "--teacher_checkpoint (distillation.teacher_checkpoint): no such file"),
         (
             ["--soft_labels", "labels", "--cache_views", "0"],

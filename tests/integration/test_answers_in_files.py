@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def test_results_teach_a_student_and_are_compared(here: Path, capsys: pytest.Cap
         (row,) = csv.DictReader(table)
     assert (row["teacher"], row["teacher_miou_share"]) == ("results.json", "")
     assert soft_labels("maps", "labels") == 2
-    assert "soft labels in labels are of another training: external is " in capsys.readouterr().err
+    assert "soft labels in labels are of another training: external is results.json (sha256 " in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -97,7 +98,9 @@ def test_a_folder_of_person_maps_speaks_for_two_heads(capsys: pytest.CaptureFixt
     Path("maps", next(iter(Path("maps").iterdir())).name).write_bytes(b"no map")
     capsys.readouterr()
     assert soft_labels("maps", "labels") == 2  # other content, so another teacher
-    assert "external is " in capsys.readouterr().err
+    assert re.search(
+        r"external is maps \(sha256 (\w{12})\) there, maps \(sha256 (?!\1)\w{12}\) here", capsys.readouterr().err
+    )
     assert soft_labels("maps", "others") == 2
     error = capsys.readouterr().err
     assert "map maps/" in error
@@ -118,3 +121,17 @@ def test_sources_that_cannot_teach_end_in_one_line(capsys: pytest.CaptureFixture
         assert soft_labels(source, "labels") == 2
         assert message in capsys.readouterr().err
     assert not Path("labels").exists()
+
+
+def test_a_source_that_is_not_there_is_found_before_data_are_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    flags = shlex.split("--drawn_data --soft_labels labels --cache_views 1 --set distillation.teacher_config=null")
+    for source, message in {
+        "gone.json": "gone.json: no such file; give COCO results (JSON), or a folder of maps",
+        "model.tflite": "model.tflite: a model file and no answers; give it as --teacher_checkpoint model.tflite",
+    }.items():
+        assert main(["soft-labels", "--config", NAME, "--from", source, *flags]) == 2
+        assert capsys.readouterr().err == f"error: {message}\n"
+    assert not any(tmp_path.iterdir())

@@ -59,6 +59,16 @@ def test_a_missing_teacher_lists_the_checkpoints_that_exist(tmp_path: Path, writ
     check_weight_paths(taught, tmp_path)
 
 
+def test_answers_given_as_a_checkpoint_are_told_where_to_go(tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    results.write_text("[]")
+    for flag, told in {"--teacher_checkpoint": True, "--init_from": False}.items():
+        config, _ = resolve(DISTILLED, collect(flags={flag: str(results)}))
+        with pytest.raises(ConfigError, match="a record and no weights") as raised:
+            check_weight_paths(config, tmp_path)
+        assert str(raised.value).endswith("; answers of another model teach by hed soft-labels --from") is told
+
+
 def test_finished_needs_status_result_and_checkpoint(tmp_path: Path, write_run: WriteRun) -> None:
     config = get_config(TEACHER)
     run = write_run(tmp_path / "run", config)

@@ -90,6 +90,14 @@ def test_results_are_found_by_the_number_of_the_image_or_by_annotations(tmp_path
     assert len(read_boxes(written(tmp_path, mine), Annotations(ann), [a]).of(frame(a)).boxes) == 3
 
 
+def test_results_may_call_an_image_by_its_name(tmp_path: Path) -> None:
+    named = [{**entry, "image_id": "one/x.jpg"} for entry in RESULTS]
+    one, other = source("/one/x.jpg", "one/x"), source("/two/x.jpg", "two/x")
+    given = read_boxes(written(tmp_path, named), None, [one, other])
+    np.testing.assert_array_equal(given.of(frame(one)).boxes[:2], [[1, 2, 11, 22], [3, 4, 8, 10]])
+    assert not len(given.of(frame(other)).boxes)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -98,7 +106,11 @@ def test_results_are_found_by_the_number_of_the_image_or_by_annotations(tmp_path
         ({"y.jpg": []}, r"none of the 1 images is in it \(such as x.jpg\)"),
         ({"x.jpg": [[1, 2, 3]]}, "x.jpg: expected four numbers for each box"),
         ({"x.jpg": "nobody"}, r"x.jpg: expected \[\[x1, y1, x2, y2\], ...\], got str"),
-        ([{"image_id": 5, "bbox": [1, 2, 3, 4], "score": 0.5}], "none of its image ids is of these images; give --ann"),
+        ([{"image_id": 5, "bbox": [1, 2, 3, 4], "score": 0.5}], "none of its image ids is of these images; give file"),
+        (
+            [{"image_id": "y.jpg", "bbox": [1, 2, 3, 4], "score": 0.5}],
+            r"none of the 1 images is in it \(such as x.jpg\)",
+        ),
         ([{"image_id": 5, "bbox": [1, 2, 3, 4]}], "entry 0 of persons is no box"),
         ({"x.jpg": [[1, 2, 3, 10**400]]}, "x.jpg: expected four numbers for each box"),
         ([{"image_id": float("inf"), "bbox": [1, 2, 3, 4], "score": 0.5}], "entry 0 of persons is no box"),

@@ -118,14 +118,14 @@ class DistillationLoss:
             temperature: Softens both sides of every term of logits; above 0.
             alpha: Weight of the distillation in [0, 1].
             partial: The teacher may say nothing of a position: its classes are NaN there, and no term of
-                logits counts it.
+                logits counts it. Nor need it have all heads.
 
         Returns:
             Terms of ``base``; ``distill/<head>`` for plain KL, ``distill/<kind>/<head>`` for other terms of logits, for
             each head that both have, and ``distill/<kind>`` for terms of features. With a threshold, its own or one
             of ``targets``, also ``confident/<head>``: the share of the head's positions that counts.
         """
-        pairs = {head: pair for head in self.heads if (pair := self._pair(head, student, teacher)) is not None}
+        pairs = {head: pair for head in self.heads if (pair := self._pair(head, student, teacher, partial)) is not None}
         if partial:
             said = {head: _said(pair[1]) for head, pair in pairs.items()}
             pairs = {head: (own, taught.nan_to_num(nan=0.0)) for head, (own, taught) in pairs.items()}
@@ -187,15 +187,16 @@ class DistillationLoss:
         return FEATURE_TERMS[type(term)](features, taught)
 
     def _pair(
-        self, head: Head, student: SegmentationOutput, teacher: SegmentationOutput
+        self, head: Head, student: SegmentationOutput, teacher: SegmentationOutput, partial: bool
     ) -> tuple[Tensor, Tensor] | None:
         """Class logits of both models; None where one of them lacks the head."""
         own, taught = student.of(head.key), teacher.of(head.key)
         if own is None or taught is None:
             lacking = "student" if own is None else "teacher"
             # A batch without rois has no roi heads at all; that is no property of the models. An optional head that the
-            # student lacks was not asked for.
-            if len(student.logits) and head.name not in self._skipped and not (own is None and head.optional):
+            # student lacks was not asked for, and of a teacher that is partial it is known what it cannot speak for.
+            expected = head.optional if own is None else partial
+            if len(student.logits) and head.name not in self._skipped and not expected:
                 self._skipped.add(head.name)
                 logger.warning("distillation head %s is skipped: the %s has none", head.name, lacking)
             return None

@@ -342,11 +342,11 @@ def soft_labels(
     from human_edge_detection.runner.execution.one_run import find_run
     from human_edge_detection.runs.paths import sample_data_dir
 
-    run = find_run(_with_batch_size(request_for_one(config, changes, output_dir, run_name)))
+    given = None if source is None else Path(source)
+    run = find_run(_with_batch_size(request_for_one(config, changes, output_dir, run_name)), answers=given)
     from human_edge_detection.engine.teaching.soft_label_writer import write_soft_labels  # slow: mistakes come before
 
     full = run.full_config
-    given = None if source is None else Path(source)
     return write_soft_labels(full, sample_root=sample_data_dir(run.output_dir, full.data), source=given)
 
 
@@ -361,6 +361,14 @@ def load_soft_labels(
     """Stored soft labels, with the images and the truth that they are to, as a dataset of PyTorch.
 
     The arguments are those of :func:`soft_labels`, which stored them; other views, data or sizes are refused by name.
+
+    Returns:
+        View after view, and in each image after image. An item has ``image`` (3, height, width), uint8 RGB; ``boxes``
+        (n, 4), x1, y1, x2, y2 as fractions of the image; the truth as ``roi_masks`` (n, h, w), 0 background, 1 this
+        person, 2 other people, 255 unknown, and ``person_mask`` (height, width); and ``soft_labels``, float16 logits
+        by head, (n, classes, h, w) or, of the whole image, (1, 1, height, width), NaN where the teacher says nothing.
+        ``metadata.classes`` of the dataset names the channels. ``human_edge_detection.data.dataset.collate`` makes a
+        batch of items: it is the ``collate_fn`` of a ``DataLoader``.
 
     Raises:
         ConfigError: No folder is named, it has no finished soft labels, or they are to something else.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     evaluations = _of_networks(args) if args.model is None else [_of_file(args)]
     for evaluation in evaluations:
         _show(evaluation)
-    _say(f"{args.split}: {_SPLITS[args.split]}")
+    _say(f"{args.split}: {_seen(evaluations) or _SPLITS[args.split]}")
     if args.json is not None:
         from human_edge_detection.files.write import write_json
 
@@ -112,6 +113,17 @@ def _show(evaluation: Evaluation) -> None:
     )
     if evaluation.scores_file is not None:
         _say(f"kept for hed compare --split test: {evaluation.scores_file}")
+
+
+def _seen(evaluations: Sequence[Evaluation]) -> str | None:
+    """Which of the test images a model has seen in another split after all; None: none that is known of."""
+    counts = Counter[str]()
+    for evaluation in evaluations:
+        counts |= Counter(evaluation.also_in)
+    common = ", ".join(f"{count} in {name}" for name, count in counts.items() if count)
+    return (
+        f"some images are also in other splits ({common}): these scores say little about new ones" if common else None
+    )
 
 
 def _say(line: str) -> None:

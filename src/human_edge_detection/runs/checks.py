@@ -157,7 +157,9 @@ def _check(field: str, value: str | None, *, kind: str, output_dir: Path | None 
     flag = FLAG_OF_PATH.get(field)
     name = f"{flag} ({field})" if flag else field
     if instead is not None:
-        raise ConfigError(f"{name}: {value}: {instead}")
+        answers = field in _TEACHERS and path.suffix.lower() == ".json"
+        what = "; answers of another model teach by hed soft-labels --from" if answers else ""
+        raise ConfigError(f"{name}: {value}: {instead}{what}")
     problem = f"is not a {kind}" if path.exists() else f"no such {kind}"
     listed = f"; {existing_checkpoints(output_dir)}" if output_dir is not None else ""
     raise ConfigError(f"{name}: {problem}: {value}{listed}")

@@ -124,7 +124,12 @@ def test_a_mean_of_the_truth_is_over_the_updates_that_had_one(
 
 
 def test_a_detector_is_asked_once(
-    finder: Path, folder: Path, tiny_config: ExperimentConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finder: Path,
+    folder: Path,
+    tiny_config: ExperimentConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     data = tiny_config.data.model_copy(update={"unlabelled": UnlabelledConfig(images=str(folder))})
     unlabelled = read_unlabelled(data, read_splits(data, tmp_path, seed=0))
@@ -140,6 +145,10 @@ def test_a_detector_is_asked_once(
     assert len(boxes) == OTHERS and all(boxes)
     flat = np.concatenate([np.array(each) for each in boxes])
     assert (flat >= 0).all() and (flat <= [128, 96, 128, 96]).all() and flat[:, 2].max() > 96
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert not any(found(1.0))
+    assert "the teacher finds 0 persons on 0 of the" in caplog.records[-1].getMessage()
+    assert caplog.records[-1].levelno == logging.WARNING
     monkeypatch.setattr(unlabelled_module, "_look", lambda *_: pytest.fail("it was asked again"))
     assert found(0.0) == boxes
     with pytest.raises(pytest.fail.Exception):

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from carded_runs import MakeRun
+from carded_runs import DISTILLED, SOURCES, MakeRun
 
 from human_edge_detection.runner.model_card.facts import Facts, facts_of
 from human_edge_detection.runner.model_card.limits import limits_of
@@ -16,6 +16,15 @@ def test_limits_are_told_by_the_numbers_of_the_run(facts: Facts) -> None:
     assert "Other persons inside a box are told badly: IoU 0.20." in text
     assert "not for identification" in text
     assert "drawn" not in text
+
+
+def test_images_that_only_the_teacher_spoke_about_are_told(make_run: MakeRun) -> None:
+    texts = [
+        "\n".join(limits_of(facts_of(make_run(name, DISTILLED, sources=sources).best)))
+        for name, sources in {"with": {**SOURCES, "unlabelled": 1200}, "without": SOURCES}.items()
+    ]
+    assert "On 1,200 more images, without labels, it learned from its teacher alone" in texts[0]
+    assert "without labels" not in texts[1]
 
 
 def test_what_is_no_limit_is_not_told(facts: Facts) -> None:

@@ -208,6 +208,17 @@ def test_runs_of_older_versions_and_damaged_files_leave_a_note(copied: Path) -> 
     assert "No images of the data are inside" in page
 
 
+def test_images_without_labels_are_told(copied: Path) -> None:
+    run = RunPaths(copied / DISTILLED / "seed_0")
+    split = {"images": 9, "persons": 20, "partly_labelled": 0, "terms": {}}
+    sources = {"train": split, "val": split, "encoder": None, "unlabelled": 1200}
+    write_json(run.result, json.loads(run.result.read_text()) | {"unlabelled": "ab" * 32})
+    write_json(run.provenance, json.loads(run.provenance.read_text()) | {"sources": sources})
+    assert (
+        section(written(copied), "made").count("<dt>images without labels</dt><dd>1,200, sha256 abababababab</dd>") == 1
+    )
+
+
 def test_data_that_have_gone_leave_a_note(copied: Path) -> None:
     shutil.rmtree(copied.parent / "sample_data")
     page = written(copied)

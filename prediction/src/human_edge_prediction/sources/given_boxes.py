@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ PERSON: Final = 1
 """Category of persons in COCO."""
 _MOST_BYTES: Final = 1 << 30
 _FORMATS: Final = 'COCO results or {"image.jpg": [[x1, y1, x2, y2], ...]}'
+
+Id = TypeVar("Id", int, str)
 
 
 class ImageBoxes(NamedTuple):
@@ -91,7 +93,7 @@ class Annotations:
             SourceError: One is no box.
         """
         mine = [entry for entry in self._persons if entry.get("category_id") == self.person]
-        return _by_image(mine, self.path, scored=False)
+        return _by_image(mine, self.path, scored=False, id_of=int)
 
 
 class GivenBoxes:
@@ -168,7 +170,8 @@ def read_boxes(path: Path, annotations: Annotations | None, sources: Sequence[So
     by its file, with as many folders in front as tell it from others; a frame of a video by the name of the video and
     its number (``clip/000012``). Or COCO results, as detectors write them: ``[{"image_id", "category_id", "bbox" (x, y,
     width, height), "score"}, ...]``; which image an id is, the annotations say, or without these the number that the
-    image is called by (``000000000139.jpg``). An image without a result has nobody on it then.
+    image is called by (``000000000139.jpg``); an id may also be the file name, as above. An image without a result has
+    nobody on it then.
 
     Args:
         path: The file.
@@ -188,11 +191,18 @@ def read_boxes(path: Path, annotations: Annotations | None, sources: Sequence[So
     if not isinstance(content, list):
         raise SourceError(f"{path}: expected {_FORMATS}, got {type(content).__name__}")
     category = PERSON if annotations is None else annotations.person
+    persons = [entry for entry in content if _category(entry, category) == category]
+    if any(_is_name(entry) for entry in content):
+        named = _by_image(persons, path, scored=True, id_of=str)
+        mentioned = {str(entry.get("image_id")) for entry in content if isinstance(entry, dict)}
+        keys = _keys_of(sources, sorted(mentioned), path)
+        return GivenBoxes(path, {one.name: named.get(keys.get(one.name, ""), NOBODY) for one in sources}, known)
     ids = {name: one.id for name, one in known.items()} if known else _numbers(sources)
-    found = _by_image([entry for entry in content if _category(entry, category) == category], path, scored=True)
+    found = _by_image(persons, path, scored=True, id_of=int)
     if content and found.keys().isdisjoint(ids.values()):
         raise SourceError(
-            f"{path}: none of its image ids is of these images; give --ann FILE, the annotations that the ids are of"
+            f"{path}: none of its image ids is of these images; give file names as image_id, or the annotations that "
+            "the ids are of (hed predict: --ann FILE)"
         )
     return GivenBoxes(path, {name: found.get(number, NOBODY) for name, number in ids.items()}, known)
 
@@ -232,12 +242,12 @@ def _check_unique(images: Iterable[Mapping[str, Any]], path: Path) -> None:
         names.add(name)
 
 
-def _by_image(entries: Iterable[Any], path: Path, *, scored: bool) -> dict[int, ImageBoxes]:
+def _by_image(entries: Iterable[Any], path: Path, *, scored: bool, id_of: Callable[[Any], Id]) -> dict[Id, ImageBoxes]:
     """Annotations or results, by id of the image."""
-    rows: dict[int, list[tuple[Any, Any]]] = {}
+    rows: dict[Id, list[tuple[Any, Any]]] = {}
     for number, entry in enumerate(entries):
         try:
-            rows.setdefault(int(entry["image_id"]), []).append((entry["bbox"], entry["score"] if scored else 1.0))
+            rows.setdefault(id_of(entry["image_id"]), []).append((entry["bbox"], entry["score"] if scored else 1.0))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise SourceError(f"{path}: entry {number} of persons is no box ({_cause(error)}); see COCO") from error
     found = {}
@@ -247,6 +257,12 @@ def _by_image(entries: Iterable[Any], path: Path, *, scored: bool) -> dict[int, 
         scores = _scores([score for _, score in pairs], f"{path}: image {image}") if scored else None
         found[image] = ImageBoxes(corners, scores)
     return found
+
+
+def _is_name(entry: Any) -> bool:
+    """Whether a result calls its image by the file name."""
+    image = entry.get("image_id") if isinstance(entry, dict) else None
+    return isinstance(image, str) and not image.isdecimal()
 
 
 def _category(entry: Any, default: int) -> Any:

@@ -19,6 +19,7 @@ from human_edge_detection.engine.device import autocast, choose_device, choose_p
 from human_edge_detection.engine.loading import loading_of
 from human_edge_detection.engine.progress_lines import ProgressLines
 from human_edge_detection.engine.teaching.external.coverage import record_answers
+from human_edge_detection.engine.teaching.external.read_answers import check_source
 from human_edge_detection.engine.teaching.external.teacher import answers_as_teacher, ask_external_teacher
 from human_edge_detection.engine.teaching.soft_label_parts import (
     Heads,
@@ -43,6 +44,7 @@ from human_edge_detection.engine.teaching.soft_labels import (
     check_parts,
     check_shapes,
     metadata_path,
+    names_of,
     read_metadata,
     refuse_older,
     soft_label_folder,
@@ -103,6 +105,8 @@ def write_soft_labels(config: ExperimentConfig, *, sample_root: Path, source: Pa
         raise ConfigError(
             f"--from {source}: {distillation.external_teacher} is a model file that teaches too; give one of them"
         )
+    if source is not None:
+        check_source(source)
     augmentation = config.data.augmentation
     if source is not None and augmentation is not None and augmentation.pipeline is not None:
         raise ConfigError(
@@ -155,7 +159,7 @@ class _Writer:
         refuse_older(self.folder)
         begun = read_metadata(self.folder)
         if begun is not None:
-            check_key(self.folder, begun.key, key)
+            check_key(self.folder, begun, key, self._names())
             check_shapes(self.folder, begun, self.config, images=self.images)
             begun = self._measured_here(begun)
             if begun.parts is not None:
@@ -185,6 +189,11 @@ class _Writer:
             adapter=None if external is None else external.adapter,
             unlabelled=self.unlabelled,
         )
+
+    def _names(self) -> dict[str, str]:
+        distillation, external = self.config.distillation, self.teachers.external
+        own = () if distillation is None else distillation.own_teacher_paths
+        return names_of(own, None if external is None else external.path)
 
     def _heads(self) -> Heads:
         """What is stored of any of the teachers."""
@@ -236,7 +245,9 @@ class _Writer:
     def _begin(self, key: SoftLabelKey, heads: Heads) -> SoftLabelMetadata:
         """Says what the parts that follow are soft labels of, so that no other command adds to them."""
         external = self.teachers.external
-        known = None if external is None else record_answers(external.train.answers, self.splits.train)
+        known = None
+        if external is not None:
+            known = record_answers(external.train.answers, self.splits.train, source=external.path)
         metadata = SoftLabelMetadata(
             key=key,
             teacher=self._teacher_record(),

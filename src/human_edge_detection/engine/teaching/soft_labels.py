@@ -7,7 +7,7 @@ the list last, so that a killed writing goes on after the last whole part.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Self
@@ -53,6 +53,8 @@ _HASHED_BYTES: Final = 4 << 30
 _MAX_METADATA_BYTES: Final = 1 << 28
 """A million parts."""
 BOXES_FILE: Final = "unlabelled_boxes.json"
+_SHOWN: Final = 12
+"""Characters of a hash."""
 _AGAIN: Final = "give hed soft-labels with the flags of this training"
 
 
@@ -128,6 +130,14 @@ class SoftLabelMetadata(Section):
     """View by view; null while they are being written."""
     boxes: Part | None = None
     """Where the teacher's detector saw persons on the images without labels; null: it was not asked."""
+
+    @property
+    def names(self) -> dict[str, str]:
+        """As of :func:`names_of`."""
+        checkpoint, source = self.teacher.checkpoint, None if self.external is None else self.external.source
+        if self.key.teacher_sha256 is None:  # then the external teacher is the one that is recorded
+            return {"external": checkpoint}
+        return {"teacher_sha256": checkpoint} | ({} if source is None else {"external": source})
 
     @model_validator(mode="after")
     def _fields_agree(self) -> Self:
@@ -287,7 +297,7 @@ def open_soft_labels(
         external = _sha256(distillation.external_teacher)
         adapter = adapter_digest(distillation.external_teacher, distillation.external)
     wanted = soft_label_key(config, splits, sha256, external=external, adapter=adapter, unlabelled=unlabelled)
-    check_key(folder, metadata.key, wanted)
+    check_key(folder, metadata, wanted, names_of(distillation.own_teacher_paths, distillation.external_teacher))
     check_shapes(folder, metadata, config, images=all_images(splits, unlabelled))
     if metadata.parts is None:
         raise ConfigError(f"distillation.soft_labels: {folder} is not finished; to go on {_AGAIN}")
@@ -303,21 +313,41 @@ def open_soft_labels(
     return SoftLabels(folder, metadata)
 
 
-def check_key(folder: Path, stored: SoftLabelKey, wanted: SoftLabelKey) -> None:
+def check_key(folder: Path, stored: SoftLabelMetadata, wanted: SoftLabelKey, names: Mapping[str, str]) -> None:
     """Refuses soft labels of something else.
+
+    Args:
+        folder: Where they are.
+        stored: What they are.
+        wanted: What is asked for.
+        names: What its teachers are called, see :func:`names_of`.
 
     Raises:
         ConfigError: Naming the first field that differs, with both values.
     """
-    changed = compare_fields(stored.model_dump(mode="json"), wanted.model_dump(mode="json"))
-    if not known_to_differ(stored.training_images, wanted.training_images):
+    changed = compare_fields(stored.key.model_dump(mode="json"), wanted.model_dump(mode="json"))
+    if not known_to_differ(stored.key.training_images, wanted.training_images):
         changed.pop("training_images", None)
     if changed:
         field, (old, new) = next(iter(changed.items()))
+        there, here = _shown(old, stored.names.get(field)), _shown(new, names.get(field))
         raise ConfigError(
-            f"soft labels in {folder} are of another training: {field} is {old!r} there, {new!r} here; use its values, "
+            f"soft labels in {folder} are of another training: {field} is {there} there, {here} here; use its values, "
             "or give another --soft_labels folder"
         )
+
+
+def names_of(own: Sequence[Path], external: Path | None) -> dict[str, str]:
+    """Fields of :class:`SoftLabelKey` that are hashes of what somebody named, and these names."""
+    named = {"teacher_sha256": ", ".join(map(str, own)), "external": "" if external is None else str(external)}
+    return {field: name for field, name in named.items() if name}
+
+
+def _shown(value: object, name: str | None) -> str:
+    """A value of the key; a hash by the name of its file, and as much of it as tells two contents apart."""
+    if name is None or not isinstance(value, str):
+        return repr(value)
+    return f"{name} (sha256 {'+'.join(part[:_SHOWN] for part in value.split('+'))})"
 
 
 def check_shapes(folder: Path, metadata: SoftLabelMetadata, config: ExperimentConfig, *, images: int) -> None:

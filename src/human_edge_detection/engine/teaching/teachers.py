@@ -124,10 +124,11 @@ class Teachers(NamedTuple):
         if external.val is None:
             return self._record(_NOT_MEASURED, people)
         metrics = measured(Teachers(None, external))
-        report_metrics(external.path.name, metrics)
+        report_metrics(external.path.name, metrics, kind=external.kind)
         if self.own is not None:
             metrics = measured(self)
-            report_metrics(f"{self.own.checkpoint.config.name} and {external.path.name} together", metrics)
+            together = f"{self.own.checkpoint.config.name} and {external.path.name} together"
+            report_metrics(together, metrics, kind=external.kind)
         return self._record(metrics, people)
 
     def _record(self, metrics: Metrics, people: AnnotationSet) -> TeacherRecord:

@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 WEAK_MIOU: Final = 0.5
 """A teacher with less on the validation images is warned about: here no truth beside it mends what it says."""
+_NOBODY_FOUND: Final = "give a lower data.unlabelled.min_score, a better teacher, or a file of boxes"
 _DECIMALS: Final = 2
 """Of a pixel, to which found boxes are rounded, so that they do not depend on the last bits of an arithmetic."""
 
@@ -130,11 +131,14 @@ def find_boxes(
         logger.info("the teacher found %d persons on the images without labels before: %s", sum(map(len, stored)), file)
         return unpacked(stored)
     found = _look(asked, people, min_score, device, loading, alive)
-    logger.info(
-        "the teacher finds %d persons on %d of the %d images without labels",
-        sum(map(len, found)),
+    persons = sum(map(len, found))
+    logger.log(
+        logging.INFO if persons else logging.WARNING,
+        "the teacher finds %d persons on %d of the %d images without labels%s",
+        persons,
         sum(map(bool, found)),
         len(found),
+        "" if persons else f", so only heads of the whole image are taught there; {_NOBODY_FOUND}",
     )
     try:
         if file is not None:

@@ -47,7 +47,8 @@ def distillation_warnings(
     if names := ", ".join(f"distillation.{name}" for name in unused):
         yield (
             "unused",
-            f"{names}: no effect beside these distillation.terms and distillation.adaptive_alpha; give the default",
+            f"{names}: no effect beside these teachers, distillation.terms and distillation.adaptive_alpha; give the "
+            "default",
         )
     if confident_shares and max(confident_shares) < _SMALLEST_SHARE:
         yield (

@@ -181,8 +181,8 @@ class DistillationConfig(_HeadWeights):
     terms: tuple[TermConfig, ...] = (KlConfig(),)
     """What is distilled; terms of logits are weighted by the heads' weights above too."""
     flip_averaging: bool | None = None
-    """Teachers are asked about the mirror image of each view too, and the mean of both probabilities teaches; null:
-    they are not."""
+    """Checkpoints are asked about the mirror image of each view too, and the mean of both probabilities teaches; model
+    files are not, as they are asked about each image once. Null: nobody is."""
     unknown_confidence: float | None = Field(None, gt=0.0, le=1.0)
     """Where annotations leave the truth unknown, the teacher's likeliest class stands in for it, in all terms of
     logits, from this probability on; 1: nowhere. Null: ``kl`` alone counts these pixels, whatever the probability."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.flags import FLAG_OF_PATH
 from human_edge_detection.runner.execution.ownership import take_folders
@@ -12,8 +14,12 @@ from human_edge_detection.runs.checks import check_run_name, existing_checkpoint
 from human_edge_detection.runs.lookup.reservation import planning_claim
 
 
-def find_run(request: BatchRequest) -> PlannedRun:
+def find_run(request: BatchRequest, *, answers: Path | None = None) -> PlannedRun:
     """The run that ``request`` names; writes nothing.
+
+    Args:
+        request: What the user asks for.
+        answers: Of another teacher, which could teach alone where the run's own is not trained yet.
 
     Raises:
         ConfigError: Anything is wrong with the request, or something that the run needs is not trained yet.
@@ -25,7 +31,7 @@ def find_run(request: BatchRequest) -> PlannedRun:
     if not run.finished:
         for needed in runs[:-1]:  # what these need themselves is their own affair
             if not needed.finished and needed.paths.best in run.checkpoints.values():
-                raise ConfigError(_missing(run, needed))
+                raise ConfigError(_missing(run, needed, answers))
     check_plan([run])
     return run
 
@@ -48,9 +54,13 @@ def take_run(request: BatchRequest) -> PlannedRun:
     return run
 
 
-def _missing(run: PlannedRun, needed: PlannedRun) -> str:
+def _missing(run: PlannedRun, needed: PlannedRun, answers: Path | None) -> str:
     field = next(path for path, checkpoint in run.checkpoints.items() if checkpoint == needed.paths.best)
-    without = "; or go without: --set model.pretrained_unet_config=null" if field == "model.pretrained_unet" else ""
+    without = ""
+    if field == "model.pretrained_unet":
+        without = "; or go without: --set model.pretrained_unet_config=null"
+    elif answers is not None:
+        without = f"; or let {answers} teach alone: --set distillation.teacher_config=null"
     role = needed.reason.partition(" of ")[0]
     return (
         f"{run.config.name} needs {role} {needed.config.name}, and no finished run of it is at {needed.paths.best}; "

@@ -56,6 +56,11 @@ def _on_data(facts: Facts) -> Iterator[str]:
         f"It learned from {train.images:,} images with {train.persons:,} persons; the validation scores are of "
         f"{val.images:,} images with {val.persons:,}."
     )
+    if facts.sources.unlabelled:
+        yield (
+            f"On {facts.sources.unlabelled:,} more images, without labels, it learned from its teacher alone, with the "
+            "teacher's mistakes."
+        )
     if val.images < FEWEST_IMAGES:
         yield f"{val.images} validation images are too few to tell what others would be like; intervals are too narrow."
     if train.partly_labelled or val.partly_labelled:

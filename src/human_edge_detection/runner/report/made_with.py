@@ -13,6 +13,7 @@ from human_edge_detection.experiments.registry import list_configs
 from human_edge_detection.runner.report.private import Private
 from human_edge_detection.runner.report.runs import Run
 from human_edge_detection.runs.artifacts import checkpoint_sha256
+from human_edge_detection.runs.model_facts.sources import sources_in
 from human_edge_detection.runs.provenance import read_provenance
 
 _SHOWN: Final = 12
@@ -86,6 +87,10 @@ def _facts(run: Run, provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]
     if result is None:
         return
     yield "teacher", _short(result.teacher_sha256)
+    sources = sources_in(provenance)
+    if result.unlabelled is not None:
+        count = "" if sources is None or sources.unlabelled is None else f"{sources.unlabelled:,}, "
+        yield "images without labels", f"{count}{_short(result.unlabelled)}"
     yield "validation annotations", _short(result.data_fingerprint)
     yield "validation images", _short(result.validation_images)
     yield "training annotations", _short(result.training_fingerprint)

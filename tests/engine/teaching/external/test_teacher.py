@@ -52,7 +52,10 @@ def test_stored_or_not_it_says_the_same(alone: ExperimentConfig, tmp_path: Path)
     views = derive(alone, name="views", data={"cache_views": 2})
     labels = {"soft_labels": str(tmp_path / "labels")}
     stored = derive(views, name="stored", distillation=labels)
-    key = write(stored, tmp_path).metadata.key
+    metadata = write(stored, tmp_path).metadata
+    key = metadata.key
+    assert metadata.external is not None
+    assert metadata.external.source == str(tmp_path / "bright.onnx")
     assert key.teacher_sha256 is None
     assert key.external == file_sha256(tmp_path / "bright.onnx")
     for one, other in zip(

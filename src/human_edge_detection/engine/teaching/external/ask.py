@@ -78,6 +78,7 @@ def ask_teacher(config: DistillationConfig, people: AnnotationSet, *, alive: Cal
     write = _write_results if model.kind == "instances" and not model.takes_rois else _write_maps
     written = write(model, people, folder, alive)
     write_json(done, {"answers": written.name, "model": str(path), "images": len(people.images)})
+    logger.info("teacher %s: its answers to %s are in %s", path.name, people.file, written)
     return written
 
 

@@ -74,7 +74,7 @@ class ExternalRecord(Section):
     """What is remembered of the answers that soft labels were made of.
 
     Attributes:
-        source: The file or folder; of a model file, where its answers are kept.
+        source: The file or folder, or the model file that was asked.
         kind: ``results`` or ``maps``.
         coverage: What they are to.
         thresholds: Least IoU of a person and its instance; probability that a mask is taken to be wrong about a pixel;
@@ -87,17 +87,17 @@ class ExternalRecord(Section):
     thresholds: dict[str, Fraction]
 
 
-def record_answers(answers: Answers, people: AnnotationSet) -> ExternalRecord:
-    """Measures answers to ``people``, and warns where they contradict the annotations.
+def record_answers(answers: Answers, people: AnnotationSet, *, source: Path) -> ExternalRecord:
+    """Measures answers to ``people``, which ``source`` gave, and warns where they contradict the annotations.
 
     Raises:
         DataError: As :func:`measure_coverage`.
     """
     coverage = measure_coverage(answers, people)
-    logger.info("%s: %s", answers.source, coverage.in_words)
-    warn_of_contradictions(answers.source, coverage)
+    logger.info("%s: %s", source, coverage.in_words)
+    warn_of_contradictions(source, coverage)
     thresholds = {"min_iou": MIN_IOU, "mask_doubt": DOUBT, "least_probability": LEAST}
-    return ExternalRecord(source=str(answers.source), kind=answers.kind, coverage=coverage, thresholds=thresholds)
+    return ExternalRecord(source=str(source), kind=answers.kind, coverage=coverage, thresholds=thresholds)
 
 
 class _Fit(NamedTuple):

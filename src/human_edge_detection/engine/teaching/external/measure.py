@@ -17,6 +17,12 @@ logger = logging.getLogger(__name__)
 
 _POOR_IOU: Final = 0.4
 """Of a person map: below it something is wrong with the description rather than with the model."""
+_LOOK_AT: Final = {
+    "exported": "train it for longer, or on larger images",
+    "results": "are these persons, and of these images?",
+    "maps": "are these probabilities of a person, and of these images?",
+}
+"""By the kind of a teacher of which nothing is described, why its answers may be bad."""
 
 
 @torch.no_grad()
@@ -54,16 +60,16 @@ def _filled(logits: Tensor) -> Tensor:
     return torch.where(logits.isnan(), nobody, logits)
 
 
-def report_metrics(name: str, metrics: Metrics) -> None:
-    """Says what a teacher is worth, and warns of one that is hardly worth anything."""
+def report_metrics(name: str, metrics: Metrics, *, kind: str) -> None:
+    """Says what a teacher of this kind is worth, and warns of one that is hardly worth anything."""
     iou, miou = metrics.get("full_image_iou"), metrics.get("miou")
     known = {"IoU of its person map": iou, "mIoU": miou}
     words = [f"{name} {value:.4f}" for name, value in known.items() if value is not None]
     logger.info("teacher %s: %s on the validation images", name, ", ".join(words) or "no score")
     if iou is not None and iou < _POOR_IOU:
         logger.warning(
-            "teacher %s is poor (IoU of its person map %.4f): look at person_class, and at colors, scale, mean and std "
-            "of its input; a student can hardly gain from it",
+            "teacher %s is poor (IoU of its person map %.4f): %s; a student can hardly gain from it",
             name,
             iou,
+            _LOOK_AT.get(kind, "look at person_class, and at colors, scale, mean and std of its input"),
         )

@@ -9,6 +9,7 @@ from human_edge_detection.engine.teaching.external.answers import Answers
 from human_edge_detection.engine.teaching.external.maps import read_maps
 from human_edge_detection.engine.teaching.external.results import read_results
 from human_edge_detection.errors import DataError
+from human_edge_detection.experiments.schema.external import is_external
 
 
 def read_answers(source: Path, people: AnnotationSet) -> Answers:
@@ -24,8 +25,17 @@ def read_answers(source: Path, people: AnnotationSet) -> Answers:
     Raises:
         DataError: It is none of these, is malformed, or answers to none of these images.
     """
-    if source.is_dir():
-        return read_maps(source, people)
+    check_source(source)
+    return read_maps(source, people) if source.is_dir() else read_results(source, people)
+
+
+def check_source(source: Path) -> None:
+    """Finds a wrong name before anything is drawn, loaded or read.
+
+    Raises:
+        DataError: There is nothing at ``source``, or a model.
+    """
+    if is_external(source):
+        raise DataError(f"{source}: a model file and no answers; give it as --teacher_checkpoint {source}")
     if not source.exists():
         raise DataError(f"{source}: no such file; give COCO results (JSON), or a folder of maps")
-    return read_results(source, people)

@@ -105,7 +105,7 @@ def _answers_to_val(train: Answers, splits: Splits) -> Answers | str:
     try:
         val = read_answers(train.source, splits.val)
     except DataError as error:
-        return str(error)
+        return f"it has no answers to its images that can be used ({error})"
     missing = sum(val.of(index) is None for index in range(len(splits.val.images)))
     return f"{missing} of {len(splits.val.images)} images have no answer" if missing else val
 
