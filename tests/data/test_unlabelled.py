@@ -114,3 +114,16 @@ def test_boxes_of_something_else_are_refused(content: str, problem: str, tmp_pat
     with pytest.raises(DataError, match=problem) as raised:
         boxes_in_file(file, people, min_score=0.3)
     assert str(raised.value).startswith("data.unlabelled.boxes: ") and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("box", [[0.1, 0.1, 0.9, 0.9], [900, 900, 950, 950]])
+def test_boxes_that_leave_nobody_are_warned_about(
+    box: list[float], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Fractions, for example."""
+    write_images(tmp_path / "images")
+    people = find_unlabelled(tmp_path / "images", skip_bad=False)
+    file = tmp_path / "boxes.json"
+    file.write_text(json.dumps({name: [box] for name in people.images.file_names}), encoding="utf-8")
+    boxes_in_file(file, people, min_score=0.3)
+    assert "none has a score of 0.3 or more and lies in its image" in caplog.text

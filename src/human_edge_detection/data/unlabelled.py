@@ -120,7 +120,16 @@ def boxes_in_file(path: Path, people: AnnotationSet, *, min_score: float) -> Box
             len(names),
             shorten(missing[0]),
         )
-    return [_sure(NOBODY if boxes is None else boxes, min_score) for boxes in found]
+    sure = [_sure(NOBODY if boxes is None else boxes, min_score) for boxes in found]
+    if not with_boxes(people, sure).images.person_counts.sum():
+        logger.warning(
+            "%s: of its %d boxes on images without labels none has a score of %g or more and lies in its image, "
+            "expected x1, y1, x2, y2 in pixels: no person is looked at there",
+            path,
+            sum(len(boxes.boxes) for boxes in found if boxes is not None),
+            min_score,
+        )
+    return sure
 
 
 def _sure(found: ImageBoxes, min_score: float) -> NDArray[np.float32]:

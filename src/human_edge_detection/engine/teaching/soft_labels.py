@@ -44,6 +44,7 @@ from human_edge_detection.experiments.schema.distillation import DistillationCon
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.experiments.schema.heads import BY_KEY
 from human_edge_detection.files.cache import read_cached
+from human_edge_detection.files.model_files import model_sha256
 from human_edge_detection.files.read import hash_regular_file
 from human_edge_detection.runs.paths import OLDER_SOFT_LABELS_METADATA, SOFT_LABELS_METADATA
 from human_edge_detection.runs.records import Count, Scores, read_section
@@ -294,7 +295,9 @@ def open_soft_labels(
     sha256 = _fingerprint(distillation) or metadata.key.teacher_sha256
     external, adapter = metadata.key.external, metadata.key.adapter
     if distillation.external_teacher is not None:
-        external = _sha256(distillation.external_teacher)
+        external = model_sha256(distillation.external_teacher)
+        if external is None:
+            raise CheckpointError(f"teacher {distillation.external_teacher}: cannot be read; give another one")
         adapter = adapter_digest(distillation.external_teacher, distillation.external)
     wanted = soft_label_key(config, splits, sha256, external=external, adapter=adapter, unlabelled=unlabelled)
     check_key(folder, metadata, wanted, names_of(distillation.own_teacher_paths, distillation.external_teacher))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.schema.external import is_external
-from human_edge_detection.files.read import file_sha256
+from human_edge_detection.files.model_files import model_sha256
 from human_edge_detection.runner.execution.plan import PlannedRun
 from human_edge_detection.runs.artifacts import checkpoint_sha256
 from human_edge_detection.runs.paths import run_paths_of_checkpoint
@@ -32,7 +32,7 @@ def stale_teacher(run: PlannedRun) -> str | None:
     for teacher, old in zip(teachers, then, strict=True):
         # The file's own: the summary beside it may be that of another one, which this has replaced.
         is_known = is_external(teacher) or checkpoint_sha256(teacher) is not None
-        now = file_sha256(teacher) if is_known else None
+        now = model_sha256(teacher) if is_known else None
         if now is not None and old and now != old:
             return (
                 f"{run.paths.root} was distilled from another teacher than {teacher} is now (sha256 "

@@ -27,6 +27,7 @@ from human_edge_detection.experiments.schema.distillation import DistillationCon
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.experiments.schema.model import ModelConfig
 from human_edge_detection.files.data_folder import find_splits
+from human_edge_detection.files.model_files import model_sha256
 from human_edge_detection.files.read import file_sha256
 from human_edge_detection.files.strict_json import read_json
 from human_edge_detection.files.write import write_json
@@ -233,7 +234,7 @@ def weight_file(path: Path) -> WeightFile:
     if not path.is_file():
         return WeightFile()
     run = RunPaths(path.absolute().parent.parent)
-    known = WeightFile(sha256=file_sha256(path))
+    known = WeightFile(sha256=model_sha256(path))
     stored = read_identity(run) if path.absolute().parent == run.checkpoints else None
     return known if stored is None else of_run(stored, path.stem, sha256=known.sha256)
 
@@ -276,7 +277,7 @@ def read_contents(run: RunPaths, config: ExperimentConfig) -> RunContents:
     stored = read_section(RunContents, run.contents)
     if stored is None:
         weights = {
-            field: tuple(WeightFile(sha256=file_sha256(path)) for path in paths)
+            field: tuple(WeightFile(sha256=model_sha256(path)) for path in paths)
             for field, paths in weight_paths(config).items()
         }
         taught = _teachers_then(run)

@@ -80,3 +80,12 @@ def test_a_map_of_another_size_is_found_before_anything_is_taught(people: Annota
     cv2.imwrite(str(folder / "000005.png"), np.zeros((64, 64), np.uint8))
     with pytest.raises(DataError, match=r"000005\.png: is 64 x 64"):
         measure_coverage(read_answers(folder, people), people)
+
+
+def test_answers_to_few_images_are_warned_about(
+    people: AnnotationSet, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    results = [entry for entry in true_results(people) if entry["image_id"] == people.images[0].id]
+    answers = read_answers(write_results(tmp_path / "results.json", results), people)
+    warn_of_contradictions(answers.source, measure_coverage(answers, people))
+    assert "answers to only 1 of 8 training images" in caplog.text

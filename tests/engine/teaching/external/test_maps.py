@@ -1,5 +1,6 @@
 """A folder of maps: which file is of which image and person, and what is no map."""
 
+import io
 import shutil
 from pathlib import Path
 from typing import Any
@@ -151,3 +152,13 @@ def test_a_folder_without_maps_of_these_images_is_refused(people: AnnotationSet,
     names_in(tmp_path / "maps", "x.png", "000001_999.png")
     with pytest.raises(DataError, match=r"none of its 2 maps \(000001_999\.png, x\.png\) is named after an image of"):
         read_maps(tmp_path / "maps", people)
+
+
+def test_an_array_that_says_it_is_larger_than_memory_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "a.npy"
+    np.lib.format.write_array_header_1_0(
+        stream := io.BytesIO(), {"descr": "<f4", "fortran_order": False, "shape": (10**8, 10**7)}
+    )
+    file.write_bytes(stream.getvalue() + b"few")
+    with pytest.raises(DataError, match=r"map .*a\.npy: says of itself that it is larger than memory"):
+        read_map(file, (96, 128))

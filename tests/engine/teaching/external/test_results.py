@@ -160,3 +160,25 @@ def test_what_is_no_file_at_all_is_named(people: AnnotationSet, tmp_path: Path) 
     (tmp_path / "model.onnx").write_bytes(b"\x08\x07\xff")
     with pytest.raises(DataError, match=r"model\.onnx: not JSON"):
         read_answers(tmp_path / "model.onnx", people)
+
+
+def test_masks_without_a_pixel_are_no_persons(
+    results: Results, people: AnnotationSet, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two of them are not the same person twice; all of them are polygons in fractions, or the like."""
+    first = results[0]
+    nothing = {**first["segmentation"], "counts": [96 * 128]}
+    empty = {**first, "segmentation": nothing}
+    answers = read([*results, empty, empty], people, tmp_path)
+    assert int(answers.first[-1]) == sum(entry["category_id"] == 1 for entry in results)
+    assert "2 with no pixel in its mask" in caplog.text
+    with pytest.raises(DataError, match=r"none of 2 masks has a pixel in its image; write polygons in pixels"):
+        read([empty, empty], people, tmp_path)
+
+
+def test_annotations_of_images_of_another_size_are_refused(people: AnnotationSet, tmp_path: Path) -> None:
+    data = json.loads(people.file.read_text(encoding="utf-8"))
+    assert read(data, people, tmp_path).answered.all()
+    images = [{**image, "width": 2 * image["width"], "height": 2 * image["height"]} for image in data["images"]]
+    with pytest.raises(DataError, match=r"is 256 x 192 \(width x height\) in it, and 128 x 96 in "):
+        read({**data, "images": images}, people, tmp_path)

@@ -28,7 +28,7 @@ from human_edge_detection.engine.progress_lines import ProgressLines
 from human_edge_detection.errors import ConfigError, TrainingError
 from human_edge_detection.experiments.schema.distillation import DistillationConfig
 from human_edge_detection.files.cache import cache_folder
-from human_edge_detection.files.read import file_sha256
+from human_edge_detection.files.model_files import model_sha256
 from human_edge_detection.files.write import make_folder, write_atomically, write_json
 from human_edge_detection.runs.model_facts.external_teacher import open_external_teacher
 from human_edge_prediction.boxes import fit_boxes
@@ -87,7 +87,7 @@ def _folder(path: Path, description: Mapping[str, Any] | None, people: Annotatio
     caches = cache_folder()
     if caches is None:
         raise ConfigError(f"teacher {path}: no folder to keep its answers in; set XDG_CACHE_HOME to one")
-    key = [file_sha256(path), adapter_digest(path, description), people.score_key, __version__]
+    key = [model_sha256(path), adapter_digest(path, description), people.score_key, __version__]
     return caches / "teacher_answers" / hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
 
 
@@ -95,7 +95,7 @@ def adapter_digest(path: Path, description: Mapping[str, Any] | None) -> str:
     """Tells what is said of a model file, and the encoder beside it if it has one, from anything else."""
     prompt = (description or {}).get("prompt", {})
     encoder = prompt.get("encoder") if isinstance(prompt, Mapping) else None
-    beside = file_sha256(path.parent / encoder) if isinstance(encoder, str) else None
+    beside = model_sha256(path.parent / encoder) if isinstance(encoder, str) else None
     return hashlib.sha256(json.dumps([description, beside], sort_keys=True).encode()).hexdigest()
 
 

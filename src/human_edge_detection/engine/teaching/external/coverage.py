@@ -27,6 +27,8 @@ POOR_PERSON_IOU: Final = 0.4
 are of other images, or of another class."""
 POOR_MATCHED: Final = 0.5
 """Share of the annotated persons below which the instances hardly teach anything about single persons."""
+POOR_ANSWERED: Final = 0.5
+"""Share of the training images below which a source hardly teaches."""
 _LEAST_PROBABILITY: Final = 0.01
 """Where no map has as much anywhere, it was not written as a share of the largest level."""
 _THREADS: Final = 4
@@ -157,6 +159,15 @@ def measure_coverage(
 
 def warn_of_contradictions(source: Path, coverage: Coverage) -> None:
     """Says what of the answers does not go with the annotations, with figures."""
+    if coverage.answered < POOR_ANSWERED * coverage.images:
+        logger.warning(
+            "%s: answers to only %d of %d training images (%d of its entries or maps are of other images): nothing is "
+            "taught on the others; are these the answers to this split?",
+            source,
+            coverage.answered,
+            coverage.images,
+            coverage.others,
+        )
     if coverage.person_iou is not None and coverage.person_iou < POOR_PERSON_IOU:
         logger.warning(
             "%s contradicts the annotations: IoU of its person map with them %.3f (expected %.1f and more); are these "

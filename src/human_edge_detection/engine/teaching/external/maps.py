@@ -170,6 +170,8 @@ def _decode_png(content: bytes) -> NDArray[np.float32]:
 def _decode_npy(content: bytes) -> NDArray[np.float32]:
     try:
         values = np.load(io.BytesIO(content), allow_pickle=False)
+    except MemoryError:
+        raise DataError("says of itself that it is larger than memory; write it anew") from None
     except (ValueError, EOFError, OSError) as error:
         raise DataError(f"is no array that numpy.save wrote ({str(error).splitlines()[0]}); write it anew") from None
     if not isinstance(values, np.ndarray) or values.ndim != 2 or not values.size:

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
 
 from human_edge_detection.data.annotations.annotation_set import AnnotationSet
 from human_edge_detection.data.annotations.coco import read_split
@@ -203,6 +204,7 @@ def _annotations(
             if entry["category_id"] in categories and not entry.get("iscrowd")
         ]
         index_of = {number: known[name] for number, name in names.items() if name in known}
+        _check_sizes(file, data, index_of, people)
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{file}: a malformed COCO annotation file ({error!r}); see `hed prepare-data`") from None
     if not index_of:
@@ -215,6 +217,20 @@ def _annotations(
     return entries, index_of
 
 
+def _check_sizes(file: Path, data: Mapping[str, Any], index_of: Mapping[ImageKey, int], people: AnnotationSet) -> None:
+    """Refuses annotations of images of other sizes, such as of those that were shrunk: polygons would lie elsewhere."""
+    for entry in data["images"]:
+        index, said = index_of.get(entry["id"]), (entry.get("height"), entry.get("width"))
+        if index is None or None in said:
+            continue
+        height, width = people.images.sizes[index].tolist()
+        if said != (height, width):
+            raise DataError(
+                f"{file}: {shorten(entry['file_name'])} is {shorten(said[1])} x {shorten(said[0])} (width x height) in "
+                f"it, and {width} x {height} in {people.file}; give annotations of the images at this size"
+            )
+
+
 def _persons(
     file: Path, entries: list[dict[str, Any]], index_of: Mapping[ImageKey, int], people: AnnotationSet
 ) -> list[_Entry]:
@@ -222,7 +238,7 @@ def _persons(
     sizes = people.images.sizes.tolist()
     found: list[_Entry] = []
     seen: dict[tuple[int, bytes], int] = {}
-    left_out = {"another category": 0, "no mask": 0}
+    left_out = {"another category": 0, "no mask": 0, "no pixel in its mask": 0}
     for number, entry in enumerate(entries):
         image = index_of.get(entry["image_id"])
         if image is None:
@@ -242,6 +258,9 @@ def _persons(
             rle = compress(check_segmentation(segmentation, height, width), height, width)
         except DataError as error:
             raise DataError(f"{file}: entry {number}, image {shorten(entry['image_id'])}: {error}") from None
+        if not coco_mask.area(rle):  # two of them would look like the same person
+            left_out["no pixel in its mask"] += 1
+            continue
         counts = rle["counts"]
         packed = counts.encode("ascii") if isinstance(counts, str) else counts
         earlier = seen.setdefault((image, packed), number)
@@ -254,6 +273,11 @@ def _persons(
     if not found and left_out["no mask"]:
         raise DataError(
             f"{file}: {left_out['no mask']} persons with boxes and no masks; give results with segmentation"
+        )
+    if not found and left_out["no pixel in its mask"]:
+        raise DataError(
+            f"{file}: none of {left_out['no pixel in its mask']} masks has a pixel in its image; write polygons in "
+            "pixels of the image, no fractions, and run lengths of persons as ones"
         )
     words = [f"{count} with {reason}" for reason, count in left_out.items() if count]
     if words:

@@ -16,7 +16,7 @@ from human_edge_detection.engine.teaching.external.ask import adapter_digest, as
 from human_edge_detection.engine.teaching.external.read_answers import read_answers
 from human_edge_detection.errors import CheckpointError, DataError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
-from human_edge_detection.files.read import file_sha256
+from human_edge_detection.files.model_files import model_sha256
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def ask_external_teacher(
     if distillation is None or distillation.external_teacher is None:
         return None
     path, description = distillation.external_teacher, distillation.external
-    sha256 = file_sha256(path)
+    sha256 = model_sha256(path)
     if sha256 is None:
         raise CheckpointError(f"teacher {path}: cannot be read; give another one")
     places = [ask_teacher(distillation, people, alive=alive) for people in splits]
