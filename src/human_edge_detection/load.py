@@ -135,7 +135,7 @@ def _read(proc: Path, cores: Collection[int]) -> Reading:
 
 
 def _root_of_family() -> int:
-    """This process, or its parent when that runs the same Python."""
+    """The parent when it runs the same Python, else this process."""
     parent = os.getppid()
     with suppress(OSError):
         if (_PROC / str(parent) / "exe").readlink() == (_PROC / "self" / "exe").readlink():

@@ -64,7 +64,7 @@ def choose_waiting() -> None:
     os.environ.update(chosen)
     if chosen:
         logger.info(
-            "others keep %.1f of %g cores busy, %d threads start here: they sleep while they wait (hed doctor says more)",
+            "others keep %.1f of %g cores busy and %d threads start here: they sleep while they wait; see hed doctor",
             load.cores,
             usable_cores(),
             threads,
