@@ -4,17 +4,18 @@
 
 A thread of OpenMP that has no work spins for a while before it sleeps. That is quick where the core is free, and takes
 the core from whoever could use it where it is not. How long it spins is read from the environment when the library is
-loaded, so each variant is a process of its own, with as many threads as cores, which trains the quickstart's student on
-drawn people. All take turns; who has no turn is stopped (SIGSTOP). Each turn is a few steps
+loaded, so each variant is a process of its own, with as many threads as cores, which trains a few convolutions:
+layers as small as those of an edge student. All take turns of some seconds; who has no turn is stopped (SIGSTOP):
 
 alone
     as far as others leave the machine alone: ``others`` says how many cores they took meanwhile.
 beside a busy core
     while a process of one thread computes without end.
 two at once
-    while a second process of the same variant does the same steps; seconds of a step are the mean of both.
+    while a second process of the same variant does the same; a step's seconds are the mean over the steps of both.
 
-The table has the median and the least of wall seconds a step over the turns, and processor seconds a step.
+The table has the median and the least of wall seconds a step over the turns, and processor seconds a step. It is no
+part of ``run_all.py``: its ratios are those of OpenMP and of what else a machine does, not of this code.
 """
 
 import argparse
@@ -25,11 +26,9 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,7 +51,7 @@ VARIANTS: dict[str, dict[str, str]] = {
 }
 PLACES = ("alone", "beside a busy core", "two at once")
 _SPINNING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", THREADS)
-_BATCHES = 4
+_LAYERS, _CHANNELS = 8, 32
 
 
 class Turn(NamedTuple):
@@ -66,10 +65,10 @@ class Turn(NamedTuple):
 class Training:
     """A process of one variant; it is stopped while it has no turn."""
 
-    def __init__(self, name: str, variables: Mapping[str, str], threads: int, folder: Path) -> None:
+    def __init__(self, variables: Mapping[str, str], threads: int) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, there = context.Pipe()
-        self._process = context.Process(target=serve, args=(name, folder, there), daemon=True)
+        self._process = context.Process(target=serve, args=(there,), daemon=True)
         kept = {key: value for key, value in os.environ.items() if key not in _SPINNING}
         with patch.dict(os.environ, {**kept, THREADS: str(threads), **variables}, clear=True):
             self._process.start()
@@ -80,16 +79,16 @@ class Training:
         self.libraries = self._pipe.recv()
         self._signal(signal.SIGSTOP)
 
-    def begin(self, steps: int) -> None:
-        """Lets it go on, with so many steps."""
+    def begin(self, seconds: float) -> None:
+        """Lets it go on, for so many seconds and one step or more."""
         self._signal(signal.SIGCONT)
-        self._pipe.send(steps)
+        self._pipe.send(seconds)
 
-    def end(self) -> tuple[float, float]:
-        """Wall and processor seconds that the steps took."""
-        seconds: tuple[float, float] = self._pipe.recv()
+    def end(self) -> tuple[int, float, float]:
+        """How many steps it did, and their wall and processor seconds."""
+        done: tuple[int, float, float] = self._pipe.recv()
         self._signal(signal.SIGSTOP)
-        return seconds
+        return done
 
     def close(self) -> None:
         """Ends the process."""
@@ -101,38 +100,33 @@ class Training:
         os.kill(self._process.pid, number)
 
 
-def serve(name: str, folder: Path, asked: Connection) -> None:
-    """Does as many steps as it is told, again and again, and answers with their seconds."""
-    from human_edge_detection.data.loader import training_batches
-    from human_edge_detection.engine.session.prepare import prepare_training
-    from human_edge_detection.experiments.registry import get_config
-    from human_edge_detection.experiments.schema.experiment import derive
-    from human_edge_detection.runs.paths import RunPaths
+def serve(asked: Connection) -> None:
+    """Does steps for as many seconds as it is told, again and again, and answers with how many and their seconds."""
+    import torch
+    from torch import nn
 
-    sample = {"train_images": 32, "val_images": 2}
-    config = derive(get_config("quickstart_student_b0"), name=name, data={"sample": sample, "num_workers": 0})
-    trainer = prepare_training(config, RunPaths(folder / name), resume=None, sample_root=folder / "sample")
-    trainer.progress.batch = 1  # the first batch of an epoch also measures the shares of the gradient
-    settings = config.training
-    stream = training_batches(
-        trainer.parts.training_set,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        start_epoch=0,
-        start_batch=0,
-        epochs=1,
-        num_workers=0,
-    )
-    batches = list(islice(stream, _BATCHES))
-    for batch in batches:
-        trainer.train_step([batch])
+    torch.manual_seed(0)
+    layers: list[nn.Module] = []
+    for _ in range(_LAYERS):
+        layers += [nn.Conv2d(_CHANNELS, _CHANNELS, 3, padding=1, bias=False), nn.BatchNorm2d(_CHANNELS), nn.SiLU()]
+    model = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+    images = torch.randn(8, _CHANNELS, 48, 48).contiguous(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters())
+
+    def step() -> None:
+        optimizer.zero_grad()
+        model(images).square().mean().backward()
+        optimizer.step()
+
+    step()
     asked.send(openmp_libraries())
     while True:
-        steps = asked.recv()
-        wall, cpu = time.perf_counter(), time.process_time()
-        for number in range(steps):
-            trainer.train_step([batches[number % len(batches)]])
-        asked.send((time.perf_counter() - wall, time.process_time() - cpu))
+        seconds = asked.recv()
+        steps, wall, cpu = 0, time.perf_counter(), time.process_time()
+        while not steps or time.perf_counter() - wall < seconds:
+            step()
+            steps += 1
+        asked.send((steps, time.perf_counter() - wall, time.process_time() - cpu))
 
 
 def openmp_libraries() -> list[str]:
@@ -148,17 +142,15 @@ def busy_seconds() -> float:
     return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
-def take_turn(trainings: Sequence[Training], steps: int) -> Turn:
+def take_turn(trainings: Sequence[Training], seconds: float) -> Turn:
     """One turn of one or two trainings at once."""
     before, started = busy_seconds(), time.perf_counter()
     for training in trainings:
-        training.begin(steps)
-    seconds = [training.end() for training in trainings]
+        training.begin(seconds)
+    done = [training.end() for training in trainings]
     taken = time.perf_counter() - started
-    cpu = sum(own for _, own in seconds)
-    others = (busy_seconds() - before - cpu) / taken
-    each = steps * len(trainings)
-    return Turn(sum(wall for wall, _ in seconds) / each, cpu / each, round(others, 2))
+    steps, wall, cpu = (sum(values) for values in zip(*done, strict=True))
+    return Turn(wall / steps, cpu / steps, round((busy_seconds() - before - cpu) / taken, 2))
 
 
 @contextmanager
@@ -169,15 +161,16 @@ def busy_core() -> Iterator[None]:
         process.kill()
 
 
-def measure(pairs: Mapping[str, Sequence[Training]], rounds: int, steps: int) -> dict[str, dict[str, list[Turn]]]:
+def measure(pairs: Mapping[str, Sequence[Training]], rounds: int, seconds: float) -> dict[str, dict[str, list[Turn]]]:
     """Turns by place and variant."""
     turns: dict[str, dict[str, list[Turn]]] = {place: {name: [] for name in pairs} for place in PLACES}
-    for _ in range(rounds):
+    for number in range(rounds):
         for name, (first, second) in pairs.items():
-            turns["alone"][name].append(take_turn([first], steps))
+            turns["alone"][name].append(take_turn([first], seconds))
             with busy_core():
-                turns["beside a busy core"][name].append(take_turn([first], steps))
-            turns["two at once"][name].append(take_turn([first, second], steps))
+                turns["beside a busy core"][name].append(take_turn([first], seconds))
+            turns["two at once"][name].append(take_turn([first, second], seconds))
+            print(number, name, *(f"{by_name[name][-1].wall:.3f}" for by_name in turns.values()), flush=True)
     return turns
 
 
@@ -206,26 +199,23 @@ def ratios_of(turns: Mapping[str, Mapping[str, Sequence[Turn]]]) -> dict[str, fl
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=4, help="steps of a turn; default: %(default)s")
+    parser.add_argument("--seconds", type=float, default=5, help="of a turn; default: %(default)s")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="default: a thread a core")
     parser.add_argument("--quick", action="store_true", help="a minute on a free machine: few variants and rounds")
     parser.add_argument("--output", type=Path, default=Path("threads.json"))
     args = parser.parse_args()
-    args.rounds, args.steps = (3, 2) if args.quick else (args.rounds, args.steps)
-    root = Path(__file__).parents[1]
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root / "src"), os.environ.get("PYTHONPATH")]))
+    args.rounds, args.seconds = (3, 2) if args.quick else (args.rounds, args.seconds)
     variants = {name: VARIANTS[name] for name in (QUICK if args.quick else VARIANTS)}
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as started:
+    with ExitStack() as started:
         pairs: dict[str, list[Training]] = {}
-        for number, (name, variables) in enumerate(variants.items()):
-            pair = [Training(f"{which}{number}", variables, args.threads, Path(folder)) for which in "ab"]
-            for training in pair:
+        for name, variables in variants.items():
+            pairs[name] = [Training(variables, args.threads) for _ in range(2)]
+            for training in pairs[name]:
                 started.callback(training.close)
-            pairs[name] = pair
         for training in (training for pair in pairs.values() for training in pair):
             training.wait_until_ready()
         before = os.getloadavg()
-        turns = measure(pairs, args.rounds, args.steps)
+        turns = measure(pairs, args.rounds, args.seconds)
         libraries = pairs[DEFAULT][0].libraries
     print(f"OpenMP: {', '.join(libraries) or 'none'}; load {before[0]:.2f} before, {os.getloadavg()[0]:.2f} after")
     show(turns)
