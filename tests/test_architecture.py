@@ -36,11 +36,13 @@ FOUNDATION = (
     "errors",
     "files",
     "limits",
+    "load",
     "log",
     "morphology",
     "signals",
     "streams",
     "structures",
+    "threads",
     "wording",
 )
 DOORS = ("__init__", "__main__")

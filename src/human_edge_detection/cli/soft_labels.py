@@ -33,7 +33,9 @@ def run(args: argparse.Namespace) -> int:
     if args.list_configs:
         return show_configs()
     from human_edge_detection.api.training import soft_labels
+    from human_edge_detection.threads import choose_waiting
 
+    choose_waiting()
     stored = soft_labels(**one_run(args), source=args.source)
     parts, external = stored.metadata.parts or (), stored.metadata.external
     if external is not None:

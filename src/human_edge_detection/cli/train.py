@@ -34,7 +34,9 @@ def run(args: argparse.Namespace) -> int:
     if place is not None and place.number:
         return _follow()
     from human_edge_detection.api.training import train
+    from human_edge_detection.threads import choose_waiting
 
+    choose_waiting()
     resume = None if args.resume == "auto" else args.resume
     result = train(**one_run(args), resume=resume, export_onnx=args.export_onnx)
     miou = result.metrics.get("miou")

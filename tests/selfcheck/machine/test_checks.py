@@ -9,6 +9,7 @@ import torch
 
 from human_edge_detection.files import lock
 from human_edge_detection.files.write import existing_folder
+from human_edge_detection.load import Computing, Load
 from human_edge_detection.selfcheck.machine import accelerator
 from human_edge_detection.selfcheck.machine.accelerator import Gpu, check_build, check_gpu, check_instructions
 from human_edge_detection.selfcheck.machine.dataset import check_reading
@@ -27,11 +28,13 @@ from human_edge_detection.selfcheck.machine.memory import (
     check_shared_memory,
 )
 from human_edge_detection.selfcheck.machine.packages import check_opencv, check_python, check_requirement, needed
-from human_edge_detection.selfcheck.machine.processor import check_cores, check_threads
+from human_edge_detection.selfcheck.machine.processor import check_cores, check_load, check_threads, check_waiting
 from human_edge_detection.wording import GIB
 
 MIB = 2**20
 H200 = Gpu("H200", (9, 0), 140 * GIB, 139 * GIB)
+IDLE = Load(0.1, (Computing(5, "editor", 0.02, 9),))
+BUSY = Load(1.9, (Computing(7, "python", 1.8, 3), Computing(5, "editor", 0.02, 9)))
 ARCHITECTURES = ("sm_75", "sm_80", "sm_90", "compute_90")
 CASES: Sequence[tuple[Any, tuple[Any, ...], str, str]] = [
     (check_python, ((3, 11, 0),), "ok", "3.11.0"),
@@ -53,6 +56,15 @@ CASES: Sequence[tuple[Any, tuple[Any, ...], str, str]] = [
     (check_threads, (4.0, 32, None), "warning", "export OMP_NUM_THREADS=4"),
     (check_threads, (64, 32, None), "warning", "when several runs share"),
     (check_threads, (64, 32, "32"), "ok", "32"),
+    (check_load, (None, 2.0, 2), "ok", "does not tell"),
+    (check_load, (IDLE, 2.0, 2), "ok", "keep 0.1 of 2 usable cores busy"),
+    (check_load, (BUSY, 8.0, 2), "ok", "keep 1.9 of 8 usable cores busy (python 7: 1.8, 3 threads)"),
+    (check_load, (BUSY, 2.0, 2), "warning", "a training here adds 2 threads"),
+    (check_load, (BUSY, 2.0, 2), "warning", "export OMP_NUM_THREADS=1"),
+    (check_load, (IDLE, 2.0, 8), "warning", "adds 8 threads"),
+    (check_waiting, (None,), "ok", "chooses by the load"),
+    (check_waiting, ("passive",), "ok", "is passive"),
+    (check_waiting, ("ACTIVE",), "warning", "unset OMP_WAIT_POLICY"),
     (check_memory, (32 * GIB, 20 * GIB, None), "ok", "20.0 GiB of 32.0 GiB"),
     (check_memory, (32 * GIB, 3 * GIB, None), "warning", "--batch_size"),
     (check_memory, (32 * GIB, GIB, None), "problem", "1.0 GiB of"),

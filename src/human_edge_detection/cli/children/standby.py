@@ -11,6 +11,7 @@ from typing import Final
 
 from human_edge_detection.runner.backends.standby import WITH_EXPORTS
 from human_edge_detection.signals import end_at_once
+from human_edge_detection.threads import choose_waiting
 
 _TRAINING: Final = "human_edge_detection.engine.session.execute"
 _EXPORTS: Final = "human_edge_detection.exporters.onnx"
@@ -28,6 +29,7 @@ def stand_by(arguments: Sequence[str]) -> list[str] | None:
         The command and its arguments, which are now those of this process; None: there is none, the batch has ended.
     """
     end_at_once()
+    choose_waiting()
     import_module(_TRAINING)
     if WITH_EXPORTS in arguments:
         import_module(_EXPORTS)
