@@ -12,7 +12,7 @@ import pytest
 
 from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.files.lock import hold
-from human_edge_detection.runner.watching.glance import Glance, glance, look, seconds_left
+from human_edge_detection.runner.watching.glance import Glance, chosen, glance, look, seconds_left
 from human_edge_detection.runs.paths import BATCH_LOCK, RunPaths
 from human_edge_detection.runs.records import RunStatus, read_section
 from human_edge_detection.runs.standing import standing_of
@@ -103,3 +103,10 @@ def test_what_waits_takes_as_long_as_the_others_take() -> None:
     assert seconds_left([done, running, waiting]) == 30.0 + 2 * 15.0
     assert seconds_left([done]) is None
     assert seconds_left([waiting]) is None
+
+
+def test_where_there_is_no_room_those_under_way_and_what_went_wrong_stay() -> None:
+    states = ["finished", "failed", "finished", "running", "waiting", "waiting"]
+    runs = [Glance(str(number), state) for number, state in enumerate(states)]
+    assert [run.name for run in chosen(runs, 3)] == ["1", "3", "4"]
+    assert chosen(runs, 6) == runs
