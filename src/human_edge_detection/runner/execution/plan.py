@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -105,7 +106,7 @@ class PlannedRun:
         """The config as the run trains it, with the checkpoints of its dependencies."""
         return fill(self.config, self.checkpoints) if self.checkpoints else self.config
 
-    @property
+    @cached_property
     def identity(self) -> Identity:
         """What tells it from other runs."""
         return identity_of(self.config, self.contents)
@@ -198,6 +199,7 @@ class _Planner:
         self.index = RunIndex(request.output_dir)
         self.units = named_units(request)
         self._named = NamedUnits(self.units)
+        self._dependencies: dict[tuple[Dependency, int, str, tuple[str, ...]], _Found] = {}
         self._makers: dict[tuple[Path, tuple[str, ...]], PlannedRun | None] = {}
         self._runs: dict[Unit, dict[Seed, PlannedRun]] = {}
         self._added: dict[str, Unit] = {}
@@ -375,7 +377,10 @@ class _Planner:
             first = next(iter(runs.values()))
             run = runs.get(seed) or next((one for one in runs.values() if one.config.training.seed == seed), first)
             return _Found(run.paths.best, _weights_of(run, run.paths.best.stem), run)
-        return self._added_for(dependency, unit, trail)
+        key = (dependency, id(unit.overrides), unit.preset.name, trail)  # the same for all combinations of a sweep
+        if key not in self._dependencies:
+            self._dependencies[key] = self._added_for(dependency, unit, trail)
+        return self._dependencies[key]
 
     def _added_for(self, dependency: Dependency, unit: Unit, trail: tuple[str, ...]) -> _Found:
         """A dependency that nobody named: the identical run, else the finished plain folder, else a run to add."""

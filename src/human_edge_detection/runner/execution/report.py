@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -49,21 +49,26 @@ def show_report(all_rows: Sequence[Row], files: Sequence[Path], output_dir: Path
         for title, column in (("share", "why_no_share"), ("gain", "why_no_gain")):
             if row[column]:
                 console.print(Text(f"{row['run']}: no {title}: {row[column]}", style="yellow"), soft_wrap=True)
-    if any(row["split"] for row in all_rows):
-        console.print(Text(_OF_VAL), soft_wrap=True)
-    tests = {row["test_data"] for row in all_rows if row.get("test_data")}
-    if len(tests) > 1:
-        several = f"test: of {len(tests)} test splits; compare runs of equal test_data (in the CSV)"
-        console.print(Text(several, style="yellow"), soft_wrap=True)
-    measurements = sorted({row["latency_measured"] for row in all_rows if row["latency_measured"]})
-    if len(measurements) > 1:
-        several = f"latency: of {len(measurements)} measurements; compare runs of equal latency_measured (in the CSV)"
-        console.print(Text(several, style="yellow"), soft_wrap=True)
+    for text, style in _remarks(all_rows):
+        console.print(Text(text, style=style), soft_wrap=True)
     for row in rows:
         if row["onnx"]:
             console.print(Text(f"ONNX: {row['onnx']}"), soft_wrap=True)
     for path in (*files, output_dir.resolve()):
         console.print(Text(f"written: {path}"), soft_wrap=True)
+
+
+def _remarks(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
+    """What has to be known of the numbers, and its style."""
+    if any(row["split"] for row in rows):
+        yield _OF_VAL, ""
+    tests = {row["test_data"] for row in rows if row.get("test_data")}
+    if len(tests) > 1:
+        yield f"test: of {len(tests)} test splits; compare runs of equal test_data (in the CSV)", "yellow"
+    measurements = {row["latency_measured"] for row in rows if row["latency_measured"]}
+    if len(measurements) > 1:
+        several = f"latency: of {len(measurements)} measurements; compare runs of equal latency_measured (in the CSV)"
+        yield several, "yellow"
 
 
 def show_lines(lines: Sequence[str]) -> None:
