@@ -168,7 +168,8 @@ def make_sweep(request: BatchRequest, axes: tuple[Axis, ...], *, trials: int | N
     combined = math.prod(len(axis.values) for axis in axes) if trials is None else trials
     _check_size(combined * len(request.names) * len(request.seeds or (None,)), searched=trials is not None)
     request = replace(request, grid=combinations(axes) if trials is None else probes(axes))
-    split = _split(plan(request), request) if tuning else None
+    runs = plan(request)
+    split = _split(runs, request) if tuning else None
     title = request.names[0] if len(request.names) == 1 else "several"
     first = plan(replace(request, grid=probes(axes)[:1]))
     asked = [*(run.name for run in first if run.named), *map(str, axes), label([trials is not None, tuning])]
