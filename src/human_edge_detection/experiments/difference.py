@@ -32,7 +32,9 @@ def _differences(
 ) -> Iterator[tuple[str, tuple[Any, Any]]]:
     for key in dict.fromkeys([*before, *after]):
         old, new = before.get(key), after.get(key)
+        if old == new:
+            continue
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             yield from _differences(old, new, f"{path}{key}.")
-        elif old != new:
+        else:
             yield f"{path}{key}", (old, new)

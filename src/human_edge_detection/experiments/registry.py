@@ -33,6 +33,11 @@ def _modules() -> Iterator[ModuleType]:
 
 
 @cache
+def _shipped() -> dict[str, ExperimentConfig]:
+    return {config.name: config for module in _modules() for config in module.EXPERIMENTS}
+
+
+@cache
 def _registered() -> dict[str, ExperimentConfig]:
     configs: dict[str, ExperimentConfig] = {}
     for module in _modules():
@@ -60,7 +65,7 @@ def register(config: ExperimentConfig) -> ExperimentConfig:
 
 def is_shipped(config: ExperimentConfig) -> bool:
     """Whether every process knows ``config`` by its name, not only one that has registered or derived it."""
-    return any(config == one for module in _modules() for one in module.EXPERIMENTS)
+    return _shipped().get(config.name) == config
 
 
 def get_config(name: str) -> ExperimentConfig:

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,16 @@ def write_json(path: Path, data: Any) -> None:
         StorageError: It cannot be written.
     """
     write_atomically(path, (json.dumps(data, indent=2, allow_nan=False) + "\n").encode())
+
+
+def write_rows(path: Path, rows: Iterable[Any]) -> None:
+    """As :func:`write_json` a list, one line an entry: json indents ten times as slowly as it writes.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    lines = ",\n".join(json.dumps(row, allow_nan=False) for row in rows)
+    write_atomically(path, f"[\n{lines}\n]\n".encode())
 
 
 def write_atomically(path: Path, content: bytes | memoryview) -> None:

@@ -12,7 +12,7 @@ from human_edge_detection.runs.records import CheckpointSummary, LatencyReport, 
 
 def checkpoint_sha256(checkpoint: Path) -> str | None:
     """The sha256 of ``checkpoint`` as the summary beside it tells it; None when there is none that can be read."""
-    summary = _summary(checkpoint)
+    summary = read_summary(checkpoint)
     return None if summary is None else summary.sha256
 
 
@@ -23,7 +23,11 @@ def checkpoint_problem(checkpoint: Path, *, hashes: bool = True) -> str | None:
         checkpoint: The file.
         hashes: Also compare the sha256, 0.07 s for 100 MB; else only the size, where that is recorded.
     """
-    summary = _summary(checkpoint)
+    return problem_against(checkpoint, read_summary(checkpoint), hashes=hashes)
+
+
+def problem_against(checkpoint: Path, summary: CheckpointSummary | None, *, hashes: bool = True) -> str | None:
+    """As :func:`checkpoint_problem`, for who has read ``summary`` already."""
     recorded = (None, None) if summary is None else (summary.size_bytes, summary.sha256)
     return _problem(checkpoint, *recorded, hashes=hashes)
 
@@ -69,7 +73,8 @@ def latency_of(paths: RunPaths, parity: ParityReport | None) -> LatencyReport | 
     return report if report is not None and report.onnx_sha256 == parity.onnx_sha256 else None
 
 
-def _summary(checkpoint: Path) -> CheckpointSummary | None:
+def read_summary(checkpoint: Path) -> CheckpointSummary | None:
+    """What lies beside ``checkpoint``; None when there is none that can be read."""
     try:
         return read_section(CheckpointSummary, summary_path(checkpoint))
     except (CheckpointError, OSError):

@@ -6,10 +6,9 @@ import errno
 import hashlib
 import json
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from human_edge_detection.experiments.schema.data import DataConfig
@@ -221,33 +220,36 @@ def list_checkpoints(output_dir: Path) -> list[Path]:
 def list_runs(output_dir: Path) -> list[RunPaths]:
     """All runs below ``output_dir``, by name, and by seed where a run has several; those too that cannot be read."""
     runs = []
-    for root in _folders_in(output_dir):
-        seeds = [seed for seed in _folders_in(root) if seed.name.startswith("seed_")]
-        runs += [RunPaths(folder) for folder in (root, *seeds) if _has_run(folder)]
+    for root in _look_into(output_dir).folders:
+        inside = _look_into(root)
+        seeds = [seed for seed in inside.folders if seed.name.startswith("seed_") and _look_into(seed).has_run]
+        runs += [RunPaths(folder) for folder in ([root, *seeds] if inside.has_run else seeds)]
     return sorted(runs, key=lambda run: (run.root.parts[:-1], len(run.root.name), run.root.name))
 
 
-def _folders_in(folder: Path) -> list[Path]:
+class _Inside(NamedTuple):
+    """What is in a folder: folders, and whether a run of it has started, or that cannot be told."""
+
+    folders: list[Path]
+    has_run: bool
+
+
+def _look_into(folder: Path) -> _Inside:
     """The folders in ``folder``, links that lead in a circle included; none when it cannot be read."""
     try:
-        return [path for path in folder.iterdir() if not path.name.startswith(".") and _may_be_folder(path)]
+        with os.scandir(folder) as found:  # tells folders from files without a look at each
+            entries = list(found)
     except OSError:
-        return []
+        return _Inside([], has_run=True)
+    folders = [folder / entry.name for entry in entries if not entry.name.startswith(".") and _may_be_folder(entry)]
+    return _Inside(folders, any(entry.name == "status.json" for entry in entries))
 
 
-def _may_be_folder(path: Path) -> bool:
+def _may_be_folder(entry: os.DirEntry[str]) -> bool:
     try:
-        return stat.S_ISDIR(path.stat().st_mode)
+        return entry.is_dir()
     except OSError as error:
         return error.errno == errno.ELOOP
-
-
-def _has_run(folder: Path) -> bool:
-    """Whether a run of ``folder`` has started, or that cannot be told."""
-    try:
-        return any(path.name == "status.json" for path in folder.iterdir())
-    except OSError:
-        return True
 
 
 def sample_data_dir(output_dir: Path, data: DataConfig) -> Path:

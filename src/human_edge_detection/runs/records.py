@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
@@ -355,8 +356,9 @@ def read_section(kind: type[Kind], path: Path, *, max_bytes: int = MAX_BYTES) ->
     Raises:
         CheckpointError: The file is there and cannot be read, or is not what it should be.
     """
+    section: Kind
     try:
-        return read_json(TypeAdapter(kind), path, max_bytes=max_bytes)
+        section = read_json(_adapter(kind), path, max_bytes=max_bytes)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -366,6 +368,13 @@ def read_section(kind: type[Kind], path: Path, *, max_bytes: int = MAX_BYTES) ->
             f"{path}: not what this tool writes there ({problem_of(error)}): damaged, edited, or of another version; "
             f"{_ADVICE.get(path.name, _MOVE_AWAY)}"
         ) from error
+    return section
+
+
+@cache
+def _adapter(kind: type[Section]) -> TypeAdapter[Any]:
+    """What reads a ``kind``; making one takes longer than a small file does."""
+    return TypeAdapter(kind)
 
 
 def read_history(path: Path) -> list[EpochRecord]:

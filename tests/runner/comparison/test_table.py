@@ -6,9 +6,11 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 from made_up_runs import WEIGHTS, made_up_counts, sha256_of, write_tested, write_weights
@@ -497,3 +499,40 @@ def test_test_scores_have_columns_of_their_own(runs: Path) -> None:
     assert teacher["test_miou"] is None
     write_weights(paths.best, "trained on")
     assert "test_miou" not in rows_of(runs)[STUDENT], "they are of other weights"
+
+
+def test_each_file_is_opened_once_however_many_runs_one_has_taught(
+    runs: Path, write_run: WriteRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the comparison of ten thousand runs must cost is ten times that of a thousand."""
+    teacher = RunPaths(runs / TEACHER)
+    write_weights(teacher.best, WEIGHTS)
+    for seed in range(8):
+        sets = [f"training.seed={seed}"]
+        for name, flags in ((STUDENT, {}), (DISTILLED, {"--teacher_checkpoint": str(teacher.best)})):
+            config = apply(get_config(name), collect(sets=sets, flags=flags))
+            taught = {"teacher_checkpoint": str(teacher.best), "teacher_sha256": sha256_of(WEIGHTS)} if flags else {}
+            write_run(runs / name / f"seed_{seed}", config, metrics=scores(0.5), **taught)
+    opened: Counter[Path] = Counter()
+    real = Path.open
+
+    def counted(path: Path, *args: Any, **options: Any) -> Any:
+        opened[path] += 1
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(Path, "open", counted)
+    rows = comparison_rows(read_records(runs))
+    assert sum(row["teacher_miou_share"] is not None for row in rows) >= 8
+    assert opened.most_common(1)[0][1] == 1
+
+
+def test_a_terminal_shows_some_of_many_runs_and_says_where_all_are(
+    runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("human_edge_detection.runner.execution.report.MOST_ROWS", 2)
+    _, files = found = write_comparison(runs)
+    show_report(*found, runs)
+    shown = capsys.readouterr().out
+    assert f"2 of 3 runs: some that did not end well, and those with the best mIoU; all: {files[0]}" in shown
+    assert "quickstart_distilled" in shown  # and folded
+    assert "quickstart_student" not in shown

@@ -9,10 +9,16 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from made_up_runs import made_up_counts, write_counted_run
 from report_runs import DISTILLED, ERROR, FAILED, STUDENT, TEACHER, write_report_runs
 
 from human_edge_detection.errors import ConfigError
+from human_edge_detection.experiments.overrides import apply, collect
+from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.files.write import write_json
+from human_edge_detection.runner.comparison.runs_by_seed import CountedRun
+from human_edge_detection.runner.comparison.table import Record
+from human_edge_detection.runner.report import gains
 from human_edge_detection.runner.report.page import write_page
 from human_edge_detection.runs.paths import RunPaths
 
@@ -250,3 +256,41 @@ def test_what_only_the_batch_knew_is_shown_until_the_run_changes(copied: Path) -
 def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds no runs"):
         write_page(tmp_path)
+
+
+def test_a_page_of_more_runs_than_it_has_room_for_says_so_and_reads_the_counts_of_few(
+    tmp_path: Path, write_run: WriteRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output_dir = tmp_path / "experiments"
+    counts = made_up_counts(images=24)
+    for number in range(30):
+        config = apply(get_config(STUDENT), collect(sets=[f"training.learning_rate={(number + 1) / 1000}"]))
+        name, score = f"run_{number:02d}", {"miou": 0.3 + number / 100}
+        if number % 10:
+            write_counted_run(write_run, output_dir / name, config, counts, metrics=score)
+        else:
+            write_run(output_dir / name, config, state="failed")
+    for name, most in (("runs.MOST_ROWS", 10), ("page.MOST_ROWS", 10), ("curves.MOST_DETAILED", 6)):
+        monkeypatch.setattr(f"human_edge_detection.runner.report.{name}", most)
+    for name, most in (("page.MOST_DETAILED", 6), ("gains.MOST_DETAILED", 4), ("charts.MOST_DETAILED", 6)):
+        monkeypatch.setattr(f"human_edge_detection.runner.report.{name}", most)
+    counted: list[str] = []
+    real = gains.counted_run
+
+    def noted(record: Record) -> CountedRun:
+        counted.append(record.name)
+        return real(record)
+
+    monkeypatch.setattr(gains, "counted_run", noted)
+    page = written(output_dir)
+    assert Outline(page).open == []
+    assert '30 runs, 27 finished, <strong class="bad">3 failed' in page
+    runs = section(page, "runs")
+    assert runs.count("<tr id=") == 10
+    assert "room for 10 of the 30 runs" in runs
+    assert "experiment_comparison.csv" in runs
+    assert "run_29" in runs and "run_00" in runs and "run_05" not in runs
+    assert len(data_of(page, "curve-data")["runs"]) == 5  # type: ignore[arg-type]
+    assert "6 of 30 runs" in section(page, "curves")
+    assert section(page, "settings").count('<th scope="col"><span') == 6
+    assert counted == ["run_26", "run_27", "run_28", "run_29"]

@@ -16,8 +16,7 @@ from human_edge_detection.log import LOGGER_NAME, setup_logging, terminal
 from human_edge_detection.runner.execution.launch import begin
 from human_edge_detection.runner.execution.outcome import Outcome
 from human_edge_detection.runner.execution.plan import PlannedRun
-from human_edge_detection.runner.watching.batch_view import BatchView, chosen
-from human_edge_detection.runner.watching.glance import Glance
+from human_edge_detection.runner.watching.batch_view import BatchView
 from human_edge_detection.runs.lookup.identity import RunContents
 from human_edge_detection.runs.paths import RunPaths
 
@@ -116,10 +115,3 @@ def test_elsewhere_nothing_is_shown_and_children_keep_their_stderr(
     with BatchView(plan) as view:
         assert view.children is None
     assert screen.close() == ""
-
-
-def test_where_there_is_no_room_those_under_way_and_what_went_wrong_stay() -> None:
-    states = ["finished", "failed", "finished", "running", "waiting", "waiting"]
-    runs = [Glance(str(number), state) for number, state in enumerate(states)]
-    assert [run.name for run in chosen(runs, 3)] == ["1", "3", "4"]
-    assert chosen(runs, 6) == runs

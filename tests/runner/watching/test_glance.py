@@ -12,7 +12,7 @@ import pytest
 
 from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.files.lock import hold
-from human_edge_detection.runner.watching.glance import Glance, glance, look, seconds_left
+from human_edge_detection.runner.watching.glance import Glance, chosen, glance, look, seconds_left
 from human_edge_detection.runs.paths import BATCH_LOCK, RunPaths
 from human_edge_detection.runs.records import RunStatus, read_section
 from human_edge_detection.runs.standing import standing_of
@@ -103,3 +103,28 @@ def test_what_waits_takes_as_long_as_the_others_take() -> None:
     assert seconds_left([done, running, waiting]) == 30.0 + 2 * 15.0
     assert seconds_left([done]) is None
     assert seconds_left([waiting]) is None
+
+
+def test_where_there_is_no_room_those_under_way_and_what_went_wrong_stay() -> None:
+    states = ["finished", "failed", "finished", "running", "waiting", "waiting"]
+    runs = [Glance(str(number), state) for number, state in enumerate(states)]
+    assert [run.name for run in chosen(runs, 3)] == ["1", "3", "4"]
+    assert chosen(runs, 6) == runs
+
+
+def test_a_look_at_a_run_opens_two_files(tmp_path: Path, write_run: WriteRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So thousands take a moment."""
+    for number in range(5):
+        paths = write_run(tmp_path / f"run_{number}", get_config("quickstart_student_b0"))
+        write(paths.checkpoints, best_model={"metrics": {"miou": 0.25}})
+    opened: list[str] = []
+    real = Path.open
+
+    def noted(path: Path, *args: Any, **options: Any) -> Any:
+        opened.append(path.name)
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(Path, "open", noted)
+    (batch,) = look(tmp_path)
+    assert [run.miou for run in batch.runs] == [0.25] * 5
+    assert sorted(opened) == ["best_model.json"] * 5 + ["status.json"] * 5

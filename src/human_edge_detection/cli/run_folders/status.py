@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _SECONDS: Final = 2.0
 """Between two looks."""
+_MOST_ROWS: Final = 100
+"""Runs of a folder that a terminal shows; what goes into a file or a pipe has all."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -111,12 +113,16 @@ def _view(batches: Sequence[BatchGlance], folder: Path) -> Group:
     from rich.console import Group
     from rich.text import Text
 
+    from human_edge_detection.runner.watching.glance import chosen
     from human_edge_detection.runner.watching.table import error_lines, heading, table
 
     parts: list[Text | Table] = []
     for batch in batches:
-        errors = (Text(line, style="red") for line in error_lines(batch.runs))
-        parts += [Text(heading(batch), style="bold"), table(batch.runs), *errors]
+        runs = chosen(batch.runs, _MOST_ROWS)
+        errors = (Text(line, style="red") for line in error_lines(runs))
+        parts += [Text(heading(batch), style="bold"), table(runs), *errors]
+        if len(runs) < len(batch.runs):
+            parts.append(Text(f"and {len(batch.runs) - len(runs)} more: hed status {batch.folder} | less shows all"))
     return Group(*(parts or [Text(_nothing(folder))]))
 
 

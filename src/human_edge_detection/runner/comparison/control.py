@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -17,9 +19,8 @@ from human_edge_detection.experiments.difference import Difference, compare_fiel
 from human_edge_detection.experiments.flags import TEACHER_CHECKPOINT
 from human_edge_detection.experiments.registry import list_configs
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
-from human_edge_detection.runs.artifacts import checkpoint_sha256
 from human_edge_detection.runs.lookup.identity import RunContents, identity_fields, weights_names
-from human_edge_detection.runs.paths import run_paths_of_checkpoint
+from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import RunResult
 
 _TRAINED_ON: Final = {"training annotations": "training_fingerprint", "training images": "training_images"}
@@ -27,13 +28,28 @@ _VALIDATED_ON: Final = {"validation annotations": "data_fingerprint", "validatio
 """What is compared -> the field of result.json that says it."""
 
 
-class Finished(NamedTuple):
-    """What a finished run is compared by."""
+@dataclass(frozen=True)
+class Finished:
+    """What a finished run is compared by.
+
+    Attributes:
+        name: Its folder.
+        config: What was trained.
+        contents: What lay at its paths.
+        result: What came of it.
+        weights: The sha256 of its best weights, as they are now; None: unknown.
+    """
 
     name: str
     config: ExperimentConfig
     contents: RunContents
     result: RunResult
+    weights: str | None
+
+    @cached_property
+    def settings(self) -> str:
+        """What is equal in a run and its control."""
+        return json.dumps(shared_with_control(self.config, self.contents), sort_keys=True)
 
 
 class Control(NamedTuple):
@@ -64,11 +80,11 @@ class Controls:
         self._by_settings: dict[str, list[Finished]] = {}
         for run in runs:
             if run.config.distillation is None:
-                self._by_settings.setdefault(_settings_key(run), []).append(run)
+                self._by_settings.setdefault(run.settings, []).append(run)
 
     def of(self, run: Finished) -> Control:
         """The first run that differs from ``run`` in its distillation and in nothing else."""
-        candidates = self._by_settings.get(_settings_key(run), [])
+        candidates = self._by_settings.get(run.settings, [])
         if not candidates:
             return Control(None, "no finished run without distillation has its settings, seed and starting weights")
         for candidate in candidates:
@@ -110,40 +126,55 @@ def different_teachers(one: RunResult, other: RunResult) -> Difference:
     return _differences({"teacher": "teacher_sha256"}, one, other)
 
 
-def taught_by(config: ExperimentConfig, result: RunResult, own: RunResult | None) -> Taught | None:
+def taught_by(config: ExperimentConfig, result: RunResult, own: RunResult | None, weights: str | None) -> Taught | None:
     """What taught the run with this ``config`` and ``result``; None when nobody did.
 
     Args:
         config: Of the student.
         result: Of the student.
         own: That of the run whose checkpoint taught, as it is now; None when it is not there.
+        weights: The sha256 of the best weights of that run, as they are now; None: unknown.
     """
     if result.teacher_checkpoint is None or config.distillation is None:
         return None
-    reason = _why_not_its_own(config, result, own)
+    reason = _why_not_its_own(config, result, own, weights)
     if reason is None:
         assert own is not None
         return Taught(own.metrics, own.total_parameters, None)
     return Taught({"miou": result.teacher_miou}, result.teacher_parameters, reason)
 
 
-def changes_of(config: ExperimentConfig) -> str | None:
-    """How ``config`` differs from the registered experiment of its name, epochs included; None when there is none.
+class Presets:
+    """The registered experiments as fields, each made once for all runs of its name."""
 
-    Paths and settings without effect are left out: ``training.epochs=20 distillation.alpha=0.6``.
-    """
-    preset = next((one for one in list_configs() if one.name == config.name), None)
-    return None if preset is None else " ".join(changed_fields(config, preset))
+    def __init__(self) -> None:
+        self._presets = {preset.name: preset for preset in list_configs()}
+        self._fields: dict[str, dict[str, Any]] = {}
+
+    def changes_of(self, config: ExperimentConfig) -> str | None:
+        """How ``config`` differs from the registered experiment of its name, epochs included; None if there is none.
+
+        Paths and settings without effect are left out: ``training.epochs=20 distillation.alpha=0.6``.
+        """
+        preset = self._presets.get(config.name)
+        if preset is None:
+            return None
+        if config.name not in self._fields:
+            self._fields[config.name] = _fields(preset)
+        return " ".join(_changed(self._fields[config.name], config))
 
 
 def changed_fields(config: ExperimentConfig, other: ExperimentConfig) -> list[str]:
     """How ``config`` differs from ``other``, each as ``--set`` takes it: ``training.epochs=20``; as above."""
-    before, after = ({**identity_fields(one), "training.epochs": one.training.epochs} for one in (other, config))
-    return [f"{path}={json.dumps(new)}" for path, (_, new) in compare_fields(before, after).items()]
+    return _changed(_fields(other), config)
 
 
-def _settings_key(run: Finished) -> str:
-    return json.dumps(shared_with_control(run.config, run.contents), sort_keys=True)
+def _changed(before: Mapping[str, Any], config: ExperimentConfig) -> list[str]:
+    return [f"{path}={json.dumps(new)}" for path, (_, new) in compare_fields(before, _fields(config)).items()]
+
+
+def _fields(config: ExperimentConfig) -> dict[str, Any]:
+    return {**identity_fields(config), "training.epochs": config.training.epochs}
 
 
 def _differences(fields: Mapping[str, str], one: RunResult, other: RunResult) -> Difference:
@@ -151,7 +182,9 @@ def _differences(fields: Mapping[str, str], one: RunResult, other: RunResult) ->
     return {name: pair for name, pair in values.items() if known_to_differ(*pair)}
 
 
-def _why_not_its_own(config: ExperimentConfig, result: RunResult, own: RunResult | None) -> str | None:
+def _why_not_its_own(
+    config: ExperimentConfig, result: RunResult, own: RunResult | None, weights: str | None
+) -> str | None:
     """Why the metrics of the teacher's own run are not those of what taught on the student's validation data."""
     assert config.distillation is not None
     assert result.teacher_checkpoint is not None
@@ -162,10 +195,9 @@ def _why_not_its_own(config: ExperimentConfig, result: RunResult, own: RunResult
         return f"its teacher is an external one ({result.teacher_kind})"
     if own is None:
         return "the run of its teacher is not there any more, or has not finished"
-    best = run_paths_of_checkpoint(checkpoint).best
-    if checkpoint.name != best.name:
+    if checkpoint.name != RunPaths(Path()).best.name:
         return "its teacher is not the best checkpoint of its run"
-    if sha256 is not None and checkpoint_sha256(best) != sha256:
+    if sha256 is not None and weights != sha256:
         return "its teacher was trained anew since"
     other = ", ".join(validation_differences(own, result))
     return f"its teacher was validated on other {other}" if other else None

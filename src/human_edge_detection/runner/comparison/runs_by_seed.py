@@ -123,7 +123,7 @@ def teacher_of(run: CountedRun) -> Taught | None:
         own = read_section(RunResult, teacher.result)
     except (CheckpointError, OSError):
         own = None
-    taught = taught_by(run.config, run.result, own)
+    taught = taught_by(run.config, run.result, own, checkpoint_sha256(teacher.best))
     return taught if run.tested is None or taught is None else _tested_teacher(run, teacher, taught)
 
 

@@ -12,18 +12,18 @@ from typing import Any, NamedTuple, Self
 from human_edge_detection.errors import CheckpointError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.lock import hold
-from human_edge_detection.files.write import delete, write_atomically, write_json
+from human_edge_detection.files.write import delete, write_atomically, write_rows
 from human_edge_detection.runner.comparison.control import (
     Control,
     Controls,
     Finished,
+    Presets,
     Taught,
-    changes_of,
     taught_by,
 )
-from human_edge_detection.runs.artifacts import export_problem, latency_of
+from human_edge_detection.runs.artifacts import export_problem, latency_of, problem_against, read_summary
 from human_edge_detection.runs.lookup.identity import RunContents, read_contents
-from human_edge_detection.runs.model_facts.split_scores import SplitScores, split_scores_of
+from human_edge_detection.runs.model_facts.split_scores import SplitScores, split_scores_of_weights
 from human_edge_detection.runs.paths import (
     COMPARISON_FILE,
     COMPARISON_JSON_FILE,
@@ -57,6 +57,7 @@ class Record:
         contents: From contents.json, or as found now for a run of an older version; there when the config is.
         status: From status.json.
         result: From result.json; None for a run that has not finished.
+        weights: The sha256 of its best weights, as the summary beside them has it.
         parity: From parity.json; None where the ONNX file is not the one that it is of.
         latency: From latency.json; None where it is not of this ONNX file.
         tested: From test_scores.json; None where they are not of the best weights.
@@ -70,6 +71,7 @@ class Record:
     contents: RunContents | None = None
     status: RunStatus | None = None
     result: RunResult | None = None
+    weights: str | None = None
     parity: ParityReport | None = None
     latency: LatencyReport | None = None
     tested: SplitScores | None = None
@@ -112,8 +114,8 @@ def write_comparison(
         records = with_extra(read_records(output_dir), output_dir, extra or {})
         rows = comparison_rows(records)
         write_atomically(files[0], to_csv(rows).encode())
-        write_json(files[1], rows)
-        write_json(files[2], [_summary(record) for record in records])
+        write_rows(files[1], rows)
+        write_rows(files[2], [_summary(record) for record in records])
     return rows, files
 
 
@@ -138,7 +140,9 @@ def read_record(paths: RunPaths, name: str) -> Record:
     """The run in ``paths``, called ``name``; one whose files are damaged says so in its error."""
     try:
         status = read_section(RunStatus, paths.status)
-        standing = standing_of(paths, status)
+        best = read_summary(paths.best)
+        weights = None if best is None else best.sha256
+        standing = standing_of(paths, status, problem_of_best=lambda file: problem_against(file, best, hashes=False))
         config = read_section(ExperimentConfig, paths.config)
         parity = read_section(ParityReport, paths.parity)
         latency = latency_of(paths, parity)
@@ -152,9 +156,10 @@ def read_record(paths: RunPaths, name: str) -> Record:
             contents=None if config is None else read_contents(paths, config),
             status=status,
             result=read_section(RunResult, paths.result),
+            weights=weights,
             parity=None if damage else parity,
             latency=None if damage else latency,
-            tested=split_scores_of(paths),
+            tested=split_scores_of_weights(paths, weights),
         )
     except CheckpointError as error:
         return Record(name, paths, "unreadable", str(error))
@@ -176,28 +181,37 @@ class _Others(NamedTuple):
     """What a row says of other runs, to look up.
 
     Attributes:
-        by_folder: Folder -> its run's result.
-        latencies: Folder -> what was measured of its run's export.
+        finished: Name -> the run, where it has finished.
+        teachers: Checkpoint that taught -> the run in whose folder it lies, and what was measured of its export.
         controls: The runs without distillation.
+        presets: The registered experiments.
     """
 
-    by_folder: Mapping[Path, RunResult]
-    latencies: Mapping[Path, LatencyReport]
+    finished: Mapping[str, Finished]
+    teachers: Mapping[str, tuple[Finished, LatencyReport | None]]
     controls: Controls
+    presets: Presets
 
     @classmethod
     def of(cls, records: Sequence[Record]) -> Self:
         """Of all runs that have finished."""
-        finished = [(record, run) for record in records if (run := _finished(record)) is not None]
-        by_folder = {record.paths.root.resolve(): run.result for record, run in finished}
-        latencies = {one.paths.root.resolve(): one.latency for one, _ in finished if one.latency is not None}
-        return cls(by_folder, latencies, Controls(run for _, run in finished))
+        finished = {record.name: run for record in records if (run := _finished(record)) is not None}
+        # Links are followed once for a folder, and once for a checkpoint, however many it has taught.
+        by_folder = {
+            record.paths.root.resolve(): (finished[record.name], record.latency)
+            for record in records
+            if record.name in finished
+        }
+        named = {run.result.teacher_checkpoint for run in finished.values()} - {None}
+        folders = {checkpoint: run_paths_of_checkpoint(Path(checkpoint)).root for checkpoint in named if checkpoint}
+        teachers = {checkpoint: by_folder[folder] for checkpoint, folder in folders.items() if folder in by_folder}
+        return cls(finished, teachers, Controls(finished.values()), Presets())
 
 
 def _finished(record: Record) -> Finished | None:
     if record.config is None or record.contents is None or record.result is None:
         return None
-    return Finished(record.name, record.config, record.contents, record.result)
+    return Finished(record.name, record.config, record.contents, record.result, record.weights)
 
 
 def _row(record: Record, others: _Others, metrics: Sequence[str]) -> Row:
@@ -213,7 +227,7 @@ def _row(record: Record, others: _Others, metrics: Sequence[str]) -> Row:
     run = {
         "experiment": config.name if config else record.name.split("/")[0].split("+")[0],
         "run": printable(record.name),
-        "changes": None if config is None else changes_of(config),
+        "changes": None if config is None else others.presets.changes_of(config),
         "seed": config.training.seed if config else None,
         "status": record.state,
         "error": _shown(record.error),
@@ -267,22 +281,19 @@ def _test_columns(record: Record, metrics: Sequence[str]) -> Row:
 
 
 def _teacher(record: Record, others: _Others) -> Taught | None:
-    run = _finished(record)
+    run = others.finished.get(record.name)
     if run is None or run.result.teacher_checkpoint is None:
         return None
-    return taught_by(run.config, run.result, others.by_folder.get(_teacher_folder(run.result.teacher_checkpoint)))
-
-
-def _teacher_folder(checkpoint: str) -> Path:
-    return run_paths_of_checkpoint(Path(checkpoint)).root
+    its, _ = others.teachers.get(run.result.teacher_checkpoint, (None, None))
+    return taught_by(run.config, run.result, None if its is None else its.result, its and its.weights)
 
 
 def _speedup(record: Record, others: _Others) -> float | None:
     """The processor time of the one teacher over the run's own, where both were measured together."""
-    run, own = _finished(record), record.latency
+    run, own = others.finished.get(record.name), record.latency
     if run is None or own is None or run.result.teacher_checkpoint is None or run.config.distillation is None:
         return None
-    its = others.latencies.get(_teacher_folder(run.result.teacher_checkpoint))
+    _, its = others.teachers.get(run.result.teacher_checkpoint, (None, None))
     if its is None or its.together_with != own.together_with or run.config.distillation.more_teacher_checkpoints:
         return None
     return its.cpu_ms / own.cpu_ms if own.cpu_ms >= _LEAST_CPU_MS else None
@@ -290,7 +301,7 @@ def _speedup(record: Record, others: _Others) -> float | None:
 
 def _control(record: Record, others: _Others) -> Control | None:
     """The control of a finished run with a distillation."""
-    run = _finished(record)
+    run = others.finished.get(record.name)
     return None if run is None or run.config.distillation is None else others.controls.of(run)
 
 

@@ -61,8 +61,9 @@ def take_folders(plan: Sequence[PlannedRun]) -> None:
                 stack.enter_context(run_claim(run.paths, advice="wait until it has ended, or leave out --restart"))
             elif run.kind == "grows" or run.resume is not None:
                 stack.enter_context(run_claim(run.paths, advice="wait until it has ended; then give the command again"))
+        for output_dir in dict.fromkeys(run.output_dir for run in plan):  # a look at all names in it, so once
+            _delete_trash(output_dir)
         for run in plan:
-            _delete_trash(run.output_dir)
             if run.restart and run.paths.root.exists():
                 logger.info("restart: deleting %s", run.paths.root)
                 _clear(run)

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -17,7 +18,7 @@ from human_edge_detection.experiments.overrides import Overrides
 from human_edge_detection.experiments.registry import list_configs
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
 from human_edge_detection.runner import TOGETHER
-from human_edge_detection.runner.execution.request import BatchRequest, Unit, named_units, with_seed
+from human_edge_detection.runner.execution.request import BatchRequest, NamedUnits, Unit, named_units, with_seed
 from human_edge_detection.runs.checks import (
     check_data_paths,
     check_test_paths,
@@ -106,7 +107,7 @@ class PlannedRun:
         """The config as the run trains it, with the checkpoints of its dependencies."""
         return fill(self.config, self.checkpoints) if self.checkpoints else self.config
 
-    @property
+    @cached_property
     def identity(self) -> Identity:
         """What tells it from other runs."""
         return identity_of(self.config, self.contents)
@@ -200,6 +201,9 @@ class _Planner:
         self.finished = finished
         self.index = RunIndex(request.output_dir)
         self.units = named_units(request)
+        self._named = NamedUnits(self.units)
+        self._dependencies: dict[tuple[Dependency, int, str, tuple[str, ...]], _Found] = {}
+        self._makers: dict[tuple[Path, tuple[str, ...]], PlannedRun | None] = {}
         self._runs: dict[Unit, dict[Seed, PlannedRun]] = {}
         self._added: dict[str, Unit] = {}
         """Units that are added for others, by what makes them the same."""
@@ -347,34 +351,39 @@ class _Planner:
     def _makes(self, path: Path, trail: tuple[str, ...]) -> PlannedRun | None:
         """The run of this batch that will write the checkpoint ``path``; None for a file that is there to stay."""
         root = path.absolute().parent.parent
-        for unit in self.units:
-            mine = root.name == unit.name or root.name.startswith(f"{unit.name}+") or root.parent.name == unit.name
-            if not mine or unit.name in trail:
-                continue
-            for run in self._place(unit, trail).values():
-                if run.paths.root.resolve() == root.resolve() and not run.finished:
-                    epoch = _EPOCH_CHECKPOINT.fullmatch(path.stem)
-                    if epoch is not None and path.is_file() and not run.restart:
-                        return None
-                    if epoch is not None and int(epoch[1]) > run.config.training.epochs:
-                        raise ConfigError(
-                            f"{path}: {run.name} has {run.config.training.epochs} epochs in this command, so it never "
-                            "writes that checkpoint; give more --epochs, or an earlier one"
-                        )
-                    return run
-        return None
+        if (root, trail) not in self._makers:
+            self._makers[root, trail] = self._unfinished_in(root.resolve(), self._named.around(root), trail)
+        run = self._makers[root, trail]
+        epoch = _EPOCH_CHECKPOINT.fullmatch(path.stem)
+        if run is None or epoch is None:
+            return run
+        if path.is_file() and not run.restart:
+            return None
+        if int(epoch[1]) > run.config.training.epochs:
+            raise ConfigError(
+                f"{path}: {run.name} has {run.config.training.epochs} epochs in this command, so it never "
+                "writes that checkpoint; give more --epochs, or an earlier one"
+            )
+        return run
+
+    def _unfinished_in(self, root: Path, units: Sequence[Unit], trail: tuple[str, ...]) -> PlannedRun | None:
+        placed = (run for unit in units if unit.name not in trail for run in self._place(unit, trail).values())
+        return next((run for run in placed if run.paths.root.resolve() == root and not run.finished), None)
 
     def _find(self, dependency: Dependency, unit: Unit, config: ExperimentConfig, trail: tuple[str, ...]) -> _Found:
         """Where a dependency comes from: a named run, a finished one on disk, or a run to add."""
         seed = config.training.seed
-        named = [other for other in self.units if other.preset.name == dependency.experiment and other is not unit]
-        if named:
-            # The one with its combination, else the first; of it the run with its seed, else the first.
-            chosen = max(named, key=lambda other: other.combination == unit.combination)
-            runs = self._place(chosen, trail)
-            run = next((one for one in runs.values() if one.config.training.seed == seed), next(iter(runs.values())))
+        named = self._named.of_experiment(dependency.experiment, unit)
+        if named is not None:
+            # Of it the run with its seed, else the first.
+            runs = self._place(named, trail)
+            first = next(iter(runs.values()))
+            run = runs.get(seed) or next((one for one in runs.values() if one.config.training.seed == seed), first)
             return _Found(run.paths.best, _weights_of(run, run.paths.best.stem), run)
-        return self._added_for(dependency, unit, trail)
+        key = (dependency, id(unit.overrides), unit.preset.name, trail)  # the same for all combinations of a sweep
+        if key not in self._dependencies:
+            self._dependencies[key] = self._added_for(dependency, unit, trail)
+        return self._dependencies[key]
 
     def _added_for(self, dependency: Dependency, unit: Unit, trail: tuple[str, ...]) -> _Found:
         """A dependency that nobody named: the identical run, else the finished plain folder, else a run to add."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -15,11 +15,14 @@ from rich.text import Text
 
 from human_edge_detection.console import report_console
 from human_edge_detection.runner.comparison.table import Row
+from human_edge_detection.runner.comparison.telling import telling_rows
 from human_edge_detection.wording import duration, printable
 
 if TYPE_CHECKING:
     from human_edge_detection.runner.report.page import Page
 
+MOST_ROWS: Final = 100
+"""Of runs in a terminal; the files have all."""
 _OF_VAL = "scores are of val, on which the best epochs were chosen; test: mIoU of hed evaluate RUN --split test"
 _STYLES = {"finished": "green", "running": "yellow", "skipped": "yellow", "interrupted": "yellow"}
 
@@ -31,10 +34,14 @@ def page_line(page: Page) -> str:
     return f"report: {page.path.resolve()} ({runs}, {page.size_bytes / 1e6:.1f} MB, {images})"
 
 
-def show_report(rows: Sequence[Row], files: Sequence[Path], output_dir: Path) -> None:
-    """Writes the table, one line for each error, and the paths to stdout."""
+def show_report(all_rows: Sequence[Row], files: Sequence[Path], output_dir: Path) -> None:
+    """Writes the table, one line for each error, and the paths to stdout; of many rows the most telling."""
     console = report_console()
+    rows = [all_rows[number] for number in telling_rows(all_rows, MOST_ROWS)]
     console.print(comparison_table(rows, console))
+    if len(rows) < len(all_rows):
+        more = f"{len(rows)} of {len(all_rows)} runs: some that did not end well, and those with the best mIoU; all: "
+        console.print(Text(f"{more}{files[0]}"), soft_wrap=True)
     for row in rows:
         if row["error"]:
             console.print(Text(f"{row['run']}: {row['status']}: {row['error']}", style="red"), soft_wrap=True)
@@ -42,21 +49,26 @@ def show_report(rows: Sequence[Row], files: Sequence[Path], output_dir: Path) ->
         for title, column in (("share", "why_no_share"), ("gain", "why_no_gain")):
             if row[column]:
                 console.print(Text(f"{row['run']}: no {title}: {row[column]}", style="yellow"), soft_wrap=True)
-    if any(row["split"] for row in rows):
-        console.print(Text(_OF_VAL), soft_wrap=True)
-    tests = {row["test_data"] for row in rows if row.get("test_data")}
-    if len(tests) > 1:
-        several = f"test: of {len(tests)} test splits; compare runs of equal test_data (in the CSV)"
-        console.print(Text(several, style="yellow"), soft_wrap=True)
-    measurements = sorted({row["latency_measured"] for row in rows if row["latency_measured"]})
-    if len(measurements) > 1:
-        several = f"latency: of {len(measurements)} measurements; compare runs of equal latency_measured (in the CSV)"
-        console.print(Text(several, style="yellow"), soft_wrap=True)
+    for text, style in _remarks(all_rows):
+        console.print(Text(text, style=style), soft_wrap=True)
     for row in rows:
         if row["onnx"]:
             console.print(Text(f"ONNX: {row['onnx']}"), soft_wrap=True)
     for path in (*files, output_dir.resolve()):
         console.print(Text(f"written: {path}"), soft_wrap=True)
+
+
+def _remarks(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
+    """What has to be known of the numbers, and its style."""
+    if any(row["split"] for row in rows):
+        yield _OF_VAL, ""
+    tests = {row["test_data"] for row in rows if row.get("test_data")}
+    if len(tests) > 1:
+        yield f"test: of {len(tests)} test splits; compare runs of equal test_data (in the CSV)", "yellow"
+    measurements = {row["latency_measured"] for row in rows if row["latency_measured"]}
+    if len(measurements) > 1:
+        several = f"latency: of {len(measurements)} measurements; compare runs of equal latency_measured (in the CSV)"
+        yield several, "yellow"
 
 
 def show_lines(lines: Sequence[str]) -> None:

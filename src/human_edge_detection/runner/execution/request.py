@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -109,16 +110,44 @@ def named_units(request: BatchRequest) -> list[Unit]:
         raise ConfigError(f"--run_name {request.run_name}: names one folder, and {len(named)} experiments are named")
     if request.overrides.name is not None and len(named) != 1:
         raise ConfigError(f"'name: {request.overrides.name}' of the --config_file: {len(named)} experiments are named")
-    units: list[Unit] = []
+    units: dict[str, Unit] = {}
     for one, combination in product(named, request.grid):
         changes = _scope(one, one.overrides.keep([*one.overrides.changes, *combination]), named)
         configs = {seed: apply(one.preset, with_seed(changes, seed)) for seed in request.seeds or (None,)}
-        if any(configs == other.configs for other in units):
+        same = json.dumps([(seed, config.model_dump(mode="json")) for seed, config in configs.items()], sort_keys=True)
+        if same in units:
             continue  # the control of a sweep of distillation fields
         file = one.overrides.file if one.overrides.name is not None else None
         swept = any(change in changes.changes for change in combination)
-        units.append(Unit(one.preset, configs, one.overrides, combination, swept=swept, file=file))
-    return units
+        units[same] = Unit(one.preset, configs, one.overrides, combination, swept=swept, file=file)
+    return list(units.values())
+
+
+class NamedUnits:
+    """The named units of a batch, to look up: a look through all for each of them takes minutes for thousands."""
+
+    def __init__(self, units: Iterable[Unit]) -> None:
+        self._by_name: dict[str, list[Unit]] = {}
+        self._by_preset: dict[str, list[Unit]] = {}
+        self._by_combination: dict[tuple[str, str], Unit] = {}
+        for unit in units:
+            self._by_name.setdefault(unit.name, []).append(unit)
+            self._by_preset.setdefault(unit.preset.name, []).append(unit)
+            self._by_combination.setdefault((unit.preset.name, repr(unit.combination)), unit)
+
+    def of_experiment(self, experiment: str, unit: Unit) -> Unit | None:
+        """The unit of ``experiment`` with the combination of ``unit``, else the first, but never ``unit`` itself."""
+        found = self._by_combination.get((experiment, repr(unit.combination)))
+        if found is not None and found is not unit:
+            return found
+        others = [other for other in self._by_preset.get(experiment, ()) if other is not unit]
+        return max(others, key=lambda other: other.combination == unit.combination, default=None)
+
+    def around(self, root: Path) -> list[Unit]:
+        """Those that the run folder ``root`` may be of, by its name."""
+        own = (root.name, root.parent.name)
+        named = (units for name, units in self._by_name.items() if name in own or root.name.startswith(f"{name}+"))
+        return [unit for units in named for unit in units]
 
 
 def with_seed(overrides: Overrides, seed: Seed) -> Overrides:

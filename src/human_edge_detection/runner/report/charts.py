@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from human_edge_detection.runner.comparison.pareto_front import Point, pareto_front
 from human_edge_detection.runner.report import formats
-from human_edge_detection.runner.report.runs import Run
+from human_edge_detection.runner.report.runs import MOST_DETAILED, Run
 
 WIDTH, HEIGHT = 560, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 20, 16, 44
@@ -92,7 +93,7 @@ def _timed_together(runs: Sequence[Run]) -> tuple[list[Run], str | None]:
     names = [run.record.latency.together_with for run in timed if run.record.latency is not None]
     if not names:
         return [], None
-    usual = max(dict.fromkeys(names), key=names.count)
+    usual, _ = Counter(names).most_common(1)[0]
     kept = [run for run in timed if run.record.latency is not None and run.record.latency.together_with == usual]
     latency = kept[0].record.latency
     assert latency is not None
@@ -113,6 +114,12 @@ def _tradeoff(
     if len({cost(run) for run in runs}) < _MIN_COSTS:
         return None
     points = [Point(run.name, cost(run), run.row[metric]) for run in runs]
+    front = pareto_front(points)
+    if len(runs) > MOST_DETAILED:
+        best = sorted(points, key=lambda point: -point.height)[:MOST_DETAILED]
+        drawn = {id(point) for point in (*front, *best)}
+        kept = [(run, point) for run, point in zip(runs, points, strict=True) if id(point) in drawn]
+        runs, points = [run for run, _ in kept], [point for _, point in kept]
     x_ticks, y_ticks = ticks([0.0, *(point.cost for point in points)]), ticks([point.height for point in points])
 
     def place(point: Point) -> tuple[float, float]:
@@ -125,14 +132,13 @@ def _tradeoff(
     for run, point in zip(runs, points, strict=True):
         said = f"{run.name}: {accuracy} {formats.score(point.height)}, {x_label.split(',')[0]} {point.cost:.3g}"
         dots.append(_dot(run, place(point), said, dots))
-    corners = [place(point) for point in pareto_front(points)]
-    front = " ".join(f"{x:.1f},{y:.1f}" for x, y in _steps(corners))
+    corners = [place(point) for point in front]
     return Tradeoff(
         f"{accuracy} over {title}",
         x_label,
         accuracy,
         tuple(dots),
-        front,
+        " ".join(f"{x:.1f},{y:.1f}" for x, y in _steps(corners)),
         _labelled(x_ticks, _LEFT, WIDTH - _RIGHT),
         _labelled(y_ticks, HEIGHT - _BOTTOM, _TOP),
         None,

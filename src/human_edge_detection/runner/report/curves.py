@@ -8,11 +8,9 @@ from typing import Any, Final
 
 from human_edge_detection.errors import CheckpointError
 from human_edge_detection.runner.report.formats import quantity
-from human_edge_detection.runner.report.runs import Run
+from human_edge_detection.runner.report.runs import MOST_DETAILED, Run, most_telling
 from human_edge_detection.runs.records import EpochRecord, read_history
 
-MOST_RUNS: Final = 40
-"""That are drawn: the first ones of the table."""
 _MOST_POINTS: Final = 250
 """Of one line."""
 _DIGITS: Final = 5
@@ -32,13 +30,15 @@ _NOT_DRAWN: Final = ("epoch", "step")
 
 
 def learning_curves(runs: Sequence[Run]) -> dict[str, Any]:
-    """``groups``: title and charts, each with a name and its key in ``runs``: number, name, epochs, series, marks.
+    """Those of :data:`MOST_DETAILED` runs.
+
+    ``groups``: title and charts, each with a name and its key in ``runs``: number, name, epochs, series, marks.
 
     A run whose metrics.jsonl is missing or damaged is left out, and named under ``missing``.
     """
     drawn, missing = [], []
     names: dict[str, None] = {}
-    for run in runs[:MOST_RUNS]:
+    for run in most_telling(runs, MOST_DETAILED):
         try:
             history = read_history(run.record.paths.metrics)
         except CheckpointError:

@@ -11,10 +11,13 @@ from human_edge_detection.runner.comparison.caveats import notes_on
 from human_edge_detection.runner.comparison.paired import Comparison, Difference, Line, compare_methods
 from human_edge_detection.runner.comparison.runs_by_seed import CountedRun, Method, counted_run, teacher_of
 from human_edge_detection.runner.comparison.slices import ALL
-from human_edge_detection.runner.report.runs import Run
+from human_edge_detection.runner.comparison.telling import main_score
+from human_edge_detection.runner.report.runs import MOST_DETAILED, Run
 
-MOST_COMPARED: Final = 40
-"""Methods that are compared; each takes a tenth of a second for a thousand images."""
+MOST_COUNTED: Final = 100
+"""Runs of the methods that are compared; of each its weights are hashed, and its counts of each image are read."""
+MOST_SEEDS: Final = 20
+"""Of a method that are compared, where not all methods are."""
 
 
 class Against(NamedTuple):
@@ -98,61 +101,95 @@ def main_line(comparison: Comparison) -> Line | None:
     return next((line for line in lines if line.metric == "miou"), lines[0] if lines else None)
 
 
-def judge(runs: Sequence[Run]) -> list[Judged]:
-    """Every method that has finished runs, in the order of ``runs``."""
-    counted, problems = _count(runs)
+class Judgement(NamedTuple):
+    """The methods that a page has room for, and how many have finished runs."""
+
+    methods: tuple[Judged, ...]
+    of: int
+
+
+def judge(runs: Sequence[Run]) -> Judgement:
+    """Every method that has finished runs, in the order of ``runs``; of many those with the best scores."""
     methods: dict[str, dict[int, Run]] = {}
     for run in runs:
         if run.finished and run.record.result is not None:
             methods.setdefault(run.method, {})[run.record.result.seed] = run
-    by_name = {run.row["run"]: run for run in runs}
-    by_weights = {run.counts.checkpoint_sha256: runs[number] for number, run in reversed(counted.items())}
-    return [
-        _judge(name, of_method, counted, problems, by_name, by_weights)
-        for name, of_method in list(methods.items())[:MOST_COMPARED]
-    ]
+    around = _Around(runs)
+    return Judgement(tuple(_judge(name, found, around) for name, found in _best(methods).items()), len(methods))
 
 
-def _count(runs: Sequence[Run]) -> tuple[dict[int, CountedRun], dict[int, str]]:
-    """By number of the run: its counts, or why it has none."""
-    counted, problems = {}, {}
-    for run in runs:
-        if run.finished:
+def _best(methods: Mapping[str, dict[int, Run]]) -> dict[str, dict[int, Run]]:
+    """Those that are compared, in their order."""
+    if len(methods) <= MOST_DETAILED and sum(map(len, methods.values())) <= MOST_COUNTED:
+        return dict(methods)
+    mean = {name: sum(main_score(run.row) for run in found.values()) / len(found) for name, found in methods.items()}
+    chosen: set[str] = set()
+    room = MOST_COUNTED
+    for name in sorted(methods, key=lambda name: -mean[name])[:MOST_DETAILED]:
+        room -= min(len(methods[name]), MOST_SEEDS)
+        if chosen and room < 0:
+            break
+        chosen.add(name)
+    return {name: dict(sorted(found.items())[:MOST_SEEDS]) for name, found in methods.items() if name in chosen}
+
+
+class _Around:
+    """All runs of a page, to look up, and their counts, which are read when they are asked for."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.by_name = {run.row["run"]: run for run in runs}
+        self._by_weights: dict[str, list[Run]] = {}
+        for run in runs:
+            if run.finished and run.record.weights is not None:
+                self._by_weights.setdefault(run.record.weights, []).append(run)
+        self._counts: dict[int, CountedRun | str] = {}
+
+    def counts(self, run: Run) -> CountedRun | str:
+        """Those of ``run``, or why it has none."""
+        if run.number not in self._counts:
             try:
-                counted[run.number] = counted_run(run.record)
+                self._counts[run.number] = counted_run(run.record)
             except HumanEdgeDetectionError as error:
-                problems[run.number] = str(error)
-    return counted, problems
+                self._counts[run.number] = str(error)
+        return self._counts[run.number]
+
+    def counted(self, runs: Mapping[int, Run]) -> dict[int, CountedRun]:
+        """The counts of those of ``runs`` that have any, by seed."""
+        found = {seed: self.counts(run) for seed, run in runs.items()}
+        return {seed: counts for seed, counts in found.items() if isinstance(counts, CountedRun)}
+
+    def problem(self, runs: Mapping[int, Run]) -> str | None:
+        """Why the first of ``runs`` without counts has none."""
+        return next((problem for run in runs.values() if isinstance(problem := self.counts(run), str)), None)
+
+    def with_weights(self, sha256: str) -> Run | None:
+        """The first run with these best weights that has counts."""
+        found = self._by_weights.get(sha256, ())
+        return next((run for run in found if isinstance(self.counts(run), CountedRun)), None)
 
 
-def _judge(
-    name: str,
-    runs: Mapping[int, Run],
-    counted: Mapping[int, CountedRun],
-    problems: Mapping[int, str],
-    by_name: Mapping[str, Run],
-    by_weights: Mapping[str, Run],
-) -> Judged:
-    own = {seed: counted[run.number] for seed, run in runs.items() if run.number in counted}
-    problem = next((problems[run.number] for run in runs.values() if run.number in problems), None)
+def _judge(name: str, runs: Mapping[int, Run], around: _Around) -> Judged:
+    own, problem = around.counted(runs), around.problem(runs)
     taught = any(run.record.config is not None and run.record.config.distillation is not None for run in runs.values())
     method = Method(name, own)
     scores = None if not own else compare_methods([method], None, ())
     if not taught:
         return Judged(name, runs, own, scores, None, None, problem)
-    controls = {seed: by_name[run.row["control"]] for seed, run in runs.items() if run.row["control"] is not None}
+    controls = {
+        seed: around.by_name[run.row["control"]] for seed, run in runs.items() if run.row["control"] is not None
+    }
     reason = next((run.row["why_no_gain"] for run in runs.values() if run.row["why_no_gain"]), problem)
-    control = _against(method, controls, counted, reason, with_notes=True)
-    teachers, reason = _teachers(own, by_weights)
-    teacher = _against(method, teachers, counted, reason, with_notes=False)
+    control = _against(method, controls, around, reason, with_notes=True)
+    teachers, reason = _teachers(own, around)
+    teacher = _against(method, teachers, around, reason, with_notes=False)
     return Judged(name, runs, own, scores, control, teacher, problem)
 
 
-def _teachers(own: Mapping[int, CountedRun], by_weights: Mapping[str, Run]) -> tuple[dict[int, Run], str | None]:
+def _teachers(own: Mapping[int, CountedRun], around: _Around) -> tuple[dict[int, Run], str | None]:
     """What taught each seed, told by the sha256 of its weights; else why there is no run of it to compare with."""
     found, reason = {}, None
     for seed, run in own.items():
-        taught_by = by_weights.get(run.result.teacher_sha256 or "")
+        taught_by = around.with_weights(run.result.teacher_sha256 or "")
         if taught_by is not None:
             found[seed] = taught_by
         elif (taught := teacher_of(run)) is not None:
@@ -163,13 +200,13 @@ def _teachers(own: Mapping[int, CountedRun], by_weights: Mapping[str, Run]) -> t
 def _against(
     method: Method,
     others: Mapping[int, Run],
-    counted: Mapping[int, CountedRun],
+    around: _Around,
     reason: str | None,
     *,
     with_notes: bool,
 ) -> Against:
     names = ", ".join(dict.fromkeys(run.method for run in others.values())) or None
-    sides = {seed: counted[run.number] for seed, run in others.items() if run.number in counted}
+    sides = around.counted(others)
     if not sides or not method.runs:
         return Against(names, sides, None, reason or "it has no counts for each image")
     other = Method(names or "", sides)

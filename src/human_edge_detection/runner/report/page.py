@@ -16,16 +16,17 @@ from human_edge_detection import __version__
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.files.write import write_atomically
 from human_edge_detection.runner.report import charts, formats
-from human_edge_detection.runner.report.curves import MOST_RUNS, learning_curves
-from human_edge_detection.runner.report.gains import Judged, judge, main_line
+from human_edge_detection.runner.report.curves import learning_curves
+from human_edge_detection.runner.report.gains import MOST_SEEDS, Judged, judge, main_line
 from human_edge_detection.runner.report.gallery import make_gallery
 from human_edge_detection.runner.report.made_with import made_with
 from human_edge_detection.runner.report.pictures import Pictures
 from human_edge_detection.runner.report.private import Private
-from human_edge_detection.runner.report.runs import Run, read_runs, run_columns
+from human_edge_detection.runner.report.runs import MOST_DETAILED, MOST_ROWS, Run, most_telling, read_runs, run_columns
 from human_edge_detection.runner.report.settings import differing_settings
 from human_edge_detection.runner.report.tables import confusion_matrices, slice_tables
 from human_edge_detection.runner.report.views import seen_in_training
+from human_edge_detection.runs.paths import COMPARISON_FILE
 
 REPORT_FILE: Final = "report.html"
 MOST_MEGABYTES: Final = 12.0
@@ -44,7 +45,7 @@ class Page:
     Attributes:
         path: The file.
         size_bytes: Of it.
-        runs: That it shows.
+        runs: That it is of.
         finished: Of these, which have scores.
         images: Images inside, of training and validation.
     """
@@ -125,33 +126,40 @@ def _hide(context: Context, text: str) -> str:
 def _contents(
     runs: list[Run], output_dir: Path, pictures: Pictures, hidden: Private, *, images: bool
 ) -> dict[str, Any]:
-    configured = [run for run in runs if run.record.config is not None]
-    methods = judge(runs)
+    rows = runs[:MOST_ROWS]
+    configured = most_telling([run for run in rows if run.record.config is not None], MOST_DETAILED)
+    methods, all_methods = judge(runs)
     # Of what was distilled first: should there be no room for all, these are looked for.
     shown = sorted(methods, key=lambda judged: not judged.taught)[:_MOST_GALLERIES]
     return {
         "version": __version__,
         "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "folder": output_dir.resolve().name,
-        "runs": runs,
-        "columns": run_columns(runs),
+        "runs": rows,
+        "all_runs": len(runs),
+        "finished": sum(run.finished for run in runs),
+        "failed": sum(run.tone == "bad" for run in runs),
+        "table_of_all": COMPARISON_FILE,
+        "columns": run_columns(rows),
         "configured": configured,
         "settings": differing_settings(configured, hidden),
         "methods": methods,
+        "all_methods": all_methods,
+        "most_seeds": MOST_SEEDS,
         "taught": [judged for judged in methods if judged.taught],
         "forest": charts.forest([_difference(judged) for judged in methods if judged.taught]),
         "main_line": main_line,
         "tradeoffs": charts.tradeoffs([run for run in runs if run.finished]),
         "confusions": [(judged, found) for judged in methods if (found := confusion_matrices(judged))],
         "slices": slice_tables(methods),
-        "curves": learning_curves(runs),
-        "most_curves": MOST_RUNS,
+        "curves": learning_curves(rows),
+        "most_detailed": MOST_DETAILED,
         "with_images": images,
         "seen": seen_in_training(configured, pictures, hidden) if images else None,
         "galleries": [make_gallery(judged, pictures, output_dir, hidden) for judged in shown] if images else [],
         "without_gallery": len(methods) - len(shown),
         "pictures": pictures,
-        "made_with": [made_with(run, hidden) for run in runs],
+        "made_with": [made_with(run, hidden) for run in rows],
     }
 
 

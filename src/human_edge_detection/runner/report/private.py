@@ -30,7 +30,8 @@ class Private:
         # The longest first, as one of them may lie in another.
         self._roots = sorted((root for root in beside | here if root != "/"), key=len, reverse=True)
         self._home = str(Path.home())
-        self._hosts = [re.compile(rf"\bon {re.escape(host)}(?![\w-])") for host in sorted({*hosts}) if host]
+        names = "|".join(re.escape(host) for host in sorted({*hosts}, key=len, reverse=True) if host)
+        self._hosts = re.compile(rf"\bon (?:{names})(?![\w-])") if names else None
 
     def __call__(self, text: str) -> str:
         """``text`` without absolute paths, names of machines and control characters."""
@@ -39,8 +40,8 @@ class Private:
         if len(self._home) > 1:
             text = re.sub(rf"{re.escape(self._home)}(?![\w.\-])", _SHORTENED, text)
         text = _PATH.sub(lambda found: _shortened(found[0]), text)
-        for host in self._hosts:
-            text = host.sub("on a machine", text)
+        if self._hosts is not None:
+            text = self._hosts.sub("on a machine", text)
         return printable(text)
 
 

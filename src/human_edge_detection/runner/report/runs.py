@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -12,11 +12,16 @@ from pydantic import BaseModel, TypeAdapter
 from human_edge_detection.files.read import read_regular_file
 from human_edge_detection.files.strict_json import MAX_BYTES
 from human_edge_detection.runner.comparison.table import Record, Row, comparison_rows, read_records, with_extra
+from human_edge_detection.runner.comparison.telling import ENDED_WELL, STILL_OPEN, telling_rows
 from human_edge_detection.runner.report import formats
 from human_edge_detection.runner.report.private import Private
 from human_edge_detection.runs.paths import RUNS_FILE
 
-_TONES: Final = {"finished": "good", "running": "open", "interrupted": "open", "skipped": "open", "pruned": "open"}
+MOST_ROWS: Final = 500
+"""Of runs in a page; a browser sorts and filters as many at once."""
+MOST_DETAILED: Final = 40
+"""Of runs that have curves, settings and dots, and of methods that are compared."""
+_TONES: Final = dict.fromkeys(ENDED_WELL, "good") | dict.fromkeys(STILL_OPEN, "open")
 
 
 @dataclass(frozen=True)
@@ -89,13 +94,25 @@ class Column(NamedTuple):
 
 
 def read_runs(output_dir: Path) -> list[Run]:
-    """All runs below ``output_dir``, and what the last batch said of them that their folders cannot tell."""
+    """All runs below ``output_dir``, and what the last batch said of them that their folders cannot tell.
+
+    Those that a page has room for come first, see :func:`most_telling`.
+    """
     records = read_records(output_dir)
     records = with_extra(records, output_dir, _told_by_the_batch(output_dir, records))
     rows = comparison_rows(records)
     hidden = Private(output_dir, hosts=[record.status.host for record in records if record.status])
-    runs = zip(records, rows, strict=True)
-    return [Run(number, hidden(row["run"]), record, row) for number, (record, row) in enumerate(runs)]
+    runs = [Run(0, hidden(row["run"]), record, row) for record, row in zip(records, rows, strict=True)]
+    if len(runs) > MOST_ROWS:
+        shown = most_telling(runs, MOST_ROWS)
+        kept = {id(run) for run in shown}
+        runs = [*shown, *(run for run in runs if id(run) not in kept)]
+    return [replace(run, number=number) for number, run in enumerate(runs)]
+
+
+def most_telling(runs: Sequence[Run], most: int) -> list[Run]:
+    """``most`` of ``runs``, in their order: some that did not end well, and those with the best score."""
+    return [runs[number] for number in telling_rows([run.row for run in runs], most)]
 
 
 def _told_by_the_batch(output_dir: Path, records: Sequence[Record]) -> dict[str, tuple[str, str | None]]:
@@ -104,13 +121,11 @@ def _told_by_the_batch(output_dir: Path, records: Sequence[Record]) -> dict[str,
         told = _TOLD.validate_json(read_regular_file(output_dir.resolve().parent / RUNS_FILE, max_bytes=MAX_BYTES))
     except (OSError, ValueError):
         return {}
-    known = {record.name: record for record in records}
+    known, here = {record.name: record for record in records}, output_dir.resolve()
     return {
         run.run: (run.status, run.error)
         for run in told
-        if run.status != "finished"
-        and Path(run.folder).parent == output_dir.resolve()
-        and _still_holds(run, known.get(run.run))
+        if run.status != "finished" and Path(run.folder).parent == here and _still_holds(run, known.get(run.run))
     }
 
 

@@ -27,7 +27,7 @@ from human_edge_detection.runner.sweep.tuning_split import SHARE, TuningSplit
 ON_VALIDATION: Final = "the validation data"
 ON_TUNING: Final = f"the tuning split ({SHARE:.0%} of the training images, which these runs do not train on)"
 
-MOST_RUNS: Final = 500
+MOST_RUNS: Final = 10_000
 """More runs than this are a slip of the keyboard, not a plan."""
 
 

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Final, Self
 from human_edge_detection.log import shows_progress, terminal
 from human_edge_detection.runner.execution.outcome import Outcome
 from human_edge_detection.runner.execution.plan import PlannedRun
-from human_edge_detection.runner.watching.glance import LATER, Glance, counts, glance, seconds_left
+from human_edge_detection.runner.watching.glance import Glance, chosen, counts, glance, seconds_left
 from human_edge_detection.runner.watching.table import table
 from human_edge_detection.wording import duration
 
@@ -120,20 +120,6 @@ class BatchView:
             return run
         state = "starting" if run.name in self._under_way else "waiting"
         return run._replace(state=state, error=None, epochs=epochs)
-
-
-def chosen(runs: Sequence[Glance], most: int) -> list[Glance]:
-    """``most`` of ``runs``, in their order: first those under way, then those that went wrong, then what is next."""
-    if len(runs) <= most:
-        return list(runs)
-    by_rank = sorted(range(len(runs)), key=lambda number: (_rank(runs[number].state), number))
-    return [runs[number] for number in sorted(by_rank[:most])]
-
-
-def _rank(state: str) -> int:
-    if state in LATER:
-        return 2 if state == "waiting" else 0
-    return 3 if state == "finished" else 1
 
 
 def _print_lines(pipe: IO[str]) -> None:

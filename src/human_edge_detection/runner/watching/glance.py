@@ -147,6 +147,20 @@ def counts(runs: Sequence[Glance]) -> str:
     return ", ".join([f"{finished} of {len(runs)} finished", *(f"{count} {state}" for state, count in number.items())])
 
 
+def chosen(runs: Sequence[Glance], most: int) -> list[Glance]:
+    """``most`` of ``runs``, in their order: first those under way, then those that went wrong, then what is next."""
+    if len(runs) <= most:
+        return list(runs)
+    by_rank = sorted(range(len(runs)), key=lambda number: (_rank(runs[number].state), number))
+    return [runs[number] for number in sorted(by_rank[:most])]
+
+
+def _rank(state: str) -> int:
+    if state in LATER:
+        return 2 if state == "waiting" else 0
+    return 3 if state == "finished" else 1
+
+
 def any_of(runs: Sequence[Glance], *states: str) -> bool:
     """Whether a run is in one of ``states``."""
     return any(run.state in states for run in runs)

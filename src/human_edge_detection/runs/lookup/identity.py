@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -135,6 +136,12 @@ class Identity:
         if not seeds:
             changed.pop(_SEED, None)
         return changed
+
+    @cached_property
+    def shared_by_seeds(self) -> Hashable:
+        """Equal where the fields of two runs are but for the seed; their contents may still differ."""
+        training = {name: value for name, value in self.fields["training"].items() if f"training.{name}" != _SEED}
+        return _hashable({**self.fields, "training": training})
 
     def is_same(self, other: Identity) -> bool:
         """Whether both are one run; quicker than :meth:`differences` where they are not."""
@@ -293,8 +300,10 @@ def read_contents(run: RunPaths, config: ExperimentConfig) -> RunContents:
 def _with_teachers(contents: RunContents, run: RunPaths) -> RunContents:
     """With the sha256 of teachers that were yet to be trained when it was stored, as the started run wrote it down."""
     teachers = contents.weights.get(TEACHER_CHECKPOINT, ())
+    if all(file.sha256 for file in teachers):
+        return contents
     hashes = _teachers_then(run)
-    if len(hashes) != len(teachers) or all(file.sha256 for file in teachers):
+    if len(hashes) != len(teachers):
         return contents
     filled = tuple(
         file.model_copy(update={"sha256": file.sha256 or sha256}) for file, sha256 in zip(teachers, hashes, strict=True)
@@ -335,13 +344,16 @@ def _soft_labels(config: ExperimentConfig) -> str | None:
 
 def _unmarked(section: Section, fields: Mapping[str, Any]) -> dict[str, Any]:
     kept = {}
-    for name, declared in type(section).model_fields.items():
-        extra = declared.json_schema_extra
-        if isinstance(extra, dict) and "identity" in extra:
-            continue
+    for name in _unmarked_names(type(section)):
         value = getattr(section, name)
         kept[name] = _unmarked(value, fields[name]) if isinstance(value, Section) else fields[name]
     return kept
+
+
+@cache
+def _unmarked_names(kind: type[Section]) -> tuple[str, ...]:
+    declared = {name: field.json_schema_extra for name, field in kind.model_fields.items()}
+    return tuple(name for name, extra in declared.items() if not (isinstance(extra, dict) and "identity" in extra))
 
 
 def flat(fields: Mapping[str, Any], path: str = "") -> dict[str, Any]:
@@ -350,6 +362,13 @@ def flat(fields: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     for key, value in fields.items():
         leaves |= flat(value, f"{path}{key}.") if isinstance(value, Mapping) else {f"{path}{key}": value}
     return leaves
+
+
+def _hashable(value: Any) -> Hashable:
+    """``value``, plain data, as something equal exactly where it is, that can be looked up."""
+    if isinstance(value, Mapping):
+        return frozenset((name, _hashable(part)) for name, part in value.items())
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value
 
 
 def _name(file: WeightFile, *, seeds: bool) -> list[Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
@@ -95,6 +95,8 @@ class RunIndex:
     def __init__(self, output_dir: Path) -> None:
         self.output_dir = output_dir
         self._by_name: dict[str, dict[str, _Folder]] = {}
+        self._by_settings: dict[str, dict[Hashable, list[str]]] = {}
+        """Name -> what all seeds of a run share -> folders that hold such a run."""
         self._placed: set[str] = set()
         """Folders that runs of this plan go to."""
 
@@ -113,7 +115,8 @@ class RunIndex:
             CheckpointError: The plain folder holds a run that cannot be read.
         """
         folders = self._folders(name)
-        fitting = {folder: kind for folder, members in folders.items() if (kind := _fit(members, wanted)) is not None}
+        alike = self._by_settings[name].get(next(iter(wanted.values())).identity.shared_by_seeds, ())
+        fitting = {folder: kind for folder in alike if (kind := _fit(folders[folder], wanted)) is not None}
         same = [folder for folder, kind in fitting.items() if kind == "same"]
         growing = [folder for folder, kind in fitting.items() if kind == "grows"] if may_grow else []
         if same or growing:
@@ -171,6 +174,10 @@ class RunIndex:
                 except CheckpointError as error:
                     logger.warning("%s; not looked at", error)
             self._by_name[name] = {folder: members for folder, members in found.items() if members}
+            by_settings = self._by_settings.setdefault(name, {})
+            for folder, members in self._by_name[name].items():
+                for settings in dict.fromkeys(member.identity.shared_by_seeds for member in members.values()):
+                    by_settings.setdefault(settings, []).append(folder)
         return self._by_name[name]
 
     def _free_folder(self, name: str, folders: Mapping[str, _Folder], wanted: Wanted, *, seeds: bool) -> str:

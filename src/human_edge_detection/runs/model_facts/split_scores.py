@@ -99,8 +99,13 @@ def split_scores_of(run: RunPaths) -> SplitScores | None:
     Raises:
         CheckpointError: test_scores.json is damaged.
     """
+    return split_scores_of_weights(run, checkpoint_sha256(run.best))
+
+
+def split_scores_of_weights(run: RunPaths, sha256: str | None) -> SplitScores | None:
+    """As :func:`split_scores_of`, for who knows the ``sha256`` of the best weights already."""
     scores = read_section(SplitScores, run.test_scores)
-    return scores if scores is not None and scores.checkpoint_sha256 == checkpoint_sha256(run.best) else None
+    return scores if scores is not None and scores.checkpoint_sha256 == sha256 else None
 
 
 def read_split_counts(run: RunPaths, scores: SplitScores) -> PerImage | None:
