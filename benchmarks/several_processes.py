@@ -76,7 +76,7 @@ def main() -> None:
 
     with TemporaryDirectory() as folder:
         rounds = 3 if args.quick else args.rounds
-        spawn(measure, (folder, rounds, args.images, args.size), nprocs=PROCESSES)
+        spawn(measure, (folder, rounds, args.images, args.size), nprocs=PROCESSES)  # type: ignore[no-untyped-call]
         seconds = json.loads(Path(folder, "seconds.json").read_text())
     medians = {way: statistics.median(times[1:]) for way, times in seconds.items()}
     ratios = {"DDP, in flat sums": medians["DDP"] / medians["flat sum"]}

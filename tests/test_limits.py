@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from human_edge_detection import limits
+from human_edge_detection.errors import ConfigError
 from human_edge_detection.limits import (
     available_memory,
     cpu_limit,
@@ -16,6 +17,7 @@ from human_edge_detection.limits import (
     memory_limit,
     memory_used,
     own_groups,
+    place_among_many,
     room_for_open_files,
 )
 
@@ -162,3 +164,19 @@ print(peak_memory())
     high, before, low = map(int, ended.stdout.split())
     assert min(high, before) >= 2**26
     assert low <= high - 2**25
+
+
+def test_a_process_knows_its_place_among_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert place_among_many() is None
+    variables = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "node"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    place = place_among_many()
+    assert place is not None
+    assert place[:4] == (3, 4, 1, 2)
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(ConfigError, match="RANK, WORLD_SIZE, .* are 3, 3, 1, 2 in the environment"):
+        place_among_many()
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert place_among_many() is None

@@ -7,7 +7,13 @@ from pipelines import transform, write_pipeline
 
 from human_edge_detection.data.annotations.coco import read_annotations
 from human_edge_detection.data.dataset import PersonDataset
-from human_edge_detection.data.loader import batches_per_epoch, epoch_order, training_batches, validation_batches
+from human_edge_detection.data.loader import (
+    batches_per_epoch,
+    epoch_order,
+    training_batches,
+    training_parts,
+    validation_batches,
+)
 from human_edge_detection.errors import DataError
 from human_edge_detection.experiments.schema.data import AugmentationConfig
 from human_edge_detection.files.data_folder import find_splits
@@ -84,6 +90,29 @@ def test_pasted_persons_are_drawn_beside_all_else(sample_root):
     _assert_equal(stream(copy_paste={"probability": 0.0}), plain)
     assert all(not torch.equal(one.images, other.images) for one, other in zip(plain, pasted, strict=True))
     _assert_equal(stream(num_workers=2, copy_paste={"probability": 1.0}), pasted)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_processes_that_train_together_divide_each_batch(dataset, workers):
+    options = {"batch_size": 3, "seed": 5, "start_epoch": 0, "start_batch": 1, "epochs": 2, "num_workers": workers}
+    whole = list(training_batches(dataset, **options))
+    parts = [list(training_parts(dataset, (number, 4), **options)) for number in range(4)]
+    for number, mine in enumerate(parts):
+        taken = [() if part is None else part.image_ids for part in mine]
+        assert taken == [batch.image_ids[number::4] for batch in whole]
+    assert all(part is None for part in parts[3])  # three images, four processes
+
+
+def test_processes_divide_the_validation_by_whole_batches(sample_root):
+    people = read_annotations(*find_splits(sample_root)[1])
+    loader = validation_batches(
+        PersonDataset(people, image_size=(64, 64), mask_size=(16, 12)), batch_size=2, num_workers=0
+    )
+    parts = [list(loader.part_of(number, 3)) for number in range(3)]
+    whole = list(loader)
+    for number, mine in enumerate(parts):
+        _assert_equal(mine, whole[number::3])
+    assert loader.part_of(0, 1) is loader
 
 
 def test_stream_leaves_the_random_numbers_of_training_alone(dataset):

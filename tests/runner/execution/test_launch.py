@@ -28,7 +28,7 @@ BATCH = dedent(
 
     launch.ECHO_SECONDS, standby.LEAST_MEMORY = 0.3, float("inf")
     sample_data.make_sample_data = lambda plan, output_dir: None
-    retry.train_command = lambda run, export_onnx: json.loads(sys.argv[1])
+    retry.train_command = lambda run, **how: json.loads(sys.argv[1])
     sys.exit(main(["run", "--configs", *sys.argv[3:], "--output_dir", sys.argv[2]]))
     """
 )

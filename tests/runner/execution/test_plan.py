@@ -13,8 +13,9 @@ from human_edge_detection.experiments.registry import expand, get_config
 from human_edge_detection.experiments.schema.experiment import derive
 from human_edge_detection.files.write import write_json
 from human_edge_detection.runner.execution.dry_run import shown_command
-from human_edge_detection.runner.execution.plan import PlannedRun, check_plan, plan, train_command
+from human_edge_detection.runner.execution.plan import PlannedRun, check_plan, plan
 from human_edge_detection.runner.execution.request import BatchRequest
+from human_edge_detection.runner.execution.retry import train_command
 from human_edge_detection.runs.lookup.reservation import reserve
 from human_edge_detection.runs.paths import RunPaths, summary_path
 

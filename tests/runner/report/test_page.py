@@ -16,9 +16,8 @@ from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.overrides import apply, collect
 from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.files.write import write_json
-from human_edge_detection.runner.comparison.runs_by_seed import CountedRun
+from human_edge_detection.runner.comparison.runs_by_seed import CountedRun, counted_run
 from human_edge_detection.runner.comparison.table import Record
-from human_edge_detection.runner.report import gains
 from human_edge_detection.runner.report.page import write_page
 from human_edge_detection.runs.paths import RunPaths
 
@@ -275,13 +274,13 @@ def test_a_page_of_more_runs_than_it_has_room_for_says_so_and_reads_the_counts_o
     for name, most in (("page.MOST_DETAILED", 6), ("gains.MOST_DETAILED", 4), ("charts.MOST_DETAILED", 6)):
         monkeypatch.setattr(f"human_edge_detection.runner.report.{name}", most)
     counted: list[str] = []
-    real = gains.counted_run
+    real = counted_run
 
     def noted(record: Record) -> CountedRun:
         counted.append(record.name)
         return real(record)
 
-    monkeypatch.setattr(gains, "counted_run", noted)
+    monkeypatch.setattr("human_edge_detection.runner.report.gains.counted_run", noted)
     page = written(output_dir)
     assert Outline(page).open == []
     assert '30 runs, 27 finished, <strong class="bad">3 failed' in page

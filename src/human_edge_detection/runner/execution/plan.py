@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,7 +16,6 @@ from human_edge_detection.experiments.flags import TEACHER_CHECKPOINT
 from human_edge_detection.experiments.overrides import Overrides
 from human_edge_detection.experiments.registry import list_configs
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive
-from human_edge_detection.runner import TOGETHER
 from human_edge_detection.runner.execution.request import BatchRequest, NamedUnits, Unit, named_units, with_seed
 from human_edge_detection.runs.checks import (
     check_data_paths,
@@ -169,19 +167,6 @@ def check_views(config: ExperimentConfig) -> None:
         from human_edge_detection.data.views.pipeline import check_pipeline  # slow: albumentations is tried
 
         check_pipeline(Path(augmentation.pipeline))
-
-
-def train_command(run: PlannedRun, *, export_onnx: bool = False, processes: int = 1) -> list[str]:
-    """The child process that trains ``run`` in its folder, which is reserved: config.json there decides everything.
-
-    Args:
-        run: The run.
-        export_onnx: Whether it also exports the best weights, once the run has finished.
-        processes: So many train it together.
-    """
-    together = [TOGETHER, str(processes)] if processes > 1 else []
-    command = [sys.executable, "-m", "human_edge_detection", *together, "train", "--output_dir", str(run.output_dir)]
-    return [*command, "--resume", str(run.resume or run.paths.root), *(["--export_onnx"] if export_onnx else [])]
 
 
 class _Found(NamedTuple):

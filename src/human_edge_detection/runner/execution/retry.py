@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
@@ -10,11 +11,12 @@ from typing import Final, NamedTuple, Protocol
 from human_edge_detection.errors import BusyError
 from human_edge_detection.files.lock import is_held
 from human_edge_detection.files.write import make_folder
+from human_edge_detection.runner import TOGETHER
 from human_edge_detection.runner.backends.backend import Ended
 from human_edge_detection.runner.execution.heartbeat import Heartbeat, last_status
 from human_edge_detection.runner.execution.launch import Hung, Steps
 from human_edge_detection.runner.execution.outcome import Outcome, is_own, judge
-from human_edge_detection.runner.execution.plan import PlannedRun, train_command
+from human_edge_detection.runner.execution.plan import PlannedRun
 from human_edge_detection.runs.lookup.reservation import planning_claim, reserve, run_claim
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import RunStatus
@@ -97,6 +99,19 @@ def train(run: PlannedRun, options: Options, start: Start) -> Steps[Trained]:
         with run_claim(run.paths):  # it is still ours
             yield seconds
         attempt += 1
+
+
+def train_command(run: PlannedRun, *, export_onnx: bool = False, processes: int = 1) -> list[str]:
+    """The child process that trains ``run`` in its folder, which is reserved: config.json there decides everything.
+
+    Args:
+        run: The run.
+        export_onnx: Whether it also exports the best weights, once the run has finished.
+        processes: So many train it together.
+    """
+    together = [TOGETHER, str(processes)] if processes > 1 else []
+    command = [sys.executable, "-m", "human_edge_detection", *together, "train", "--output_dir", str(run.output_dir)]
+    return [*command, "--resume", str(run.resume or run.paths.root), *(["--export_onnx"] if export_onnx else [])]
 
 
 def _attempt(run: PlannedRun, options: Options, start: Start, before: RunStatus | None, attempt: int) -> Steps[Trained]:

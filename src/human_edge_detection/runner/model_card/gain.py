@@ -31,7 +31,7 @@ class Gain(NamedTuple):
 def controls_in(output_dir: Path) -> Controls:
     """The finished runs below ``output_dir`` that nobody taught."""
     return Controls(
-        Finished(record.name, record.config, record.contents, record.result)
+        Finished(record.name, record.config, record.contents, record.result, record.weights)
         for record in read_records(output_dir)
         if record.config is not None and record.contents is not None and record.result is not None
     )
@@ -44,7 +44,7 @@ def gain_of(paths: RunPaths, controls: Controls) -> Gain | None:
         run = counted_run(read_record(paths, paths.root.relative_to(output_dir).as_posix()))
         if run.config.distillation is None:
             return None
-        control = controls.of(Finished(run.name, run.config, run.contents, run.result)).run
+        control = controls.of(Finished(run.name, run.config, run.contents, run.result, None)).run
         if control is None:
             return None
         other = counted_run(read_record(RunPaths(output_dir / control.name), control.name))
