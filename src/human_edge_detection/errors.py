@@ -78,6 +78,10 @@ class BusyError(HumanEdgeDetectionError):
     """Another process works on the same run or batch."""
 
 
+class BackendError(HumanEdgeDetectionError):
+    """What is to run the children of a batch (this machine, a cluster) cannot start one."""
+
+
 class ExportError(HumanEdgeDetectionError):
     """The outputs of an exported model are not those of the trained one, or a quantised one is no gain."""
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import human_edge_detection as hed
-from human_edge_detection.runner import standby
-from human_edge_detection.runner.standby import LEAST_MEMORY
+from human_edge_detection.runner.backends import standby
+from human_edge_detection.runner.backends.standby import LEAST_MEMORY
 from human_edge_detection.runs.paths import RunPaths
 
 STUDENT = "quickstart_student_b0"

@@ -12,7 +12,7 @@ from human_edge_detection.experiments.registry import expand
 from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.execution.retry import Options
 from human_edge_detection.runner.run_experiments import preview_experiments, run_experiments
-from human_edge_detection.runner.standby import Standby
+from human_edge_detection.runner.backends.standby import Standby
 from human_edge_detection.runner.sweep.sweep import SweepRequest
 
 TEACHER, STUDENT, DISTILLED = expand(["quickstart"])[:3]

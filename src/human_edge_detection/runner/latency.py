@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from human_edge_detection.errors import CheckpointError
+from human_edge_detection.errors import BackendError, CheckpointError
 from human_edge_detection.experiments.flags import TEACHER_CHECKPOINT
 from human_edge_detection.runner import LATENCY
 from human_edge_detection.runner.execution.launch import launch
@@ -59,7 +59,7 @@ def _measure(runs: Sequence[RunPaths]) -> KeyboardInterrupt | None:
     folders = [str(paths.root.absolute()) for paths in runs]
     try:
         ended = launch([sys.executable, "-m", "human_edge_detection", LATENCY, *folders], is_hung=is_hung)
-    except OSError as error:
+    except BackendError as error:
         logger.warning("latency: not measured: %s", error)
         return None
     if ended.returncode and ended.interrupt is None:

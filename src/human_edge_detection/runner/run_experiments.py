@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.overrides import touched
 from human_edge_detection.files.held import held
+from human_edge_detection.runner.backends.local import LocalBackend
+from human_edge_detection.runner.backends.standby import Standby
 from human_edge_detection.runner.batch_size import with_batch_size
 from human_edge_detection.runner.comparison.table import Row, write_comparison
 from human_edge_detection.runner.execution.dry_run import describe_additions, describe_plan
@@ -27,10 +30,9 @@ from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.execution.retry import DEFAULT_OPTIONS, Options
 from human_edge_detection.runner.execution.sample_data import make_sample_data
 from human_edge_detection.runner.execution.staleness import check_teachers
-from human_edge_detection.runner.execution.supervise import supervise
+from human_edge_detection.runner.execution.supervise import Hooks, supervise
 from human_edge_detection.runner.latency import measure_latency, timed_together
 from human_edge_detection.runner.model_card.write import write_cards
-from human_edge_detection.runner.standby import Standby
 from human_edge_detection.runner.sweep.sweep import Entry, Sweep, SweepRequest, read_sweep
 from human_edge_detection.runner.sweep.sweep_report import SweepReport, report_grid, report_search
 from human_edge_detection.runner.watching.batch_view import BatchView
@@ -182,12 +184,17 @@ def _describe_sweep(sweep: Sweep | None) -> list[str]:
 def _train(
     runs: Sequence[PlannedRun], request: BatchRequest, options: Options, sweep: Sweep | None, report: Report
 ) -> BatchResult:
-    with BatchView(runs) as view, Standby(exports=options.export_onnx, output=view.children) as standby:
+    with (
+        BatchView(runs) as view,
+        Standby(exports=options.export_onnx, output=view.children) as standby,
+        closing(LocalBackend(output=view.children, standby=standby)) as backend,
+    ):
         if not options.skip_training:
             if any(run.config.data.sample is not None and not run.finished for run in runs):
                 standby.prepare()  # the first child imports while the images are drawn
             make_sample_data(runs, request.output_dir)
-        outcomes, interrupt = supervise(runs, options, start=standby.launch, ahead=standby.prepare, watcher=view)
+        hooks = Hooks(watcher=view, ahead=standby.prepare)
+        outcomes, interrupt = supervise(runs, options, backend, hooks=hooks)
     if options.export_onnx and interrupt is None:
         exported = timed_together(runs)
         interrupt = measure_latency(exported) or write_cards(exported)
@@ -223,7 +230,8 @@ def _search(sweep: Sweep, options: Options, report: Report) -> BatchResult:
     from human_edge_detection.runner.sweep.search import pruned_runs, search  # Optuna is an extra
 
     output_dir = sweep.request.output_dir
-    entries, problem, interrupt = search(sweep, options)
+    with closing(LocalBackend()) as backend:
+        entries, problem, interrupt = search(sweep, options, backend)
     pruned = dict.fromkeys(pruned_runs(entries, output_dir), ("pruned", None))
     rows, files = write_comparison(output_dir, extra=pruned)
     good = problem is None and any(entry.score is not None for entry in entries)

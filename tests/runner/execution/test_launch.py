@@ -23,7 +23,7 @@ BATCH = dedent(
     """
     import json, sys
     from human_edge_detection.cli.main import main
-    from human_edge_detection.runner import standby
+    from human_edge_detection.runner.backends import standby
     from human_edge_detection.runner.execution import launch, retry, sample_data
 
     launch.POLL_SECONDS, launch.ECHO_SECONDS, standby.LEAST_MEMORY = 0.1, 0.3, float("inf")

@@ -1,4 +1,4 @@
-"""A child of a batch that imports first and is told afterwards what to do; ``runner/standby.py`` is the other side."""
+"""A child of a batch that imports first and is told afterwards what to do; ``runner/backends/standby.py`` is the other side."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import Final
 
-from human_edge_detection.runner.standby import WITH_EXPORTS
+from human_edge_detection.runner.backends.standby import WITH_EXPORTS
 from human_edge_detection.signals import end_at_once
 
 _TRAINING: Final = "human_edge_detection.engine.session.execute"

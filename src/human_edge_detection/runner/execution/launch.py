@@ -3,78 +3,39 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, TypeAlias, TypeVar
 
+from human_edge_detection.runner.backends.backend import Backend, Ended, J, Work
+from human_edge_detection.runner.backends.local import LocalBackend
 from human_edge_detection.signals import SCHEDULER_SIGNALS, interruption
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS: Final = 1.0
+TICK_SECONDS: Final = 0.1
+"""Between two questions whether a child has ended."""
+LOOK_SECONDS: Final = 1.0
+"""Between two looks at its signs of life."""
 STOP_SECONDS: Final = 30.0
 """Time that a child has to save its state before it is killed."""
 ECHO_SECONDS: Final = 5.0
 """After Ctrl-C a child has so long to end; one that did not get it (``kill -INT`` of this process) gets SIGTERM."""
 _INSIST: Final = 3
-"""Ctrl-C so many times kills the child. The second one ends it without saving, should it still listen."""
+"""Ctrl-C so many times kills the children. The second one ends them without saving, should they still listen."""
 
-_STDERR: Final = 2
-"""Where all that a child says goes: the standard output is for what this process was asked for."""
+T = TypeVar("T")
+Steps: TypeAlias = Generator[float, None, T]
+"""What is done bit by bit, beside others: it yields after how many seconds it wants to go on, and returns a ``T``."""
 
 Hung = Callable[[float], bool]
 """Called again and again with the seconds since the last call; True when the child shows no sign of life any more."""
-
-
-class Ended(NamedTuple):
-    """How a child process ended.
-
-    Attributes:
-        pid: Its process id.
-        returncode: Its exit code; minus the number of the signal that killed it.
-        interrupt: What asked this process to end while the child ran; None when nothing did.
-        hung: It was stopped because it showed no sign of life.
-        pruned: It was stopped because its scores fell behind those of others.
-    """
-
-    pid: int
-    returncode: int
-    interrupt: KeyboardInterrupt | None = None
-    hung: bool = False
-    pruned: bool = False
-
-
-Begin = Callable[[Sequence[str]], "subprocess.Popen[bytes]"]
-"""Starts a command, or hands it to a process that waits for one."""
-
-
-def begin(
-    command: Sequence[str], *, pass_fds: Sequence[int] = (), output: int | None = None
-) -> subprocess.Popen[bytes]:
-    """Starts ``command`` as a new process with this one's terminal and environment.
-
-    Args:
-        command: What to start.
-        pass_fds: Open files that it gets too.
-        output: The open file that takes all that it says, in plain lines; None: the standard error of this process,
-            where that is open.
-
-    Raises:
-        OSError: It cannot be started.
-    """
-    if output is not None:
-        plain = {**os.environ, "NO_COLOR": "1"}
-        return subprocess.Popen(command, stdout=output, stderr=output, pass_fds=tuple(pass_fds), env=plain)
-    if sys.__stderr__ is None:  # closed from the start; its number may be that of any file by now
-        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=tuple(pass_fds))
-    return subprocess.Popen(command, stdout=_STDERR, pass_fds=tuple(pass_fds))
 
 
 def never(seconds: float) -> bool:
@@ -82,67 +43,76 @@ def never(seconds: float) -> bool:
     return False
 
 
-def launch(command: Sequence[str], *, is_hung: Hung = never, begin: Begin = begin) -> Ended:
-    """Runs ``command`` with this terminal as its own, and waits for it, whatever signals arrive.
-
-    A scheduler's signal is handed on, and the child saves its state and ends. Ctrl-C reaches the child from the
-    terminal. Helpers of the child (data workers) see for themselves that it has gone.
+def launch(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
+    """Runs ``command`` on this machine with this terminal as its own, and waits for it, whatever signals arrive.
 
     Args:
         command: The child.
         is_hung: When it says so, the child is asked to end, and killed 30 s later.
-        begin: How it starts.
 
     Raises:
-        OSError: The child cannot be started.
+        BackendError: The child cannot be started.
     """
-    with _HandedOn() as signals:
-        child = begin(command)
-        signals.hand_on_to(child)
-        hung = _wait(child, signals, is_hung)
-        return Ended(child.pid, _returncode(child), signals.interrupt, hung)
+    with HandedOn() as signals, closing(LocalBackend()) as backend:
+        job = backend.submit(Work(Path(command[0]).name, Path(), tuple(command)))
+        steps = until_it_ends(backend, job, is_hung)
+        hung = False
+        while True:
+            try:
+                time.sleep(next(steps))
+            except StopIteration as end:
+                hung = end.value
+                break
+            signals.hand_on(backend, [job])
+        return backend.result(job)._replace(interrupt=signals.interrupt, hung=hung)
 
 
-def _wait(child: subprocess.Popen[bytes], signals: _HandedOn, is_hung: Hung) -> bool:
-    """Until the child has ended; True when it was stopped as it hung."""
-    while not _ends_within(child, POLL_SECONDS):
-        signals.echo()
+def until_it_ends(backend: Backend[J], job: J, is_hung: Hung) -> Steps[bool]:
+    """Until ``job`` has ended; True when it was stopped as ``is_hung`` said so."""
+    since = 0.0
+    while not backend.poll(job):
+        yield TICK_SECONDS
+        since += TICK_SECONDS
+        if since < LOOK_SECONDS:
+            continue
         # Not by the clock: a process that was halted with Ctrl-Z for a day is not hung.
-        if is_hung(POLL_SECONDS):
-            logger.warning("stopping process %d", child.pid)
-            child.terminate()
-            if not _ends_within(child, STOP_SECONDS):
-                child.kill()
-                _ends_within(child, STOP_SECONDS)
+        if is_hung(0.0 if backend.is_queued(job) else since):
+            yield from _stopped(backend, job)
             return True
+        since = 0.0
     return False
 
 
-def _ends_within(child: subprocess.Popen[bytes], seconds: float) -> bool:
-    try:
-        child.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
+def _stopped(backend: Backend[J], job: J) -> Steps[None]:
+    """Until ``job`` has ended, or has outlived its time to save and being killed."""
+    logger.warning("stopping %s", job.label)
+    for at_once in (False, True):
+        backend.cancel(job, at_once=at_once)
+        waited = 0.0
+        while waited < STOP_SECONDS:
+            if backend.poll(job):
+                return
+            yield TICK_SECONDS
+            waited += TICK_SECONDS
 
 
-def _returncode(child: subprocess.Popen[bytes]) -> int:
-    # A process that waits for a dead disk or driver outlives even SIGKILL for a while; it still holds its run's lock.
-    return -signal.SIGKILL if child.returncode is None else child.returncode
+class HandedOn:
+    """While active, signals no longer end this process: they are noted, and handed on to its children.
 
+    A scheduler's signal asks the children to save their state and end. Ctrl-C reaches those of this machine from the
+    terminal; after some time it asks them, too, which does no harm to one that was asked before.
 
-class _HandedOn:
-    """While active, signals no longer end this process: they are noted, and go to its child."""
+    Attributes:
+        interrupt: The first signal; None while there was none.
+    """
 
     def __init__(self) -> None:
         self.interrupt: KeyboardInterrupt | None = None
-        self._child: subprocess.Popen[bytes] | None = None
-        self._waiting: list[int] = []
         self._ctrl_c = 0
-        self._echo_at: float | None = None
+        self._due: float | None = None
         self._previous: dict[int, Any] = {}
 
-    def __enter__(self) -> _HandedOn:
+    def __enter__(self) -> HandedOn:
         # Python allows signal handlers in the main thread only; elsewhere the caller's handling stays.
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, *SCHEDULER_SIGNALS):
@@ -156,29 +126,23 @@ class _HandedOn:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def hand_on_to(self, child: subprocess.Popen[bytes]) -> None:
-        """From now on signals go to ``child``, those first that arrived while it was started."""
-        self._child = child
-        for number in self._waiting:
-            child.send_signal(number)
-
-    def echo(self) -> None:
-        """Sends SIGTERM some time after Ctrl-C, for a child that did not get it: it does no harm to one that did."""
-        if self._child is not None and self._echo_at is not None and time.monotonic() >= self._echo_at:
-            self._echo_at = None
-            self._child.send_signal(signal.SIGTERM)
+    def hand_on(self, backend: Backend[J], jobs: Sequence[J]) -> None:
+        """Asks ``jobs`` to end, or kills them, as far as that is due; to be called again and again."""
+        if self._ctrl_c >= _INSIST:
+            self._ctrl_c = 0
+            for job in jobs:
+                backend.cancel(job, at_once=True)
+        elif self._due is not None and time.monotonic() >= self._due:
+            self._due = None
+            for job in jobs:
+                backend.cancel(job)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.interrupt = self.interrupt or interruption(number)
+        self._due = time.monotonic()
         if number == signal.SIGINT:
             self._ctrl_c += 1
-            self._echo_at = time.monotonic() + ECHO_SECONDS
-            if self._child is not None and self._ctrl_c >= _INSIST:
-                self._child.kill()
-        elif self._child is None:
-            self._waiting.append(number)
-        else:
-            self._child.send_signal(number)
+            self._due += ECHO_SECONDS
 
 
 def export_command(checkpoint: Path) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from human_edge_detection.errors import CheckpointError
-from human_edge_detection.runner.execution.launch import Ended
+from human_edge_detection.runner.backends.backend import Ended
 from human_edge_detection.runs.checks import is_finished
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import RunStatus, read_section
@@ -60,10 +60,13 @@ def judge(paths: RunPaths, ended: Ended, before: RunStatus | None) -> tuple[Endi
         return "failed", own.error or "no reason given"
     if ended.pruned and ended.interrupt is None:
         return "pruned", "its scores fell behind those of other trials"
-    if ended.interrupt is not None or (own is not None and own.state == "interrupted" and not ended.hung):
+    asked = own is not None and own.state == "interrupted" and not (ended.hung or ended.lost)
+    if ended.interrupt is not None or asked:
         return "interrupted", CONTINUES
     if ended.hung:
         return "hung", f"showed no sign of life and was stopped; {CONTINUES}"
+    if ended.lost:
+        return "killed", f"its machine was lost or taken back; {CONTINUES}"
     if ended.returncode < 0:
         return "killed", f"killed by {_signal_name(-ended.returncode)}; {CONTINUES}"
     if own is not None and own.state == "finished":

@@ -1,17 +1,18 @@
-"""Trains one run in a child process, again after a failure, each time from where the last attempt stopped."""
+"""Trains one run in a child, again after a failure, each time from where the last attempt stopped."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from human_edge_detection.errors import BusyError
 from human_edge_detection.files.lock import is_held
 from human_edge_detection.files.write import make_folder
+from human_edge_detection.runner.backends.backend import Ended
 from human_edge_detection.runner.execution.heartbeat import Heartbeat, last_status
-from human_edge_detection.runner.execution.launch import Ended, Hung
+from human_edge_detection.runner.execution.launch import Hung, Steps
 from human_edge_detection.runner.execution.outcome import Outcome, is_own, judge
 from human_edge_detection.runner.execution.plan import PlannedRun, train_command
 from human_edge_detection.runs.lookup.reservation import planning_claim, reserve, run_claim
@@ -24,14 +25,11 @@ _USER_ERROR: Final = 2
 """Exit code of a child that ended with one line about what its user can mend."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
 
-Pause = Callable[[float], None]
-"""Waits so many seconds, unless a signal interrupts it."""
 
+class Start(Protocol):
+    """Starts a command as a child, and waits until that has ended, or was stopped as ``is_hung`` said so."""
 
-class Launch(Protocol):
-    """Runs a command to its end, or until ``is_hung`` says that it hangs."""
-
-    def __call__(self, command: Sequence[str], *, is_hung: Hung = ...) -> Ended: ...
+    def __call__(self, command: Sequence[str], *, is_hung: Hung) -> Steps[Ended]: ...
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,7 @@ class Options:
         retries: How often a run that did not finish is started again.
         hang_minutes: A run without a sign of life for so long is stopped; 0: never.
         join: Work beside another batch in the same output folder, on runs that nobody works on.
+        jobs: So many runs at once.
     """
 
     export_onnx: bool = False
@@ -53,6 +52,7 @@ class Options:
     retries: int = 0
     hang_minutes: float = 60.0
     join: bool = False
+    jobs: int = 1
 
 
 DEFAULT_OPTIONS: Final = Options()
@@ -65,7 +65,7 @@ class Trained(NamedTuple):
     ended: Ended
 
 
-def train(run: PlannedRun, options: Options, *, start: Launch, pause: Pause) -> Trained:
+def train(run: PlannedRun, options: Options, start: Start) -> Steps[Trained]:
     """Trains ``run``; starts it again up to ``options.retries`` times when it was killed, hung or failed.
 
     Not again when it was interrupted; and when an attempt got no further than the one before, neither after an error
@@ -78,7 +78,7 @@ def train(run: PlannedRun, options: Options, *, start: Launch, pause: Pause) -> 
     attempt = 1
     while True:
         before = last_status(run.paths)
-        trained = _attempt(run, options, start, before, attempt)
+        trained = yield from _attempt(run, options, start, before, attempt)
         outcome = trained.outcome
         bad = outcome.state in ("killed", "hung", "failed") and trained.ended.interrupt is None
         if not bad or attempt > options.retries or _is_hopeless(run.paths, trained.ended, before):
@@ -86,18 +86,18 @@ def train(run: PlannedRun, options: Options, *, start: Launch, pause: Pause) -> 
         seconds = min(_FIRST_PAUSE * 2 ** (attempt - 1), _LONGEST_PAUSE)
         logger.warning("%s: %s: %s; again in %.0f s", run.name, outcome.state, outcome.error, seconds)
         with run_claim(run.paths):  # it is still ours
-            pause(seconds)
+            yield seconds
         attempt += 1
 
 
-def _attempt(run: PlannedRun, options: Options, start: Launch, before: RunStatus | None, attempt: int) -> Trained:
+def _attempt(run: PlannedRun, options: Options, start: Start, before: RunStatus | None, attempt: int) -> Steps[Trained]:
     # With its folder there, also a run that fails before its first step leaves its error in status.json.
     make_folder(run.paths.root)
     if not run.paths.config.is_file():  # a batch beside this one has ended, and given the folder up
         with planning_claim(run.output_dir):
             reserve(run.paths, run.full_config, run.contents)
     heartbeat = Heartbeat(run.paths, options.hang_minutes, exports=options.export_onnx)
-    ended = start(train_command(run, export_onnx=options.export_onnx), is_hung=heartbeat.is_hung)
+    ended = yield from start(train_command(run, export_onnx=options.export_onnx), is_hung=heartbeat.is_hung)
     state, error = judge(run.paths, ended, before)
     if state == "failed" and ended.returncode == _USER_ERROR and _is_taken(run.paths, ended, before):
         raise BusyError(f"run {run.paths.root} is another process's")

@@ -10,11 +10,11 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Generic, NamedTuple
 
 import optuna
 from optuna.pruners import MedianPruner
@@ -26,14 +26,14 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from human_edge_detection.errors import BusyError, ConfigError
 from human_edge_detection.files.lock import hold
 from human_edge_detection.files.write import make_folder, write_atomically
+from human_edge_detection.runner.backends.backend import Backend, J
 from human_edge_detection.runner.execution.free_space import check_free_space
 from human_edge_detection.runner.execution.heartbeat import last_status
-from human_edge_detection.runner.execution.launch import Ended, Hung, launch, never
 from human_edge_detection.runner.execution.outcome import Outcome
 from human_edge_detection.runner.execution.ownership import give_up_folders, take_folders
-from human_edge_detection.runner.execution.plan import PlannedRun, check_plan, plan, train_command
-from human_edge_detection.runner.execution.retry import Launch, Options, Pause
-from human_edge_detection.runner.execution.supervise import POLL_SECONDS, supervise
+from human_edge_detection.runner.execution.plan import PlannedRun, check_plan, plan
+from human_edge_detection.runner.execution.retry import Options
+from human_edge_detection.runner.execution.supervise import POLL_SECONDS, Hooks, supervise
 from human_edge_detection.runner.sweep.search_space import Axis, label
 from human_edge_detection.runner.sweep.sweep import Entry, Sweep
 from human_edge_detection.runs.lookup.reservation import planning_claim
@@ -72,7 +72,9 @@ class SearchEnd(NamedTuple):
     interrupt: KeyboardInterrupt | None
 
 
-def search(sweep: Sweep, options: Options, *, start: Launch = launch, pause: Pause = time.sleep) -> SearchEnd:
+def search(
+    sweep: Sweep, options: Options, backend: Backend[J], *, pause: Callable[[float], None] = time.sleep
+) -> SearchEnd:
     """Goes on with the search of ``sweep`` until it has ``sweep.trials`` trials in all, or has tried everything.
 
     Finished, pruned and failed trials count; a failed one is not tried again.
@@ -80,13 +82,13 @@ def search(sweep: Sweep, options: Options, *, start: Launch = launch, pause: Pau
     Args:
         sweep: One experiment, and what is searched.
         options: How each trial is run; with ``fail_fast`` a failed trial ends the search.
-        start: Runs a command to its end.
+        backend: Runs the children.
         pause: Waits so many seconds.
 
     Raises:
         StorageError: The journal cannot be written, or the next trial does not fit on the disk; it stays open.
     """
-    return _Search(sweep, options, start, pause).work()
+    return _Search(sweep, options, backend, pause).work()
 
 
 def entries(sweep: Sweep) -> tuple[Entry, ...]:
@@ -101,13 +103,13 @@ def pruned_runs(entries: Sequence[Entry], output_dir: Path) -> list[str]:
     return [name for name, status in statuses.items() if status is not None and status.state == "interrupted"]
 
 
-class _Search:
-    def __init__(self, sweep: Sweep, options: Options, start: Launch, pause: Pause) -> None:
+class _Search(Generic[J]):
+    def __init__(self, sweep: Sweep, options: Options, backend: Backend[J], pause: Callable[[float], None]) -> None:
         self.sweep = sweep
         self.trials = sweep.trials or 0
         self.options = replace(options, fail_fast=True)  # within a trial: after one bad seed the others tell no more
         self.fail_fast = options.fail_fast
-        self.start = start
+        self.backend = backend
         self.pause = pause
         self.study = _open_study(sweep)
         self.seed = _probe(sweep).config.training.seed
@@ -196,8 +198,8 @@ class _Search:
             return
         named = [run for run in runs if run.named]
         trial.set_user_attr("runs", [run.name for run in named])
-        watched = _Watched(trial, named, self.start)
-        outcomes, self.interrupt = supervise(runs, self.options, start=watched, pause=self.pause)
+        hooks = Hooks(is_behind=_Watched(trial, named).is_behind, pause=self.pause)
+        outcomes, self.interrupt = supervise(runs, self.options, self.backend, hooks=hooks)
         give_up_folders(runs)
         if self.interrupt is None:
             self._settle(trial, named, {outcome.name: outcome for outcome in outcomes})
@@ -247,34 +249,21 @@ class _Search:
 
 
 class _Watched:
-    """Starts the runs of a trial, reports their scores epoch by epoch, and stops a run that falls behind.
+    """Reports the scores of a trial's runs epoch by epoch.
 
     The second seed's epochs count on from the first's, so a run is compared with others of the same seed.
     """
 
-    def __init__(self, trial: Trial, named: Sequence[PlannedRun], start: Launch) -> None:
+    def __init__(self, trial: Trial, named: Sequence[PlannedRun]) -> None:
         self._trial = trial
-        self._start = start
-        self._runs = {tuple(train_command(run)): (place, run) for place, run in enumerate(named)}
+        self._places = {run.name: place for place, run in enumerate(named)}
         self._reported = set(trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
 
-    def __call__(self, command: Sequence[str], *, is_hung: Hung = never) -> Ended:
-        place, run = self._runs.get(tuple(command), (0, None))
-        if run is None:
-            return self._start(command, is_hung=is_hung)
-        behind = False
-
-        def is_to_stop(seconds: float) -> bool:
-            nonlocal behind
-            behind = self._falls_behind(place, run)
-            return behind or is_hung(seconds)
-
-        ended = self._start(command, is_hung=is_to_stop)
-        return ended._replace(hung=False, pruned=True) if behind and ended.hung else ended
-
-    def _falls_behind(self, place: int, run: PlannedRun) -> bool:
+    def is_behind(self, run: PlannedRun) -> bool:
         """Whether the pruner gives ``run`` up, after its latest epoch; never after its last."""
-        epochs = run.config.training.epochs
+        place, epochs = self._places.get(run.name), run.config.training.epochs
+        if place is None:  # what the trials need
+            return False
         news = False
         for epoch, score in _curve(run):
             step = place * epochs + epoch

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
-import subprocess
 import sys
 from collections.abc import Sequence
-from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
 from human_edge_detection.limits import available_memory
 from human_edge_detection.runner import STANDBY
-from human_edge_detection.runner.execution.launch import Ended, Hung, begin, launch, never
+from human_edge_detection.runner.backends.start import begin
 from human_edge_detection.wording import GIB
 
 logger = logging.getLogger(__name__)
@@ -26,7 +24,7 @@ LEAST_MEMORY: Final = 4 * GIB
 
 
 class Standby:
-    """Launches children as :func:`launch` does; one may have been started before its command was known.
+    """May have started a child before its command was known.
 
     Such a child is a new process as any other, with the environment of this one. Until it is given a command it holds
     no lock, writes nothing and has no CUDA context, and it ends when its pipe closes: with this process, however that
@@ -40,7 +38,7 @@ class Standby:
     def __init__(self, *, exports: bool, output: int | None = None) -> None:
         self._exports = exports
         self._output = output
-        self._waiting: _Waiting | None = None
+        self._waiting: Waiting | None = None
         self._is_off = False
 
     def prepare(self) -> None:
@@ -51,38 +49,34 @@ class Standby:
         if memory is None or memory < LEAST_MEMORY:
             return
         try:
-            self._waiting = _Waiting(exports=self._exports, output=self._output)
+            self._waiting = Waiting(exports=self._exports, output=self._output)
         except OSError as error:  # it would only have saved time
             logger.debug("no child stands by: %s", error)
             self._is_off = True
 
-    def launch(self, command: Sequence[str], *, is_hung: Hung = never) -> Ended:
-        """As :func:`launch`, by the child that stands by if there is one and ``command`` is one of this package."""
-        ended = self._by_waiting_child(command, is_hung)
-        if ended is None:
-            ended = launch(command, is_hung=is_hung, begin=partial(begin, output=self._output))
-        if ended.returncode:
-            self.end()  # whatever went wrong, the next attempt has nothing to do with what was prepared beside it
-        if ended.returncode < 0 and ended.interrupt is None:
+    def give(self, command: Sequence[str]) -> Waiting | None:
+        """The child that stood by and has ``command`` now; None: there is none, or it is no command of this package."""
+        if self._waiting is None or list(command[: len(_PROGRAM)]) != _PROGRAM:
+            return None
+        child, self._waiting = self._waiting, None
+        if child.process.poll() is not None:  # somebody has ended it
+            child.end()
+            return None
+        child.give(command)
+        return child
+
+    def heed(self, returncode: int) -> None:
+        """A child has ended so: after a bad end nothing that was prepared beside it is used."""
+        if returncode:
+            self.end()
+        if returncode < 0:
             self._is_off = True  # killed: often as memory was short
-        return ended
 
     def end(self) -> None:
         """Ends the child that stands by, if there is one."""
         if self._waiting is not None:
             self._waiting.end()
             self._waiting = None
-
-    def _by_waiting_child(self, command: Sequence[str], is_hung: Hung) -> Ended | None:
-        """How the child ended that stood by; None: there was none, or it died before it took ``command``."""
-        if self._waiting is None or list(command[: len(_PROGRAM)]) != _PROGRAM:
-            return None
-        child, self._waiting = self._waiting, None
-        try:
-            ended = launch(command, is_hung=is_hung, begin=child.give)
-            return None if child.died_waiting and ended.interrupt is None and not ended.hung else ended
-        finally:
-            child.end()
 
     def __enter__(self) -> Self:
         return self
@@ -96,34 +90,37 @@ class Standby:
 _PROGRAM: Final = [sys.executable, "-m", "human_edge_detection"]
 
 
-class _Waiting:
-    """A process that waits at the other end of a pipe for one command."""
+class Waiting:
+    """A process that waits at the other end of a pipe for one command.
+
+    Attributes:
+        process: It.
+    """
 
     def __init__(self, *, exports: bool, output: int | None) -> None:
         self._reader, self._writer = multiprocessing.Pipe(duplex=False)
         pipe = self._reader.fileno()
         flags = [WITH_EXPORTS] if exports else []
         try:
-            self._process = begin([*_PROGRAM, STANDBY, str(pipe), *flags], pass_fds=[pipe], output=output)
+            self.process = begin([*_PROGRAM, STANDBY, str(pipe), *flags], pass_fds=[pipe], output=output)
         except OSError:
             self._close()
             raise
 
-    def give(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
+    def give(self, command: Sequence[str]) -> None:
         """Lets it do ``command``."""
         self._writer.send_bytes(json.dumps(command[len(_PROGRAM) :]).encode())
-        return self._process
 
     @property
     def died_waiting(self) -> bool:
         """Whether it has ended, and what it was given still lies in the pipe."""
-        return self._process.poll() is not None and self._reader.poll()
+        return self.process.poll() is not None and self._reader.poll()
 
     def end(self) -> None:
         """Kills it, unless it has ended."""
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
         self._close()
 
     def _close(self) -> None:

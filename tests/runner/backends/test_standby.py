@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from human_edge_detection.runner import standby as module
+from human_edge_detection.runner.backends import standby as module
 from human_edge_detection.runner.execution.launch import Ended
-from human_edge_detection.runner.standby import LEAST_MEMORY, Standby
+from human_edge_detection.runner.backends.standby import LEAST_MEMORY, Standby
 
 PROGRAM = dedent(
     """
@@ -147,7 +147,7 @@ def test_it_ends_with_the_batch(program: Program) -> None:
 BATCH = dedent(
     """
     import sys, time
-    from human_edge_detection.runner import standby
+    from human_edge_detection.runner.backends import standby
     standby._PROGRAM = sys.argv[1:]
     standby.available_memory = lambda: standby.LEAST_MEMORY
     one = standby.Standby(exports=False)
