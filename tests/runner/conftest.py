@@ -4,19 +4,22 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from fake_backends import CHILD_PAUSE
 
 from human_edge_detection.experiments.registry import get_config
-from human_edge_detection.runner.execution.launch import Ended, Hung, launch, never
+from human_edge_detection.runner.backends.backend import Ended, Work
+from human_edge_detection.runner.backends.local import LocalBackend, LocalJob
 from human_edge_detection.runner.execution.ownership import take_folders
 from human_edge_detection.runner.execution.plan import plan
 from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.execution.retry import Options
-from human_edge_detection.runner.execution.supervise import BatchEnd, supervise
+from human_edge_detection.runner.execution.supervise import BatchEnd, Hooks, Sharing, supervise
 from human_edge_detection.runs.paths import RunPaths
 
 CHILD = dedent(
@@ -112,19 +115,32 @@ CHILD = dedent(
 )
 
 
-class Children:
+class Children(LocalBackend):
     """Starts tiny scripts instead of trainings; ``behaviours`` says by run what each does, ``finish`` by default."""
 
     def __init__(self, result: Path, behaviours: Mapping[str, str]) -> None:
-        self.result = result
+        super().__init__()
+        self.template = result
         self.behaviours = behaviours
 
-    def __call__(self, command: Sequence[str], *, is_hung: Hung = never) -> Ended:
-        values = dict(pairwise(command))
+    def submit(self, work: Work) -> LocalJob:
+        values = dict(pairwise(work.command))
         folder = Path(values["--resume"])
         name = folder.relative_to(values["--output_dir"]).as_posix()
-        arguments = [self.behaviours.get(name, "finish"), str(folder), str(self.result)]
-        return launch([sys.executable, "-c", CHILD, *arguments], is_hung=is_hung)
+        arguments = (self.behaviours.get(name, "finish"), str(folder), str(self.template))
+        return super().submit(replace(work, command=(sys.executable, "-c", CHILD, *arguments)))
+
+    def __call__(self, command: Sequence[str]) -> Ended:
+        """Runs the script in place of ``command`` to its end."""
+        job = self.submit(Work("run", Path(), tuple(command)))
+        while not self.poll(job):
+            time.sleep(0.01)
+        return self.result(job)
+
+
+def short_pause(seconds: float) -> None:
+    """Children get their time; nothing else is waited for so long."""
+    time.sleep(seconds if seconds < CHILD_PAUSE else 0.001)
 
 
 class Workshop:
@@ -146,16 +162,18 @@ class Workshop:
         self,
         *names: str,
         seeds: tuple[int, ...] | None = None,
-        pause: Callable[[float], None] = lambda _: time.sleep(0.02),
+        pause: Callable[[float], None] = short_pause,
         fail_fast: bool = False,
         retries: int = 0,
         hang_minutes: float = 60.0,
+        jobs: int = 1,
+        sharing: Sharing | None = None,
         **behaviours: str,
     ) -> BatchEnd:
         runs = plan(BatchRequest(names=names, output_dir=self.output_dir, seeds=seeds))
         take_folders(runs)
-        options = Options(fail_fast=fail_fast, retries=retries, hang_minutes=hang_minutes)
-        return supervise(runs, options, start=self.children(**behaviours), pause=pause)
+        options = Options(fail_fast=fail_fast, retries=retries, hang_minutes=hang_minutes, jobs=jobs)
+        return supervise(runs, options, self.children(**behaviours), sharing=sharing, hooks=Hooks(pause=pause))
 
     def trainings(self, name: str) -> int:
         log = self.output_dir / name / "trainings"
@@ -168,7 +186,7 @@ class Workshop:
 
 @pytest.fixture
 def workshop(tmp_path: Path, write_run: Callable[..., RunPaths], monkeypatch: pytest.MonkeyPatch) -> Workshop:
-    monkeypatch.setattr("human_edge_detection.runner.execution.launch.POLL_SECONDS", 0.1)
+    monkeypatch.setattr("human_edge_detection.runner.execution.launch.LOOK_SECONDS", 0.1)
     monkeypatch.setattr("human_edge_detection.runner.execution.launch.STOP_SECONDS", 0.5)
     monkeypatch.setattr("human_edge_detection.runs.lookup.reservation._PROBE_SECONDS", 0.2)
     template = write_run(tmp_path / "template", get_config("quickstart_student_b0"))

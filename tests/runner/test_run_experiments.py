@@ -9,10 +9,10 @@ import pytest
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.overrides import collect
 from human_edge_detection.experiments.registry import expand
+from human_edge_detection.runner.backends.standby import Standby
 from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.execution.retry import Options
 from human_edge_detection.runner.run_experiments import preview_experiments, run_experiments
-from human_edge_detection.runner.backends.standby import Standby
 from human_edge_detection.runner.sweep.sweep import SweepRequest
 
 TEACHER, STUDENT, DISTILLED = expand(["quickstart"])[:3]

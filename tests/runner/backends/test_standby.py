@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from human_edge_detection.runner.backends import standby as module
-from human_edge_detection.runner.execution.launch import Ended
 from human_edge_detection.runner.backends.standby import LEAST_MEMORY, Standby
+from human_edge_detection.runner.execution.launch import Ended
 
 PROGRAM = dedent(
     """

@@ -1,22 +1,26 @@
 """Children that finish, fail, are killed, hang or are interrupted; each is judged by its run folder."""
 
 import json
+import os
+import signal
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_backends import CHILD_PAUSE, Calls, Steps
 from made_up_runs import sha256_of, write_weights
 
 from human_edge_detection.experiments.registry import expand, get_config
 from human_edge_detection.files.lock import is_held
-from human_edge_detection.runner.execution.launch import Ended, Hung, never
+from human_edge_detection.runner.backends.backend import Ended
 from human_edge_detection.runner.execution.outcome import Outcome, judge
 from human_edge_detection.runner.execution.ownership import take_folders
 from human_edge_detection.runner.execution.plan import plan
 from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.execution.retry import Options
-from human_edge_detection.runner.execution.supervise import BatchEnd, supervise
+from human_edge_detection.runner.execution.supervise import BatchEnd, Hooks, supervise
 from human_edge_detection.runs.lookup.reservation import reserve
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import RunStatus, read_section
@@ -105,13 +109,14 @@ def test_an_interrupted_child_stops_the_batch(workshop: Any, behaviour: str, kin
 def test_a_signal_during_the_last_moment_of_a_run_stops_the_batch_and_keeps_the_run(workshop: Any) -> None:
     children = workshop.children()
 
-    def start(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
-        ended: Ended = children(command, is_hung=is_hung)
-        return ended._replace(interrupt=Terminated())
+    def start(command: Sequence[str]) -> Ended:
+        ended: Ended = children(command)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return ended
 
     runs = plan(BatchRequest(names=tuple(ALL), output_dir=workshop.output_dir))
     take_folders(runs)
-    end = supervise(runs, Options(), start=start)
+    end = supervise(runs, Options(), Calls(start))
     assert [outcome.state for outcome in end.outcomes] == ["finished", "skipped", "skipped"]
     assert isinstance(end.interrupt, Terminated)
 
@@ -119,10 +124,13 @@ def test_a_signal_during_the_last_moment_of_a_run_stops_the_batch_and_keeps_the_
 def test_a_signal_between_two_children_ends_the_batch_cleanly(workshop: Any, write_run: WriteRun) -> None:
     write_run(workshop.output_dir / STUDENT, get_config(STUDENT))
 
-    def signalled(seconds: float) -> None:
-        raise Terminated
+    def signalled_between_attempts(seconds: float) -> None:
+        if seconds > CHILD_PAUSE:
+            os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            time.sleep(seconds)
 
-    end = workshop.batch(*ALL, retries=1, pause=signalled, **{TEACHER: "kill"})
+    end = workshop.batch(*ALL, retries=1, pause=signalled_between_attempts, **{TEACHER: "kill"})
     assert {name: outcome.state for name, outcome in by_name(end).items()} == {
         TEACHER: "interrupted",
         DISTILLED: "skipped",
@@ -137,20 +145,33 @@ def test_the_same_batch_again_continues(workshop: Any) -> None:
     assert [workshop.trainings(name) for name in (TEACHER, STUDENT, DISTILLED)] == [2, 1, 1]
 
 
+class Waits:
+    """Notes how long a batch waited in all, but for its children."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self, seconds: float) -> None:
+        if seconds > CHILD_PAUSE:
+            self.seconds += seconds
+        else:
+            time.sleep(seconds)
+
+
 def test_retries_start_a_run_again_in_its_folder_with_growing_pauses(workshop: Any) -> None:
-    pauses: list[float] = []
-    outcome = by_name(workshop.batch(STUDENT, retries=5, pause=pauses.append, **{STUDENT: "third time lucky"}))[STUDENT]
+    waits = Waits()
+    outcome = by_name(workshop.batch(STUDENT, retries=5, pause=waits, **{STUDENT: "third time lucky"}))[STUDENT]
     assert outcome == Outcome(STUDENT, "finished", attempts=3)
-    assert pauses == [5.0, 10.0]
+    assert waits.seconds == pytest.approx(5 + 10)
     assert workshop.trainings(STUDENT) == 3
 
 
 def test_retries_end_and_the_pause_has_a_limit(workshop: Any) -> None:
-    pauses: list[float] = []
-    outcome = by_name(workshop.batch(STUDENT, retries=8, pause=pauses.append, **{STUDENT: "kill"}))[STUDENT]
+    waits = Waits()
+    outcome = by_name(workshop.batch(STUDENT, retries=8, pause=waits, **{STUDENT: "kill"}))[STUDENT]
     assert (outcome.state, outcome.attempts) == ("killed", 9)
     assert "9 attempts" in str(outcome.error)
-    assert pauses == [5, 10, 20, 40, 80, 160, 300, 300]
+    assert waits.seconds == pytest.approx(5 + 10 + 20 + 40 + 80 + 160 + 300 + 300)
 
 
 def test_an_error_of_the_user_is_tried_again_only_after_progress(workshop: Any) -> None:
@@ -170,7 +191,7 @@ def test_skip_training_does_not_use_what_is_damaged_and_says_so(workshop: Any, w
     write_weights(paths.best, "weights")
     paths.best.write_bytes(b"garbage")
     runs = plan(BatchRequest(names=(STUDENT,), output_dir=workshop.output_dir, as_it_is=True))
-    [outcome] = supervise(runs, Options(skip_training=True), start=workshop.children()).outcomes
+    [outcome] = supervise(runs, Options(skip_training=True), workshop.children()).outcomes
     assert outcome.state == "skipped"
     assert "best_model.pth is damaged" in str(outcome.error)
     assert "--skip_training trains nothing" in str(outcome.error)
@@ -178,7 +199,7 @@ def test_skip_training_does_not_use_what_is_damaged_and_says_so(workshop: Any, w
 
 def test_skip_training_trains_nothing(tmp_path: Path, workshop: Any) -> None:
     runs = plan(BatchRequest(names=(TEACHER,), output_dir=workshop.output_dir))
-    [outcome] = supervise(runs, Options(skip_training=True), start=workshop.children()).outcomes
+    [outcome] = supervise(runs, Options(skip_training=True), workshop.children()).outcomes
     assert outcome.state == "skipped"
     assert not workshop.output_dir.exists()
 
@@ -188,7 +209,7 @@ def test_a_damaged_run_folder_fails_that_run_alone(workshop: Any) -> None:
     runs = plan(BatchRequest(names=(STUDENT, TEACHER), output_dir=workshop.output_dir))
     take_folders(runs)
     (workshop.output_dir / STUDENT / "status.json").write_text("{}")
-    end = supervise(runs, Options(), start=workshop.children())
+    end = supervise(runs, Options(), workshop.children())
     assert [outcome.state for outcome in end.outcomes] == ["failed", "finished"]
 
 
@@ -214,14 +235,14 @@ def test_a_finished_student_of_a_teacher_that_was_trained_anew_is_stale(workshop
     write_run(distilled.paths.root, distilled.full_config, **fields)
     children = workshop.children()
 
-    def start(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
-        ended: Ended = children(command, is_hung=is_hung)
+    def start(command: Sequence[str]) -> Ended:
+        ended: Ended = children(command)
         write_weights(teacher.best, "new")
         return ended
 
     runs = plan(request)
     take_folders(runs)
-    end = supervise(runs, Options(), start=start)
+    end = supervise(runs, Options(), Calls(start))
     assert [outcome.state for outcome in end.outcomes] == ["finished", "stale"]
     assert f"sha256 aaaaaaaaaaaa then, {sha256_of('new')[:12]} now" in str(end.outcomes[1].error)
 
@@ -230,12 +251,12 @@ def export_batch(workshop: Any, write_run: WriteRun, start: Callable[..., Ended]
     paths = write_run(workshop.output_dir / STUDENT, get_config(STUDENT))
     write_weights(paths.best, "new")
     runs = plan(BatchRequest(names=(STUDENT,), output_dir=workshop.output_dir))
-    [outcome] = supervise(runs, Options(export_onnx=True), start=start).outcomes
+    [outcome] = supervise(runs, Options(export_onnx=True), Calls(start)).outcomes
     return outcome
 
 
 def exporter(difference: float | None, weights: str = "new", problem: str | None = None) -> Callable[..., Ended]:
-    def export(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
+    def export(command: Sequence[str]) -> Ended:
         paths = RunPaths(Path(command[command.index("--checkpoint") + 1]).parent.parent)
         paths.onnx.write_bytes(b"1")
         if difference is not None:
@@ -268,7 +289,7 @@ def test_an_export_is_judged_by_its_parity_report(
 def test_what_is_exported_is_not_exported_again_until_the_checkpoint_changes(
     workshop: Any, write_run: WriteRun
 ) -> None:
-    def must_not_start(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
+    def must_not_start(command: Sequence[str]) -> Ended:
         raise AssertionError(command)
 
     export_batch(workshop, write_run, exporter(1e-6, weights="old"))
@@ -282,9 +303,9 @@ def exporting(workshop: Any, report: Callable[..., Ended], launched: list[Sequen
     """Children that train and then export."""
     children = workshop.children()
 
-    def start(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
+    def start(command: Sequence[str]) -> Ended:
         launched.append(command)
-        ended: Ended = children(command, is_hung=is_hung)
+        ended: Ended = children(command)
         paths = RunPaths(Path(command[command.index("--resume") + 1]))
         write_weights(paths.best, "new")
         report(["--checkpoint", str(paths.best)])
@@ -302,7 +323,7 @@ def test_the_child_that_trains_a_run_exports_it_too(workshop: Any, difference: f
     runs = plan(BatchRequest(names=(STUDENT,), output_dir=workshop.output_dir))
     take_folders(runs)
     start = exporting(workshop, exporter(difference), launched)
-    [outcome] = supervise(runs, Options(export_onnx=True, retries=3), start=start, pause=lambda _: None).outcomes
+    [outcome] = supervise(runs, Options(export_onnx=True, retries=3), Calls(start)).outcomes
     assert [command[-1] for command in launched] == ["--export_onnx"]  # neither trained nor exported again
     assert (outcome.state, outcome.good) == ("finished", not error)
     assert (outcome.error or "").startswith(error)
@@ -314,16 +335,17 @@ def test_a_run_interrupted_in_its_export_is_exported_when_the_batch_goes_on(work
     take_folders(runs)
     start = exporting(workshop, exporter(None), launched)
 
-    def interrupted(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
-        return start(command, is_hung=is_hung)._replace(returncode=75, interrupt=Terminated())
+    def interrupted(command: Sequence[str]) -> Ended:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return start(command)._replace(returncode=75)
 
-    end = supervise(runs, Options(export_onnx=True), start=interrupted)
+    end = supervise(runs, Options(export_onnx=True), Calls(interrupted))
     assert end.outcomes == (
         Outcome(STUDENT, "interrupted", "interrupted in its export; the same command again continues", attempts=1),
     )
     assert isinstance(end.interrupt, Terminated)
     runs = plan(BatchRequest(names=(STUDENT,), output_dir=workshop.output_dir))
-    assert supervise(runs, Options(export_onnx=True), start=exporter(1e-6)).outcomes[0].good
+    assert supervise(runs, Options(export_onnx=True), Calls(exporter(1e-6))).outcomes[0].good
     assert workshop.trainings(STUDENT) == 1
 
 
@@ -335,7 +357,7 @@ def test_what_comes_next_is_prepared_when_a_run_is_about_to_end(
     prepared: list[tuple[str, int]] = []
     now = ("", 0)
 
-    def start(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
+    def start(command: Sequence[str]) -> Steps:
         nonlocal now
         root = Path(command[command.index("--resume") + 1])
         epochs = get_config(root.name).training.epochs
@@ -343,12 +365,13 @@ def test_what_comes_next_is_prepared_when_a_run_is_about_to_end(
             status = {"state": "running", "epoch": epoch, "epochs": epochs, "pid": 1, "host": "h"}
             (root / "status.json").write_text(json.dumps(status | {"started": "", "updated": ""}))
             now = (root.name, epochs - epoch)
-            is_hung(1.0)
-        ended: Ended = children(command, is_hung=is_hung)
+            yield
+        ended: Ended = children(command)
         return ended
 
     runs = plan(BatchRequest(names=tuple(ALL), output_dir=workshop.output_dir))
     take_folders(runs)
-    supervise(runs, Options(export_onnx=export_onnx), start=start, ahead=lambda: prepared.append(now))
+    hooks = Hooks(ahead=lambda: prepared.append(now), pause=lambda _: None)
+    supervise(runs, Options(export_onnx=export_onnx), Calls(start), hooks=hooks)
     left = {name: max(before for run, before in prepared if run == name) for name, _ in prepared}
     assert left == {runs[0].name: epochs_before, runs[1].name: epochs_before}  # nothing comes after the last

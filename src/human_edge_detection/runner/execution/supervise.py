@@ -186,12 +186,13 @@ class _Batch(Generic[J]):
                 for active in [one for one in self.active if one.due <= self.clock]:
                     self._go_on(active)
                 self._wait()
+        self.interrupt = self.interrupt or self.signals.interrupt  # one of the last moment
         rest = {run.name: self._left_over(run) for run in self.plan if run.name not in self.outcomes}
         return BatchEnd(tuple((self.outcomes | rest)[run.name] for run in self.plan), self.interrupt)
 
     def _begin_runs(self) -> None:
         """Begins with runs that can be next, as many as may be under way; not each time, as each look takes time."""
-        while self.stop is None and len(self.active) < self.options.jobs and self.next_look <= self.clock:
+        while self._has_room() and self.next_look <= self.clock:
             possible = self._possible()
             run = next((run for run in possible if not self._is_taken(run)), None)
             if run is None:
@@ -204,6 +205,11 @@ class _Batch(Generic[J]):
             active.steps = self._settle(active)
             self.active.append(active)
             self._go_on(active)
+
+    def _has_room(self) -> bool:
+        """Whether one more run may be under way."""
+        ends = self.stop is not None or self.signals.interrupt is not None
+        return not ends and len(self.active) < self.options.jobs
 
     def _possible(self) -> list[PlannedRun]:
         """The runs that are to be settled next: all that they require are."""
@@ -224,7 +230,7 @@ class _Batch(Generic[J]):
     def _wait(self) -> None:
         """Until something is due, but never so long that a signal goes unheeded."""
         due = [active.due for active in self.active]
-        if len(self.active) < self.options.jobs and self.stop is None:
+        if self._has_room():
             due.append(self.next_look)
         seconds = min(max(min(due, default=0.0) - self.clock, 0.0), LOOK_SECONDS)
         if seconds:
