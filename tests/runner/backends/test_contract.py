@@ -66,7 +66,7 @@ def backend(
         pytest.importorskip("submitit", reason="needs submitit: `uv sync --extra slurm`")
         from local_slurm import local_slurm
 
-        opened = local_slurm(tmp_path)
+        opened = local_slurm(monkeypatch)
     yield opened
     opened.close()
 
