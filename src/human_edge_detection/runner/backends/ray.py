@@ -18,7 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from human_edge_detection.errors import BackendError
 from human_edge_detection.files.lock import hold
-from human_edge_detection.files.write import delete
+from human_edge_detection.files.write import delete, make_folder
 from human_edge_detection.runner.backends.backend import Ended, Work
 from human_edge_detection.runner.backends.node import NodeChild, NodeView, Order, Place, look, software
 from human_edge_detection.signals import REQUEUE
@@ -198,13 +198,16 @@ def _check_nodes(output_dir: Path) -> None:
     Raises:
         BackendError: Nodes have other software than this process, or do not share ``output_dir`` and its locks with it.
     """
-    output_dir.mkdir(parents=True, exist_ok=True)
+    made_here = not output_dir.exists()
+    make_folder(output_dir)
     lock = (output_dir / f".nodes_{secrets.token_hex(4)}.lock").absolute()
     with hold(lock, "the check of all nodes", advice="give the command again"):
         try:
             views = _ask_nodes(lock)
         finally:
             delete(lock)
+    if made_here:
+        output_dir.rmdir()
     here = software()
     _refuse(
         [f"{view.host} has {view.software}" for view in views if view.software != here],
@@ -248,7 +251,9 @@ def _refuse(faults: Sequence[str], rest: str) -> None:
 
 
 def _resources(work: Work) -> dict[str, Any]:
-    resources: dict[str, Any] = {"num_cpus": max(work.cores, 1), "num_gpus": work.gpus}
+    """GPUs only where the cluster has any: what may use one can do without."""
+    has_gpus = any(node["Resources"].get("GPU") for node in ray.nodes() if node["Alive"])
+    resources: dict[str, Any] = {"num_cpus": max(work.cores, 1), "num_gpus": work.gpus if has_gpus else 0}
     return resources if work.memory is None else {**resources, "memory": work.memory}
 
 

@@ -22,7 +22,7 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.helpers import DelayedSubmission
 from submitit.slurm.slurm import _make_sbatch_string
 
-from human_edge_detection.errors import BackendError, did_you_mean
+from human_edge_detection.errors import BackendError, ConfigError, did_you_mean
 from human_edge_detection.runner.backends.backend import Ended, Work
 from human_edge_detection.runner.backends.node import NodeChild, Order
 from human_edge_detection.runs.paths import RunPaths
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 DEFAULTS: Final[Mapping[str, str | int]] = {"time": 240}
 """Minutes. A run that needs longer is requeued, and goes on."""
-_GIVEN_BY_WORK: Final = frozenset(("job_name", "cpus_per_task", "gpus_per_node", "mem", "nodes", "ntasks_per_node"))
+_GIVEN_BY_WORK: Final = frozenset(("job_name", "cpus_per_task", "nodes", "ntasks_per_node", "stderr_to_stdout"))
 _NOT_TEXT: Final = frozenset(("setup", "teardown", "additional_parameters", "srun_args", "num_gpus", "array_parallelism"))
 """Settings of submitit that take lists or tables, or that mean nothing here."""
 _TIMEOUTS: Final = 10_000
@@ -212,8 +212,6 @@ def read_settings(texts: Mapping[str, str]) -> dict[str, str | int]:
     Raises:
         ConfigError: submitit has no such setting.
     """
-    from human_edge_detection.errors import ConfigError
-
     known = {*SlurmExecutor._valid_parameters()} - _NOT_TEXT - _GIVEN_BY_WORK
     for name in texts:
         if name in _GIVEN_BY_WORK:
@@ -226,12 +224,12 @@ def read_settings(texts: Mapping[str, str]) -> dict[str, str | int]:
 
 
 def parameters(work: Work, settings: Mapping[str, str | int]) -> dict[str, Any]:
-    """What submitit's executor is told of ``work``."""
+    """What submitit's executor is told of ``work``.
+
+    Not its memory: that is an estimate, and SLURM kills what takes more. Nor GPUs: only the user knows how they are
+    asked for on this cluster (``--slurm gres=gpu:1``).
+    """
     own: dict[str, Any] = {"name": work.name.replace("/", "-"), "cpus_per_task": max(work.cores, 1)}
-    if work.gpus and "gres" not in settings:
-        own["gpus_per_node"] = work.gpus
-    if work.memory is not None:
-        own["mem_gb"] = round(work.memory / 2**30, 1)
     return {**own, "stderr_to_stdout": True, **{f"slurm_{name}": value for name, value in settings.items()}}
 
 
@@ -240,8 +238,6 @@ def script(work: Work, settings: Mapping[str, str | int]) -> str:
     folder = RunPaths(work.folder).cluster.absolute()
     given = parameters(work, settings)
     named = {SlurmExecutor._equivalence_dict().get(name, name.removeprefix("slurm_")): given[name] for name in given}
-    if "mem" in named:
-        named["mem"] = f"{int(named['mem'] * 1024)}MB"
     command = shlex.join([sys.executable, "-u", "-m", "submitit.core._submit", str(folder)])
     return str(_make_sbatch_string(command=command, folder=folder, **named))
 

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 _USER_ERROR: Final = 2
 """Exit code of a child that ended with one line about what its user can mend."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
+_FREE_LOSSES: Final = 3
+"""So often in a row a run may lose its machine without getting any further before that counts as its own failure."""
 
 
 class Start(Protocol):
@@ -68,6 +70,8 @@ class Trained(NamedTuple):
 def train(run: PlannedRun, options: Options, start: Start) -> Steps[Trained]:
     """Trains ``run``; starts it again up to ``options.retries`` times when it was killed, hung or failed.
 
+    Another machine than the one that it has lost does not count as a retry, unless it never gets any further.
+
     Not again when it was interrupted; and when an attempt got no further than the one before, neither after an error
     that its user is to mend (exit code 2), nor after the error of the attempt before: a wrong setting stays wrong and a
     loss that is not a number stays so, a full disk may not.
@@ -75,19 +79,22 @@ def train(run: PlannedRun, options: Options, start: Start) -> Steps[Trained]:
     Raises:
         BusyError: Another process works on the run.
     """
-    attempt = 1
+    attempt, losses = 1, 0
     while True:
         before = last_status(run.paths)
         trained = yield from _attempt(run, options, start, before, attempt)
         outcome = trained.outcome
         bad = outcome.state in ("killed", "hung", "failed") and trained.ended.interrupt is None
-        if not bad or attempt > options.retries or _is_hopeless(run.paths, trained.ended, before):
+        went_on = _steps(last_status(run.paths)) > _steps(before)
+        losses = (1 if went_on else losses + 1) if trained.ended.lost else 0
+        is_free = 0 < losses <= _FREE_LOSSES
+        if not bad or not (is_free or attempt <= options.retries) or _is_hopeless(run.paths, trained.ended, before):
             return trained
         seconds = min(_FIRST_PAUSE * 2 ** (attempt - 1), _LONGEST_PAUSE)
         logger.warning("%s: %s: %s; again in %.0f s", run.name, outcome.state, outcome.error, seconds)
         with run_claim(run.paths):  # it is still ours
             yield seconds
-        attempt += 1
+        attempt += not is_free
 
 
 def _attempt(run: PlannedRun, options: Options, start: Start, before: RunStatus | None, attempt: int) -> Steps[Trained]:
