@@ -22,6 +22,8 @@ _MEMINFO: Final = Path("/proc/meminfo")
 _OWN_STATUS: Final = Path("/proc/self/status")
 _FORGET_PEAK: Final = (Path("/proc/self/clear_refs"), "5")
 """What to write where, so that Linux counts the peak of a process anew."""
+CORES: Final = "HED_CORES"
+"""Variable of the environment: cores that a process may keep busy, for one of several that share them."""
 _NO_LIMIT: Final = 2**60
 """Version 1 writes a number near 2**63 where there is no limit."""
 
@@ -138,9 +140,11 @@ def memory_used(groups: Iterable[Path]) -> int | None:
 
 
 def usable_cores() -> float:
-    """Cores that this process can keep busy; a container's limit may be a fraction."""
+    """Cores that this process can keep busy: its share of them; a container's limit may be a fraction."""
     limit = cpu_limit(own_groups(CGROUP_ROOT, OWN_GROUPS))
-    return allowed_cores() if limit is None else min(limit, allowed_cores())
+    share = os.environ.get(CORES, "")
+    shares = [int(share)] if share.isdecimal() and int(share) > 0 else []
+    return min([allowed_cores(), *([] if limit is None else [limit]), *shares])
 
 
 def allowed_cores() -> int:

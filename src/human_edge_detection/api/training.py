@@ -159,6 +159,7 @@ class OptionArguments(TypedDict, total=False):
     retries: int
     hang_minutes: float
     join: bool
+    jobs: int
 
 
 class BatchArguments(OptionArguments, total=False):
@@ -190,7 +191,8 @@ def run_experiments(
             each experiment for each. ``restart``: delete the named runs and train them anew. ``export_onnx``: export
             each finished run and check it. ``skip_training``: use what is finished. ``fail_fast``: stop after the
             first failure. ``retries``: how often a failed run is started again. ``hang_minutes``: stop a run without a
-            sign of life for so long (60; 0: never). ``join``: work beside another batch. ``sweep``: dotted field to
+            sign of life for so long (60; 0: never). ``join``: work beside another batch. ``jobs``: so many runs at
+            once, each with its share of the cores or a GPU of its own, as memory allows. ``sweep``: dotted field to
             the values that it takes; every combination is run or, with ``trials``, so many that Optuna chooses, also
             out of a range (``"1.0..8.0:log"``). ``tuning_split``: score a sweep on a part of the training images.
 

@@ -50,6 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="start a run that was killed, hung or failed again, up to N times, after 5 s, 10 s, ... 5 min; it resumes",
     )
     parser.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="train N runs at once, each with a share of the cores or its own GPU, if memory allows (default: 1)",
+    )
+    parser.add_argument(
         "--hang_minutes",
         type=float,
         default=60.0,
@@ -93,6 +100,7 @@ def _arguments(args: argparse.Namespace) -> BatchArguments:
         "retries": args.retries,
         "hang_minutes": args.hang_minutes,
         "join": args.join,
+        "jobs": args.jobs,
         "sweep": args.sweeps,
         "trials": args.trials,
         "tuning_split": args.tuning_split,

@@ -3,7 +3,7 @@
 from typing import Final
 
 STANDBY: Final = "--standby"
-"""What a child is given in place of a command when it is to wait for one: ``standby.py`` in ``backends/`` and in ``cli/``."""
+"""What a child is given in place of a command when it is to wait for one: ``backends/standby.py``, and in ``cli/``."""
 LATENCY: Final = "--latency"
 """The same for a child that measures exported models: ``latency.py`` here and in ``cli/``."""
 PROBE: Final = "--probe"

@@ -30,9 +30,10 @@ from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.execution.retry import DEFAULT_OPTIONS, Options
 from human_edge_detection.runner.execution.sample_data import make_sample_data
 from human_edge_detection.runner.execution.staleness import check_teachers
-from human_edge_detection.runner.execution.supervise import Hooks, supervise
+from human_edge_detection.runner.execution.supervise import BatchEnd, Hooks, supervise
 from human_edge_detection.runner.latency import measure_latency, timed_together
 from human_edge_detection.runner.model_card.write import write_cards
+from human_edge_detection.runner.sharing.sharing import Shared
 from human_edge_detection.runner.sweep.sweep import Entry, Sweep, SweepRequest, read_sweep
 from human_edge_detection.runner.sweep.sweep_report import SweepReport, report_grid, report_search
 from human_edge_detection.runner.watching.batch_view import BatchView
@@ -125,10 +126,10 @@ def preview_experiments(
     request, planned = _checked(request, options, sweep)
     if planned is None or planned.split is None:
         runs = plan(request if planned is None else planned.competing)
-        return [*_describe_sweep(planned), *describe_additions(runs), *describe_plan(runs)]
+        return [*_describe_sweep(planned), *_describe_runs(runs, options)]
     with planned.split.written_elsewhere() as split:
         runs = plan(replace(planned, split=split).competing)
-        lines = [*_describe_sweep(planned), *describe_additions(runs), *describe_plan(runs)]
+        lines = [*_describe_sweep(planned), *_describe_runs(runs, options)]
     there, here = (str(one.output_dir.parent) for one in (split, planned.split))
     return [line.replace(there, here) for line in lines]
 
@@ -140,6 +141,11 @@ def _checked(request: BatchRequest, options: Options, sweep: SweepRequest | None
     """
     check_run_name(request.run_name)
     _check_options(request, options)
+    if options.jobs > 1 and sweep is not None and sweep.trials is not None:
+        raise ConfigError(
+            f"--jobs {options.jobs}: the trials of a search follow from those before; for two at once give the same "
+            "command a second time, with --join"
+        )
 
     def checked(request: BatchRequest) -> tuple[PlannedRun, ...]:
         planned = None if sweep is None else read_sweep(sweep, request, options)
@@ -158,6 +164,8 @@ def _check_options(request: BatchRequest, options: Options) -> None:
         raise ConfigError("--restart trains anew and --skip_training trains nothing; give one")
     if request.restart and options.join:
         raise ConfigError("--restart would delete what the batch has trained that --join works beside; give one")
+    if options.jobs < 1:
+        raise ConfigError(f"--jobs {options.jobs}: expected 1 or more")
     if options.retries < 0:
         raise ConfigError(f"--retries {options.retries}: expected 0 or more")
     if not 0.0 <= options.hang_minutes < math.inf:
@@ -169,9 +177,16 @@ def _checked_plan(request: BatchRequest, options: Options) -> tuple[PlannedRun, 
     if not request.as_it_is:
         check_plan(runs)
     check_teachers(runs)
+    if options.jobs > 1:
+        Shared(runs, options.jobs)
     if not options.skip_training:
         check_free_space(runs, request.output_dir, export_onnx=options.export_onnx)
     return runs
+
+
+def _describe_runs(runs: Sequence[PlannedRun], options: Options) -> list[str]:
+    shared = [] if options.jobs == 1 else Shared(runs, options.jobs).describe()
+    return [*describe_additions(runs), *shared, *describe_plan(runs, jobs=options.jobs)]
 
 
 def _describe_sweep(sweep: Sweep | None) -> list[str]:
@@ -184,17 +199,7 @@ def _describe_sweep(sweep: Sweep | None) -> list[str]:
 def _train(
     runs: Sequence[PlannedRun], request: BatchRequest, options: Options, sweep: Sweep | None, report: Report
 ) -> BatchResult:
-    with (
-        BatchView(runs) as view,
-        Standby(exports=options.export_onnx, output=view.children) as standby,
-        closing(LocalBackend(output=view.children, standby=standby)) as backend,
-    ):
-        if not options.skip_training:
-            if any(run.config.data.sample is not None and not run.finished for run in runs):
-                standby.prepare()  # the first child imports while the images are drawn
-            make_sample_data(runs, request.output_dir)
-        hooks = Hooks(watcher=view, ahead=standby.prepare)
-        outcomes, interrupt = supervise(runs, options, backend, hooks=hooks)
+    outcomes, interrupt = _trained(runs, request.output_dir, options)
     if options.export_onnx and interrupt is None:
         exported = timed_together(runs)
         interrupt = measure_latency(exported) or write_cards(exported)
@@ -212,6 +217,24 @@ def _train(
             logger.warning("to continue, leave out --restart: it would delete what was trained now")
         raise interrupt  # the report is out; the caller says how to continue
     return result
+
+
+def _trained(runs: Sequence[PlannedRun], output_dir: Path, options: Options) -> BatchEnd:
+    """How each run ended; several at once, when that is asked for, have their shares, and no child stands by."""
+    shared = Shared(runs, options.jobs) if options.jobs > 1 else None
+    for line in shared.describe() if shared is not None else ():
+        logger.info("%s", line)
+    with (
+        BatchView(runs) as view,
+        Standby(exports=options.export_onnx, output=view.children) as standby,
+        closing(LocalBackend(output=view.children, standby=standby, named=shared is not None)) as backend,
+    ):
+        ahead = standby.prepare if shared is None else None
+        if not options.skip_training:
+            if ahead is not None and any(run.config.data.sample is not None and not run.finished for run in runs):
+                ahead()  # the first child imports while the images are drawn
+            make_sample_data(runs, output_dir)
+        return supervise(runs, options, backend, sharing=shared, hooks=Hooks(watcher=view, ahead=ahead))
 
 
 def _page(output_dir: Path) -> Page | None:

@@ -62,6 +62,8 @@ class RunStatus(Section):
     host: str
     started: str
     updated: str
+    peak_bytes: Count | None = None
+    """Most memory that this process has held so far, helpers left out; null where the system does not tell."""
     beats: Count = Field(0, description="Grows while the run makes steps or validates; standing still: it hangs.")
 
 

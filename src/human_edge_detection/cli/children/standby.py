@@ -1,4 +1,4 @@
-"""A child of a batch that imports first and is told afterwards what to do; ``runner/backends/standby.py`` is the other side."""
+"""A child of a batch that imports first and is told afterwards what to do; other side: ``runner/backends``."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from human_edge_detection.engine.checkpoints.counters import TrainingProgress
 from human_edge_detection.engine.session.pace import Pace
 from human_edge_detection.errors import CheckpointError, HumanEdgeDetectionError, StorageError
 from human_edge_detection.files.write import write_json
+from human_edge_detection.limits import peak_memory
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.records import RunStatus, State, read_section
 
@@ -94,6 +95,7 @@ class StatusFile:
             host=socket.gethostname(),
             started=self._started,
             updated=now(),
+            peak_bytes=peak_memory(),
             beats=self._beats,
         )
         write_json(self._path, status.model_dump(mode="json"))

@@ -35,12 +35,16 @@ def _what(run: PlannedRun) -> str:
     return "" if status is None else f": a run of {status.epochs} epochs, {status.epoch} of them trained"
 
 
-def describe_plan(plan: Sequence[PlannedRun]) -> list[str]:
-    """Each run's difference from its preset and its exact command."""
+def describe_plan(plan: Sequence[PlannedRun], *, jobs: int = 1) -> list[str]:
+    """Each run's difference from its preset and its exact command and, with several at once, what it waits for."""
     lines = []
+    finished = {run.name for run in plan if run.finished}
     for position, run in enumerate(plan, start=1):
         state = " (finished earlier)" if run.finished else f" (would be {_KINDS[run.kind]})"
         lines.append(f"{position}. {run.name}{state}")
+        if jobs > 1 and not run.finished:
+            awaited = [name for name in run.requires if name not in finished]
+            lines.append(f"   after {' and '.join(awaited)}" if awaited else "   waits for no other run")
         changes = difference(run.config, run.preset)
         lines += [f"   {path}: {json.dumps(old)} -> {json.dumps(new)}" for path, (old, new) in changes.items()]
         if not changes:

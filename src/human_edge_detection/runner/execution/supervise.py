@@ -97,13 +97,13 @@ class Hooks:
 
     Attributes:
         watcher: Is told of each run that is trained, and how it ended; None: nobody is.
-        ahead: Called, again and again, while a run is about to end and another one follows.
+        ahead: Called, again and again, while a run is about to end and another one follows; None: nothing.
         is_behind: Called, again and again, with a run that is trained; True: it is stopped, as one that was pruned.
         pause: Waits so many seconds.
     """
 
     watcher: Watcher | None = None
-    ahead: Callable[[], None] = lambda: None
+    ahead: Callable[[], None] | None = None
     is_behind: Callable[[PlannedRun], bool] = lambda run: False
     pause: Callable[[float], None] = time.sleep
 
@@ -340,7 +340,7 @@ class _Batch(Generic[J]):
 
         def watch(seconds: float) -> bool:
             nonlocal is_behind
-            if self._another_follows(active.run):
+            if self.hooks.ahead is not None and self._another_follows(active.run):
                 self.hooks.ahead()
             is_behind = self.hooks.is_behind(active.run)
             return is_behind or is_hung(seconds)

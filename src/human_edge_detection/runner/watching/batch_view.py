@@ -45,7 +45,7 @@ class BatchView:
         self._plan = plan
         self._seen: dict[str, Glance] = {}
         self._outcomes: dict[str, Outcome] = {}
-        self._current: str | None = None
+        self._under_way: set[str] = set()
         self._looked_at_all = -_OTHERS_SECONDS
         self._live: Live | None = None
         self._relay: threading.Thread | None = None
@@ -81,10 +81,11 @@ class BatchView:
 
     def started(self, name: str) -> None:
         """The batch has taken the run called ``name``."""
-        self._current = name
+        self._under_way.add(name)
 
     def settled(self, outcome: Outcome) -> None:
         """A run has come to its end."""
+        self._under_way.discard(outcome.name)
         self._outcomes[outcome.name] = outcome
 
     def runs(self) -> list[Glance]:
@@ -94,7 +95,7 @@ class BatchView:
         self._looked_at_all = now if look_at_all else self._looked_at_all
         for run in self._plan:
             before = self._seen.get(run.name)
-            if look_at_all or before is None or run.name == self._current or before.state == "running":
+            if look_at_all or before is None or run.name in self._under_way or before.state == "running":
                 self._seen[run.name] = glance(run.paths, run.name, batch_at_work=True)
         return [self._in_this_batch(self._seen[run.name], run.config.training.epochs) for run in self._plan]
 
@@ -117,7 +118,7 @@ class BatchView:
             return run._replace(state=outcome.state, error=outcome.error, seconds_left=None)
         if run.state in ("running", "finished"):
             return run
-        state = "starting" if run.name == self._current else "waiting"
+        state = "starting" if run.name in self._under_way else "waiting"
         return run._replace(state=state, error=None, epochs=epochs)
 
 
