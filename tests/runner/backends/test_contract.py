@@ -50,9 +50,7 @@ def ray_address() -> Iterator[str]:
         pytest.param("slurm", marks=pytest.mark.slow),
     ]
 )
-def backend(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Backend[Any]]:
+def backend(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend[Any]]:
     """An open backend, in a current folder of the test's own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HED_OF_THE_BATCH", "seen")

@@ -39,7 +39,11 @@ class Cluster:
 
 
 def read_cluster(
-    backend: str, *, address: str | None = None, slurm: Mapping[str, str] | None = None, cores_per_run: int | None = None
+    backend: str,
+    *,
+    address: str | None = None,
+    slurm: Mapping[str, str] | None = None,
+    cores_per_run: int | None = None,
 ) -> Cluster | None:
     """The cluster that is asked for; None: this machine.
 
@@ -63,8 +67,9 @@ def read_cluster(
     if backend == LOCAL:
         return None
     if importlib.util.find_spec(LIBRARIES[backend]) is None:
+        library = LIBRARIES[backend]
         raise ConfigError(
-            f"--backend {backend} needs {LIBRARIES[backend]}, which is not installed: uv sync --inexact --extra {backend}"
+            f"--backend {backend} needs {library}, which is not installed: uv sync --inexact --extra {backend}"
         )
     return Cluster(backend, address, _settings(slurm or {}) if backend == "slurm" else {}, cores_per_run or 1)
 

@@ -138,7 +138,9 @@ class NodeChild:
         """
         host, here = socket.gethostname(), software()
         if here != order.made_with:
-            raise BackendError(f"node {host} has {here}, and this batch {order.made_with}; install the same on all nodes")
+            raise BackendError(
+                f"node {host} has {here}, and this batch {order.made_with}; install the same on all nodes"
+            )
         environment = {**os.environ, **order.variables, **order.work.environment, "NO_COLOR": "1"}
         try:
             order.output.parent.mkdir(parents=True, exist_ok=True)

@@ -133,20 +133,21 @@ class RayBackend:
             BackendError: It could not be started.
         """
         self._jobs.remove(job)
+        output = Order(job.work).output
         pid = 0 if job.place is None else job.place.pid
         if not _is_ready(job.ended):  # it was killed, and stays
             ray.kill(job.actor)
-            return Ended(pid, -signal.SIGKILL)
+            return Ended(pid, -signal.SIGKILL, output=output)
         try:
             returncode: int = ray.get(job.ended)
         except RayTaskError as error:
             raise _as_backend_error(error) from error
         except RayActorError:
-            return Ended(pid, -signal.SIGKILL, lost=not job.is_cancelled)
+            return Ended(pid, -signal.SIGKILL, lost=not job.is_cancelled, output=output)
         finally:
             ray.kill(job.actor)
         # Nobody here has asked it to: its machine is to be taken back.
-        return Ended(pid, returncode, lost=returncode == REQUEUE and not job.is_cancelled)
+        return Ended(pid, returncode, lost=returncode == REQUEUE and not job.is_cancelled, output=output)
 
     def close(self) -> None:
         """Asks the children that are left to end, and lets go of the cluster, with which their actors end."""
@@ -184,7 +185,9 @@ def _check_answers(address: str) -> None:
     """Refuses an address where nobody listens: Ray itself would try for a minute."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or "//" in address:
-        raise BackendError(f"--address {address}: expected HOST:PORT of the cluster's head, such as head:6379, or {AUTO}")
+        raise BackendError(
+            f"--address {address}: expected HOST:PORT of the cluster's head, such as head:6379, or {AUTO}"
+        )
     try:
         socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
@@ -219,7 +222,7 @@ def _check_nodes(output_dir: Path) -> None:
     )
     _refuse(
         [f"{view.host} does not see locks of this machine" for view in views if not view.sees_lock],
-        f"two nodes could train one run in {output_dir.absolute()}; hed doctor --output_dir says what its storage lacks",
+        f"two nodes could train one run in {output_dir.absolute()}; hed doctor --output_dir says what it lacks",
     )
 
 
@@ -239,7 +242,9 @@ def _ask_nodes(lock: Path) -> list[NodeView]:
         try:
             views.append(ray.get(one))
         except RayTaskError as error:
-            raise BackendError(f"node {asked[one]}: {_first_line(error.cause)}; install the same on all nodes") from error
+            raise BackendError(
+                f"node {asked[one]}: {_first_line(error.cause)}; install the same on all nodes"
+            ) from error
         except RayError as error:
             raise BackendError(f"node {asked[one]} was lost ({_first_line(error)}); give the command again") from error
     return views
@@ -269,7 +274,9 @@ def _check_fits(work: Work, resources: dict[str, Any]) -> None:
     if any(all(node.get(key, 0.0) >= count for (key, _), count in wanted.items()) for node in nodes):
         return
     need = ", ".join(say(count) for (_, say), count in wanted.items() if count)
-    raise BackendError(f"{work.name} needs {need}, which no node of the cluster has; lower what it needs, or add a node")
+    raise BackendError(
+        f"{work.name} needs {need}, which no node of the cluster has; lower what it needs, or add a node"
+    )
 
 
 def _is_ready(reference: Any) -> bool:

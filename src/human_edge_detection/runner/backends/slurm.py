@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shlex
 import shutil
 import signal
@@ -33,7 +32,9 @@ logger = logging.getLogger(__name__)
 DEFAULTS: Final[Mapping[str, str | int]] = {"time": 240}
 """Minutes. A run that needs longer is requeued, and goes on."""
 _GIVEN_BY_WORK: Final = frozenset(("job_name", "cpus_per_task", "nodes", "ntasks_per_node", "stderr_to_stdout"))
-_NOT_TEXT: Final = frozenset(("setup", "teardown", "additional_parameters", "srun_args", "num_gpus", "array_parallelism"))
+_NOT_TEXT: Final = frozenset(
+    ("setup", "teardown", "additional_parameters", "srun_args", "num_gpus", "array_parallelism")
+)
 """Settings of submitit that take lists or tables, or that mean nothing here."""
 _TIMEOUTS: Final = 10_000
 """How often submitit requeues a job whose time is over."""
@@ -121,8 +122,8 @@ class SlurmBackend:
         missing = [command for command in ("sbatch", "srun", "scancel") if shutil.which(command) is None]
         if missing:
             raise BackendError(
-                f"--backend slurm: this machine has no {missing[0]}; give the command on a login node of a cluster with "
-                "SLURM, or another --backend"
+                f"--backend slurm: this machine has no {missing[0]}; give the command on a login node of a cluster "
+                "with SLURM, or another --backend"
             )
         self._settings = settings
         self._jobs: list[SlurmJob] = []
@@ -185,8 +186,9 @@ class SlurmBackend:
             BackendError: It could not be started.
         """
         self._jobs.remove(job)
+        output = Order(job.work).output
         if not job.submitted.paths.result_pickle.exists():
-            return Ended(0, -signal.SIGKILL, lost=not self._was_cancelled(job))
+            return Ended(0, -signal.SIGKILL, lost=not self._was_cancelled(job), output=output)
         try:
             found = job.submitted.result()
         except FailedJobError as error:
@@ -194,7 +196,7 @@ class SlurmBackend:
         if isinstance(found, str):
             raise BackendError(found)
         pid, returncode = found
-        return Ended(pid, returncode, lost=returncode == REQUEUE and not self._was_cancelled(job))
+        return Ended(pid, returncode, lost=returncode == REQUEUE and not self._was_cancelled(job), output=output)
 
     def close(self) -> None:
         """Cancels the jobs that are left."""

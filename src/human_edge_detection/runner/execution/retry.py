@@ -11,6 +11,7 @@ from human_edge_detection.errors import BusyError
 from human_edge_detection.files.lock import is_held
 from human_edge_detection.files.write import make_folder
 from human_edge_detection.runner.backends.backend import Ended
+from human_edge_detection.runner.backends.cluster import Cluster
 from human_edge_detection.runner.execution.heartbeat import Heartbeat, last_status
 from human_edge_detection.runner.execution.launch import Hung, Steps
 from human_edge_detection.runner.execution.outcome import Outcome, is_own, judge
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 _USER_ERROR: Final = 2
 """Exit code of a child that ended with one line about what its user can mend."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
+_IN_QUEUE: Final = 1000
+"""Runs that a batch puts into the queue of a cluster at once."""
 _FREE_LOSSES: Final = 3
 """So often in a row a run may lose its machine without getting any further before that counts as its own failure."""
 
@@ -45,7 +48,8 @@ class Options:
         retries: How often a run that did not finish is started again.
         hang_minutes: A run without a sign of life for so long is stopped; 0: never.
         join: Work beside another batch in the same output folder, on runs that nobody works on.
-        jobs: So many runs at once.
+        jobs: So many runs at once; None: one on this machine, on a cluster all that can be.
+        cluster: Where runs are trained; None: on this machine.
     """
 
     export_onnx: bool = False
@@ -54,7 +58,13 @@ class Options:
     retries: int = 0
     hang_minutes: float = 60.0
     join: bool = False
-    jobs: int = 1
+    jobs: int | None = None
+    cluster: Cluster | None = None
+
+    @property
+    def at_once(self) -> int:
+        """So many runs at once."""
+        return self.jobs or (1 if self.cluster is None else _IN_QUEUE)
 
 
 DEFAULT_OPTIONS: Final = Options()

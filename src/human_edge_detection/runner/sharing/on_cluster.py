@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from human_edge_detection.limits import CORES
 from human_edge_detection.runner.backends.backend import Work
 from human_edge_detection.runner.backends.cluster import Cluster
-from human_edge_detection.runner.execution.plan import PlannedRun
+from human_edge_detection.runner.execution.plan import PlannedRun, train_command
 from human_edge_detection.runner.sharing.memory import need
 from human_edge_detection.runner.sharing.sharing import THREADS
 
@@ -22,16 +22,33 @@ class OnCluster:
 
     def __init__(self, plan: Sequence[PlannedRun], cluster: Cluster) -> None:
         self._plan = plan
-        self._cores = cluster.cores
+        self._cluster = cluster
+
+    def describe(self) -> list[str]:
+        """What each run has, in words."""
+        cores = f"{self._cluster.cores} core{'' if self._cluster.cores == 1 else 's'}"
+        asked = ", ".join(f"{name}={value}" for name, value in self._cluster.settings.items())
+        more = f", {asked}" if asked else ", and a GPU where the cluster has some and the experiment may use one"
+        return [f"--backend {self._cluster.name}: each run has {cores}{more}"]
+
+    def scripts(self) -> list[str]:
+        """What SLURM would be given, the script of each run; for another cluster nothing."""
+        if self._cluster.name != "slurm":
+            return []
+        from human_edge_detection.runner.backends.slurm import script  # submitit is an extra
+
+        runs = [run for run in self._plan if not run.finished]
+        works = [self.work(run, 0, train_command(run, export_onnx=False)) for run in runs]
+        return [line for work in works for line in script(work, self._cluster.settings).splitlines()]
 
     def work(self, run: PlannedRun, place: int, command: Sequence[str]) -> Work:
         """``command`` with what it needs."""
-        cores = str(self._cores)
+        cores = str(self._cluster.cores)
         return Work(
             run.name,
             run.paths.root,
             tuple(command),
-            cores=self._cores,
+            cores=self._cluster.cores,
             gpus=0 if run.config.training.device == "cpu" else 1,
             memory=need(run, self._plan).size,
             environment={CORES: cores, THREADS: cores},
