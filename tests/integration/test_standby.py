@@ -26,14 +26,13 @@ CHANGES = {
 @pytest.mark.slow
 def test_each_run_of_a_batch_is_that_of_a_fresh_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[int] = []
-    give = standby._Waiting.give
+    give = standby.Waiting.give
 
-    def noted(self: standby._Waiting, command: list[str]) -> "subprocess.Popen[bytes]":
-        process = give(self, command)
-        taken.append(process.pid)
-        return process
+    def noted(self: standby.Waiting, command: list[str]) -> None:
+        give(self, command)
+        taken.append(self.process.pid)
 
-    monkeypatch.setattr(standby._Waiting, "give", noted)
+    monkeypatch.setattr(standby.Waiting, "give", noted)
     monkeypatch.setattr(standby, "available_memory", lambda: LEAST_MEMORY)
     batch = tmp_path / "batch" / "experiments"
     assert hed.run_experiments(STUDENT, changes=CHANGES, seeds=[0, 1], output_dir=batch, export_onnx=True).good

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from human_edge_detection.runner.backends import standby as module
+from human_edge_detection.runner.backends.backend import Ended, Work
+from human_edge_detection.runner.backends.local import LocalBackend
 from human_edge_detection.runner.backends.standby import LEAST_MEMORY, Standby
-from human_edge_detection.runner.execution.launch import Ended
 
 PROGRAM = dedent(
     """
@@ -72,8 +73,15 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
     made = Program(tmp_path)
     monkeypatch.setattr(module, "_PROGRAM", made.prefix)
     monkeypatch.setattr(module, "available_memory", lambda: LEAST_MEMORY)
-    monkeypatch.setattr("human_edge_detection.runner.execution.launch.POLL_SECONDS", 0.1)
     return made
+
+
+def launch(standby: Standby, command: list[str]) -> Ended:
+    """What a batch does with a command, until its child has ended."""
+    backend = LocalBackend(standby=standby)
+    job = backend.submit(Work("run", Path(), tuple(command)))
+    until(lambda: backend.poll(job))
+    return backend.result(job)
 
 
 @pytest.fixture
@@ -84,7 +92,7 @@ def standby(program: Program) -> Iterator[Standby]:
 
 def waiting(standby: Standby) -> int | None:
     """The process that stands by."""
-    return None if standby._waiting is None else standby._waiting._process.pid
+    return None if standby._waiting is None else standby._waiting.process.pid
 
 
 def has_gone(pid: int) -> bool:
@@ -112,13 +120,13 @@ def test_a_command_is_done_by_the_child_that_stands_by(
         assert pid is not None
         standby.prepare()
         assert waiting(standby) == pid
-        ended = standby.launch(program.command("0", "--name", "Zoë"))
+        ended = launch(standby, program.command("0", "--name", "Zoë"))
         assert ended == Ended(pid, 0)
         imported = ["human_edge_detection.engine.session.execute", *more]
         argv = ["train", "0", "--name", "Zoë"]
         assert program.done == [{"pid": pid, "argv": argv, "imported": imported, "mark": "of this batch"}]
         assert waiting(standby) is None
-        standby.launch(program.command("0"))
+        launch(standby, program.command("0"))
     assert program.done[1]["pid"] != pid
     assert program.done[1]["imported"] == []
 
@@ -130,7 +138,7 @@ def test_none_stands_by_when_memory_is_short_or_unknown(
     monkeypatch.setattr(module, "available_memory", lambda: memory)
     standby.prepare()
     assert waiting(standby) is None
-    assert standby.launch(program.command("0")).returncode == 0
+    assert launch(standby, program.command("0")).returncode == 0
     assert len(program.done) == 1
 
 
@@ -152,7 +160,7 @@ BATCH = dedent(
     standby.available_memory = lambda: standby.LEAST_MEMORY
     one = standby.Standby(exports=False)
     one.prepare()
-    print(one._waiting._process.pid, flush=True)
+    print(one._waiting.process.pid, flush=True)
     time.sleep(60)
     """
 )
@@ -179,38 +187,54 @@ def test_one_that_was_ended_before_it_took_the_command_is_replaced(
     until((program.folder / "imports").exists)  # the interpreter itself does not end without a word
     os.kill(pid, number)
     until(lambda: has_gone(pid))
-    ended = standby.launch(program.command("0"))
+    ended = launch(standby, program.command("0"))
     assert ended.returncode == 0
     assert [done["pid"] for done in program.done] == [ended.pid]
     assert ended.pid != pid
     assert capfd.readouterr() == ("", "")
 
 
-def test_an_interrupted_batch_does_not_start_another_in_its_place(
-    program: Program, standby: Standby, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("by_batch", [True, False])
+def test_one_that_is_interrupted_before_it_took_the_command_is_not_replaced(
+    program: Program, standby: Standby, by_batch: bool
 ) -> None:
-    def interrupted(command: list[str], *, is_hung: object, begin: Callable[[list[str]], Any]) -> Ended:
-        child = begin(command)
-        child.kill()
-        child.wait()
-        return Ended(child.pid, child.returncode, KeyboardInterrupt())
-
+    backend = LocalBackend(standby=standby)
     standby.prepare()
-    monkeypatch.setattr(module, "launch", interrupted)
-    assert standby.launch(program.command("0")).interrupt is not None
+    assert standby._waiting is not None
+    os.kill(standby._waiting.process.pid, signal.SIGSTOP)  # it imports
+    job = backend.submit(Work("run", Path(), tuple(program.command("0"))))
+    if by_batch:
+        backend.cancel(job, at_once=True)
+    else:  # Ctrl-C in the terminal, which the batch is about to see, too
+        job.process.send_signal(signal.SIGINT)
+        job.process.send_signal(signal.SIGCONT)
+    until(lambda: backend.poll(job))
+    assert backend.result(job).returncode < 0
     assert program.done == []
 
 
+def test_one_that_dies_with_its_command_untaken_is_replaced(program: Program, standby: Standby) -> None:
+    backend = LocalBackend(standby=standby)
+    standby.prepare()
+    assert standby._waiting is not None
+    os.kill(standby._waiting.process.pid, signal.SIGSTOP)
+    job = backend.submit(Work("run", Path(), tuple(program.command("0"))))
+    job.process.kill()
+    until(lambda: backend.poll(job))
+    assert backend.result(job).returncode == 0
+    assert len(program.done) == 1
+
+
 def test_signals_that_come_after_the_command_reach_it(program: Program, standby: Standby) -> None:
+    backend = LocalBackend(standby=standby)
     standby.prepare()
     pid = waiting(standby)
-    assert pid is not None
-
-    def is_hung(seconds: float) -> bool:
-        return (program.folder / "waits").exists()
-
-    ended = standby.launch(program.command("wait"), is_hung=is_hung)  # which then gets SIGTERM
-    assert ended == Ended(pid, 75, hung=True)
+    job = backend.submit(Work("run", Path(), tuple(program.command("wait"))))
+    until((program.folder / "waits").exists)
+    assert not backend.poll(job)
+    backend.cancel(job)
+    until(lambda: backend.poll(job))
+    assert backend.result(job) == Ended(pid or 0, 75)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +247,7 @@ def test_after_a_bad_end_the_next_child_is_a_fresh_one(
     standby.prepare()
     prepared = waiting(standby)
     assert prepared is not None
-    standby.launch([sys.executable, "-c", f"import os, sys; {last_words}"])  # no command of the package
+    launch(standby, [sys.executable, "-c", f"import os, sys; {last_words}"])  # no command of the package
     assert waiting(standby) == (prepared if stays else None)
     assert has_gone(prepared) != stays
     standby.prepare()

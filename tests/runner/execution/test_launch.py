@@ -26,7 +26,7 @@ BATCH = dedent(
     from human_edge_detection.runner.backends import standby
     from human_edge_detection.runner.execution import launch, retry, sample_data
 
-    launch.POLL_SECONDS, launch.ECHO_SECONDS, standby.LEAST_MEMORY = 0.1, 0.3, float("inf")
+    launch.ECHO_SECONDS, standby.LEAST_MEMORY = 0.3, float("inf")
     sample_data.make_sample_data = lambda plan, output_dir: None
     retry.train_command = lambda run, export_onnx: json.loads(sys.argv[1])
     sys.exit(main(["run", "--configs", *sys.argv[3:], "--output_dir", sys.argv[2]]))

@@ -1,10 +1,11 @@
 """Children that finish, fail, are killed, hang or are interrupted; each is judged by its run folder."""
 
 import json
+import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,14 @@ from made_up_runs import sha256_of, write_weights
 from human_edge_detection.experiments.registry import expand, get_config
 from human_edge_detection.files.lock import is_held
 from human_edge_detection.runner.backends.backend import Ended
-from human_edge_detection.runner.execution.outcome import Outcome, judge
+from human_edge_detection.runner.execution.outcome import Outcome
 from human_edge_detection.runner.execution.ownership import take_folders
-from human_edge_detection.runner.execution.plan import plan
+from human_edge_detection.runner.execution.plan import PlannedRun, plan
 from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.execution.retry import Options
-from human_edge_detection.runner.execution.supervise import BatchEnd, Hooks, supervise
+from human_edge_detection.runner.execution.supervise import BatchEnd, Hooks, Unshared, supervise
 from human_edge_detection.runs.lookup.reservation import reserve
 from human_edge_detection.runs.paths import RunPaths
-from human_edge_detection.runs.records import RunStatus, read_section
 from human_edge_detection.signals import Terminated
 
 WriteRun = Callable[..., RunPaths]
@@ -145,47 +145,6 @@ def test_the_same_batch_again_continues(workshop: Any) -> None:
     assert [workshop.trainings(name) for name in (TEACHER, STUDENT, DISTILLED)] == [2, 1, 1]
 
 
-class Waits:
-    """Notes how long a batch waited in all, but for its children."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def __call__(self, seconds: float) -> None:
-        if seconds > CHILD_PAUSE:
-            self.seconds += seconds
-        else:
-            time.sleep(seconds)
-
-
-def test_retries_start_a_run_again_in_its_folder_with_growing_pauses(workshop: Any) -> None:
-    waits = Waits()
-    outcome = by_name(workshop.batch(STUDENT, retries=5, pause=waits, **{STUDENT: "third time lucky"}))[STUDENT]
-    assert outcome == Outcome(STUDENT, "finished", attempts=3)
-    assert waits.seconds == pytest.approx(5 + 10)
-    assert workshop.trainings(STUDENT) == 3
-
-
-def test_retries_end_and_the_pause_has_a_limit(workshop: Any) -> None:
-    waits = Waits()
-    outcome = by_name(workshop.batch(STUDENT, retries=8, pause=waits, **{STUDENT: "kill"}))[STUDENT]
-    assert (outcome.state, outcome.attempts) == ("killed", 9)
-    assert "9 attempts" in str(outcome.error)
-    assert waits.seconds == pytest.approx(5 + 10 + 20 + 40 + 80 + 160 + 300 + 300)
-
-
-def test_an_error_of_the_user_is_tried_again_only_after_progress(workshop: Any) -> None:
-    outcomes = by_name(workshop.batch(STUDENT, retries=3, **{STUDENT: "raise"}))
-    assert (outcomes[STUDENT].state, outcomes[STUDENT].attempts) == ("failed", 1)
-    outcomes = by_name(workshop.batch(TEACHER, retries=3, **{TEACHER: "fail further on"}))
-    assert (outcomes[TEACHER].state, outcomes[TEACHER].attempts) == ("failed", 4)
-
-
-def test_a_run_that_fails_at_the_same_step_in_the_same_way_is_not_tried_for_ever(workshop: Any) -> None:
-    outcomes = by_name(workshop.batch(STUDENT, retries=5, **{STUDENT: "fail the same way"}))
-    assert (outcomes[STUDENT].state, outcomes[STUDENT].attempts) == ("failed", 2)
-
-
 def test_skip_training_does_not_use_what_is_damaged_and_says_so(workshop: Any, write_run: WriteRun) -> None:
     paths = write_run(workshop.output_dir / STUDENT, get_config(STUDENT))
     write_weights(paths.best, "weights")
@@ -211,18 +170,6 @@ def test_a_damaged_run_folder_fails_that_run_alone(workshop: Any) -> None:
     (workshop.output_dir / STUDENT / "status.json").write_text("{}")
     end = supervise(runs, Options(), workshop.children())
     assert [outcome.state for outcome in end.outcomes] == ["failed", "finished"]
-
-
-@pytest.mark.parametrize("same_pid", [True, False])
-def test_a_status_of_an_earlier_process_is_not_taken_for_this_one(
-    tmp_path: Path, write_run: WriteRun, same_pid: bool
-) -> None:
-    paths = write_run(tmp_path / "run", get_config(STUDENT), state="failed")
-    before = read_section(RunStatus, paths.status)
-    assert before is not None
-    state, error = judge(paths, Ended(pid=before.pid if same_pid else 1, returncode=-9), before)
-    assert state == "killed"
-    assert "out of luck" not in str(error)
 
 
 def test_a_finished_student_of_a_teacher_that_was_trained_anew_is_stale(workshop: Any, write_run: WriteRun) -> None:
@@ -375,3 +322,150 @@ def test_what_comes_next_is_prepared_when_a_run_is_about_to_end(
     supervise(runs, Options(export_onnx=export_onnx), Calls(start), hooks=hooks)
     left = {name: max(before for run, before in prepared if run == name) for name, _ in prepared}
     assert left == {runs[0].name: epochs_before, runs[1].name: epochs_before}  # nothing comes after the last
+
+
+class Timeline:
+    """Children that take as many polls as told, and when each began and ended."""
+
+    def __init__(self, workshop: Any, polls: Mapping[str, int]) -> None:
+        self.children = workshop.children()
+        self.polls = polls
+        self.events: list[str] = []
+
+    def __call__(self, command: Sequence[str]) -> Steps:
+        name = Path(command[command.index("--resume") + 1]).name
+        self.events.append(f"+{name}")
+        for _ in range(self.polls.get(name, 0)):
+            yield
+        ended: Ended = self.children(command)
+        self.events.append(f"-{name}")
+        return ended
+
+
+def run_at_once(workshop: Any, timeline: Timeline, **how: Any) -> BatchEnd:
+    runs = plan(BatchRequest(names=(STUDENT, DISTILLED, TEACHER), output_dir=workshop.output_dir))
+    take_folders(runs)
+    return supervise(runs, Options(jobs=2), Calls(timeline), hooks=Hooks(pause=lambda _: None), **how)
+
+
+def test_with_jobs_so_many_are_trained_at_once_each_after_what_it_requires(workshop: Any) -> None:
+    timeline = Timeline(workshop, {TEACHER: 5, STUDENT: 2})
+    end = run_at_once(workshop, timeline)
+    assert [outcome.state for outcome in end.outcomes] == ["finished"] * 3
+    began = [f"+{STUDENT}", f"+{TEACHER}", f"-{STUDENT}", f"-{TEACHER}", f"+{DISTILLED}", f"-{DISTILLED}"]
+    assert timeline.events == began
+
+
+class LittleMemory(Unshared):
+    """Room for one run, and alone there seems to be too little, too."""
+
+    def lack(self, run: PlannedRun, beside: Sequence[PlannedRun]) -> str | None:
+        return "3 GiB are missing"
+
+
+def test_a_run_without_room_beside_others_waits_and_starts_alone_with_a_warning(
+    workshop: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("human_edge_detection"), "propagate", True)
+    caplog.set_level("INFO", logger="human_edge_detection")
+    timeline = Timeline(workshop, {TEACHER: 50, STUDENT: 50})
+    end = run_at_once(workshop, timeline, sharing=LittleMemory())
+    assert all(outcome.good for outcome in end.outcomes)
+    assert [event[0] for event in timeline.events] == ["+", "-"] * 3
+    said = [(record.levelname, record.getMessage()) for record in caplog.records if "missing" in record.getMessage()]
+    assert ("INFO", f"{TEACHER} waits: 3 GiB are missing") in said
+    assert sum(level == "INFO" for level, _ in said) == 1
+    assert sum(level == "WARNING" for level, _ in said) == 3
+
+
+def test_a_run_that_waits_for_its_next_attempt_holds_up_no_other(workshop: Any) -> None:
+    end = workshop.batch(TEACHER, STUDENT, jobs=2, retries=1, **{TEACHER: "kill", STUDENT: "finish"})
+    assert [outcome.state for outcome in end.outcomes] == ["killed", "finished"]
+    assert workshop.trainings(TEACHER) == 2
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "fail_fast", "states", "kind"),
+    [
+        ("exit 3", True, ["failed", "interrupted", "skipped"], type(None)),
+        ("requeue", False, ["interrupted", "interrupted", "skipped"], Terminated),
+    ],
+)
+def test_what_ends_a_batch_asks_the_other_children_to_save(
+    workshop: Any, behaviour: str, fail_fast: bool, states: list[str], kind: type[BaseException]
+) -> None:
+    """A failure with ``fail_fast``, and a scheduler's signal to one child alone."""
+    folder = workshop.output_dir
+
+    def pause(seconds: float) -> None:
+        time.sleep(seconds)
+        if (folder / STUDENT / "listening").exists():
+            (folder / TEACHER).mkdir(parents=True, exist_ok=True)
+            (folder / TEACHER / "go").touch()
+
+    behaviours = {TEACHER: f"when told {behaviour}", STUDENT: "wait for signal"}
+    end = workshop.batch(*ALL, jobs=2, fail_fast=fail_fast, retries=2, pause=pause, **behaviours)
+    assert [outcome.state for outcome in end.outcomes] == states
+    assert isinstance(end.interrupt, kind)
+    assert workshop.status(STUDENT)["state"] == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "numbers", "kind"),
+    [
+        ("wait for signal", [signal.SIGTERM], Terminated),
+        ("wait for signal", [signal.SIGINT], KeyboardInterrupt),
+        ("ignore signals", [signal.SIGINT] * 3, KeyboardInterrupt),
+    ],
+)
+def test_a_signal_reaches_every_child(
+    workshop: Any, behaviour: str, numbers: list[int], kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patience = 60.0 if len(numbers) > 1 else 0.2
+    monkeypatch.setattr("human_edge_detection.runner.execution.launch.ECHO_SECONDS", patience)
+    ready = "listening" if behaviour == "wait for signal" else "ready"
+    left = list(numbers)
+
+    def pause(seconds: float) -> None:
+        time.sleep(min(seconds, 0.05))
+        if all((workshop.output_dir / name / ready).exists() for name in (TEACHER, STUDENT)):
+            while left:
+                os.kill(os.getpid(), left.pop())
+
+    end = workshop.batch(*ALL, jobs=2, retries=2, pause=pause, **{TEACHER: behaviour, STUDENT: behaviour})
+    assert [outcome.state for outcome in end.outcomes] == ["interrupted", "interrupted", "skipped"]
+    assert type(end.interrupt) is kind
+    assert [workshop.trainings(name) for name in (TEACHER, STUDENT)] == [1, 1]
+    if len(numbers) == 1:
+        assert {workshop.status(name)["state"] for name in (TEACHER, STUDENT)} == {"interrupted"}
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_child_whose_machine_was_taken_back_is_started_again(workshop: Any, lost: bool) -> None:
+    """It has saved its state; that alone would be a signal to the batch."""
+    children, ends = workshop.children(**{STUDENT: "requeue"}), []
+
+    def start(command: Sequence[str]) -> Ended:
+        ended: Ended = children(command)
+        ends.append(ended)
+        children.behaviours = {}
+        return ended._replace(lost=lost and len(ends) == 1)
+
+    runs = plan(BatchRequest(names=(STUDENT,), output_dir=workshop.output_dir))
+    take_folders(runs)
+    end = supervise(runs, Options(retries=1), Calls(start), hooks=Hooks(pause=lambda _: None))
+    assert (end.outcomes[0].state, end.outcomes[0].attempts) == (("finished", 2) if lost else ("interrupted", 1))
+    assert isinstance(end.interrupt, Terminated) != lost
+
+
+def test_the_silence_of_a_child_in_a_queue_is_no_hang(workshop: Any) -> None:
+    class Queue(Calls):
+        def is_queued(self, job: Any) -> bool:
+            return True
+
+    timeline = Timeline(workshop, {STUDENT: 50})
+    runs = plan(BatchRequest(names=(STUDENT,), output_dir=workshop.output_dir))
+    take_folders(runs)
+    hooks = Hooks(pause=lambda _: None)
+    end = supervise(runs, Options(hang_minutes=1.0 / 60), Queue(timeline), hooks=hooks)
+    assert end.outcomes[0].good

@@ -2,11 +2,13 @@
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
@@ -14,15 +16,17 @@ from typing import Any
 
 import optuna
 import pytest
+from fake_backends import Calls, Cancelled, Run, Steps
 
 from human_edge_detection.experiments.difference import difference
 from human_edge_detection.experiments.overrides import Overrides, collect
 from human_edge_detection.experiments.registry import expand, get_config
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, build_config
 from human_edge_detection.files.lock import hold
-from human_edge_detection.runner.execution.launch import Ended, Hung, launch, never
+from human_edge_detection.runner.backends.backend import Backend, Ended, Work
+from human_edge_detection.runner.backends.local import LocalBackend, LocalJob
 from human_edge_detection.runner.execution.request import BatchRequest
-from human_edge_detection.runner.execution.retry import Launch, Options
+from human_edge_detection.runner.execution.retry import Options
 from human_edge_detection.runner.sweep.search import SearchEnd, _Search, pruned_runs, search
 from human_edge_detection.runner.sweep.search_space import parse_axes
 from human_edge_detection.runner.sweep.sweep import Sweep, best, make_sweep
@@ -43,7 +47,7 @@ class Trainings:
         self.started: list[str] = []
         self.epochs = 0
 
-    def __call__(self, command: Sequence[str], *, is_hung: Hung = never) -> Ended:
+    def __call__(self, command: Sequence[str]) -> Steps:
         options = dict(pairwise(command))
         root = Path(options["--resume"])
         name = root.relative_to(options["--output_dir"]).as_posix()
@@ -51,9 +55,9 @@ class Trainings:
         values = {path: value for path, (_, value) in difference(config, get_config(config.name)).items()}
         with hold(RunPaths(root).lock, "run", advice="wait"):
             self.started.append(name)
-            return self._train(root, config, values, is_hung)
+            return (yield from self._train(root, config, values))
 
-    def _train(self, root: Path, config: ExperimentConfig, values: Mapping[str, Any], is_hung: Hung) -> Ended:
+    def _train(self, root: Path, config: ExperimentConfig, values: Mapping[str, Any]) -> Steps:
         try:
             score = self.score({"experiment": config.name, **values})
         except ValueError as error:
@@ -65,9 +69,11 @@ class Trainings:
             self.epochs += 1
             lines.append(json.dumps({"epoch": epoch, "val/miou": score * epoch / EPOCHS}))
             (root / "metrics.jsonl").write_text("\n".join(lines) + "\n")
-            if is_hung(1.0):
+            try:
+                yield
+            except Cancelled:
                 (root / "status.json").write_text(json.dumps(self._status("interrupted")))
-                return Ended(os.getpid(), 75, hung=True)
+                return Ended(os.getpid(), 75)
         self.write_run(root, config, metrics={"miou": score})
         return Ended(os.getpid(), 0)
 
@@ -97,18 +103,24 @@ class Bench:
     def trainings(self, score: Callable[[Mapping[str, Any]], float]) -> Trainings:
         return Trainings(self.write_run, score)
 
-    def search(self, sweep: Sweep, start: Launch, **options: Any) -> SearchEnd:
+    def search(self, sweep: Sweep, start: Run, **options: Any) -> SearchEnd:
+        return self.search_on(sweep, Calls(start), **options)
+
+    def search_on(self, sweep: Sweep, backend: Backend[Any], **options: Any) -> SearchEnd:
         deadline = time.monotonic() + 30
 
         def pause(seconds: float) -> None:
             assert time.monotonic() < deadline, "waits for ever"
-            time.sleep(0.01)
+            time.sleep(0.001)
 
-        return search(sweep, Options(**options), start=start, pause=pause)
+        return search(sweep, Options(**options), backend, pause=pause)
 
 
 @pytest.fixture
-def bench(tmp_path: Path, tiny_coco: Path, write_run: Callable[..., RunPaths]) -> Bench:
+def bench(
+    tmp_path: Path, tiny_coco: Path, write_run: Callable[..., RunPaths], monkeypatch: pytest.MonkeyPatch
+) -> Bench:
+    monkeypatch.setattr("human_edge_detection.runner.execution.launch.LOOK_SECONDS", 0.0)  # one look for each step
     return Bench(tmp_path / "experiments", tiny_coco, write_run)
 
 
@@ -224,8 +236,8 @@ def test_a_teacher_that_fails_stops_the_search_and_leaves_the_trial_open(bench: 
 def test_an_interrupted_search_goes_on_with_the_same_trial(bench: Bench) -> None:
     trainings = bench.trainings(peak)
 
-    def interrupted(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
-        return trainings(command, is_hung=is_hung) if trainings.started else Ended(1, 75, Terminated())
+    def interrupted(command: Sequence[str]) -> Ended | Steps:
+        return trainings(command) if trainings.started else terminated(command)
 
     end = bench.search(bench.sweep(trials=2), interrupted)
     assert isinstance(end.interrupt, Terminated)
@@ -236,6 +248,12 @@ def test_an_interrupted_search_goes_on_with_the_same_trial(bench: Bench) -> None
     assert [entry.status for entry in after.entries] == ["finished"] * 2
 
 
+def terminated(command: Sequence[str]) -> Ended:
+    """A child that ends as a scheduler stops the batch."""
+    os.kill(os.getpid(), signal.SIGTERM)
+    return Ended(1, 75)
+
+
 class Killed(BaseException):
     """Ends everything at once, as kill -9 does; locks are freed, nothing is written."""
 
@@ -243,10 +261,10 @@ class Killed(BaseException):
 def test_a_search_that_was_killed_amid_a_trial_and_a_line_of_the_journal_goes_on(bench: Bench) -> None:
     trainings = bench.trainings(peak)
 
-    def killed(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
+    def killed(command: Sequence[str]) -> Steps:
         if len(trainings.started) == 1:
             raise Killed
-        return trainings(command, is_hung=is_hung)
+        return trainings(command)
 
     sweep = bench.sweep(trials=3)
     with pytest.raises(Killed):
@@ -292,7 +310,7 @@ def test_a_trial_that_another_process_ends_at_this_very_moment_is_left_to_it(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep = bench.sweep(trials=1)
-    bench.search(sweep, lambda command, *, is_hung=never: Ended(1, 75, Terminated()))  # leaves its trial open
+    bench.search(sweep, terminated)  # leaves its trial open
     trainings = bench.trainings(peak)
     look = _Search._is_left_open
 
@@ -370,18 +388,16 @@ CHILD = dedent(
 )
 
 
-def test_a_child_that_falls_behind_gets_sigterm_and_saves(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("human_edge_detection.runner.execution.launch.POLL_SECONDS", 0.1)
+def test_a_child_that_falls_behind_gets_sigterm_and_saves(bench: Bench) -> None:
     trainings = bench.trainings(peak)
     sweep = bench.sweep(trials=6)
 
-    def start(command: Sequence[str], *, is_hung: Hung = never) -> Ended:
-        if len(trainings.started) < 5:
-            return trainings(command, is_hung=is_hung)
-        options = dict(pairwise(command))
-        root = Path(options["--resume"])
-        return launch([sys.executable, "-c", CHILD, str(root), "0.001"], is_hung=is_hung)
+    class Last(LocalBackend):
+        def submit(self, work: Work) -> LocalJob:
+            root = dict(pairwise(work.command))["--resume"]
+            return super().submit(replace(work, command=(sys.executable, "-c", CHILD, root, "0.001")))
 
-    end = bench.search(sweep, start)
+    bench.search(bench.sweep(trials=5), trainings)
+    end = bench.search_on(sweep, Last())
     assert end.entries[5].status == "pruned"
     assert json.loads((bench.output_dir / end.entries[5].runs[0] / "status.json").read_text())["state"] == "interrupted"

@@ -49,10 +49,9 @@ class Shared:
                 f"--jobs {jobs} gives each run a GPU, and --device {numbered} names one; give one of both"
             )
         if self._gpus and jobs > len(self._gpus):
-            raise ConfigError(
-                f"--jobs {jobs}: there are {len(self._gpus)} GPUs, and each has one run; give --jobs "
-                f"{len(self._gpus)}, or --device cpu"
-            )
+            count = len(self._gpus)
+            there = "there is 1 GPU" if count == 1 else f"there are {count} GPUs"
+            raise ConfigError(f"--jobs {jobs}: {there}, and each takes one run; give --jobs {count}, or --device cpu")
         self._cores = max(1, cores // jobs)
         self._all_cores = cores
 
