@@ -16,10 +16,12 @@ import pytest
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
 
+_SESSIONS = Path("/tmp/ray")
+_HEAD_SECONDS = 120.0
 _STORE_BYTES = 80 * 2**20
 _PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
-_SOON = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 1000, "health_check_failure_threshold": 3}
-"""A node that has gone is missed after seconds, not half a minute."""
+_PATIENT = {"agent_register_timeout_ms": 300_000}
+"""Where tests keep the processors busy the agents of a node take longer than its 30 s to start."""
 
 
 class SmallCluster:
@@ -31,9 +33,10 @@ class SmallCluster:
     """
 
     def __init__(self) -> None:
+        self.nodes: list[Any] = []
         ray_cluster = pytest.importorskip("ray.cluster_utils", reason="needs ray: `uv sync --extra ray`")
         self._cluster = ray_cluster.Cluster()
-        self._add(num_cpus=0, no_monitor=True, include_dashboard=False, _system_config=_SOON)
+        self._add(num_cpus=0, no_monitor=True, include_dashboard=False, _system_config=_PATIENT)
 
     @property
     def address(self) -> str:
@@ -42,7 +45,13 @@ class SmallCluster:
 
     def add_node(self, cores: int = 1, **options: Any) -> Any:
         """A node more; :meth:`remove` takes it."""
-        return self._add(num_cpus=cores, **options)
+        self.nodes.append(self._add(num_cpus=cores, **options))
+        return self.nodes[-1]
+
+    @staticmethod
+    def raylet(node: Any) -> int:
+        """The process that stands for a node."""
+        return int(node.all_processes["raylet"][0].process.pid)
 
     def remove(self, node: Any) -> None:
         """Kills the node, as a machine that loses its power."""
@@ -56,7 +65,11 @@ class SmallCluster:
 
         node_id = ray.NodeID.from_random().hex()
         ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
-        threading.Thread(target=_announce, args=(node_id, ports), daemon=True).start()
+        head = self._cluster.head_node
+        if head is None:
+            threading.Thread(target=_announce_head, args=(node_id, ports), daemon=True).start()
+        else:
+            _announce(Path(head.get_session_dir_path()), node_id, ports)
         return self._cluster.add_node(
             object_store_memory=_STORE_BYTES,
             include_log_monitor=False,
@@ -66,19 +79,19 @@ class SmallCluster:
         )
 
 
-def _announce(node_id: str, ports: dict[str, int]) -> None:
-    """Writes the files that a raylet waits for, once the folder of its cluster is there."""
-    deadline = time.monotonic() + 60.0
-    sessions = Path("/tmp/ray")
+def _announce_head(node_id: str, ports: dict[str, int]) -> None:
+    """As soon as the folder of the new cluster is there, which is told by the first file that its head leaves in it."""
+    deadline = time.monotonic() + _HEAD_SECONDS
     while time.monotonic() < deadline:
-        # The head's own file, or the folder that it has made, names the session.
-        newest = max(sessions.glob("session_2*"), key=lambda folder: folder.stat().st_mtime, default=None)
-        if newest is not None and newest.stat().st_mtime > time.time() - 300.0:
-            for name, port in ports.items():
-                file = newest / f"{name}_{node_id}"
-                if not file.exists():
-                    file.write_text(str(port))
-        time.sleep(0.2)
+        for file in _SESSIONS.glob(f"session_*/gcs_server_port_{node_id}"):
+            _announce(file.parent, node_id, ports)
+            return
+        time.sleep(0.05)
+
+
+def _announce(folder: Path, node_id: str, ports: dict[str, int]) -> None:
+    for name, port in ports.items():
+        (folder / f"{name}_{node_id}").write_text(str(port))
 
 
 def _free_ports(count: int) -> list[int]:
