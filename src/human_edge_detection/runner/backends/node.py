@@ -20,11 +20,13 @@ from human_edge_detection.runner import WITH_PARENT
 from human_edge_detection.runner.backends.backend import Work
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.provenance import git_commit
+from human_edge_detection.signals import STOP_SECONDS
 
 _OWN_VARIABLES: Final = "HED_"
 """Beginning of the names of this package's variables: a child sees the batch's, all others are its node's own."""
 _PROGRAM: Final = ("-m", "human_edge_detection")
 _SHOWN_DIGITS: Final = 12
+_LOOK_SECONDS: Final = 0.5
 
 
 class Software(NamedTuple):
@@ -125,10 +127,11 @@ class Place(NamedTuple):
 
 
 class NodeChild:
-    """One child process on the node that this is made on."""
+    """One child process on the node that this is made on, which ends when the node is lost to the cluster."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._node = os.getppid()
 
     def start(self, order: Order) -> Place:
         """Starts it.
@@ -161,11 +164,23 @@ class NodeChild:
     def wait(self, place: Place) -> int:
         """Its exit code, once it has ended.
 
+        A worker whose node has died (the process that it was started by) may itself wait here for ever: the cluster has
+        given both up, so that the child has to save its state and leave the run to another node.
+
         Args:
             place: What :meth:`start` returned, so that it comes first.
         """
+        while not self.ends_within(_LOOK_SECONDS):
+            if os.getppid() != self._node:
+                self.end()
         assert self._process is not None
         return self._process.wait()
+
+    def end(self) -> None:
+        """Asks it to save its state and end, and kills it when that takes too long."""
+        self.cancel(at_once=False)
+        if not self.ends_within(STOP_SECONDS):
+            self.cancel(at_once=True)
 
     def ends_within(self, seconds: float) -> bool:
         """Whether it has ended, now or within so long."""

@@ -25,7 +25,7 @@ from human_edge_detection.errors import BackendError, ConfigError, did_you_mean
 from human_edge_detection.runner.backends.backend import Ended, Work
 from human_edge_detection.runner.backends.node import NodeChild, Order
 from human_edge_detection.runs.paths import RunPaths
-from human_edge_detection.signals import REQUEUE, STOP_SECONDS
+from human_edge_detection.signals import REQUEUE
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,6 @@ _ASK_SECONDS: Final = 30.0
 """Between two calls of ``sacct``, which tell of all jobs."""
 _RESULT_SECONDS: Final = 20.0
 """So long the result of a job may take through the shared storage after SLURM says that it has ended."""
-_LOOK_SECONDS: Final = 0.2
 _FINISHED_BY_A_PERSON: Final = "CANCELLED"
 
 
@@ -64,16 +63,12 @@ class SlurmChild:
             return str(error)
         self._child = child
         signal.signal(signal.SIGTERM, self._hand_on)  # submitit would ignore it
-        while not child.ends_within(_LOOK_SECONDS):
-            pass
         return place.pid, child.wait(place)
 
     def checkpoint(self) -> DelayedSubmission:
         """Called by submitit at the signal before the end: what goes on in the requeued job."""
         if self._child is not None:
-            self._child.cancel(at_once=False)
-            if not self._child.ends_within(STOP_SECONDS):
-                self._child.cancel(at_once=True)
+            self._child.end()
         return DelayedSubmission(SlurmChild(self._order))
 
     def _hand_on(self, number: int, frame: FrameType | None) -> None:
