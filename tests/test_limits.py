@@ -17,6 +17,7 @@ from human_edge_detection.limits import (
     memory_used,
     own_groups,
     room_for_open_files,
+    usable_cores,
 )
 
 
@@ -162,3 +163,13 @@ print(peak_memory())
     high, before, low = map(int, ended.stdout.split())
     assert min(high, before) >= 2**26
     assert low <= high - 2**25
+
+
+@pytest.mark.parametrize(("share", "cores"), [("2", 2), ("64", 8), ("0", 8), ("some", 8), ("", 8)])
+def test_one_of_several_processes_keeps_its_share_of_the_cores_busy(
+    monkeypatch: pytest.MonkeyPatch, share: str, cores: int
+) -> None:
+    monkeypatch.setattr("human_edge_detection.limits.allowed_cores", lambda: 8)
+    monkeypatch.setattr("human_edge_detection.limits.own_groups", lambda *_: [])
+    monkeypatch.setenv("HED_CORES", share)
+    assert usable_cores() == cores

@@ -90,6 +90,10 @@ def test_a_batch_that_does_not_fit_on_the_disk_writes_nothing(
     ("flags", "error"),
     [
         (("--retries", "-1"), "--retries -1: expected 0 or more"),
+        (("--jobs", "0"), "--jobs 0: expected 1 or more"),
+        (("--jobs", "-2"), "--jobs -2: expected 1 or more"),
+        (("--jobs", "9999", "--device", "cpu"), "--jobs 9999: there are "),
+        (("--jobs", "2", "--sweep", "training.epochs=1..9", "--trials", "3"), "--jobs 2: the trials of a search"),
         (("--hang_minutes", "-5"), "--hang_minutes -5: expected"),
         (("--hang_minutes", "nan"), "--hang_minutes nan: expected"),
         (("--restart", "--join"), "give one"),
@@ -114,6 +118,37 @@ def test_wrong_flags_are_one_line_and_write_nothing(
     assert not output_dir.exists()
 
 
+@pytest.fixture
+def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a GPU."""
+    monkeypatch.setattr("human_edge_detection.runner.sharing.sharing.usable_cores", lambda: 4.0)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+
+@pytest.mark.usefixtures("four_cores")
+def test_several_runs_at_once_end_as_one_after_the_other(
+    children: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    output_dir = children(**{STUDENT: "failed"})
+    assert run(output_dir, "--jobs", "2") == 1
+    said = capsys.readouterr().err
+    assert "--jobs 2: 2 runs at once, 2 of 4 cores each" in said
+    runs = {one["run"]: one["status"] for one in json.loads((output_dir.parent / "experiment_runs.json").read_text())}
+    assert runs == {TEACHER: "finished", STUDENT: "failed", DISTILLED: "finished"}
+
+
+@pytest.mark.usefixtures("four_cores")
+def test_a_dry_run_with_jobs_says_what_waits_for_what(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path / "runs", "--jobs", "4", "--dry_run") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "--jobs 4: 4 runs at once, 1 of 4 cores each" in lines
+    assert "--jobs 4: runs that are to be trained: 3; with fewer jobs each has more" in lines
+    after = {line.split()[1]: lines[number + 1].strip() for number, line in enumerate(lines) if "would be new" in line}
+    alone = "waits for no other run"
+    assert after == {TEACHER: alone, STUDENT: alone, DISTILLED: f"after {TEACHER}"}
+
+
 def test_restart_trains_anew_and_says_so_first(
     children: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -134,7 +169,7 @@ def test_restart_trains_anew_and_says_so_first(
 def test_flags_become_options(children: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Options] = []
 
-    def note(runs: object, options: Options, **launching: object) -> BatchEnd:
+    def note(runs: object, options: Options, backend: object, **others: object) -> BatchEnd:
         given.append(options)
         return BatchEnd((), None)
 
