@@ -292,6 +292,8 @@ def test_what_is_imported_is_declared(folder: Path, files: list[Path], own_name:
         "human_edge_detection": ["human-edge-detection"],
         "ai_edge_litert": ["ai-edge-litert"],  # of extras, which need not be installed
         "openvino": ["openvino"],
+        "ray": ["ray"],
+        "submitit": ["submitit"],
     }
     for name in imported - {own_name, *sys.stdlib_module_names}:
         found = {one.lower().replace("_", "-") for one in distributions[name]}
