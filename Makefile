@@ -11,7 +11,7 @@ help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: ## Everything that the checks and tests need
-	uv sync --group browser --group docs
+	uv sync --group browser --group docs --extra ray --extra slurm
 
 check: ## Linters, types, dependencies
 	uv run ruff check .
@@ -27,7 +27,7 @@ test-fast: ## Less than a minute, while you work
 	uv run pytest $(FAST)
 
 slow: ## The whole of what the default tests sample
-	uv run --group browser pytest -m slow
+	uv run --group browser --extra ray --extra slurm pytest -m slow
 
 bench: ## Ratios that must not get worse, against benchmarks/expected.json
 	uv run python benchmarks/run_all.py --quick

@@ -94,6 +94,7 @@ WITHOUT_MIRROR = ("contract", "documents", "integration", "golden", "stress", "b
 SEVERAL_MODULES = {
     "advanced/distillation_terms/test_term_values.py": "every term against numbers worked out by hand",
     "engine/teaching/test_soft_label_store.py": "what lies in a folder of soft labels",
+    "runner/backends/test_contract.py": "what all backends do alike",
     "selfcheck/machine/test_checks.py": "a table of what each check finds",
 }
 """Tests of a whole folder, and why they are not in the files of its modules."""
@@ -294,6 +295,8 @@ def test_what_is_imported_is_declared(folder: Path, files: list[Path], own_name:
         "human_edge_detection": ["human-edge-detection"],
         "ai_edge_litert": ["ai-edge-litert"],  # of extras, which need not be installed
         "openvino": ["openvino"],
+        "ray": ["ray"],
+        "submitit": ["submitit"],
     }
     for name in imported - {own_name, *sys.stdlib_module_names}:
         found = {one.lower().replace("_", "-") for one in distributions[name]}

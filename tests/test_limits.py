@@ -19,6 +19,7 @@ from human_edge_detection.limits import (
     own_groups,
     place_among_many,
     room_for_open_files,
+    usable_cores,
 )
 
 
@@ -175,8 +176,18 @@ def test_a_process_knows_its_place_among_many(monkeypatch: pytest.MonkeyPatch) -
     assert place is not None
     assert place[:4] == (3, 4, 1, 2)
     monkeypatch.setenv("WORLD_SIZE", "3")
-    with pytest.raises(ConfigError, match="RANK, WORLD_SIZE, .* are 3, 3, 1, 2 in the environment"):
+    with pytest.raises(ConfigError, match=r"RANK, WORLD_SIZE, .* are 3, 3, 1, 2 in the environment"):
         place_among_many()
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "1")
     assert place_among_many() is None
+
+
+@pytest.mark.parametrize(("share", "cores"), [("2", 2), ("64", 8), ("0", 8), ("some", 8), ("", 8)])
+def test_one_of_several_processes_keeps_its_share_of_the_cores_busy(
+    monkeypatch: pytest.MonkeyPatch, share: str, cores: int
+) -> None:
+    monkeypatch.setattr("human_edge_detection.limits.allowed_cores", lambda: 8)
+    monkeypatch.setattr("human_edge_detection.limits.own_groups", lambda *_: [])
+    monkeypatch.setenv("HED_CORES", share)
+    assert usable_cores() == cores

@@ -82,6 +82,41 @@ class TestAHelper:
         assert ends_within(pid, 5.0)
 
 
+WITH_PARENT = """
+import os, sys, time
+from human_edge_detection import signals
+
+signals.STOP_SECONDS = 1.0
+signals.heed_signals()
+signals.end_with(int(sys.argv[1]))
+print(os.getpid(), flush=True)
+while True:
+    try:
+        time.sleep(100)
+    except KeyboardInterrupt:
+        open("saved", "w").close()
+        if sys.argv[2] == "heeds":
+            sys.exit(75)
+"""
+
+
+@pytest.mark.parametrize("how", ["heeds", "stays"])
+def test_a_child_that_is_to_end_with_its_parent_saves_first_and_never_outlives_it_for_long(
+    how: str, tmp_path: Path
+) -> None:
+    starter = (
+        "import os, subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1], str(os.getpid()), sys.argv[2]])"
+    )
+    command = [sys.executable, "-c", starter, WITH_PARENT, how]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert not ends_within(child, 1.5)
+        parent.kill()
+    assert ends_within(child, 20.0)
+    assert (tmp_path / "saved").exists()
+
+
 IMPORTING = """
 import sys, time
 from human_edge_detection.signals import heed_signals

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from multiprocessing.process import BaseProcess
@@ -21,6 +22,8 @@ REQUEUE: Final = 75
 SCHEDULER_SIGNALS: Final = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGHUP") if hasattr(signal, name)
 )
+STOP_SECONDS: Final = 30.0
+"""Time that a process has to save its state before it is killed."""
 _LOOK_SECONDS: Final = 1.0
 """How often a helper looks whether its parent is still there."""
 
@@ -76,6 +79,22 @@ def obey_only_parent() -> None:
         return
     signal.pthread_sigmask(signal.SIG_BLOCK, asked)
     threading.Thread(target=_end_with, args=(parent, asked), daemon=True).start()
+
+
+def end_with(parent: int) -> None:
+    """For a child that nobody could ask to end without its parent: this process ends soon after process ``parent``.
+
+    It saves its state as after a scheduler's signal, and is killed if that takes longer than 30 s.
+    """
+    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+
+
+def _leave_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_LOOK_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(STOP_SECONDS)
+    os._exit(REQUEUE)
 
 
 def _end_with(parent: BaseProcess, asked: Iterable[signal.Signals]) -> None:

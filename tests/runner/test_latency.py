@@ -19,7 +19,8 @@ from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.files.read import file_sha256
 from human_edge_detection.files.write import write_json
 from human_edge_detection.runner import latency as module
-from human_edge_detection.runner.execution.launch import Ended, launch
+from human_edge_detection.runner.backends.backend import Ended
+from human_edge_detection.runner.execution.launch import launch
 from human_edge_detection.runner.execution.plan import PlannedRun
 from human_edge_detection.runner.latency import measure_latency, timed_together
 from human_edge_detection.runs.artifacts import latency_of

@@ -10,7 +10,7 @@ from human_edge_detection.errors import ConfigError, TrainingError
 from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.files.write import write_json
 from human_edge_detection.runner import probe as module
-from human_edge_detection.runner.execution.launch import Ended
+from human_edge_detection.runner.backends.backend import Ended
 from human_edge_detection.runner.probe import REPORT, REQUEST, measure_training, probe
 from human_edge_detection.runs.records import ProbeReport, ProbeRequest, read_section
 from human_edge_detection.signals import Terminated

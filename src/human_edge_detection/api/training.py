@@ -80,11 +80,7 @@ def train(
     if place is None:
         return _train_here(config, changes, output_dir, run_name, resume, export_onnx=export_onnx)
     if place.number:
-        from human_edge_detection.engine.session.execute import execute_following
-        from human_edge_detection.runs.paths import RunPaths
-
-        paths = RunPaths(execute_following())
-        return _with_place(_result_of(paths), paths)
+        return _followed()
     folder: Path | None = None
     try:
         result = _train_here(config, changes, output_dir, run_name, resume, export_onnx=export_onnx)
@@ -94,6 +90,15 @@ def train(
         from human_edge_detection.engine.session.together import dismiss_others
 
         dismiss_others(folder)
+
+
+def _followed() -> RunResult:
+    """In a process that is not the first of its run."""
+    from human_edge_detection.engine.session.execute import execute_following
+    from human_edge_detection.runs.paths import RunPaths
+
+    paths = RunPaths(execute_following())
+    return _with_place(_result_of(paths), paths)
 
 
 def _train_here(
@@ -196,7 +201,7 @@ class OptionArguments(TypedDict, total=False):
     retries: int
     hang_minutes: float
     join: bool
-    jobs: int
+    jobs: int | None
     procs_per_run: int
     gpus_per_run: int
 
@@ -213,6 +218,10 @@ class BatchArguments(OptionArguments, total=False):
     sweep: Mapping[str, Sequence[Any] | str] | Sequence[str]
     trials: int | None
     tuning_split: bool
+    backend: str
+    address: str | None
+    slurm: Mapping[str, str] | None
+    cores_per_run: int | None
 
 
 def run_experiments(
@@ -235,11 +244,14 @@ def run_experiments(
             processes train each run together; ``gpus_per_run``: the same, with a GPU each. ``sweep``: dotted field to
             the values that it takes; every combination is run or, with ``trials``, so many that Optuna chooses, also
             out of a range (``"1.0..8.0:log"``). ``tuning_split``: score a sweep on a part of the training images.
+            ``backend``: where runs are trained, ``local``, ``ray`` (``address``: of its head) or ``slurm`` (``slurm``:
+            settings of its jobs), with ``cores_per_run`` each.
 
     Raises:
         ConfigError: The request is wrong or contradictory; nothing has been written.
         BusyError: Another batch works in the output folder, and ``join`` is not set.
         StorageError: The batch does not fit on the disk, or a file cannot be written.
+        BackendError: The cluster cannot be reached, or its nodes are not alike; nothing has been written.
 
     Example:
         batch = hed.run_experiments("quickstart", seeds=[0, 1], export_onnx=True)
@@ -286,13 +298,19 @@ def _batch(
     sweep: Mapping[str, Sequence[Any] | str] | Sequence[str] = (),
     trials: int | None = None,
     tuning_split: bool = False,
+    backend: str = "local",
+    address: str | None = None,
+    slurm: Mapping[str, str] | None = None,
+    cores_per_run: int | None = None,
     **options: Unpack[OptionArguments],
 ) -> tuple[BatchRequest, Options, SweepRequest | None]:
     """The same as the runner takes it; the only place of the defaults."""
+    from human_edge_detection.runner.backends.cluster import read_cluster
     from human_edge_detection.runner.execution.retry import Options
     from human_edge_detection.runner.sweep.sweep import SweepRequest
 
-    how = Options(**options)
+    cluster = read_cluster(backend, address=address, slurm=slurm, cores_per_run=cores_per_run)
+    how = Options(**options, cluster=cluster)
     request = request_for_many(configs, changes, output_dir, run_name, resume, skip_training=how.skip_training)
     request = replace(request, seeds=None if seeds is None else tuple(dict.fromkeys(seeds)), restart=restart)
     swept = SweepRequest(_sweep_texts(sweep), trials=trials, tuning_split=tuning_split)

@@ -13,8 +13,8 @@ from human_edge_detection import __version__
 from human_edge_detection.cli.arguments.experiment import Parser
 from human_edge_detection.errors import HumanEdgeDetectionError, did_you_mean, explained
 from human_edge_detection.log import setup_logging
-from human_edge_detection.runner import LATENCY, PROBE, STANDBY, TOGETHER
-from human_edge_detection.signals import GO_ON, exit_code, heed_signals
+from human_edge_detection.runner import LATENCY, PROBE, STANDBY, TOGETHER, WITH_PARENT
+from human_edge_detection.signals import GO_ON, end_with, exit_code, heed_signals
 from human_edge_detection.streams import keep_streams
 from human_edge_detection.wording import printable
 
@@ -60,6 +60,9 @@ def main(argv: Sequence[str] | None = None, *, program: str | None = None) -> in
     argv = sys.argv[1:] if argv is None else argv
     # Small matrix products of many processes: BLAS threads would only wait for each other (6x the CPU time, measured).
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if argv[:1] == [WITH_PARENT]:
+        end_with(int(argv[1]))
+        argv = argv[2:]
     if argv[:1] == [STANDBY]:
         from human_edge_detection.cli.children.standby import stand_by
 

@@ -6,6 +6,7 @@ import argparse
 from functools import partial
 from typing import TYPE_CHECKING
 
+from human_edge_detection.cli.arguments.backend import add_backend_arguments, given_settings
 from human_edge_detection.cli.arguments.experiment import add_experiment_arguments, given_overrides, show_configs
 from human_edge_detection.cli.arguments.sweep import add_sweep_arguments
 
@@ -50,33 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="start a run that was killed, hung or failed again, up to N times, after 5 s, 10 s, ... 5 min; it resumes",
     )
     parser.add_argument(
-        "--jobs",
-        type=int,
-        default=1,
-        metavar="N",
-        help="train N runs at once, each with a share of the cores or its own GPU, if memory allows (default: 1)",
-    )
-    parser.add_argument(
-        "--procs_per_run",
-        type=int,
-        default=1,
-        metavar="K",
-        help="train each run in K processes that share its batches; --batch_size is that of all (default: 1)",
-    )
-    parser.add_argument(
-        "--gpus_per_run",
-        type=int,
-        default=0,
-        metavar="K",
-        help="the same with a GPU for each process",
-    )
-    parser.add_argument(
         "--hang_minutes",
         type=float,
         default=60.0,
         metavar="X",
         help="stop a run that shows no sign of life for so long; 0: never (default: %(default)g)",
     )
+    add_backend_arguments(parser)
     add_sweep_arguments(parser)
     add_experiment_arguments(parser)
 
@@ -117,6 +98,10 @@ def _arguments(args: argparse.Namespace) -> BatchArguments:
         "jobs": args.jobs,
         "procs_per_run": args.procs_per_run,
         "gpus_per_run": args.gpus_per_run,
+        "backend": args.backend,
+        "address": args.address,
+        "slurm": given_settings(args.slurm),
+        "cores_per_run": args.cores_per_run,
         "sweep": args.sweeps,
         "trials": args.trials,
         "tuning_split": args.tuning_split,

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.overrides import touched
 from human_edge_detection.files.held import held
 from human_edge_detection.limits import place_among_many
+from human_edge_detection.runner.backends.backend import Backend
+from human_edge_detection.runner.backends.cluster import Cluster, open_cluster
 from human_edge_detection.runner.backends.local import LocalBackend
 from human_edge_detection.runner.backends.standby import Standby
 from human_edge_detection.runner.batch_size import with_batch_size
@@ -34,6 +36,7 @@ from human_edge_detection.runner.execution.staleness import check_teachers
 from human_edge_detection.runner.execution.supervise import BatchEnd, Hooks, supervise
 from human_edge_detection.runner.latency import measure_latency, timed_together
 from human_edge_detection.runner.model_card.write import write_cards
+from human_edge_detection.runner.sharing.on_cluster import OnCluster
 from human_edge_detection.runner.sharing.sharing import Shared
 from human_edge_detection.runner.sweep.sweep import Entry, Sweep, SweepRequest, read_sweep
 from human_edge_detection.runner.sweep.sweep_report import SweepReport, report_grid, report_search
@@ -101,7 +104,11 @@ def run_experiments(
         KeyboardInterrupt: Interrupted (``Terminated`` by a scheduler); what was trained is saved and compared.
     """
     request, planned = _checked(request, options, sweep)
-    with batch_claim(request.output_dir, join=options.join), held(request.output_dir):
+    with (
+        _opened(options.cluster, request.output_dir) as cluster,
+        batch_claim(request.output_dir, join=options.join),
+        held(request.output_dir),
+    ):
         with planning_claim(request.output_dir):
             if planned is not None and planned.split is not None:
                 planned.split.write()
@@ -113,7 +120,7 @@ def run_experiments(
             logger.info("%s", line)
         if planned is not None and planned.trials is not None:
             return _search(planned, options, report)
-        return _train(runs, request, options, planned, report)
+        return _train(runs, request, options, planned, report, cluster)
 
 
 def preview_experiments(
@@ -142,9 +149,10 @@ def _checked(request: BatchRequest, options: Options, sweep: SweepRequest | None
     """
     check_run_name(request.run_name)
     _check_options(request, options)
-    if options.jobs > 1 and sweep is not None and sweep.trials is not None:
+    if options.at_once > 1 and sweep is not None and sweep.trials is not None:
+        asked = f"--jobs {options.jobs}" if options.cluster is None else f"--backend {options.cluster.name}"
         raise ConfigError(
-            f"--jobs {options.jobs}: the trials of a search follow from those before; for two at once give the same "
+            f"{asked}: the trials of a search follow from those before; for two at once give the same "
             "command a second time, with --join"
         )
 
@@ -165,7 +173,7 @@ def _check_options(request: BatchRequest, options: Options) -> None:
         raise ConfigError("--restart trains anew and --skip_training trains nothing; give one")
     if request.restart and options.join:
         raise ConfigError("--restart would delete what the batch has trained that --join works beside; give one")
-    if options.jobs < 1:
+    if options.jobs is not None and options.jobs < 1:
         raise ConfigError(f"--jobs {options.jobs}: expected 1 or more")
     _check_processes(options)
     if options.retries < 0:
@@ -193,21 +201,35 @@ def _checked_plan(request: BatchRequest, options: Options) -> tuple[PlannedRun, 
     if not request.as_it_is:
         check_plan(runs)
     check_teachers(runs)
-    _shared(runs, options)
+    _sharing(runs, options)
     if not options.skip_training:
         check_free_space(runs, request.output_dir, export_onnx=options.export_onnx)
     return runs
 
 
 def _describe_runs(runs: Sequence[PlannedRun], options: Options) -> list[str]:
-    shared = _shared(runs, options)
-    lines = [] if shared is None else shared.describe()
-    return [*describe_additions(runs), *lines, *describe_plan(runs, jobs=options.jobs)]
+    sharing = _sharing(runs, options)
+    lines = [*describe_additions(runs), *(sharing.describe() if sharing is not None else ())]
+    lines += describe_plan(runs, jobs=options.at_once)
+    return [*lines, *sharing.scripts()] if isinstance(sharing, OnCluster) else lines
 
 
-def _shared(runs: Sequence[PlannedRun], options: Options) -> Shared | None:
-    """What each run has of the machine; None: each, one after the other, has all of it."""
-    return Shared(runs, options) if options.jobs > 1 or options.processes > 1 or options.gpus_per_run else None
+def _sharing(runs: Sequence[PlannedRun], options: Options) -> Shared | OnCluster | None:
+    """What each run has, where several may be under way; None: one has all of this machine."""
+    if options.cluster is not None:
+        return OnCluster(runs, options.cluster, options.processes)
+    is_shared = options.at_once > 1 or options.processes > 1 or options.gpus_per_run
+    return Shared(runs, options) if is_shared else None
+
+
+@contextmanager
+def _opened(cluster: Cluster | None, output_dir: Path) -> Iterator[Backend[Any] | None]:
+    """What runs children on ``cluster``; None where they run on this machine."""
+    if cluster is None:
+        yield None
+        return
+    with closing(open_cluster(cluster, output_dir)) as backend:
+        yield backend
 
 
 def _describe_sweep(sweep: Sweep | None) -> list[str]:
@@ -218,9 +240,14 @@ def _describe_sweep(sweep: Sweep | None) -> list[str]:
 
 
 def _train(
-    runs: Sequence[PlannedRun], request: BatchRequest, options: Options, sweep: Sweep | None, report: Report
+    runs: Sequence[PlannedRun],
+    request: BatchRequest,
+    options: Options,
+    sweep: Sweep | None,
+    report: Report,
+    cluster: Backend[Any] | None,
 ) -> BatchResult:
-    outcomes, interrupt = _trained(runs, request.output_dir, options)
+    outcomes, interrupt = _trained(runs, request.output_dir, options, cluster)
     if options.export_onnx and interrupt is None:
         exported = timed_together(runs)
         interrupt = measure_latency(exported) or write_cards(exported)
@@ -240,22 +267,23 @@ def _train(
     return result
 
 
-def _trained(runs: Sequence[PlannedRun], output_dir: Path, options: Options) -> BatchEnd:
-    """How each run ended; several at once, when that is asked for, have their shares, and no child stands by."""
-    shared = _shared(runs, options)
-    for line in shared.describe() if shared is not None else ():
+def _trained(runs: Sequence[PlannedRun], output_dir: Path, options: Options, cluster: Backend[Any] | None) -> BatchEnd:
+    """How each run ended. A child stands by only where one run at a time has this machine."""
+    sharing = _sharing(runs, options)
+    for line in sharing.describe() if sharing is not None else ():
         logger.info("%s", line)
-    with (
-        BatchView(runs) as view,
-        Standby(exports=options.export_onnx, output=view.children) as standby,
-        closing(LocalBackend(output=view.children, standby=standby, named=shared is not None)) as backend,
-    ):
-        ahead = standby.prepare if shared is None else None
+    with BatchView(runs) as view, ExitStack() as stack:
+        backend, ahead = cluster, None
+        if backend is None:
+            standby = stack.enter_context(Standby(exports=options.export_onnx, output=view.children))
+            local = LocalBackend(output=view.children, standby=standby, named=sharing is not None)
+            backend = stack.enter_context(closing(local))
+            ahead = standby.prepare if sharing is None else None
         if not options.skip_training:
             if ahead is not None and any(run.config.data.sample is not None and not run.finished for run in runs):
                 ahead()  # the first child imports while the images are drawn
             make_sample_data(runs, output_dir)
-        return supervise(runs, options, backend, sharing=shared, hooks=Hooks(watcher=view, ahead=ahead))
+        return supervise(runs, options, backend, sharing=sharing, hooks=Hooks(watcher=view, ahead=ahead))
 
 
 def _page(output_dir: Path) -> Page | None:

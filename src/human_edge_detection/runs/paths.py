@@ -151,11 +151,21 @@ class RunPaths:
         return self.logs / "training_log.txt"
 
     @property
+    def cluster(self) -> Path:
+        """What a cluster keeps of the run's children: what they said, scripts, results."""
+        return self.root / "cluster"
+
+    @property
+    def child_output(self) -> Path:
+        """What children on nodes of a cluster have said, one after another."""
+        return self.cluster / "output.txt"
+
+    @property
     def own(self) -> tuple[Path, ...]:
         """All that a run writes into its folder, the checkpoints first; other files there are the user's."""
         files = (self.config, self.contents, self.provenance, self.status, self.result, self.metrics)
         exported = (self.parity, self.latency, self.quantization)
-        seen = (self.results, self.progress, self.logs, self.root / "visualizations")
+        seen = (self.results, self.progress, self.logs, self.root / "visualizations", self.cluster)
         further = (self.per_image, self.predictions, self.training_views, self.resumed_from, *seen)
         return (self.checkpoints, *files, *exported, self.test_scores, self.test_per_image, *further)
 

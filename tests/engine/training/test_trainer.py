@@ -19,7 +19,7 @@ from human_edge_detection.engine.checkpoints.checkpoint import read_checkpoint
 from human_edge_detection.engine.checkpoints.counters import TrainingProgress
 from human_edge_detection.engine.evaluation.evaluate import evaluate
 from human_edge_detection.engine.teaching.distillation_schedule import Strength
-from human_edge_detection.engine.training.epoch_line import epoch_line, shown_losses
+from human_edge_detection.engine.training.progress_bar import epoch_line, shown_losses
 from human_edge_detection.engine.training.trainer import Trainer
 from human_edge_detection.errors import TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig, derive

@@ -453,9 +453,27 @@ def test_a_child_whose_machine_was_taken_back_is_started_again(workshop: Any, lo
 
     runs = plan(BatchRequest(names=(STUDENT,), output_dir=workshop.output_dir))
     take_folders(runs)
-    end = supervise(runs, Options(retries=1), Calls(start), hooks=Hooks(pause=lambda _: None))
-    assert (end.outcomes[0].state, end.outcomes[0].attempts) == (("finished", 2) if lost else ("interrupted", 1))
+    end = supervise(runs, Options(), Calls(start), hooks=Hooks(pause=lambda _: None))
+    assert (end.outcomes[0].state, end.outcomes[0].attempts) == ("finished" if lost else "interrupted", 1)
     assert isinstance(end.interrupt, Terminated) != lost
+
+
+@pytest.mark.parametrize(("retries", "starts"), [(0, 4), (1, 5)])
+def test_a_run_that_loses_every_machine_without_getting_further_is_given_up(
+    workshop: Any, retries: int, starts: int
+) -> None:
+    ends: list[Ended] = []
+
+    def start(command: Sequence[str]) -> Ended:
+        ends.append(Ended(0, -signal.SIGKILL, lost=True))
+        return ends[-1]
+
+    runs = plan(BatchRequest(names=(STUDENT,), output_dir=workshop.output_dir))
+    take_folders(runs)
+    end = supervise(runs, Options(retries=retries), Calls(start), hooks=Hooks(pause=lambda _: None))
+    assert end.outcomes[0].state == "killed"
+    assert "its machine was lost or taken back" in str(end.outcomes[0].error)
+    assert len(ends) == starts
 
 
 def test_the_silence_of_a_child_in_a_queue_is_no_hang(workshop: Any) -> None:

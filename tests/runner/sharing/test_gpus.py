@@ -36,15 +36,15 @@ def test_without_it_the_driver_is_asked(monkeypatch: pytest.MonkeyPatch) -> None
         return subprocess.CompletedProcess(command, 0, stdout=LISTED)
 
     gpus._listed.cache_clear()
-    monkeypatch.setattr(gpus.shutil, "which", lambda name: name)
-    monkeypatch.setattr(gpus.subprocess, "run", run)
+    monkeypatch.setattr("shutil.which", lambda name: name)
+    monkeypatch.setattr("subprocess.run", run)
     assert visible_gpus({}) == (
         "GPU-8b1b1c2d-0000-1111-2222-333344445555",
         "MIG-aaaa1c2d-0000-1111-2222-333344445555",
         "MIG-bbbb1c2d-0000-1111-2222-333344445555",
     )
     gpus._listed.cache_clear()
-    monkeypatch.setattr(gpus.shutil, "which", lambda name: None)
+    monkeypatch.setattr("shutil.which", lambda name: None)
     assert visible_gpus({}) == ()
     gpus._listed.cache_clear()
 

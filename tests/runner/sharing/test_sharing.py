@@ -45,7 +45,7 @@ def test_cores_are_divided(
     tmp_path: Path, jobs: int, environment: Mapping[str, str], variables: Mapping[str, str]
 ) -> None:
     runs = planned(tmp_path)
-    work = Shared(runs, Options(jobs=jobs), environment | NO_GPU).work(runs[0], 1, ["train"])
+    work = Shared(runs, Options(jobs=jobs), {**environment, **NO_GPU}).work(runs[0], 1, ["train"])
     assert (work.environment, work.cores, work.gpus) == (variables, int(variables["HED_CORES"]), 0)
     assert work.memory == estimate(runs[0].config)
 

@@ -314,7 +314,7 @@ def test_a_trial_that_another_process_ends_at_this_very_moment_is_left_to_it(
     trainings = bench.trainings(peak)
     look = _Search._is_left_open
 
-    def look_late(self: _Search, frozen: Any, held: Any) -> bool:
+    def look_late(self: _Search[Any], frozen: Any, held: Any) -> bool:
         if not trainings.started:
             monkeypatch.setattr(_Search, "_is_left_open", look)
             monkeypatch.setattr("human_edge_detection.runner.sweep.search._moment", lambda lock, what: nullcontext())

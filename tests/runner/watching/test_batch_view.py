@@ -13,7 +13,7 @@ import pytest
 
 from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.log import LOGGER_NAME, setup_logging, terminal
-from human_edge_detection.runner.execution.launch import begin
+from human_edge_detection.runner.backends.start import begin
 from human_edge_detection.runner.execution.outcome import Outcome
 from human_edge_detection.runner.execution.plan import PlannedRun
 from human_edge_detection.runner.watching.batch_view import BatchView

@@ -14,11 +14,9 @@ from human_edge_detection.selfcheck.machine import accelerator
 from human_edge_detection.selfcheck.machine.accelerator import Gpu, check_build, check_gpu, check_instructions
 from human_edge_detection.selfcheck.machine.dataset import check_reading
 from human_edge_detection.selfcheck.machine.disk import (
-    check_file_system,
     check_free_space,
     check_operations,
     examine_disk,
-    file_system_of,
     try_operations,
 )
 from human_edge_detection.selfcheck.machine.finding import Finding
@@ -79,11 +77,6 @@ CASES: Sequence[tuple[Any, tuple[Any, ...], str, str]] = [
     (check_free_space, (100 * GIB, 50 * GIB), "ok", "50.0 GiB of 100.0 GiB"),
     (check_free_space, (100 * GIB, 5 * GIB), "warning", "batch"),
     (check_free_space, (100 * GIB, 200 * MIB), "problem", "200 MiB"),
-    (check_file_system, ("ext4",), "ok", "ext4"),
-    (check_file_system, (None,), "ok", "not tell"),
-    (check_file_system, ("tmpfs",), "warning", "lost at the next restart"),
-    (check_file_system, ("overlay",), "warning", "mount a volume"),
-    (check_file_system, ("nfs4",), "warning", "one machine only"),
     (check_operations, ({"write, fsync and rename": None, "hard links": None, "locks": None},), "ok", "locks"),
     (check_operations, ({"hard links": "Operation not permitted", "locks": None},), "warning", "copied"),
     (check_operations, ({"hard links": None, "locks": "no locks"},), "problem", "locks: no locks"),
@@ -116,32 +109,6 @@ def test_check(check: Any, values: tuple[Any, ...], status: str, said: str) -> N
     assert bool(finding.advice) == (status != "ok")
 
 
-MOUNTS = """\
-overlay / overlay rw 0 0
-proc /proc proc rw 0 0
-server:/data /mnt/data nfs4 rw 0 0
-tmpfs /mnt/data/fast tmpfs rw 0 0
-/dev/sdb /mnt/data/fast ext4 rw 0 0
-/dev/sdc /mnt/my\\040disk xfs rw 0 0
-"""
-
-
-@pytest.mark.parametrize(
-    ("path", "kind"),
-    [
-        ("/home/me", "overlay"),
-        ("/mnt/data", "nfs4"),
-        ("/mnt/data/run", "nfs4"),
-        ("/mnt/database", "overlay"),
-        ("/mnt/data/fast/run", "ext4"),
-        ("/mnt/my disk/run", "xfs"),
-    ],
-)
-def test_the_innermost_and_last_mount_counts(path: str, kind: str) -> None:
-    assert file_system_of(Path(path), MOUNTS) == kind
-    assert file_system_of(Path(path), "") is None
-
-
 def test_operations_are_tried_and_leave_nothing(tmp_path: Path) -> None:
     assert set(try_operations(tmp_path).values()) == {None}
     assert list(tmp_path.iterdir()) == []
@@ -159,11 +126,6 @@ def test_operations_that_fail_are_told(tmp_path: Path, monkeypatch: pytest.Monke
     assert all("Operation not supported" in str(error) for error in errors.values())
     assert check_operations(errors).status == "problem"
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_lock_that_locks_nothing_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fcntl.flock", lambda *_: None)
-    assert try_operations(tmp_path)["locks"] == "a lock does not keep others out"
 
 
 def test_an_output_folder_that_is_a_file_or_cannot_be_written(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a person sees while it trains: a bar with the losses and the time left."""
+"""What a person sees while it trains: a bar with the losses and the time left, and a line for each epoch."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from human_edge_detection.engine.checkpoints.counters import TrainingProgress
+from human_edge_detection.engine.evaluation.evaluate import Metrics
 from human_edge_detection.log import shows_progress, terminal
 
 logger = logging.getLogger(__name__)
@@ -68,3 +70,19 @@ def training_display(name: str, *, total_steps: int, done: int, shown: bool = Tr
     )
     with Progress(*columns, console=terminal(), transient=True, disable=not (shown and shows_progress())) as bars:
         yield TrainingDisplay(bars, name, total_steps, done)
+
+
+def shown_losses(values: Mapping[str, float]) -> dict[str, float]:
+    """The losses that fit beside a progress bar: the total and, where somebody teaches, the parts that add up to it."""
+    return {"loss": values["total"]} | ({name: values[name] for name in ("hard", "soft")} if "soft" in values else {})
+
+
+def epoch_line(
+    progress: TrainingProgress, epochs: int, training: Mapping[str, float], metrics: Metrics, *, is_best: bool
+) -> str:
+    """The line of the log about the epoch completed last."""
+    scores = {name: metrics[name] for name in ("miou", "iou_nontarget", "full_image_iou")}
+    shown = [f"val {name} {score:.4f}" for name, score in scores.items() if score is not None]
+    best = " (best)" if is_best else ""
+    sums = f" (hard {training['hard']:.4f} + soft {training['soft']:.4f})" if "soft" in training else ""
+    return f"epoch {progress.epoch}/{epochs}: loss {training['total']:.4f}{sums}, {', '.join(shown)}{best}"

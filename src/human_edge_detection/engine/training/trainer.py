@@ -25,13 +25,17 @@ from human_edge_detection.engine.ranks import ALONE, Ranks
 from human_edge_detection.engine.teaching.distillation_schedule import TEACHER_TUNING_SCORE, TUNING_SCORE, Strength
 from human_edge_detection.engine.tracker import open_tracker
 from human_edge_detection.engine.training.distillation_warnings import distillation_warnings
-from human_edge_detection.engine.training.epoch_line import epoch_line, shown_losses
 from human_edge_detection.engine.training.gradient_shares import GRADIENT_SHARE, gradient_shares
 from human_edge_detection.engine.training.interruption import Interruption
 from human_edge_detection.engine.training.not_finite import not_finite_advice
 from human_edge_detection.engine.training.overview import write_overview
 from human_edge_detection.engine.training.parts import Parts
-from human_edge_detection.engine.training.progress_bar import TrainingDisplay, training_display
+from human_edge_detection.engine.training.progress_bar import (
+    TrainingDisplay,
+    epoch_line,
+    shown_losses,
+    training_display,
+)
 from human_edge_detection.engine.training.schedules import learning_rate_factor
 from human_edge_detection.engine.training.state import TrainingState
 from human_edge_detection.engine.training.step_loss import Counts, StepLoss, counts_in, read_once, shares_in

@@ -41,6 +41,7 @@ class Ended(NamedTuple):
         hung: It was stopped because it showed no sign of life.
         pruned: It was stopped because its scores fell behind those of others.
         lost: Its machine was lost or taken back: as if killed, although it may have saved its state before.
+        output: Where all that it said is; None: on this terminal.
     """
 
     pid: int
@@ -49,6 +50,12 @@ class Ended(NamedTuple):
     hung: bool = False
     pruned: bool = False
     lost: bool = False
+    output: Path | None = None
+
+    @property
+    def said(self) -> str:
+        """Where its output is, in words."""
+        return "its output is above" if self.output is None else f"its output is in {self.output}"
 
 
 class Job(Protocol):

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from human_edge_detection.runner.backends.backend import Backend, Ended, J, Work
 from human_edge_detection.runner.backends.local import LocalBackend
-from human_edge_detection.signals import SCHEDULER_SIGNALS, interruption
+from human_edge_detection.signals import SCHEDULER_SIGNALS, STOP_SECONDS, interruption
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +23,6 @@ TICK_SECONDS: Final = 0.1
 """Between two questions whether a child has ended."""
 LOOK_SECONDS: Final = 1.0
 """Between two looks at its signs of life."""
-STOP_SECONDS: Final = 30.0
-"""Time that a child has to save its state before it is killed."""
 ECHO_SECONDS: Final = 5.0
 """After Ctrl-C a child has so long to end; one that did not get it (``kill -INT`` of this process) gets SIGTERM."""
 _INSIST: Final = 3

@@ -71,7 +71,7 @@ def judge(paths: RunPaths, ended: Ended, before: RunStatus | None) -> tuple[Endi
         return "killed", f"killed by {_signal_name(-ended.returncode)}; {CONTINUES}"
     if own is not None and own.state == "finished":
         return "failed", f"ended as finished, but {paths.result} or {paths.best} is missing or damaged"
-    return "failed", f"ended with exit code {ended.returncode} and left no final status; its output is above"
+    return "failed", f"ended with exit code {ended.returncode} and left no final status; {ended.said}"
 
 
 def is_own(status: RunStatus | None, ended: Ended, before: RunStatus | None) -> bool:

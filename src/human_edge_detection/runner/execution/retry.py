@@ -13,6 +13,7 @@ from human_edge_detection.files.lock import is_held
 from human_edge_detection.files.write import make_folder
 from human_edge_detection.runner import TOGETHER
 from human_edge_detection.runner.backends.backend import Ended
+from human_edge_detection.runner.backends.cluster import Cluster
 from human_edge_detection.runner.execution.heartbeat import Heartbeat, last_status
 from human_edge_detection.runner.execution.launch import Hung, Steps
 from human_edge_detection.runner.execution.outcome import Outcome, is_own, judge
@@ -26,6 +27,10 @@ logger = logging.getLogger(__name__)
 _USER_ERROR: Final = 2
 """Exit code of a child that ended with one line about what its user can mend."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
+_IN_QUEUE: Final = 1000
+"""Runs that a batch puts into the queue of a cluster at once."""
+_FREE_LOSSES: Final = 3
+"""So often in a row a run may lose its machine without getting any further before that counts as its own failure."""
 
 
 class Start(Protocol):
@@ -45,9 +50,10 @@ class Options:
         retries: How often a run that did not finish is started again.
         hang_minutes: A run without a sign of life for so long is stopped; 0: never.
         join: Work beside another batch in the same output folder, on runs that nobody works on.
-        jobs: So many runs at once.
+        jobs: So many runs at once; None: one on this machine, on a cluster all that can be.
         procs_per_run: So many processes train each run together.
         gpus_per_run: The same, each with a GPU of its own; 0: as ``procs_per_run`` says.
+        cluster: Where runs are trained; None: on this machine.
     """
 
     export_onnx: bool = False
@@ -56,9 +62,15 @@ class Options:
     retries: int = 0
     hang_minutes: float = 60.0
     join: bool = False
-    jobs: int = 1
+    jobs: int | None = None
     procs_per_run: int = 1
     gpus_per_run: int = 0
+    cluster: Cluster | None = None
+
+    @property
+    def at_once(self) -> int:
+        """So many runs at once."""
+        return self.jobs or (1 if self.cluster is None else _IN_QUEUE)
 
     @property
     def processes(self) -> int:
@@ -79,6 +91,8 @@ class Trained(NamedTuple):
 def train(run: PlannedRun, options: Options, start: Start) -> Steps[Trained]:
     """Trains ``run``; starts it again up to ``options.retries`` times when it was killed, hung or failed.
 
+    Another machine than the one that it has lost does not count as a retry, unless it never gets any further.
+
     Not again when it was interrupted; and when an attempt got no further than the one before, neither after an error
     that its user is to mend (exit code 2), nor after the error of the attempt before: a wrong setting stays wrong and a
     loss that is not a number stays so, a full disk may not.
@@ -86,19 +100,22 @@ def train(run: PlannedRun, options: Options, start: Start) -> Steps[Trained]:
     Raises:
         BusyError: Another process works on the run.
     """
-    attempt = 1
+    attempt, losses = 1, 0
     while True:
         before = last_status(run.paths)
         trained = yield from _attempt(run, options, start, before, attempt)
         outcome = trained.outcome
         bad = outcome.state in ("killed", "hung", "failed") and trained.ended.interrupt is None
-        if not bad or attempt > options.retries or _is_hopeless(run.paths, trained.ended, before):
+        went_on = _steps(last_status(run.paths)) > _steps(before)
+        losses = (1 if went_on else losses + 1) if trained.ended.lost else 0
+        is_free = 0 < losses <= _FREE_LOSSES
+        if not bad or not (is_free or attempt <= options.retries) or _is_hopeless(run.paths, trained.ended, before):
             return trained
         seconds = min(_FIRST_PAUSE * 2 ** (attempt - 1), _LONGEST_PAUSE)
         logger.warning("%s: %s: %s; again in %.0f s", run.name, outcome.state, outcome.error, seconds)
         with run_claim(run.paths):  # it is still ours
             yield seconds
-        attempt += 1
+        attempt += not is_free
 
 
 def train_command(run: PlannedRun, *, export_onnx: bool = False, processes: int = 1) -> list[str]:

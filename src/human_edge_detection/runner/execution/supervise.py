@@ -201,7 +201,7 @@ class _Batch(Generic[J]):
                     self.waiting.say(possible)
                 return
             places = {active.place for active in self.active}
-            active: _Active[J] = _Active(run, min(set(range(self.options.jobs)) - places))
+            active: _Active[J] = _Active(run, min(set(range(self.options.at_once)) - places))
             active.steps = self._settle(active)
             self.active.append(active)
             self._go_on(active)
@@ -209,7 +209,7 @@ class _Batch(Generic[J]):
     def _has_room(self) -> bool:
         """Whether one more run may be under way."""
         ends = self.stop is not None or self.signals.interrupt is not None
-        return not ends and len(self.active) < self.options.jobs
+        return not ends and len(self.active) < self.options.at_once
 
     def _possible(self) -> list[PlannedRun]:
         """The runs that are to be settled next: all that they require are."""
@@ -409,4 +409,4 @@ def _export_error(paths: RunPaths, ended: Ended) -> str:
     report = read_section(ParityReport, paths.parity)
     if report is not None and not report.passed:
         return report.problem or report.in_words
-    return f"ended with exit code {ended.returncode} and no parity.json of its checkpoint; its output is above"
+    return f"ended with exit code {ended.returncode} and no parity.json of its checkpoint; {ended.said}"

@@ -37,7 +37,7 @@ class Shared:
         self, plan: Sequence[PlannedRun], options: Options, environment: Mapping[str, str] = os.environ
     ) -> None:
         self._plan = plan
-        self._jobs = jobs = options.jobs
+        self._jobs = jobs = options.at_once
         self._processes = options.processes
         cores = int(usable_cores())
         self._gpus = visible_gpus(environment) if any(_may_use_gpu(run) for run in plan) else ()
@@ -63,7 +63,7 @@ class Shared:
 
     def _check_gpus(self, options: Options) -> None:
         """Each process of each run has a GPU of its own, where there are any."""
-        count, jobs = len(self._gpus), options.jobs
+        count, jobs = len(self._gpus), options.at_once
         there = "there is 1 GPU" if count == 1 else f"there are {count} GPUs"
         if options.gpus_per_run and not count:
             raise ConfigError(

@@ -9,21 +9,14 @@ from pathlib import Path
 from typing import Final
 
 from human_edge_detection.errors import BusyError, StorageError
-from human_edge_detection.files.lock import hold, is_held
 from human_edge_detection.files.write import existing_folder, write_atomically
 from human_edge_detection.selfcheck.machine.finding import Finding, ok, problem, warning
+from human_edge_detection.selfcheck.machine.storage import check_file_system, mount_of, try_lock
 from human_edge_detection.wording import GIB, gib
 
 # Less than what is needed is a problem, less than what is advised a warning.
 _NEEDED_DISK: Final = GIB
 _ADVISED_DISK: Final = 10 * GIB
-_NETWORK: Final = frozenset(
-    (
-        *("9p", "afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.s3fs", "fuse.sshfs", "gfs2", "glusterfs"),
-        *("gpfs", "lustre", "nfs", "nfs4", "smb3", "smbfs"),
-    )
-)
-_IN_MEMORY: Final = frozenset(("tmpfs", "ramfs"))
 _NAME: Final = "output folder"
 
 
@@ -33,25 +26,13 @@ def examine_disk(output_dir: Path) -> list[Finding]:
     if not folder.is_dir():
         return [problem(_NAME, f"{output_dir}: {folder} is a file", "give another --output_dir")]
     usage = shutil.disk_usage(folder)
-    mounts = Path("/proc/mounts")
+    mounts = Path("/proc/self/mountinfo")
     return [
         ok(_NAME, str(output_dir.absolute()) if folder == output_dir else f"{output_dir.absolute()}, to be made"),
         check_free_space(usage.total, usage.free),
-        check_file_system(file_system_of(folder.resolve(), mounts.read_text()) if mounts.exists() else None),
+        check_file_system(mount_of(folder.resolve(), mounts.read_text()) if mounts.exists() else None),
         check_operations(try_operations(folder)),
     ]
-
-
-def file_system_of(path: Path, mounts: str) -> str | None:
-    """The kind of file system that the absolute ``path`` is on, from the text of ``/proc/mounts``."""
-    found, kind = Path(), None
-    for line in mounts.splitlines():
-        _, point, fs_type, *_ = line.split()
-        place = Path(point.replace("\\040", " "))
-        # Of two that are mounted at one place, the later one is seen.
-        if path.is_relative_to(place) and len(place.parts) >= len(found.parts):
-            found, kind = place, fs_type
-    return kind
 
 
 def try_operations(folder: Path) -> Mapping[str, str | None]:
@@ -62,7 +43,7 @@ def try_operations(folder: Path) -> Mapping[str, str | None]:
             return {
                 "write, fsync and rename": _try(lambda: write_atomically(root / "file", b"content")),
                 "hard links": _try(lambda: (root / "link").hardlink_to(root / "file")),
-                "locks": _try(lambda: _try_lock(root / "lock")),
+                "locks between processes": _try(lambda: try_lock(root / "lock")),
             }
     except OSError as error:
         return {"write, fsync and rename": error.strerror or str(error)}
@@ -76,21 +57,6 @@ def check_free_space(total: int, free: int) -> Finding:
     if free < _ADVISED_DISK:
         return warning(name, text, "free some space before a batch of many runs")
     return ok(name, text)
-
-
-def check_file_system(kind: str | None) -> Finding:
-    """Whether what lies on a file system of this kind stays, and is seen by all."""
-    name = "file system"
-    if kind is None:
-        return ok(name, "this system does not tell")
-    if kind in _IN_MEMORY:
-        return warning(name, f"{kind}: in memory, lost at the next restart", "give --output_dir on a disk")
-    if kind == "overlay":
-        return warning(name, "overlay: lost with its container", "mount a volume and give --output_dir there")
-    if kind in _NETWORK:
-        advice = "start batches on one machine only, or be sure that its locks work between machines"
-        return warning(name, f"{kind}: over a network", advice)
-    return ok(name, kind)
 
 
 def check_operations(errors: Mapping[str, str | None]) -> Finding:
@@ -113,11 +79,3 @@ def _try(operation: Callable[[], object]) -> str | None:
     except (StorageError, BusyError, NotImplementedError) as error:
         return str(error)
     return None
-
-
-def _try_lock(lock: Path) -> None:
-    with hold(lock, "the lock of a check", advice="try again"):
-        if not is_held(lock):
-            raise NotImplementedError("a lock does not keep others out")
-    if is_held(lock):
-        raise NotImplementedError("a lock stays after it was freed")
