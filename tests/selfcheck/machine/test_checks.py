@@ -60,6 +60,7 @@ CASES: Sequence[tuple[Any, tuple[Any, ...], str, str]] = [
     (check_load, (BUSY, 2.0, 2), "warning", "a training here adds 2 threads"),
     (check_load, (BUSY, 2.0, 2), "warning", "export OMP_NUM_THREADS=1"),
     (check_load, (IDLE, 2.0, 8), "warning", "adds 8 threads"),
+    (check_load, (BUSY, 2.0, 1), "warning", "adds 1 thread, and all"),
     (check_waiting, (None,), "ok", "chooses by the load"),
     (check_waiting, ("passive",), "ok", "is passive"),
     (check_waiting, ("ACTIVE",), "warning", "unset OMP_WAIT_POLICY"),

@@ -64,8 +64,12 @@ def check_load(load: Load | None, usable: float, threads: int) -> Finding:
         text += f" ({'; '.join(shown)})"
     if not is_too_much(threads, load.cores, usable):
         return ok(name, text)
-    advice = f"wait until they have ended, or give each its share of the cores (export {THREADS}=1 before it starts)"
-    return warning(name, f"{text}; a training here adds {threads} threads, and all get slower", advice)
+    text += f"; a training here adds {threads} thread{'' if threads == 1 else 's'}, and all get slower"
+    share = max(int(usable) // 2, 1)
+    advice = "wait until they have ended"
+    if threads > 1:
+        advice += f", or give each its share of the cores (export {THREADS}={share} before it starts)"
+    return warning(name, text, advice)
 
 
 def check_waiting(policy: str | None) -> Finding:
