@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -79,8 +80,9 @@ class FakeSlurm:
         return (self.jobs / f"{job}.state").read_text()
 
     def signal(self, job: str, number: signal.Signals) -> None:
-        """To all processes of a job, as before its time is over."""
-        os.system(f"pkill -{number.name.removeprefix('SIG')} -s {(self.jobs / f'{job}.session').read_text()}")
+        """To all processes of a job but the shell of its script, as before its time is over."""
+        session = (self.jobs / f"{job}.session").read_text()
+        subprocess.run(["pkill", f"-{number.name.removeprefix('SIG')}", "-s", session, "-f", "python"], check=True)
 
     def lose(self, job: str) -> None:
         """The node of a job has failed."""

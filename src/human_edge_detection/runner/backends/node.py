@@ -178,6 +178,8 @@ class NodeChild:
 
     def end(self) -> None:
         """Asks it to save its state and end, and kills it when that takes too long."""
+        if self._process is None:
+            return
         self.cancel(at_once=False)
         if not self.ends_within(STOP_SECONDS):
             self.cancel(at_once=True)

@@ -236,7 +236,7 @@ def _ask_nodes(lock: Path) -> list[NodeView]:
         for node in nodes
     }
     ready, silent = ray.wait(list(asked), num_returns=len(asked), timeout=_LOOK_SECONDS)
-    _refuse([f"{asked[one]} does not answer" for one in silent], f"see ray status; {_START_CLUSTER}")
+    _refuse([f"{asked[one]} does not answer" for one in silent], "ray status says more; give the command again")
     views = []
     for one in ready:
         try:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-from submitit import AutoExecutor, SlurmExecutor
+from submitit import AutoExecutor, JobEnvironment, SlurmExecutor
 from submitit.core.core import Job as SubmittedJob
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.helpers import DelayedSubmission
@@ -40,6 +40,8 @@ _TIMEOUTS: Final = 10_000
 """How often submitit requeues a job whose time is over."""
 _POLL_SECONDS: Final = 2.0
 """Between two looks at the shared storage for the result of a job."""
+_ECHO_SECONDS: Final = 3.0
+"""A child that has not ended so long after SIGTERM may not have got it."""
 _ASK_SECONDS: Final = 30.0
 """Between two calls of ``sacct``, which tell of all jobs."""
 _RESULT_SECONDS: Final = 20.0
@@ -57,11 +59,17 @@ class SlurmChild:
     def __call__(self) -> tuple[int, int] | str:
         """Process id and exit code of the child; why it could not be started."""
         child = NodeChild()
+        # SLURM sends the signal before the end to all processes of a job, and this one alone is to act on it: what is
+        # blocked here stays so in the child.
+        ours = {getattr(signal, f"SIG{JobEnvironment.USR_SIG}")}
+        signal.pthread_sigmask(signal.SIG_BLOCK, ours)
         try:
             place = child.start(self._order)
         except BackendError as error:
             return str(error)
-        self._child = child
+        finally:
+            self._child = child
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ours)
         signal.signal(signal.SIGTERM, self._hand_on)  # submitit would ignore it
         return place.pid, child.wait(place)
 
@@ -72,8 +80,10 @@ class SlurmChild:
         return DelayedSubmission(SlurmChild(self._order))
 
     def _hand_on(self, number: int, frame: FrameType | None) -> None:
+        """Mostly SLURM has sent it to the child as well; a second one would end that while it leaves."""
         assert self._child is not None
-        self._child.cancel(at_once=False)
+        if not self._child.ends_within(_ECHO_SECONDS):
+            self._child.cancel(at_once=False)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_order": self._order, "_child": None}
