@@ -39,7 +39,7 @@ def children(
         script = tmp_path / "python"
         script.write_text(CHILD.format(python=sys.executable, states=states, result=template.result))
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
-        monkeypatch.setattr("human_edge_detection.runner.execution.plan.sys.executable", str(script))
+        monkeypatch.setattr("human_edge_detection.runner.execution.retry.sys.executable", str(script))
         monkeypatch.setattr("human_edge_detection.runner.backends.standby.LEAST_MEMORY", float("inf"))  # none stands by
         monkeypatch.setattr(
             "human_edge_detection.runner.run_experiments.make_sample_data", lambda plan, output_dir: None

@@ -12,6 +12,7 @@ from typing import Final
 from human_edge_detection import __version__
 from human_edge_detection.cli.arguments.experiment import Parser
 from human_edge_detection.errors import HumanEdgeDetectionError, did_you_mean, explained
+from human_edge_detection.limits import place_among_many
 from human_edge_detection.log import setup_logging
 from human_edge_detection.runner import LATENCY, PROBE, STANDBY, TOGETHER, WITH_PARENT
 from human_edge_detection.signals import GO_ON, end_with, exit_code, heed_signals
@@ -115,6 +116,12 @@ def parser_of(command: str, program: str | None = None) -> Parser:
 
 
 def _run(command: str, argv: Sequence[str], program: str | None) -> int:
+    place = place_among_many()
+    if command == "train" and place is not None and place.number:
+        from human_edge_detection.cli.train import follow  # what it is to do, the first process has read
+
+        with explained():
+            return follow()
     args = parser_of(command, program).parse(argv)
     if not getattr(args, "list_configs", False):
         setup_logging()

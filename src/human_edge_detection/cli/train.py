@@ -9,7 +9,6 @@ from pathlib import Path
 
 from human_edge_detection.cli.arguments.experiment import add_run_arguments, one_run, show_configs
 from human_edge_detection.errors import FollowingError
-from human_edge_detection.limits import place_among_many
 from human_edge_detection.log import setup_logging
 from human_edge_detection.signals import exit_code
 
@@ -30,9 +29,6 @@ def run(args: argparse.Namespace) -> int:
     """Trains; returns 0 when the run is finished, now or earlier."""
     if args.list_configs:
         return show_configs()
-    place = place_among_many()
-    if place is not None and place.number:
-        return _follow()
     from human_edge_detection.api.training import train
     from human_edge_detection.threads import choose_waiting
 
@@ -46,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _follow() -> int:
+def follow() -> int:
     """In a process that is not the first of its run: takes part, and leaves it to that one to say anything."""
     setup_logging(level=logging.ERROR)
     from human_edge_detection.engine.session.execute import execute_following
