@@ -186,6 +186,16 @@ def place_among_many() -> Place | None:
     return Place(number, total, local_number, local_total, os.getppid()) if total > 1 else None
 
 
+def is_follower() -> bool:
+    """Whether this process trains a run together with others, and is not the first of them.
+
+    Raises:
+        ConfigError: As for :func:`place_among_many`.
+    """
+    place = place_among_many()
+    return place is not None and place.number > 0
+
+
 def allowed_cores() -> int:
     """Cores that this process may run on (``taskset``, a scheduler's binding)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

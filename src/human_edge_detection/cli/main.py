@@ -12,10 +12,10 @@ from typing import Final
 from human_edge_detection import __version__
 from human_edge_detection.cli.arguments.experiment import Parser
 from human_edge_detection.errors import HumanEdgeDetectionError, did_you_mean, explained
-from human_edge_detection.limits import place_among_many
+from human_edge_detection.limits import is_follower
 from human_edge_detection.log import setup_logging
 from human_edge_detection.runner import LATENCY, PROBE, STANDBY, TOGETHER, WITH_PARENT
-from human_edge_detection.signals import GO_ON, end_with, exit_code, heed_signals
+from human_edge_detection.signals import GO_ON, end_at_once, end_with, exit_code, heed_signals
 from human_edge_detection.streams import keep_streams
 from human_edge_detection.wording import printable
 
@@ -82,9 +82,11 @@ def main(argv: Sequence[str] | None = None, *, program: str | None = None) -> in
         from human_edge_detection.cli.children.probe import probe
 
         return probe(argv[1:])
-    heed_signals()
     try:
-        result = _answer(argv, program)
+        follows = argv[:1] == ["train"] and is_follower()
+        # It has nothing to save before the first process of its run calls it.
+        end_at_once() if follows else heed_signals()
+        result = _follow() if follows else _answer(argv, program)
         sys.stdout.flush()  # a disk that is full is found here, where it becomes one line
     except HumanEdgeDetectionError as error:
         return _fail(" ".join(str(error).split()), run_failed=error.run_failed)
@@ -94,6 +96,13 @@ def main(argv: Sequence[str] | None = None, *, program: str | None = None) -> in
     except OSError as error:
         return _fail(f"{error.filename or 'input or output'}: {error.strerror or error}; check the path and the disk")
     return result
+
+
+def _follow() -> int:
+    from human_edge_detection.cli.train import follow  # the first process of the run has read the arguments
+
+    with explained():
+        return follow()
 
 
 def _answer(argv: Sequence[str], program: str | None) -> int:
@@ -116,12 +125,6 @@ def parser_of(command: str, program: str | None = None) -> Parser:
 
 
 def _run(command: str, argv: Sequence[str], program: str | None) -> int:
-    place = place_among_many()
-    if command == "train" and place is not None and place.number:
-        from human_edge_detection.cli.train import follow  # what it is to do, the first process has read
-
-        with explained():
-            return follow()
     args = parser_of(command, program).parse(argv)
     if not getattr(args, "list_configs", False):
         setup_logging()

@@ -45,6 +45,9 @@ def run(args: argparse.Namespace) -> int:
 def follow() -> int:
     """In a process that is not the first of its run: takes part, and leaves it to that one to say anything."""
     setup_logging(level=logging.ERROR)
+    from human_edge_detection.threads import choose_waiting
+
+    choose_waiting()
     from human_edge_detection.engine.session.execute import execute_following
 
     try:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +27,7 @@ from human_edge_detection.engine.ranks import ALONE, Ranks
 from human_edge_detection.errors import FollowingError, TrainingError
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.limits import Place, place_among_many
+from human_edge_detection.signals import end_with
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +36,6 @@ _START_LIMIT: Final = timedelta(minutes=10)
 _SILENCE_LIMIT: Final = timedelta(minutes=10)
 """A process that says nothing for so long is lost; the longest silence is that of the first one while it saves."""
 _POLL_SECONDS: Final = 0.1
-_LOOK_SECONDS: Final = 1.0
 _HEARING_SECONDS: Final = 5.0
 """For the others to hear that all is done."""
 _FEW_IMAGES: Final = 4
@@ -91,7 +89,7 @@ def _calls() -> _Calls | None:
     place = place_among_many()
     if place is None:
         return None
-    _end_with_parent()
+    end_with(os.getppid())
     try:
         store, _, _ = next(iter(rendezvous("env://", place.number, place.total, timeout=_START_LIMIT)))
     except (RuntimeError, ValueError) as error:
@@ -207,15 +205,3 @@ def _warn_of_few_images(call: Call, count: int) -> None:
             f"{size / count:.3g}",
             _FEW_IMAGES,
         )
-
-
-def _end_with_parent() -> None:
-    """Asks this process to end when the one that started it has gone: killed, that one cannot."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_LOOK_SECONDS)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -285,7 +285,8 @@ def _teacher(record: Record, others: _Others) -> Taught | None:
     if run is None or run.result.teacher_checkpoint is None:
         return None
     its, _ = others.teachers.get(run.result.teacher_checkpoint, (None, None))
-    return taught_by(run.config, run.result, None if its is None else its.result, None if its is None else its.weights)
+    own, weights = (None, None) if its is None else (its.result, its.weights)
+    return taught_by(run.config, run.result, own, weights)
 
 
 def _speedup(record: Record, others: _Others) -> float | None:
