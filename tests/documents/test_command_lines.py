@@ -91,6 +91,8 @@ def check(words: list[str], own_names: frozenset[str]) -> None:
     elif program.endswith(".py"):
         text = (ROOT / program).read_text(encoding="utf-8")
         assert not [word for word in argv if word.startswith("--") and f'"{word.split("=")[0]}"' not in text], program
+    elif program == "torchrun":
+        check(["python", *argv[[word.startswith("-") for word in argv].index(False) :]], own_names)
     elif program == "pytest":
         assert not [word for word in argv if word.startswith("tests/") and not (ROOT / word.split("::")[0]).exists()]
     elif program == "uv" and argv[:1] == ["sync"]:
