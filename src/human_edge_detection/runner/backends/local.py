@@ -131,15 +131,23 @@ class LocalBackend:
         finally:
             os.close(writer)
         lines = os.fdopen(reader, encoding="utf-8", errors="replace")
-        relay = threading.Thread(target=self._relay, args=(work.name, lines), daemon=True)
+        relay = threading.Thread(target=_print_lines, args=(work.name, lines, self._copy_of_output()), daemon=True)
         relay.start()
         return LocalJob(work, process, relay=relay)
 
-    def _relay(self, name: str, lines: IO[str]) -> None:
-        """Prints each line behind ``name``, as one write, so that no two get mixed."""
-        target = self._output if self._output is not None else None if sys.__stderr__ is None else _STDERR
-        with lines:
-            for line in lines:
-                if target is not None:
-                    with suppress(OSError):  # nobody reads them any more
-                        os.write(target, f"{name} | {line.rstrip()}\n".encode())
+    def _copy_of_output(self) -> int | None:
+        """For a thread that may outlive this process's own file, whose number is then that of another one."""
+        if self._output is None and sys.__stderr__ is None:  # closed from the start
+            return None
+        return os.dup(_STDERR if self._output is None else self._output)
+
+
+def _print_lines(name: str, lines: IO[str], target: int | None) -> None:
+    """Prints each line behind ``name``, as one write, so that no two get mixed; closes both files."""
+    with lines:
+        for line in lines:
+            if target is not None:
+                with suppress(OSError):  # nobody reads them any more
+                    os.write(target, f"{name} | {line.rstrip()}\n".encode())
+    if target is not None:
+        os.close(target)
