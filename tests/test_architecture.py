@@ -94,7 +94,7 @@ WITHOUT_MIRROR = ("contract", "documents", "integration", "golden", "stress", "b
 SEVERAL_MODULES = {
     "advanced/distillation_terms/test_term_values.py": "every term against numbers worked out by hand",
     "engine/teaching/test_soft_label_store.py": "what lies in a folder of soft labels",
-    "runner/backends/test_contract.py": "what all backends do alike",
+    "runner/backends/test_contract.py": "what every backend keeps to",
     "selfcheck/machine/test_checks.py": "a table of what each check finds",
 }
 """Tests of a whole folder, and why they are not in the files of its modules."""

@@ -20,8 +20,8 @@ from human_edge_detection.selfcheck.small_run import as_config_file
 
 pytestmark = pytest.mark.slow
 
-EPOCHS = 16
-SECONDS = 400.0
+EPOCHS = 8
+SECONDS = 600.0
 HED = (sys.executable, "-m", "human_edge_detection")
 
 

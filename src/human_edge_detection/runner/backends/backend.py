@@ -72,9 +72,8 @@ J = TypeVar("J", bound=Job)
 class Backend(Protocol[J]):
     """Runs children. Nothing here waits; the batch asks again and again.
 
-    A child that was lost (its node is gone, it was killed, preempted) ends like one that was killed: the batch starts
-    it again within ``--retries``, anywhere, and it goes on from its last checkpoint, as run folders lie on shared
-    storage.
+    A child whose machine was lost or taken back ends as ``lost``: the batch starts it again, anywhere, without using up
+    ``--retries``, and it goes on from its last checkpoint, as run folders lie on shared storage.
     """
 
     def submit(self, work: Work) -> J:

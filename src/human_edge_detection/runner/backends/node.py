@@ -140,7 +140,8 @@ class NodeChild:
             BackendError: This node runs something else than the batch, or the child cannot be started here.
         """
         host, here = socket.gethostname(), software()
-        if here != order.made_with:
+        # Not the commit: that of a working copy which all nodes share may well change while a child is in a queue.
+        if here._replace(commit=None) != order.made_with._replace(commit=None):
             raise BackendError(
                 f"node {host} has {here}, and this batch {order.made_with}; install the same on all nodes"
             )
