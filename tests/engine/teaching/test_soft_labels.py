@@ -391,9 +391,11 @@ def test_soft_labels_of_an_older_version_are_refused_by_name(cached: ExperimentC
 
 def test_answers_cannot_be_moved_into_views_of_a_pipeline(cached: ExperimentConfig, tmp_path: Path) -> None:
     piped = derive(cached, name="piped", data={"augmentation": {"pipeline": "pipeline.yaml"}})
-    problem = r"--from results\.json: views of data\.augmentation\.pipeline are no affine maps"
+    answers = tmp_path / "results.json"
+    answers.write_text("[]")
+    problem = r"--from .*results\.json: views of data\.augmentation\.pipeline are no affine maps"
     with pytest.raises(ConfigError, match=problem):
-        writer_module.write_soft_labels(piped, sample_root=tmp_path, source=Path("results.json"))
+        writer_module.write_soft_labels(piped, sample_root=tmp_path, source=answers)
     assert not (tmp_path / "labels").exists()
 
 

@@ -372,7 +372,7 @@ def test_a_run_without_room_beside_others_waits_and_starts_alone_with_a_warning(
     end = run_at_once(workshop, timeline, sharing=LittleMemory())
     assert all(outcome.good for outcome in end.outcomes)
     assert [event[0] for event in timeline.events] == ["+", "-"] * 3
-    said = [(record.levelname, record.getMessage()) for record in caplog.records if "missing" in record.getMessage()]
+    said = {(record.levelname, record.getMessage()) for record in caplog.records if "missing" in record.getMessage()}
     assert ("INFO", f"{TEACHER} waits: 3 GiB are missing") in said
     assert sum(level == "INFO" for level, _ in said) == 1
     assert sum(level == "WARNING" for level, _ in said) == 3

@@ -158,7 +158,7 @@ def test_what_is_no_file_at_all_is_named(people: AnnotationSet, tmp_path: Path) 
     with pytest.raises(DataError, match=r"gone\.json: no such file; give COCO results \(JSON\), or a folder of maps"):
         read_answers(tmp_path / "gone.json", people)
     (tmp_path / "model.onnx").write_bytes(b"\x08\x07\xff")
-    with pytest.raises(DataError, match=r"model\.onnx: not JSON"):
+    with pytest.raises(DataError, match=r"model\.onnx: a model file and no answers; give it as --teacher_checkpoint"):
         read_answers(tmp_path / "model.onnx", people)
 
 
