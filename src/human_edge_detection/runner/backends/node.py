@@ -20,7 +20,7 @@ from human_edge_detection.runner import WITH_PARENT
 from human_edge_detection.runner.backends.backend import Work
 from human_edge_detection.runs.paths import RunPaths
 from human_edge_detection.runs.provenance import git_commit
-from human_edge_detection.signals import STOP_SECONDS
+from human_edge_detection.signals import REQUEUE, STOP_SECONDS
 
 _OWN_VARIABLES: Final = "HED_"
 """Beginning of the names of this package's variables: a child sees the batch's, all others are its node's own."""
@@ -172,10 +172,16 @@ class NodeChild:
             place: What :meth:`start` returned, so that it comes first.
         """
         while not self.ends_within(_LOOK_SECONDS):
-            if os.getppid() != self._node:
+            if self._is_given_up():
                 self.end()
+        if self._is_given_up():
+            os._exit(REQUEUE)  # its exit code could still get through, and be taken for that of a child that failed
         assert self._process is not None
         return self._process.wait()
+
+    def _is_given_up(self) -> bool:
+        """Whether the node that started this process has died."""
+        return os.getppid() != self._node
 
     def end(self) -> None:
         """Asks it to save its state and end, and kills it when that takes too long."""
