@@ -78,6 +78,19 @@ def test_nothing_is_asked_twice(
         ask_teacher(teacher(tmp_path / "model.onnx", {**PERSON_MAP, "input": {"colors": "BGR"}}), people)
 
 
+def test_an_answer_that_a_cleaner_took_is_asked_for_anew(
+    people: AnnotationSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = teacher(bright_persons(tmp_path / "model.onnx"), PERSON_MAP)
+    folder = ask_teacher(config, people)
+    (gone, *_) = sorted(folder.iterdir())
+    gone.unlink()
+    monkeypatch.setattr(ForeignModel, "predict", interrupted_after(1, ForeignModel.predict))  # for that image alone
+    assert ask_teacher(config, people) == folder
+    assert gone.is_file()
+    assert "some of its answers are gone" in caplog.text
+
+
 def test_an_export_of_ours_is_asked_about_the_true_boxes(people: AnnotationSet, tmp_path: Path) -> None:
     folder = ask_teacher(teacher(small_export(tmp_path / "best.onnx", metadata=SAID)), people)
     for record in people.images:

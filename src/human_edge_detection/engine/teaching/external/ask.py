@@ -70,16 +70,30 @@ def ask_teacher(config: DistillationConfig, people: AnnotationSet, *, alive: Cal
     assert path is not None
     folder = _folder(path, config.external, people)
     done = folder / _COMPLETE
-    if done.is_file():
-        logger.info("teacher %s: asked about the images of %s before, answers in %s", path.name, people.file, folder)
-        return folder / str(json.loads(done.read_bytes())["answers"])
+    before = json.loads(done.read_bytes()) if done.is_file() else None
+    if before is not None:
+        answers = folder / str(before["answers"])
+        if _files_in(answers) == before.get("files"):
+            logger.info(
+                "teacher %s: asked about the images of %s before, answers in %s", path.name, people.file, folder
+            )
+            return answers
+        logger.warning(
+            "teacher %s: some of its answers are gone from %s; it is asked for these anew", path.name, folder
+        )
     model = open_external_teacher(path, config.external)
     make_folder(folder)
     write = _write_results if model.kind == "instances" and not model.takes_rois else _write_maps
     written = write(model, people, folder, alive)
-    write_json(done, {"answers": written.name, "model": str(path), "images": len(people.images)})
+    answered = {"answers": written.name, "files": _files_in(written)}
+    write_json(done, {**answered, "model": str(path), "images": len(people.images)})
     logger.info("teacher %s: its answers to %s are in %s", path.name, people.file, written)
     return written
+
+
+def _files_in(answers: Path) -> int:
+    """Caches are cleaned by age, file by file: a map that is gone would stand for a teacher who says nothing."""
+    return sum(path.is_file() for path in answers.rglob("*")) if answers.is_dir() else int(answers.is_file())
 
 
 def _folder(path: Path, description: Mapping[str, Any] | None, people: AnnotationSet) -> Path:
