@@ -111,6 +111,14 @@ def test_mistakes_are_errors_of_one_line(arguments: dict[str, Any], message: str
     assert not Path("experiments").exists()
 
 
+@pytest.mark.parametrize(
+    "arguments", [{"jobs": "2"}, {"jobs": 1.5}, {"procs_per_run": None}, {"backend": "slurm", "cores_per_run": True}]
+)
+def test_a_number_of_a_batch_is_a_whole_number(arguments: dict[str, Any]) -> None:
+    with pytest.raises(hed.HumanEdgeDetectionError, match="expected a whole number"):
+        hed.preview_experiments(STUDENT, **arguments)
+
+
 def test_a_run_that_is_continued_decides_what_is_trained(tiny_config: ExperimentConfig) -> None:
     with pytest.raises(ConfigError, match="leave the config out"):
         hed.train(tiny_config, resume="experiments/tiny")

@@ -31,23 +31,8 @@ SHORT_FLAGS = {
 }
 """Of the shell script, and what it makes of them."""
 OTHERS = frozenset(
-    [
-        "cd",
-        "make",
-        "npm",
-        "tar",
-        "source",
-        "pip",
-        "train",
-        "git",
-        "{",
-        "}",
-        "uv",
-        "-c",
-        "-",
-        "human-edge-prediction",
-        "ray",
-    ]
+    {*("cd", "make", "npm", "tar", "source", "pip", "train", "git", "{", "}", "uv", "-c", "-"), "human-edge-prediction"}
+    | {"ray", "torchrun"}
 )
 """Commands of other programs; ``train`` is a function of a block in the log."""
 FOREIGN_FLAGS = frozenset(

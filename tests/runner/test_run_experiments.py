@@ -115,6 +115,12 @@ def test_exports_are_measured_before_the_comparison_and_a_signal_then_ends_the_b
         ({"restart": True}, Options(skip_training=True), None, "--restart trains anew and --skip_training"),
         ({"restart": True}, Options(join=True), None, "--restart would delete"),
         ({}, Options(retries=-1), None, "--retries -1"),
+        (
+            {"overrides": collect(flags={"--batch_size": 1})},
+            Options(procs_per_run=2),
+            None,
+            "--batch_size 1 is that of",
+        ),
         ({}, Options(hang_minutes=float("inf")), None, "--hang_minutes inf"),
         ({"seeds": (0, 1), "overrides": collect(flags={"--seed": 1})}, Options(), None, "--seed and --seeds"),
         ({}, Options(export_onnx=True), SweepRequest(("training.epochs=1,2",), trials=2), "--export_onnx: not in a"),

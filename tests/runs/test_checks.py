@@ -13,7 +13,13 @@ from human_edge_detection.experiments.overrides import apply, collect, resolve
 from human_edge_detection.experiments.registry import get_config
 from human_edge_detection.experiments.schema.experiment import ExperimentConfig
 from human_edge_detection.files.write import write_json
-from human_edge_detection.runs.checks import check_data_paths, check_tracker, check_weight_paths, is_finished
+from human_edge_detection.runs.checks import (
+    check_data_paths,
+    check_shares,
+    check_tracker,
+    check_weight_paths,
+    is_finished,
+)
 from human_edge_detection.runs.paths import RunPaths
 
 WriteRun = Callable[..., RunPaths]
@@ -99,6 +105,13 @@ def test_a_run_whose_config_has_more_epochs_than_it_trained_is_not_finished(
     run = write_run(tmp_path / "run", config)
     write_json(run.config, changed(config, "training.epochs=50").model_dump(mode="json"))
     assert not is_finished(run)
+
+
+def test_a_process_without_an_image_is_refused() -> None:
+    config = changed(get_config(DISTILLED), "training.batch_size=2")
+    check_shares(config, 2)
+    with pytest.raises(ConfigError, match=r"--batch_size 2 is that of all 3 processes, .* give --batch_size 3 or more"):
+        check_shares(config, 3)
 
 
 def test_a_tracker_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

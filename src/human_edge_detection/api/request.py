@@ -27,6 +27,16 @@ def check_choice(name: str, given: str, choices: Collection[str]) -> None:
         raise ConfigError(f"--{name} {given}: expected {', '.join(choices)}{did_you_mean(given, choices)}")
 
 
+def check_count(name: str, given: object, *, may_be_none: bool) -> None:
+    """Refuses an argument ``name`` that is no whole number; the command line has made sure of its own.
+
+    Raises:
+        ConfigError: It is something else.
+    """
+    if type(given) is not int and not (given is None and may_be_none):
+        raise ConfigError(f"{name}={given!r}: expected a whole number")
+
+
 def overrides_of(changes: Mapping[str, Any] | Overrides | None) -> Overrides:
     """``changes`` as overrides; those that the command line has collected stay as they are.
 

@@ -9,9 +9,9 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
-from human_edge_detection.api.request import OUTPUT_DIR, request_for_many, request_for_one
+from human_edge_detection.api.request import OUTPUT_DIR, check_count, request_for_many, request_for_one
 from human_edge_detection.errors import explained
 
 if TYPE_CHECKING:
@@ -206,6 +206,10 @@ class OptionArguments(TypedDict, total=False):
     gpus_per_run: int
 
 
+_NONE_BY_DEFAULT: Final = frozenset(("jobs", "cores_per_run"))
+_COUNTS: Final = _NONE_BY_DEFAULT | {"retries", "procs_per_run", "gpus_per_run"}
+
+
 class BatchArguments(OptionArguments, total=False):
     """What :func:`run_experiments` and :func:`preview_experiments` take beside the experiments."""
 
@@ -220,7 +224,7 @@ class BatchArguments(OptionArguments, total=False):
     tuning_split: bool
     backend: str
     address: str | None
-    slurm: Mapping[str, str] | None
+    slurm: Mapping[str, str | int] | None
     cores_per_run: int | None
 
 
@@ -300,7 +304,7 @@ def _batch(
     tuning_split: bool = False,
     backend: str = "local",
     address: str | None = None,
-    slurm: Mapping[str, str] | None = None,
+    slurm: Mapping[str, str | int] | None = None,
     cores_per_run: int | None = None,
     **options: Unpack[OptionArguments],
 ) -> tuple[BatchRequest, Options, SweepRequest | None]:
@@ -309,6 +313,9 @@ def _batch(
     from human_edge_detection.runner.execution.retry import Options
     from human_edge_detection.runner.sweep.sweep import SweepRequest
 
+    given = {**options, "cores_per_run": cores_per_run}
+    for name in _COUNTS & given.keys():
+        check_count(name, given[name], may_be_none=name in _NONE_BY_DEFAULT)
     cluster = read_cluster(backend, address=address, slurm=slurm, cores_per_run=cores_per_run)
     how = Options(**options, cluster=cluster)
     request = request_for_many(configs, changes, output_dir, run_name, resume, skip_training=how.skip_training)

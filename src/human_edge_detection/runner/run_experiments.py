@@ -41,7 +41,7 @@ from human_edge_detection.runner.sharing.sharing import Shared
 from human_edge_detection.runner.sweep.sweep import Entry, Sweep, SweepRequest, read_sweep
 from human_edge_detection.runner.sweep.sweep_report import SweepReport, report_grid, report_search
 from human_edge_detection.runner.watching.batch_view import BatchView
-from human_edge_detection.runs.checks import check_run_name
+from human_edge_detection.runs.checks import check_run_name, check_shares
 from human_edge_detection.runs.lookup.reservation import planning_claim
 
 if TYPE_CHECKING:
@@ -202,6 +202,9 @@ def _checked_plan(request: BatchRequest, options: Options) -> tuple[PlannedRun, 
         check_plan(runs)
     check_teachers(runs)
     _sharing(runs, options)
+    for run in runs:
+        if not run.finished:
+            check_shares(run.config, options.processes)
     if not options.skip_training:
         check_free_space(runs, request.output_dir, export_onnx=options.export_onnx)
     return runs
@@ -210,14 +213,14 @@ def _checked_plan(request: BatchRequest, options: Options) -> tuple[PlannedRun, 
 def _describe_runs(runs: Sequence[PlannedRun], options: Options) -> list[str]:
     sharing = _sharing(runs, options)
     lines = [*describe_additions(runs), *(sharing.describe() if sharing is not None else ())]
-    lines += describe_plan(runs, jobs=options.at_once)
+    lines += describe_plan(runs, jobs=options.at_once, processes=options.processes)
     return [*lines, *sharing.scripts()] if isinstance(sharing, OnCluster) else lines
 
 
 def _sharing(runs: Sequence[PlannedRun], options: Options) -> Shared | OnCluster | None:
     """What each run has, where several may be under way; None: one has all of this machine."""
     if options.cluster is not None:
-        return OnCluster(runs, options.cluster, options.processes)
+        return OnCluster(runs, options.cluster, options.processes, options.gpus_per_run)
     is_shared = options.at_once > 1 or options.processes > 1 or options.gpus_per_run
     return Shared(runs, options) if is_shared else None
 

@@ -75,6 +75,20 @@ def check_test_paths(config: ExperimentConfig) -> None:
     _check("data.test_ann", config.data.test_ann, kind="file")
 
 
+def check_shares(config: ExperimentConfig, processes: int) -> None:
+    """Refuses a batch that is too small for each of the processes that train a run to have an image of it.
+
+    Raises:
+        ConfigError: Says how many images and processes there are.
+    """
+    size = config.training.batch_size
+    if isinstance(size, int) and size < processes:
+        raise ConfigError(
+            f"--batch_size {size} is that of all {processes} processes, and each takes an image at least; give "
+            f"--batch_size {processes} or more, or fewer processes"
+        )
+
+
 def check_tracker(config: ExperimentConfig) -> None:
     """Refuses a tracker that is not installed.
 

@@ -7,7 +7,23 @@ from pathlib import Path
 
 import pytest
 
+from human_edge_detection.cli.children.together import code_of_all
 from human_edge_detection.runner import TOGETHER
+
+
+@pytest.mark.parametrize(
+    ("codes", "code"),
+    [
+        ({0: 2, 1: -15}, 2),
+        ({0: 75, 1: 75}, 75),  # somebody has interrupted all
+        ({0: 75, 1: -9}, -9),  # the other one was lost, and the launcher ended the first
+        ({0: -15, 1: 1, 2: -15}, 1),
+        ({0: 1, 1: -9}, 1),  # the first has said what is wrong
+        ({1: -15}, -15),
+    ],
+)
+def test_a_lost_process_is_no_interruption(codes: dict[int, int], code: int) -> None:
+    assert code_of_all(codes) == code
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from human_edge_detection.experiments.overrides import apply, collect
 from human_edge_detection.experiments.registry import expand, get_config
 from human_edge_detection.experiments.schema.experiment import derive
 from human_edge_detection.files.write import write_json
-from human_edge_detection.runner.execution.dry_run import shown_command
+from human_edge_detection.runner.execution.dry_run import describe_plan, shown_command
 from human_edge_detection.runner.execution.plan import PlannedRun, check_plan, plan
 from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.execution.retry import train_command
@@ -239,6 +239,8 @@ def test_the_command_of_a_run_leaves_everything_to_its_folder(tmp_path: Path) ->
     assert train_command(run)[4:] == ["--output_dir", str(tmp_path), "--resume", str(run.paths.root)]
     assert train_command(run, export_onnx=True) == [*train_command(run), "--export_onnx"]
     assert "--set training.learning_rate=1e-05" in " ".join(shown_command(run))
+    assert describe_plan([run])[-1].startswith("   hed train ")
+    assert describe_plan([run], processes=2)[-1].startswith("   torchrun --nproc_per_node=2 --no-python hed train ")
 
 
 def test_a_config_file_is_an_experiment_of_its_own_changes(tmp_path: Path) -> None:

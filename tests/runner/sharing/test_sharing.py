@@ -39,6 +39,7 @@ def planned(folder: Path, **flags: Any) -> tuple[PlannedRun, ...]:
         (3, {}, {"OMP_NUM_THREADS": "2", "HED_CORES": "2"}),
         (8, {}, {"OMP_NUM_THREADS": "1", "HED_CORES": "1"}),
         (3, {"OMP_NUM_THREADS": "4"}, {"HED_CORES": "2"}),  # the user's stays
+        (3, {"OMP_NUM_THREADS": "none"}, {"OMP_NUM_THREADS": "2", "HED_CORES": "2"}),  # OpenMP would ignore it
     ],
 )
 def test_cores_are_divided(

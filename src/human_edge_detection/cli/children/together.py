@@ -6,11 +6,11 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from human_edge_detection.limits import usable_cores
 from human_edge_detection.log import setup_logging
-from human_edge_detection.signals import SCHEDULER_SIGNALS, exit_code, interruption
+from human_edge_detection.signals import REQUEUE, SCHEDULER_SIGNALS, exit_code, interruption
 
 
 def train_together(arguments: Sequence[str]) -> int:
@@ -46,11 +46,22 @@ def train_together(arguments: Sequence[str]) -> int:
     try:
         elastic_launch(config, entrypoint=sys.executable)("-m", "human_edge_detection", *command)
     except ChildFailedError as error:
-        failures = error.failures
-        return _end_like(failures[0].exitcode if 0 in failures else error.get_first_failure()[1].exitcode)
+        return _end_like(code_of_all({number: failure.exitcode for number, failure in error.failures.items()}))
     except SignalException as ended:
         return exit_code(interruption(int(ended.sigval)))
     return 0
+
+
+def code_of_all(codes: Mapping[int, int]) -> int:
+    """The exit code that says why a run ended, of those of its processes that did not end with 0.
+
+    When one is lost, the launcher ends the others by SIGTERM, which looks as if somebody had interrupted them.
+
+    Args:
+        codes: By the number of the process; minus the number of a signal.
+    """
+    own = {number: code for number, code in codes.items() if code not in (REQUEUE, -signal.SIGTERM)} or codes
+    return own[min(own)]
 
 
 def _end_like(code: int) -> int:

@@ -13,6 +13,8 @@ from human_edge_detection.errors import ConfigError, did_you_mean
 from human_edge_detection.runner.backends.backend import Backend
 
 LOCAL: Final = "local"
+AUTO: Final = "auto"
+"""As an address: the Ray cluster that this machine belongs to."""
 LIBRARIES: Final[Mapping[str, str]] = {"ray": "ray", "slurm": "submitit"}
 """By the name of a cluster, which is that of its extra too, what is imported for it."""
 _RAY_VARIABLES: Final[Mapping[str, str]] = {
@@ -42,7 +44,7 @@ def read_cluster(
     backend: str,
     *,
     address: str | None = None,
-    slurm: Mapping[str, str] | None = None,
+    slurm: Mapping[str, str | int] | None = None,
     cores_per_run: int | None = None,
 ) -> Cluster | None:
     """The cluster that is asked for; None: this machine.
@@ -52,9 +54,13 @@ def read_cluster(
     """
     names = (LOCAL, *LIBRARIES)
     if backend not in names:
-        raise ConfigError(f"--backend {backend}: expected {', '.join(names)}{did_you_mean(backend, names)}")
+        raise ConfigError(f"--backend {backend}: expected {', '.join(names)}{did_you_mean(str(backend), names)}")
     if address is not None and backend != "ray":
         raise ConfigError(f"--address {address}: only --backend ray has one; leave it out, or give --backend ray")
+    if address is not None:
+        _check_address(str(address))
+    if slurm is not None and not isinstance(slurm, Mapping):
+        raise ConfigError(f"slurm={slurm!r}: expected a dict of settings, such as {{'partition': 'gpu'}}")
     if slurm and backend != "slurm":
         raise ConfigError(f"--slurm {next(iter(slurm))}: is for --backend slurm; leave it out, or give --backend slurm")
     if cores_per_run is not None and backend == LOCAL:
@@ -83,7 +89,7 @@ def open_cluster(cluster: Cluster, output_dir: Path) -> Backend[Any]:
     if cluster.name == "ray":
         for name, value in _RAY_VARIABLES.items():
             os.environ.setdefault(name, value)  # it reads them when it is imported
-        from human_edge_detection.runner.backends.ray import AUTO, RayBackend
+        from human_edge_detection.runner.backends.ray import RayBackend
 
         return RayBackend(cluster.address or AUTO, output_dir)
     from human_edge_detection.runner.backends.slurm import SlurmBackend
@@ -91,7 +97,16 @@ def open_cluster(cluster: Cluster, output_dir: Path) -> Backend[Any]:
     return SlurmBackend(cluster.settings)
 
 
-def _settings(given: Mapping[str, str]) -> dict[str, str | int]:
+def _check_address(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    if address != AUTO and (not host or not port.isdecimal() or not 0 < int(port) < 65536 or "//" in address):
+        raise ConfigError(
+            f"--address {address}: expected HOST:PORT of the cluster's head, such as head:6379, or {AUTO}"
+        )
+
+
+def _settings(given: Mapping[str, str | int]) -> dict[str, str | int]:
     from human_edge_detection.runner.backends.slurm import read_settings
 
-    return read_settings(given)
+    texts = {str(name): str(value).lower() if isinstance(value, bool) else str(value) for name, value in given.items()}
+    return read_settings(texts)

@@ -20,13 +20,12 @@ from human_edge_detection.errors import BackendError
 from human_edge_detection.files.lock import hold
 from human_edge_detection.files.write import delete, make_folder
 from human_edge_detection.runner.backends.backend import Ended, Work
+from human_edge_detection.runner.backends.cluster import AUTO
 from human_edge_detection.runner.backends.node import NodeChild, NodeView, Order, Place, look, software
 from human_edge_detection.signals import REQUEUE
 
 logger = logging.getLogger(__name__)
 
-AUTO: Final = "auto"
-"""As an address: the cluster that runs on this machine."""
 _START_CLUSTER: Final = (
     "start one (ray start --head, and ray start --address=HEAD:6379 on each other node) and give the same command again"
 )
@@ -184,10 +183,6 @@ def _restore(handler: Any) -> None:
 def _check_answers(address: str) -> None:
     """Refuses an address where nobody listens: Ray itself would try for a minute."""
     host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or "//" in address:
-        raise BackendError(
-            f"--address {address}: expected HOST:PORT of the cluster's head, such as head:6379, or {AUTO}"
-        )
     try:
         socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:

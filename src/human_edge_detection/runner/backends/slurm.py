@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shlex
 import shutil
 import signal
@@ -36,6 +37,9 @@ _NOT_TEXT: Final = frozenset(
     ("setup", "teardown", "additional_parameters", "srun_args", "num_gpus", "array_parallelism")
 )
 """Settings of submitit that take lists or tables, or that mean nothing here."""
+_TIME: Final = re.compile(r"[1-9][0-9]*|[0-9]+(:[0-9]{1,2}){1,2}|[0-9]+-[0-9]{1,2}(:[0-9]{1,2}){0,2}", re.ASCII)
+_SECONDS: Final = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
+_YES_OR_NO: Final = frozenset(("use_srun",))
 _TIMEOUTS: Final = 10_000
 """How often submitit requeues a job whose time is over."""
 _POLL_SECONDS: Final = 2.0
@@ -227,7 +231,22 @@ def read_settings(texts: Mapping[str, str]) -> dict[str, str | int]:
             raise ConfigError(
                 f"--slurm {name}: no setting; expected one of {', '.join(sorted(known))}{did_you_mean(name, known)}"
             )
-    return {**DEFAULTS, **{name: int(text) if text.isdecimal() else text for name, text in texts.items()}}
+    return {**DEFAULTS, **{name: _value(name, text) for name, text in texts.items()}}
+
+
+def _value(name: str, text: str) -> str | int | bool:
+    """As submitit takes it. What SLURM alone can judge, such as the name of a partition, is left to ``sbatch``."""
+    if name == "time" and not _TIME.fullmatch(text):
+        raise ConfigError(f"--slurm time={text}: expected minutes, such as 480, or HH:MM:SS or D-HH:MM:SS")
+    if name == "signal_delay_s" and not _SECONDS.fullmatch(text):
+        raise ConfigError(f"--slurm signal_delay_s={text}: expected seconds from 1 to 65535, for a run to save in")
+    if name in _YES_OR_NO:
+        if text not in ("true", "false"):
+            raise ConfigError(f"--slurm {name}={text}: expected true or false")
+        return text == "true"
+    if name == "exclusive" and text == "true":
+        return True  # a flag that has no value
+    return int(text) if text.isdecimal() else text
 
 
 def parameters(work: Work, settings: Mapping[str, str | int]) -> dict[str, Any]:

@@ -35,9 +35,16 @@ def _what(run: PlannedRun) -> str:
     return "" if status is None else f": a run of {status.epochs} epochs, {status.epoch} of them trained"
 
 
-def describe_plan(plan: Sequence[PlannedRun], *, jobs: int = 1) -> list[str]:
-    """Each run's difference from its preset and its exact command and, with several at once, what it waits for."""
+def describe_plan(plan: Sequence[PlannedRun], *, jobs: int = 1, processes: int = 1) -> list[str]:
+    """Each run's difference from its preset and its exact command and, with several at once, what it waits for.
+
+    Args:
+        plan: All runs.
+        jobs: So many at once.
+        processes: So many train each of them.
+    """
     lines = []
+    together = ["torchrun", f"--nproc_per_node={processes}", "--no-python"] if processes > 1 else []
     finished = {run.name for run in plan if run.finished}
     for position, run in enumerate(plan, start=1):
         state = " (finished earlier)" if run.finished else f" (would be {_KINDS[run.kind]})"
@@ -49,7 +56,7 @@ def describe_plan(plan: Sequence[PlannedRun], *, jobs: int = 1) -> list[str]:
         lines += [f"   {path}: {json.dumps(old)} -> {json.dumps(new)}" for path, (old, new) in changes.items()]
         if not changes:
             lines.append(f"   as it is declared: {run.preset.name}")
-        lines.append(f"   {shlex.join(shown_command(run))}")
+        lines.append(f"   {shlex.join([*together, *shown_command(run)])}")
     return lines
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.experiments.flags import FLAG_OF_PATH
+from human_edge_detection.limits import place_among_many
 from human_edge_detection.runner.execution.ownership import take_folders
 from human_edge_detection.runner.execution.plan import PlannedRun, check_plan, plan
 from human_edge_detection.runner.execution.request import BatchRequest
 from human_edge_detection.runner.execution.staleness import check_teachers
-from human_edge_detection.runs.checks import check_run_name, existing_checkpoints
+from human_edge_detection.runs.checks import check_run_name, check_shares, existing_checkpoints
 from human_edge_detection.runs.lookup.reservation import planning_claim
 
 
@@ -48,6 +49,8 @@ def take_run(request: BatchRequest) -> PlannedRun:
     check_teachers([run])
     if run.finished:
         return run
+    place = place_among_many()
+    check_shares(run.config, 1 if place is None else place.total)
     with planning_claim(run.output_dir):
         run = find_run(request)  # what another command has taken since
         take_folders([run])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from human_edge_detection.errors import ConfigError
 from human_edge_detection.limits import CORES, available_memory, usable_cores
@@ -19,6 +21,8 @@ from human_edge_detection.runs.records import RunStatus
 logger = logging.getLogger(__name__)
 
 THREADS = "OMP_NUM_THREADS"
+_THREADS: Final = re.compile(r"[1-9][0-9]*(,[0-9]+)*", re.ASCII)
+"""What OpenMP takes; it leaves out anything else, and would have a thread for each core."""
 
 
 class Shared:
@@ -41,7 +45,8 @@ class Shared:
         self._processes = options.processes
         cores = int(usable_cores())
         self._gpus = visible_gpus(environment) if any(_may_use_gpu(run) for run in plan) else ()
-        self._chosen = environment.get(THREADS)
+        given = environment.get(THREADS, "")
+        self._chosen = given if _THREADS.fullmatch(given) else None
         self._before: dict[str, RunStatus | None] = {}
         if jobs > max(cores, 1):
             raise ConfigError(
@@ -66,9 +71,10 @@ class Shared:
         count, jobs = len(self._gpus), options.at_once
         there = "there is 1 GPU" if count == 1 else f"there are {count} GPUs"
         if options.gpus_per_run and not count:
+            without = f"--procs_per_run {options.gpus_per_run} trains in so many processes on the cores"
             raise ConfigError(
                 f"--gpus_per_run {options.gpus_per_run}: no GPU is seen here, or --device cpu is given; "
-                f"--procs_per_run {options.gpus_per_run} trains in so many processes on the cores"
+                f"{without if options.gpus_per_run > 1 else 'leave it out to train on the cores'}"
             )
         if count and jobs * self._processes > count:
             if self._processes == 1:
