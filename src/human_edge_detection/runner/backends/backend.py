@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
+
+AUTO: Final = "auto"
+"""As an address: the Ray cluster that this machine belongs to."""
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from human_edge_detection.errors import ConfigError, did_you_mean
-from human_edge_detection.runner.backends.backend import Backend
+from human_edge_detection.runner.backends.backend import AUTO, Backend
 
 LOCAL: Final = "local"
-AUTO: Final = "auto"
-"""As an address: the Ray cluster that this machine belongs to."""
 LIBRARIES: Final[Mapping[str, str]] = {"ray": "ray", "slurm": "submitit"}
 """By the name of a cluster, which is that of its extra too, what is imported for it."""
 _RAY_VARIABLES: Final[Mapping[str, str]] = {

@@ -19,8 +19,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from human_edge_detection.errors import BackendError
 from human_edge_detection.files.lock import hold
 from human_edge_detection.files.write import delete, make_folder
-from human_edge_detection.runner.backends.backend import Ended, Work
-from human_edge_detection.runner.backends.cluster import AUTO
+from human_edge_detection.runner.backends.backend import AUTO, Ended, Work
 from human_edge_detection.runner.backends.node import NodeChild, NodeView, Order, Place, look, software
 from human_edge_detection.signals import REQUEUE
 
