@@ -117,6 +117,8 @@ def call_others(call: Call) -> Ranks:
 
 def dismiss_others(root: Path | None) -> None:
     """Lets the processes end that wait for a call; the run in ``root`` has finished, or (None) something is wrong."""
+    if root is None and not _calls.cache_info().currsize:
+        return  # who started the processes ends them all; the others may not be there yet, and the user is to hear why
     calls = _calls()
     if calls is not None:
         _disband()
