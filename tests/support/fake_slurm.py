@@ -33,6 +33,8 @@ if words[:1] == ["--watch"]:  # one process a job: runs its script, and says how
     code = subprocess.call(["bash", str(jobs / f"{{job}}.sh")])
     if state(job).read_text() == "REQUEUED":
         begin(job)
+    elif (jobs / f"{{job}}.cancelled").exists():  # it is only when its processes have ended
+        state(job).write_text("CANCELLED by 0")
     elif state(job).read_text() == "RUNNING":
         state(job).write_text("COMPLETED" if code == 0 else "FAILED")
 elif name == "sbatch":
@@ -48,7 +50,7 @@ elif name == "srun":
     os.execv(command[0], command)
 elif name == "scancel":
     job, kills = words[-1], "--signal=KILL" in words
-    state(job).write_text("CANCELLED by 0")
+    (state(job) if kills else jobs / f"{{job}}.cancelled").write_text("CANCELLED by 0")
     subprocess.call(["pkill", "-KILL" if kills else "-TERM", "-s", (jobs / f"{{job}}.session").read_text()])
 elif name == "scontrol":
     state(words[1]).write_text("REQUEUED")

@@ -53,7 +53,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(slurm, "_ASK_SECONDS", 0.5)
     monkeypatch.setattr(slurm, "_POLL_SECONDS", 0.2)
-    monkeypatch.setattr(slurm, "_RESULT_SECONDS", 1.0)
+    monkeypatch.setattr(slurm, "_RESULT_SECONDS", 3.0)
     return FakeSlurm(tmp_path / "slurm", monkeypatch)
 
 

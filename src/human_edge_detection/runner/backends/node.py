@@ -127,9 +127,14 @@ class Place(NamedTuple):
 
 
 class NodeChild:
-    """One child process on the node that this is made on, which ends when the node is lost to the cluster."""
+    """One child process on the node that this is made on, which ends when the node is lost to the cluster.
 
-    def __init__(self) -> None:
+    Args:
+        tells_loss: This process ends with it then, so that the cluster hears of a loss and of no exit code.
+    """
+
+    def __init__(self, *, tells_loss: bool = False) -> None:
+        self._tells_loss = tells_loss
         self._process: subprocess.Popen[bytes] | None = None
         self._node = os.getppid()
 
@@ -174,8 +179,8 @@ class NodeChild:
         while not self.ends_within(_LOOK_SECONDS):
             if self._is_given_up():
                 self.end()
-        if self._is_given_up():
-            os._exit(REQUEUE)  # its exit code could still get through, and be taken for that of a child that failed
+        if self._tells_loss and self._is_given_up():
+            os._exit(REQUEUE)  # the child's own could still get through, and be taken for that of one that failed
         assert self._process is not None
         return self._process.wait()
 

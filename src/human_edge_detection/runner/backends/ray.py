@@ -89,7 +89,9 @@ class RayBackend:
         """
         resources = _resources(work)
         _check_fits(work, resources)
-        actor = ray.remote(NodeChild).options(max_concurrency=_THREADS, max_restarts=0, **resources).remote()
+        actor = (
+            ray.remote(NodeChild).options(max_concurrency=_THREADS, max_restarts=0, **resources).remote(tells_loss=True)
+        )
         started = actor.start.remote(Order(work))
         job = RayJob(work, actor, started, actor.wait.remote(started))
         self._jobs.append(job)
