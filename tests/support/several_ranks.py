@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -56,18 +57,28 @@ def _run(number: int, count: int, port: int, function: Callable[..., None], argu
     function(number, *arguments)
 
 
-def train(number: int, config_json: str, root: Path, killed: tuple[int, int] | None = None) -> None:
+def train(
+    number: int,
+    config_json: str,
+    root: Path,
+    killed: tuple[int, int] | None = None,
+    by: int = signal.SIGKILL,
+    silence: float = 600.0,
+) -> None:
     """A whole run with small networks; what goes wrong is written beside it.
 
     Args:
         number: Of this process.
         config_json: The experiment.
         root: The run folder.
-        killed: This process dies (SIGKILL) when it would speak with the others for so manieth time; None: none does.
+        killed: This process gets a signal when it would speak with the others for so manieth time; None: none does.
+        by: That signal.
+        silence: Seconds after which one that says nothing is lost.
     """
     from small_networks import networks_made_small
 
     from human_edge_detection.engine.ranks import Ranks
+    from human_edge_detection.engine.session import together
     from human_edge_detection.engine.session.execute import execute_following, execute_run
     from human_edge_detection.engine.session.together import dismiss_others
     from human_edge_detection.errors import HumanEdgeDetectionError
@@ -77,7 +88,8 @@ def train(number: int, config_json: str, root: Path, killed: tuple[int, int] | N
 
     heed_signals()
     if killed is not None and killed[0] == number:
-        _die_at(Ranks, killed[1])
+        _get_signal_at(Ranks, killed[1], by)
+    together._SILENCE_LIMIT = timedelta(seconds=silence)  # type: ignore[misc]
     try:
         with networks_made_small():
             if number:
@@ -97,12 +109,12 @@ def train(number: int, config_json: str, root: Path, killed: tuple[int, int] | N
         sys.exit(exit_code(interrupt))
 
 
-def _die_at(ranks: Any, turn: int) -> None:
+def _get_signal_at(ranks: Any, turn: int, by: int) -> None:
     gather, turns = ranks.gather, iter(range(1, turn))
 
     def until_then(self: Any, value: Any) -> Any:
         if next(turns, None) is None:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), by)
         return gather(self, value)
 
     ranks.gather = until_then

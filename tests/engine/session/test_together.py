@@ -9,8 +9,10 @@ import pytest
 import torch
 from made_batches import synthetic_batch
 from several_ranks import ended, gradients, in_ranks, start_ranks, step, train
+from soft_label_runs import write
 from torch import Tensor
 from trainers import float64_arithmetic, trainer_of
+from unlabelled_folders import write_images
 
 import human_edge_detection as hed
 from human_edge_detection.engine.checkpoints.checkpoint import read_checkpoint
@@ -156,3 +158,35 @@ def test_a_signal_to_one_ends_both_and_the_state_is_saved(config: ExperimentConf
     os.kill(processes[1].pid, signal.SIGTERM)
     assert ended(processes) == [REQUEUE, REQUEUE]
     assert '"interrupted"' in paths.status.read_text()
+
+
+@pytest.mark.usefixtures("small_networks")
+def test_stored_soft_labels_and_images_without_labels_are_divided_too(
+    tiny_config: ExperimentConfig, trained_teacher: RunPaths, tmp_path: Path
+) -> None:
+    write_images(tmp_path / "more")
+    stored = derive(
+        tiny_config,
+        name="stored",
+        data={"cache_views": 1, "unlabelled": {"images": str(tmp_path / "more"), "boxes": None}},
+        distillation={"teacher_checkpoint": str(trained_teacher.best), "soft_labels": str(tmp_path / "labels")},
+    )
+    write(stored, tmp_path)
+    whole, stopped = RunPaths(tmp_path / "whole"), RunPaths(tmp_path / "stopped")
+    assert in_ranks(train, stored.model_dump_json(), whole.root) == [0, 0]
+    assert in_ranks(train, stored.model_dump_json(), stopped.root, (1, 12)) == [1, -signal.SIGKILL]
+    assert in_ranks(train, stored.model_dump_json(), stopped.root) == [0, 0]
+    assert same(of(stopped), of(whole))
+    alone = RunPaths(tmp_path / "alone")
+    assert in_ranks(train, stored.model_dump_json(), alone.root, count=1) == [0]
+    together, one = (RunResult.model_validate_json(paths.result.read_text()) for paths in (whole, alone))
+    assert (together.images, together.unlabelled) == (one.images, one.unlabelled)
+
+
+def test_one_that_is_alive_and_says_nothing_is_lost_too(tiny_config: ExperimentConfig, tmp_path: Path) -> None:
+    paths = RunPaths(tmp_path / "run")
+    first, silent = start_ranks(train, tiny_config.model_dump_json(), paths.root, (1, 5), signal.SIGSTOP, 5.0)
+    first.join(60.0)
+    silent.kill()
+    assert first.exitcode == 1
+    assert "another process of this run was lost" in paths.root.with_name("run.error_0").read_text()
